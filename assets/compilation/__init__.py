@@ -1,0 +1,1 @@
+"""From the chosen model to one verified artifact per target."""

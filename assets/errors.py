@@ -1,0 +1,52 @@
+"""The error tree of the platform. Its two branches are the device's own, so callers tell them apart in one way.
+
+edge.errors.EdgeError
+├── RejectedError             bad input: says file, place, reason and what to do; never retried
+│   ├── LineError             a line's YAML that is broken, or a line that does not exist
+│   ├── LandingError          a source or a landed batch that cannot be taken as a whole
+│   ├── BatchBlockedError     a batch that was judged, and blocked
+│   ├── BudgetError           no candidate fits the line's budget
+│   └── CompileError          a model that a target's compiler refuses
+└── TransientError            worth another try
+    └── StepDiedError         a step's process that ended without an answer
+"""
+
+from __future__ import annotations
+
+from edge.errors import EdgeError, RejectedError, TransientError
+
+__all__ = [
+    "BatchBlockedError",
+    "BudgetError",
+    "CompileError",
+    "EdgeError",
+    "LandingError",
+    "LineError",
+    "RejectedError",
+    "StepDiedError",
+    "TransientError",
+]
+
+
+class LineError(RejectedError):
+    """A line's YAML that is broken, or a line that does not exist."""
+
+
+class LandingError(RejectedError):
+    """A source or a landed batch that cannot be taken as a whole."""
+
+
+class BatchBlockedError(RejectedError):
+    """A batch that was judged, and blocked."""
+
+
+class BudgetError(RejectedError):
+    """No candidate fits the line's budget."""
+
+
+class CompileError(RejectedError):
+    """A model that a target's compiler refuses."""
+
+
+class StepDiedError(TransientError):
+    """A step's process that ended without an answer."""

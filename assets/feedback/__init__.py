@@ -1,0 +1,1 @@
+"""What the devices say comes back: reports, and from them the fleet's health."""

@@ -1,0 +1,63 @@
+"""An append-only list of small documents, in a store that knows neither append nor lock.
+
+Entry n is the key `<prefix>/<n as 12 digits>.json`, created only if it does not exist, so positions have no gap and two
+writers never take the same one. A reader asks for the entries after a position, which costs no listing however long the
+journal is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from assets.store import Store
+from edge.contracts import from_bytes, to_bytes
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Journal(Generic[T]):
+    """Documents of class `cls` at positions 1, 2, 3, … below `prefix`."""
+
+    store: Store
+    prefix: str
+    cls: type[T]
+
+    def append(self, value: Any) -> int:
+        """Add a document; returns its position."""
+        data = to_bytes(value)
+        position = self.length() + 1
+        while not self.store.create(self._key(position), data):
+            position += 1
+        return position
+
+    def after(self, position: int, limit: int | None = None) -> Iterator[tuple[int, T]]:
+        """Positions and documents after `position`, in order, at most `limit` of them."""
+        last = None if limit is None else position + limit
+        while last is None or position < last:
+            position += 1
+            try:
+                data = self.store.read(self._key(position))
+            except FileNotFoundError:
+                return
+            yield position, from_bytes(self.cls, data, self._key(position))
+
+    def length(self) -> int:
+        """The last position, 0 for an empty journal; found by doubling and halving, not by listing."""
+        if not self.store.exists(self._key(1)):
+            return 0
+        low, high = 1, 2
+        while self.store.exists(self._key(high)):
+            low, high = high, high * 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.store.exists(self._key(middle)):
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def _key(self, position: int) -> str:
+        return f"{self.prefix}/{position:012d}.json"

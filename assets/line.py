@@ -1,0 +1,239 @@
+"""A line's configuration: one YAML, validated once, frozen ever after.
+
+The text of each field's `description` is the help people see in the Dagster UI and in `dg`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from assets.errors import LineError
+from edge.contracts import TARGETS
+
+LINE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ImageData(_Frozen):
+    """Pictures as the model sees them."""
+
+    height: int = Field(ge=4, le=1024, description="Height in pixels the picture is resized to.")
+    width: int = Field(ge=4, le=1024, description="Width in pixels the picture is resized to.")
+    channels: Literal[1, 3] = Field(default=3, description="1 for grey, 3 for RGB.")
+
+
+class TableData(_Frozen):
+    """Rows as the model sees them."""
+
+    target: str = Field(min_length=1, description="The column that holds the class.")
+    columns: tuple[str, ...] = Field(min_length=1, max_length=2000, description="The numeric input columns, in order.")
+
+    @model_validator(mode="after")
+    def _target_is_no_input(self) -> Self:
+        if self.target in self.columns:
+            raise ValueError(f"the target {self.target!r} is also listed as an input column; take it out of `columns`")
+        if len(set(self.columns)) != len(self.columns):
+            raise ValueError("a column is listed twice in `columns`")
+        return self
+
+
+class DataContract(_Frozen):
+    """What a batch of this line must look like."""
+
+    reader: Literal["image_folder", "csv"] = Field(description="Class folders of pictures, or CSV files.")
+    classes: tuple[str, ...] = Field(min_length=2, max_length=10_000, description="Every class, in the model's order.")
+    image: ImageData | None = Field(default=None, description="For reader image_folder.")
+    table: TableData | None = Field(default=None, description="For reader csv.")
+    validation_share: float = Field(default=0.15, gt=0, lt=0.5, description="Share of records used to choose models.")
+    test_share: float = Field(default=0.2, gt=0, lt=0.5, description="Share of records used to report, not to choose.")
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(classes)) != len(classes):
+            raise ValueError("a class is listed twice")
+        return classes
+
+    @model_validator(mode="after")
+    def _reader_has_its_section(self) -> Self:
+        section = "image" if self.reader == "image_folder" else "table"
+        other = "table" if section == "image" else "image"
+        if getattr(self, section) is None:
+            raise ValueError(f"reader {self.reader} needs the section `{section}`")
+        if getattr(self, other) is not None:
+            raise ValueError(f"reader {self.reader} does not read the section `{other}`; remove it")
+        return self
+
+
+class QualityPolicy(_Frozen):
+    """When a batch is blocked as a whole."""
+
+    min_records: int = Field(default=20, ge=1, le=10_000_000, description="Fewer good records than this block a batch.")
+    max_bad_share: float = Field(
+        default=0.05, ge=0, le=1, description="A larger share of quarantined and refused records blocks the batch."
+    )
+
+
+class ModelFamily(_Frozen):
+    """The teacher; the student is pruned from it."""
+
+    family: Literal["cnn", "mlp"] = Field(description="cnn for pictures, mlp for tables.")
+    width: int = Field(default=32, ge=8, le=1024, multiple_of=8, description="Channels or units of the first block.")
+    depth: int = Field(default=2, ge=1, le=8, description="How many blocks.")
+
+
+class TrainingPolicy(_Frozen):
+    """How the teacher is trained."""
+
+    epochs: int = Field(default=20, ge=1, le=10_000, description="Passes over the training records.")
+    batch_size: int = Field(default=64, ge=2, le=65_536, description="Records per optimizer step.")
+    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate of AdamW, one-cycle.")
+    weight_decay: float = Field(default=1e-4, ge=0, le=1, description="Decoupled weight decay.")
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seeds weights, shuffling and augmentation.")
+
+
+class Budget(_Frozen):
+    """What the chosen model may cost; None means no limit."""
+
+    max_drop: float = Field(
+        default=0.01, ge=0, le=0.5, description="Largest loss of accuracy against the teacher (0.01 is one point)."
+    )
+    max_kb: float | None = Field(default=None, gt=0, description="Largest ONNX file in kB (1,000 bytes).")
+    max_ms: float | None = Field(
+        default=None,
+        gt=0,
+        description="Slowest median latency in ms: batch 1, one thread, this machine.",
+    )
+
+
+class CompressionPolicy(_Frozen):
+    """Which smaller models are tried."""
+
+    prune: tuple[float, ...] = Field(
+        default=(0.3, 0.5), max_length=8, description="Shares of channels to remove; each gives one student."
+    )
+    distill_epochs: int = Field(default=10, ge=1, le=1000, description="Passes of a student learning from the teacher.")
+    calibration_records: int = Field(default=128, ge=8, le=10_000, description="Training records that set INT8 ranges.")
+
+    @field_validator("prune")
+    @classmethod
+    def _ratios(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
+        for ratio in ratios:
+            if not 0 < ratio < 0.95:
+                raise ValueError(f"{ratio} is not a share of channels; allowed is above 0 and below 0.95")
+        return ratios
+
+
+class RetrainPolicy(_Frozen):
+    """When accepted batches become a training run."""
+
+    min_new_records: int = Field(default=1, ge=1, description="Wait until so many new accepted records are there.")
+    cooldown_minutes: float = Field(default=0, ge=0, le=525_600, description="Least minutes between triggered runs.")
+    max_per_day: int = Field(default=24, ge=1, le=10_000, description="Most triggered runs in 24 hours.")
+    nightly: str = Field(default="0 2 * * *", description="Cron of the nightly retrain, in UTC.")
+    max_retries: int = Field(default=3, ge=0, le=20, description="How often unfinished work is started again.")
+
+    @field_validator("nightly")
+    @classmethod
+    def _cron(cls, value: str) -> str:
+        if not re.fullmatch(r"(\S+\s+){4}\S+", value):
+            raise ValueError(f"{value!r} is not a cron line of five fields, e.g. '0 2 * * *'")
+        return value
+
+
+class RolloutPolicy(_Frozen):
+    """How a release reaches devices."""
+
+    promotion: Literal["manual", "gated", "auto"] = Field(
+        default="manual",
+        description="manual: a person promotes. gated: promoted when nothing is pending on a device. auto: always.",
+    )
+    group: str = Field(default="canary", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="The devices to point.")
+
+
+class LineConfig(_Frozen):
+    """One thing being learned and shipped: data contract, model, budget, targets, retrain and rollout policy."""
+
+    description: str = Field(default="", description="One sentence for people.")
+    data: DataContract = Field(description="What a batch must look like.")
+    quality: QualityPolicy = Field(default=QualityPolicy(), description="When a batch is blocked.")
+    model: ModelFamily = Field(description="The teacher.")
+    training: TrainingPolicy = Field(default=TrainingPolicy(), description="How the teacher is trained.")
+    compress: CompressionPolicy = Field(default=CompressionPolicy(), description="Which smaller models are tried.")
+    budget: Budget = Field(default=Budget(), description="What the chosen model may cost.")
+    targets: tuple[str, ...] = Field(default=("cpu-x86",), min_length=1, description="Kinds of devices to compile for.")
+    retrain: RetrainPolicy = Field(default=RetrainPolicy(), description="When accepted batches are trained on.")
+    rollout: RolloutPolicy = Field(default=RolloutPolicy(), description="How a release reaches devices.")
+
+    @field_validator("targets")
+    @classmethod
+    def _known_targets(cls, targets: tuple[str, ...]) -> tuple[str, ...]:
+        for name in targets:
+            if name not in TARGETS:
+                raise ValueError(f"{name!r} is not a known target; allowed are {', '.join(TARGETS)}")
+        if len(set(targets)) != len(targets):
+            raise ValueError("a target is listed twice")
+        return targets
+
+    @model_validator(mode="after")
+    def _family_fits_reader(self) -> Self:
+        expected = "cnn" if self.data.reader == "image_folder" else "mlp"
+        if self.model.family != expected:
+            raise ValueError(f"model.family {self.model.family!r} does not read {self.data.reader}; use {expected!r}")
+        return self
+
+    def digest(self, *sections: str) -> str:
+        """SHA-256 of the named sections: a step that reads only these need not run again while they stay the same."""
+        body = self.model_dump(mode="json", include=set(sections) or None)
+        return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line by its name, which is its folder's name, and its configuration."""
+
+    name: str
+    config: LineConfig
+
+    @property
+    def identifier(self) -> str:
+        """The name as Dagster allows it in jobs, sensors and groups."""
+        return self.name.replace("-", "_")
+
+
+def parse_line(name: str, attributes: Any, source: str) -> Line:
+    """Validate a line's attributes.
+
+    Args:
+        name: the line's name, which is its folder's name.
+        attributes: the YAML's `attributes`, as read.
+        source: the YAML's path, for the error's text.
+
+    Raises:
+        LineError: names line, field, value and what is allowed, one row per problem.
+    """
+    if not LINE_NAME.fullmatch(name):
+        raise LineError(f"{source}: line {name!r}: a line's name has lower-case letters, digits and hyphens only")
+    try:
+        return Line(name, LineConfig.model_validate(attributes))
+    except ValidationError as error:
+        rows = [f"{source}: line {name!r} is broken"]
+        for problem in error.errors(include_url=False):
+            field = ".".join(str(part) for part in problem["loc"]) or "(the whole line)"
+            value = "" if problem["type"] == "missing" else f" = {_short(problem['input'])}"
+            rows.append(f"  {field}{value}: {problem['msg'].removeprefix('Value error, ')}")
+        raise LineError("\n".join(rows)) from error
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,74 @@
+"""The parent's side of a heavy step: starts it in a supervised child process and waits for its document.
+
+The code location imports neither torch nor Great Expectations; only these children do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import dagster as dg
+from dagster._core.errors import DagsterPipesExecutionError
+
+from assets.errors import RejectedError, StepDiedError
+from assets.line import Line
+from assets.store import Store
+from edge.contracts import from_bytes
+
+T = TypeVar("T")
+PYTHON_MODULE = (sys.executable, "-m")
+TORCH_RUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1", "-m")
+
+
+def run_step(
+    context: dg.AssetExecutionContext,
+    module: str,
+    answer: type[T],
+    store: Store,
+    line: Line,
+    options: Mapping[str, Any] | None = None,
+    launcher: Sequence[str] = PYTHON_MODULE,
+) -> T:
+    """Run `module` as a supervised child and return its document.
+
+    Args:
+        module: dotted name of a module that ends in `assets.worker.serve`.
+        answer: the contract document it sends back.
+        options: plain JSON handed to the child as `Job.options`.
+        launcher: what the module's name is appended to; `TORCH_RUN` for training.
+
+    Raises:
+        RejectedError: the child refused its input; do not try again.
+        StepDiedError: the child ended without an answer; its output is in the run's page.
+    """
+    extras = {
+        "home": store.root,
+        "line": line.name,
+        "config": line.config.model_dump(mode="json"),
+        "options": dict(options or {}),
+    }
+    command = [*PYTHON_MODULE, "assets.supervisor", *launcher, module]
+    try:
+        done = dg.PipesSubprocessClient().run(context=context, command=command, extras=extras)
+    except DagsterPipesExecutionError as error:
+        raise StepDiedError(
+            f"{module} ended without an answer ({error}); see the step's stderr in the run's page"
+        ) from error
+    messages = done.get_custom_messages()
+    if not messages:
+        raise StepDiedError(f"{module} ended without an answer; see the step's stderr in the run's page")
+    if "rejected" in messages[-1]:
+        raise RejectedError(messages[-1]["rejected"])
+    return from_bytes(answer, messages[-1]["document"].encode(), module)
+
+
+@contextlib.contextmanager
+def refusals_fail_once() -> Iterator[None]:
+    """Turn a RejectedError into a failure that Dagster does not retry: the same input would be refused again."""
+    try:
+        yield
+    except RejectedError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error

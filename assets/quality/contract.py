@@ -1,0 +1,112 @@
+"""What the gate says about a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from assets.journal import Journal
+from assets.store import Store
+from edge.contracts import ArtifactRef, document
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why one record or file did not get through.
+
+    Attributes:
+        file: path in the batch.
+        place: where in it, e.g. "row 17, column radius_mean" or "whole file".
+        outcome: "refused" (never read as a record; its bytes are not kept) or "quarantined" (kept, may come back).
+        reason: what is wrong, in plain words.
+        remedy: what to do.
+    """
+
+    file: str
+    place: str
+    outcome: Literal["refused", "quarantined"]
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """One expectation on the batch. "errored" means the check itself broke: it says nothing about the data."""
+
+    name: str
+    outcome: Literal["passed", "failed", "errored"]
+    severity: Literal["critical", "warning"]
+    detail: str
+
+
+@document("edgeloop.batch_verdict")
+@dataclass(frozen=True)
+class BatchVerdict:
+    """The gate's answer. Always seen == accepted + quarantined + refused; a blocked batch has accepted == 0.
+
+    Attributes:
+        batch: its id.
+        why: one plain sentence, the verdict's reason.
+        per_class: accepted records of each class.
+        records: Parquet of accepted records, columns as in `RECORD_COLUMNS`; None where nothing was accepted.
+        quarantine: Parquet of quarantined records with a `reason` column; None where there are none.
+        report: key of the page for reviewers, `reports/<line>/<batch>/index.html`.
+        seconds: what judging took.
+    """
+
+    line: str
+    batch: str
+    state: Literal["accepted", "blocked"]
+    why: str
+    seen: int
+    accepted: int
+    quarantined: int
+    refused: int
+    reasons: tuple[Reason, ...]
+    checks: tuple[CheckOutcome, ...]
+    report: str
+    seconds: float
+    per_class: Mapping[str, int] = field(default_factory=dict)
+    records: ArtifactRef | None = None
+    quarantine: ArtifactRef | None = None
+
+    def __post_init__(self) -> None:
+        if self.seen != self.accepted + self.quarantined + self.refused:
+            raise ValueError(
+                f"{self.seen} records seen, but {self.accepted} accepted, {self.quarantined} quarantined "
+                f"and {self.refused} refused"
+            )
+        if self.state == "blocked" and self.accepted:
+            raise ValueError("a blocked batch accepts nothing")
+
+
+@document("edgeloop.accepted")
+@dataclass(frozen=True)
+class Accepted:
+    """An entry of a line's journal of accepted batches. A batch may be listed twice after a crash: the first counts."""
+
+    batch: str
+    records: int
+    time: float
+
+
+RECORD_COLUMNS = ("id", "label", "split", "file", "input")
+"""Columns of an accepted-records Parquet.
+
+id: SHA-256 of the record's input without its label (decoded pixels, or the row's input values), 64 hex digits.
+label: one of the line's classes.
+split: "train", "validation" or "test" where the source declared it, else "" (then `record_split` decides).
+file: path in the batch (with `#row` for tables).
+input: bytes: the picture's file bytes as landed, or the row's input values as little-endian float64.
+"""
+
+
+def accepted_journal(store: Store, line: str) -> Journal[Accepted]:
+    """The order in which batches were accepted: a dataset is a prefix of it."""
+    return Journal(store, f"store/{line}/accepted", Accepted)
+
+
+def verdict_key(line: str, batch: str) -> str:
+    """Where the gate keeps its verdict on a batch; it exists exactly when the batch was judged."""
+    return f"store/{line}/verdicts/{batch}.json"

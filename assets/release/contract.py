@@ -1,0 +1,41 @@
+"""A published release, and where a group of devices is pointed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edge.contracts import Deployment, ReleaseManifest, document
+
+
+@document("edgeloop.release_record")
+@dataclass(frozen=True)
+class ReleaseRecord:
+    """A release that is in the repository.
+
+    Attributes:
+        release: SHA-256 of the manifest's bytes.
+        manifest_path: its TUF target path.
+        published: seconds since 1970.
+    """
+
+    line: str
+    release: str
+    sequence: int
+    manifest_path: str
+    manifest: ReleaseManifest
+    published: float
+
+
+@document("edgeloop.rollout_record")
+@dataclass(frozen=True)
+class RolloutRecord:
+    """What the rollout step decided. `deployment` is what the group is pointed at now; None before any promotion."""
+
+    line: str
+    group: str
+    decision: Literal["promoted", "unchanged", "waiting"]
+    why: str
+    release: str
+    deployment: Deployment | None
+    time: float

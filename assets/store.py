@@ -1,0 +1,172 @@
+"""Everything the platform keeps, below one fsspec root: a folder on a laptop, a bucket in the cloud.
+
+Writes are all or nothing: a key holds its old bytes or its new ones, also after a power cut. Artifacts are named by
+their SHA-256 and checked when they are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fsspec
+
+from edge.contracts import ArtifactRef, check_key, from_bytes, to_bytes
+from edge.errors import RejectedError, VerificationError
+
+T = TypeVar("T")
+HOME_VARIABLE = "EDGELOOP_HOME"
+
+
+def find_home() -> str:
+    """The state's root: $EDGELOOP_HOME, else `.edgeloop` beside the nearest workspace.yaml at or above this folder."""
+    if home := os.environ.get(HOME_VARIABLE):
+        return home
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "workspace.yaml").is_file():
+            return str(folder / ".edgeloop")
+    return str(here / ".edgeloop")
+
+
+@dataclass(frozen=True)
+class Store:
+    """Keys and bytes below `root`, any fsspec URL."""
+
+    root: str
+
+    @cached_property
+    def _location(self) -> tuple[Any, str]:
+        filesystem, path = fsspec.core.url_to_fs(self.root)
+        return filesystem, path.rstrip("/")
+
+    @property
+    def local(self) -> bool:
+        """Whether the root is a folder of this machine."""
+        return "file" in self._protocols
+
+    @cached_property
+    def _protocols(self) -> tuple[str, ...]:
+        protocol = self._location[0].protocol
+        return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+    def path(self, key: str) -> str:
+        """The path of `key` as the file system knows it. Raises ValueError for a key that leaves the root."""
+        check_key(key)
+        return f"{self._location[1]}/{key}"
+
+    def exists(self, key: str) -> bool:
+        """Whether `key` holds bytes, or has keys below it."""
+        return bool(self._location[0].exists(self.path(key)))
+
+    def read(self, key: str) -> bytes:
+        """The bytes of `key`. Raises FileNotFoundError."""
+        return bytes(self._location[0].cat_file(self.path(key)))
+
+    def write(self, key: str, data: bytes) -> None:
+        """Replace the bytes of `key` in one step."""
+        if self.local:
+            _write_local(Path(self.path(key)), data, replace=True)
+        else:
+            self._location[0].pipe_file(self.path(key), data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write `key` unless it exists; of several writers exactly one is told True."""
+        if self.local:
+            return _write_local(Path(self.path(key)), data, replace=False)
+        if self.exists(key):
+            return False
+        try:
+            self._location[0].pipe_file(self.path(key), data, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def names(self, prefix: str) -> list[str]:
+        """Names directly below `prefix`, sorted; empty where there is nothing."""
+        try:
+            found = self._location[0].ls(self.path(prefix), detail=False)
+        except FileNotFoundError:
+            return []
+        names = (entry.rstrip("/").rsplit("/", 1)[-1] for entry in found)
+        return sorted(name for name in names if not name.startswith(".tmp-"))
+
+    def put(self, line: str, data: bytes, kind: str, suffix: str, parents: tuple[str, ...] = ()) -> ArtifactRef:
+        """Store `data` under its digest, below the line's artifacts; the same bytes are stored once."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        key = f"store/{line}/artifacts/{sha256}{suffix}"
+        self.create(key, data)
+        return ArtifactRef(key, sha256, len(data), kind, parents)
+
+    def fetch(self, ref: ArtifactRef) -> bytes:
+        """The artifact's bytes, checked. Raises VerificationError where they are missing or are not the ones named."""
+        try:
+            data = self.read(ref.uri)
+        except FileNotFoundError as error:
+            raise VerificationError(f"{ref.uri}: the artifact is missing from {self.root}") from error
+        found = hashlib.sha256(data).hexdigest()
+        if found != ref.sha256:
+            raise VerificationError(
+                f"{ref.uri}: expected SHA-256 {ref.sha256[:12]}…, found {found[:12]}… ({len(data)} bytes); "
+                "the stored file was changed: restore it, or run the step that makes it again"
+            )
+        return data
+
+    def save(self, key: str, value: Any) -> None:
+        """Write a contract document as JSON."""
+        self.write(key, to_bytes(value))
+
+    def load(self, key: str, cls: type[T]) -> T:
+        """Read a contract document. Raises FileNotFoundError, ContractError."""
+        return from_bytes(cls, self.read(key), key)
+
+    def head(self, line: str, name: str, cls: type[T]) -> T:
+        """The newest result of asset `name`. Raises RejectedError where there is none yet."""
+        try:
+            return self.load(_head(line, name), cls)
+        except FileNotFoundError as error:
+            raise RejectedError(f"line {line!r} has no {name} yet; materialize {line}/{name} first") from error
+
+    def set_head(self, line: str, name: str, value: Any) -> None:
+        """Make `value` the newest result of asset `name`."""
+        self.save(_head(line, name), value)
+
+
+def _head(line: str, name: str) -> str:
+    return f"store/{line}/heads/{name}.json"
+
+
+def _write_local(path: Path, data: bytes, *, replace: bool) -> bool:
+    if not replace and path.exists():
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".tmp-{uuid.uuid4().hex}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            temporary.replace(path)
+        else:
+            try:
+                path.hardlink_to(temporary)
+            except FileExistsError:
+                return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""From accepted records to a trained teacher, exported to ONNX."""

@@ -1,0 +1,78 @@
+"""A dataset version, and a trained model with its evidence."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from edge.contracts import ArtifactRef, Evidence, InputSpec, document
+
+Split = Literal["train", "validation", "test"]
+
+
+@document("edgeloop.dataset")
+@dataclass(frozen=True)
+class DatasetVersion:
+    """The union of accepted records. Its version is the document's digest.
+
+    Where a record was accepted twice, its first acceptance counts: no record ever changes side or label silently.
+
+    Attributes:
+        position: in the journal of accepted batches; a later dataset has a greater one.
+        batches: ids in the order of acceptance.
+        shards: one records Parquet per batch (see `assets.quality.contract.RECORD_COLUMNS`), same order.
+        splits: number of distinct records in each split.
+        validation_share, test_share: as configured when it was made.
+    """
+
+    line: str
+    position: int
+    batches: tuple[str, ...]
+    shards: tuple[ArtifactRef, ...]
+    classes: tuple[str, ...]
+    splits: Mapping[str, int]
+    validation_share: float
+    test_share: float
+
+
+@document("edgeloop.trained_model")
+@dataclass(frozen=True)
+class TrainedModel:
+    """The teacher.
+
+    Attributes:
+        dataset: version (digest) it was trained on; `position` is that dataset's.
+        weights: safetensors.
+        onnx: float ONNX with a dynamic batch axis, IR version 10 or lower.
+        evidence: bound to `onnx.sha256`: accuracy on validation and test with Wilson intervals, latency, seconds.
+        architecture: what builds the network again: family, width, depth and per-layer channels.
+        curve: one row per epoch: epoch, train_loss, validation_accuracy.
+    """
+
+    line: str
+    dataset: str
+    position: int
+    family: str
+    parameters: int
+    input: InputSpec
+    output: str
+    labels: tuple[str, ...]
+    weights: ArtifactRef
+    onnx: ArtifactRef
+    evidence: Evidence
+    architecture: Mapping[str, int]
+    curve: tuple[Mapping[str, float], ...]
+
+
+def record_split(record_id: str, validation_share: float, test_share: float) -> Split:
+    """The side of a record without a declared split: decided by its id alone, so it never changes.
+
+    Args:
+        record_id: 64 hex digits; the first 8 bytes of its SHA-256 give a uniform number in [0, 1).
+    """
+    draw = int.from_bytes(hashlib.sha256(b"split\0" + record_id.encode()).digest()[:8], "big") / 2**64
+    if draw < test_share:
+        return "test"
+    return "validation" if draw < test_share + validation_share else "train"

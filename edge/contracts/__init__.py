@@ -1,0 +1,38 @@
+"""Every type that crosses between the platform and a device: frozen, versioned, JSON."""
+
+from edge.contracts.artifact import ArtifactRef, check_key, check_sha256
+from edge.contracts.codec import digest, document, from_bytes, to_bytes
+from edge.contracts.evidence import Evidence, Latency, Metric, ParityVerdict, chain_gap
+from edge.contracts.model import GoldenRecord, GoldenSet, InputSpec
+from edge.contracts.release import Deployment, PlanHeader, Provenance, ReleaseArtifact, ReleaseManifest
+from edge.contracts.report import DeviceReport, Envelope, SelfTest
+from edge.contracts.target import TARGETS, DeviceProfile, TargetProfile
+
+__all__ = [
+    "TARGETS",
+    "ArtifactRef",
+    "Deployment",
+    "DeviceProfile",
+    "DeviceReport",
+    "Envelope",
+    "Evidence",
+    "GoldenRecord",
+    "GoldenSet",
+    "InputSpec",
+    "Latency",
+    "Metric",
+    "ParityVerdict",
+    "PlanHeader",
+    "Provenance",
+    "ReleaseArtifact",
+    "ReleaseManifest",
+    "SelfTest",
+    "TargetProfile",
+    "chain_gap",
+    "check_key",
+    "check_sha256",
+    "digest",
+    "document",
+    "from_bytes",
+    "to_bytes",
+]

@@ -1,0 +1,1 @@
+"""Wiring only: Dagster definitions, resources, automation, the command line and the demo."""
