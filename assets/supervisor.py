@@ -2,9 +2,9 @@
 
     python -m assets.supervisor COMMAND [ARG ...]
 
-A cancelled or killed run would otherwise leave its trainer behind, holding the GPU. The command runs in a session of its
-own; this process adopts its orphans (PR_SET_CHILD_SUBREAPER), watches its own parent, and on SIGTERM, SIGINT or a dead
-parent ends all descendants: asked first, killed after `GRACE_SECONDS`.
+A cancelled or killed run would otherwise leave its trainer behind, holding the GPU. The command runs in a session of
+its own; this process adopts its orphans (PR_SET_CHILD_SUBREAPER), watches its own parent, and on SIGTERM, SIGINT or a
+dead parent ends all descendants: asked first, killed after `GRACE_SECONDS`.
 """
 
 from __future__ import annotations

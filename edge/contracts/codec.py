@@ -143,6 +143,6 @@ def _scalar(hint: type, value: Any, place: str) -> Any:
         value = float(value)
     if type(value) is not hint:
         raise ContractError(f"{place}: expected {hint.__name__}, found {type(value).__name__}")
-    if hint is float and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise ContractError(f"{place}: {value} is not a finite number")
     return value
