@@ -33,6 +33,14 @@ class Journal(Generic[T]):
             position += 1
         return position
 
+    def append_at(self, position: int, value: Any) -> bool:
+        """Add a document at exactly `position`, the one after the last; False where another writer took it."""
+        return self.store.create(self._key(position), to_bytes(value))
+
+    def at(self, position: int) -> T | None:
+        """The document at `position`, or None."""
+        return next((value for _, value in self.after(position - 1, limit=1)), None)
+
     def after(self, position: int, limit: int | None = None) -> Iterator[tuple[int, T]]:
         """Positions and documents after `position`, in order, at most `limit` of them."""
         last = None if limit is None else position + limit

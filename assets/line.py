@@ -140,6 +140,7 @@ class RetrainPolicy(_Frozen):
     cooldown_minutes: float = Field(default=0, ge=0, le=525_600, description="Least minutes between triggered runs.")
     max_per_day: int = Field(default=24, ge=1, le=10_000, description="Most triggered runs in 24 hours.")
     nightly: str = Field(default="0 2 * * *", description="Cron of the nightly retrain, in UTC.")
+    coalesce: bool = Field(default=True, description="One run for all waiting batches; false gives each its own run.")
     max_retries: int = Field(default=3, ge=0, le=20, description="How often unfinished work is started again.")
 
     @field_validator("nightly")

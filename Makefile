@@ -1,0 +1,56 @@
+# Edgeloop. `make help` lists what there is; each target installs what it needs first.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PORT ?= 3000
+REPORTS_PORT ?= 3001
+DEVICES_PORT ?= 3002
+export EDGELOOP_HOME ?= $(CURDIR)/.edgeloop
+export DAGSTER_HOME ?= $(EDGELOOP_HOME)/dagster
+export DAGSTER_DISABLE_TELEMETRY := yes
+
+.PHONY: help install demo ui test check bench nightly clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## create .venv with the pinned packages
+
+$(STAMP): pyproject.toml edge/pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Edgeloop needs Python 3.11 to 3.13; say make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ./edge -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## close the whole loop on handwritten digits: three batches, a daemon, a device
+	@$(BIN)/edgeloop demo
+
+ui: $(STAMP) ## Dagster UI, reports and device gateway over the demo's state (PORT, REPORTS_PORT, DEVICES_PORT)
+	@$(BIN)/edgeloop ui --port $(PORT) --reports-port $(REPORTS_PORT) --devices-port $(DEVICES_PORT)
+
+test: $(STAMP) ## run the tests
+	$(BIN)/python -m pytest -q -m 'not nightly'
+
+nightly: $(STAMP) ## run the slow tests too
+	$(BIN)/python -m pytest -q
+
+check: $(STAMP) ## lint, types, import arrows, every line's YAML, the code location
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_house.py
+	$(BIN)/edgeloop lines --check
+	@mkdir -p $(DAGSTER_HOME)
+	$(BIN)/dg check toml
+	$(BIN)/dg check defs
+	$(BIN)/dagster definitions validate -w workspace.yaml
+
+bench: $(STAMP) ## measure what is claimed; prints tables, writes .edgeloop/bench/
+	$(BIN)/python -m tests.benchmarks
+
+clean: ## remove the state and the caches, keep .venv
+	rm -rf .edgeloop .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -type d -prune -exec rm -rf {} +

@@ -1,0 +1,151 @@
+"""From a dataset version to arrays: which records count, on which side they are, and their tensors.
+
+Training, compression and compilation read records here, so all of them see the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import RejectedError
+from assets.store import Store
+from assets.training.contract import DatasetVersion, Split, dataset_key, record_split
+from edge.contracts import ArtifactRef, InputSpec
+from edge.runtime.preprocess import record_tensor
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+class Records(NamedTuple):
+    """The records of one split, in the order of acceptance.
+
+    Attributes:
+        x: (records, *spec.shape) float32, normalized.
+        y: (records,) int64, positions in `DatasetVersion.classes`.
+        ids: 64 hex digits each.
+        inputs: the stored bytes each tensor was made from.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.int64]
+    ids: tuple[str, ...]
+    inputs: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A record that counts: its place in a shard, and its side."""
+
+    index: int
+    id: str
+    label: int
+    split: Split
+
+
+def distinct_rows(
+    store: Store,
+    shards: Sequence[ArtifactRef],
+    classes: Sequence[str],
+    validation_share: float,
+    test_share: float,
+) -> Iterator[tuple[bytes, list[Row]]]:
+    """Each shard's bytes with the rows that count: of records accepted more than once, the first acceptance.
+
+    A split declared by the source wins over the one drawn from the id.
+
+    Raises:
+        VerificationError: a shard is missing or its bytes were changed.
+        RejectedError: a shard cannot be read, or holds a label or split that the line does not know.
+    """
+    known = {name: number for number, name in enumerate(classes)}
+    seen: set[str] = set()
+    for shard in shards:
+        data = store.fetch(shard)
+        table = _columns(data, shard.uri, ["id", "label", "split"])
+        rows: list[Row] = []
+        for index, (record, label, split) in enumerate(zip(table["id"], table["label"], table["split"], strict=True)):
+            if not isinstance(record, str) or label not in known or split not in ("", None, *SPLITS):
+                raise RejectedError(
+                    f"{shard.uri}: row {index + 1}: label {label!r} with split {split!r} is not one of the line's "
+                    f"classes with a split it knows; put the class back into `data.classes`, or land the batch anew"
+                )
+            if record not in seen:
+                seen.add(record)
+                side = cast(Split, split) if split else record_split(record, validation_share, test_share)
+                rows.append(Row(index, record, known[label], side))
+        yield data, rows
+
+
+def load_dataset(store: Store, line: str, version: str) -> DatasetVersion:
+    """The dataset of that version (its digest). Raises RejectedError where it is not kept."""
+    try:
+        return store.load(dataset_key(line, version), DatasetVersion)
+    except FileNotFoundError as error:
+        raise RejectedError(
+            f"{dataset_key(line, version)}: this dataset version is missing; materialize {line}/dataset again"
+        ) from error
+
+
+def raw_inputs(
+    store: Store, dataset: DatasetVersion, split: Split, limit: int | None = None
+) -> tuple[list[bytes], list[Row]]:
+    """The stored `input` bytes of a split's records and their rows, in the order of acceptance, at most `limit`."""
+    inputs: list[bytes] = []
+    kept: list[Row] = []
+    shards = dataset.shards
+    for shard, (data, rows) in zip(
+        shards,
+        distinct_rows(store, shards, dataset.classes, dataset.validation_share, dataset.test_share),
+        strict=True,
+    ):
+        wanted = [row for row in rows if row.split == split]
+        if not wanted:
+            continue
+        column = _columns(data, shard.uri, ["input"])["input"]
+        inputs += [column[row.index] for row in wanted]
+        kept += wanted
+        if limit is not None and len(kept) >= limit:
+            return inputs[:limit], kept[:limit]
+    return inputs, kept
+
+
+def load_split(store: Store, dataset: DatasetVersion, split: Split, spec: InputSpec) -> Records:
+    """Every record of a split as tensors, by the preprocessing that the device uses.
+
+    Args:
+        spec: how a record becomes a tensor; `assets.training.normalize.input_spec` makes it.
+
+    Raises:
+        VerificationError: a shard is missing or its bytes were changed.
+        RejectedError: the split is empty, or a record cannot be read.
+    """
+    inputs, rows = raw_inputs(store, dataset, split)
+    if not rows:
+        raise RejectedError(f"line {dataset.line!r}: the {split} split has no record; land more records")
+    x = np.empty((len(rows), *spec.shape), dtype=np.float32)
+    for number, (data, row) in enumerate(zip(inputs, rows, strict=True)):
+        try:
+            x[number] = record_tensor(spec, data)
+        except (RejectedError, TypeError) as error:
+            raise RejectedError(f"line {dataset.line!r}: {split} record {row.id[:12]}…: {error}") from error
+    labels = np.asarray([row.label for row in rows], dtype=np.int64)
+    return Records(x, labels, tuple(row.id for row in rows), tuple(inputs))
+
+
+def _columns(data: bytes, uri: str, names: list[str]) -> dict[str, list[Any]]:
+    """Columns of a records Parquet as lists; only these are decoded."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.ParquetFile(pa.BufferReader(data)).read(columns=names)
+        return {name: table.column(name).to_pylist() for name in names}
+    except (pa.ArrowException, KeyError, OSError) as error:
+        raise RejectedError(
+            f"{uri}: not a records Parquet with the columns {', '.join(names)} ({error}); judge the batch again"
+        ) from error

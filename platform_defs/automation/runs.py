@@ -1,0 +1,62 @@
+"""What Dagster's run records say about a piece of work."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+import dagster as dg
+
+from assets.training.retrain import Claim
+from platform_defs.automation.jobs import CLAIM_TAG
+
+ENDED_BADLY = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
+
+def runs_with_tag(instance: dg.DagsterInstance, tag: str, value: str) -> Sequence[dg.DagsterRun]:
+    """Every run that carries the tag, newest first."""
+    return instance.get_runs(filters=dg.RunsFilter(tags={tag: value}))
+
+
+def retry_number(runs: Sequence[dg.DagsterRun], most: int) -> int | None:
+    """Which retry of unfinished work is due.
+
+    Returns:
+        1, 2, …: start that retry. 0: all `most` retries were used up without success. None: nothing to do, because it
+        was never started (that is `new_batch_sensor`'s to do), is under way, or succeeded.
+    """
+    if not runs or any(run.status not in ENDED_BADLY for run in runs):
+        return None
+    return len(runs) if len(runs) <= most else 0
+
+
+def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether the run is gone, or ended without success."""
+    run = instance.get_run_by_id(run_id)
+    return run is None or run.status in ENDED_BADLY
+
+
+class ClaimState(enum.Enum):
+    """How far the training run of a claim is."""
+
+    NONE = "there is no claim"
+    UNREQUESTED = "its run was not requested yet"
+    ACTIVE = "its run is under way"
+    RETRY = "its run failed and will be started again"
+    GIVEN_UP = "its run failed too often"
+    DONE = "its run succeeded"
+
+
+def claim_state(instance: dg.DagsterInstance, claim: Claim | None, most: int) -> tuple[ClaimState, int]:
+    """The state of a claim's run, and which retry is due (0 where none is)."""
+    if claim is None:
+        return ClaimState.NONE, 0
+    runs = runs_with_tag(instance, CLAIM_TAG, claim.run_key)
+    if not runs:
+        return ClaimState.UNREQUESTED, 0
+    if any(run.is_success for run in runs):
+        return ClaimState.DONE, 0
+    retry = retry_number(runs, most)
+    if retry is None:
+        return ClaimState.ACTIVE, 0
+    return (ClaimState.RETRY, retry) if retry else (ClaimState.GIVEN_UP, 0)

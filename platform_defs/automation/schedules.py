@@ -1,0 +1,42 @@
+"""The nightly retrain of a line."""
+
+from __future__ import annotations
+
+import time
+
+import dagster as dg
+
+from assets.line import Line
+from assets.store import Store
+from assets.training.retrain import everything, last_claim, next_claim
+from platform_defs.automation.jobs import LineJobs, retrain_request
+from platform_defs.automation.runs import ClaimState, claim_state
+
+
+def build_nightly_retrain(line: Line, jobs: LineJobs) -> dg.ScheduleDefinition:
+    """Retrains at the line's hour on everything accepted, whatever its policy still waits for."""
+
+    @dg.schedule(
+        name=f"{line.identifier}_nightly_retrain",
+        job=jobs.retrain,
+        cron_schedule=line.config.retrain.nightly,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Retrains {line.name} every night; without new data the steps' results are reused.",
+    )
+    def nightly_retrain(
+        context: dg.ScheduleEvaluationContext, store: dg.ResourceParam[Store]
+    ) -> dg.RunRequest | dg.SkipReason:
+        last = last_claim(store, line.name)
+        state, _ = claim_state(context.instance, last, line.config.retrain.max_retries)
+        if state in {ClaimState.UNREQUESTED, ClaimState.ACTIVE, ClaimState.RETRY}:
+            return dg.SkipReason(f"the last retrain: {state.value}")
+        given_up = state is ClaimState.GIVEN_UP
+        claim, why = next_claim(store, line.name, "nightly", time.time(), everything, replace_last=given_up)
+        if claim is not None:
+            return retrain_request(jobs, claim)
+        if last is None:
+            return dg.SkipReason(why)
+        return dg.RunRequest(run_key=f"nightly-{context.scheduled_execution_time:%Y-%m-%d-%H-%M}")
+
+    return nightly_retrain

@@ -1,0 +1,143 @@
+"""The two sensors of a line.
+
+`new_batch_sensor` starts work that is new: it judges what the landing journal lists after its cursor, and starts the
+retrain that accepted batches wait for. `reconcile_sensor` notices what was missed: folders that no journal lists, work
+whose run failed or vanished, and reports from devices.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import dagster as dg
+
+from assets.feedback.contract import report_count
+from assets.ingest.contract import landing_journal
+from assets.ingest.landing import journal_unlisted
+from assets.line import Line
+from assets.quality.contract import partitions_name, verdict_key
+from assets.store import Store
+from assets.training.retrain import by_policy, last_claim, next_claim
+from platform_defs.automation.jobs import BATCH_TAG, LineJobs, judge_request, retrain_request
+from platform_defs.automation.locks import line_lock
+from platform_defs.automation.runs import ClaimState, claim_state, retry_number, runs_with_tag
+
+MOST_PER_TICK = 200
+BUSY = "`edgeloop run` is working on this line in another process"
+INTERVAL_SECONDS = int(os.environ.get("EDGELOOP_SENSOR_SECONDS", "15"))
+
+
+def build_new_batch_sensor(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
+    """Watches the line's landing journal and its accepted batches; the cursor is a position in the landing journal."""
+
+    @dg.sensor(
+        name=f"{line.identifier}_new_batch_sensor",
+        jobs=[jobs.judge, jobs.retrain],
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Judges batches that land for {line.name}, and retrains when its policy says so.",
+    )
+    def new_batch_sensor(context: dg.SensorEvaluationContext, store: dg.ResourceParam[Store]) -> dg.SensorResult:
+        with line_lock(store, line.name) as free:
+            if not free:
+                return dg.SensorResult(skip_reason=BUSY)
+            return new_work(line, jobs, store, context.instance, int(context.cursor or 0))
+
+    return new_batch_sensor
+
+
+def new_work(line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInstance, cursor: int) -> dg.SensorResult:
+    """What has not been started yet.
+
+    Args:
+        cursor: position in the landing journal up to which batches were handed to runs.
+    """
+    partitions = dg.DynamicPartitionsDefinition(name=partitions_name(line))
+    landed = list(landing_journal(store, line.name).after(cursor, MOST_PER_TICK))
+    batches = list(dict.fromkeys(landing.batch for _, landing in landed))
+    requests = [judge_request(jobs, batch) for batch in batches if not store.exists(verdict_key(line.name, batch))]
+    retrain, why = _retrain(line, jobs, store, instance)
+    requests += retrain
+    return dg.SensorResult(
+        run_requests=requests,
+        cursor=str(landed[-1][0] if landed else cursor),
+        dynamic_partitions_requests=[partitions.build_add_request(batches)] if batches else [],
+        skip_reason=None if requests else f"nothing new has landed; {why}",
+    )
+
+
+def _retrain(line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInstance) -> tuple[list[dg.RunRequest], str]:
+    """The run of an open claim that was never requested, or of a new claim once no earlier one is open."""
+    claim = last_claim(store, line.name)
+    state, _ = claim_state(instance, claim, line.config.retrain.max_retries)
+    if state is ClaimState.UNREQUESTED and claim is not None:
+        return [retrain_request(jobs, claim)], ""
+    if state in {ClaimState.ACTIVE, ClaimState.RETRY}:
+        return [], f"the last retrain: {state.value}"
+    now = time.time()
+    given_up = state is ClaimState.GIVEN_UP
+    policy = by_policy(line.config.retrain, now)
+    claim, why = next_claim(store, line.name, "new batches", now, policy, replace_last=given_up)
+    return ([retrain_request(jobs, claim)], why) if claim else ([], why)
+
+
+def build_reconcile_sensor(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
+    """Finds what was missed or left unfinished; the cursor counts how far everything is settled."""
+
+    @dg.sensor(
+        name=f"{line.identifier}_reconcile_sensor",
+        jobs=list(jobs),
+        minimum_interval_seconds=2 * INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Picks up unlisted folders, unfinished runs and device reports of {line.name}.",
+    )
+    def reconcile_sensor(context: dg.SensorEvaluationContext, store: dg.ResourceParam[Store]) -> dg.SensorResult:
+        with line_lock(store, line.name) as free:
+            if not free:
+                return dg.SensorResult(skip_reason=BUSY)
+            return unfinished_work(line, jobs, store, context.instance, int(context.cursor or 0))
+
+    return reconcile_sensor
+
+
+def unfinished_work(
+    line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInstance, cursor: int
+) -> dg.SensorResult:
+    """What was started and did not finish, or was never noticed.
+
+    Args:
+        cursor: position in the landing journal up to which every batch has its verdict.
+    """
+    found = journal_unlisted(store, line.name)
+    notes = [f"{len(found.added)} unlisted batches found"] if found.added else []
+    notes += [f"{reason.file}: {reason.reason}" for reason in found.broken[:5]]
+    most = line.config.retrain.max_retries
+    requests: list[dg.RunRequest] = []
+    settled = True
+    for position, landing in landing_journal(store, line.name).after(cursor):
+        if store.exists(verdict_key(line.name, landing.batch)):
+            cursor = position if settled else cursor
+            continue
+        settled = False
+        runs = runs_with_tag(instance, BATCH_TAG, landing.batch)
+        retry = retry_number(runs, most)
+        if retry:
+            requests.append(judge_request(jobs, landing.batch, retry))
+        elif retry == 0:
+            notes.append(f"batch {landing.batch[:12]} was not judged in {most} retries; look at its runs")
+        if len(requests) >= MOST_PER_TICK:
+            break
+    claim = last_claim(store, line.name)
+    state, retry = claim_state(instance, claim, most)
+    if state is ClaimState.RETRY and claim is not None:
+        requests.append(retrain_request(jobs, claim, retry))
+    elif state is ClaimState.GIVEN_UP:
+        notes.append(f"the last retrain failed {most} retries; its batches wait for the next one")
+    if reports := report_count(store, line.name):
+        requests.append(dg.RunRequest(run_key=f"reports-{reports}", job_name=jobs.observe.name))
+    return dg.SensorResult(
+        run_requests=requests,
+        cursor=str(cursor),
+        skip_reason=None if requests else "; ".join(notes) or "everything that landed is judged and trained on",
+    )

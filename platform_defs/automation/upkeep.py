@@ -1,0 +1,37 @@
+"""What the platform does for all lines together: keeps the repository's metadata fresh."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.release.repository import refresh_timestamp
+from assets.store import Store
+
+
+@dg.op(name="sign_fresh_metadata", out={})
+def _sign_fresh_metadata(store: dg.ResourceParam[Store]) -> None:
+    refresh_timestamp(store)
+
+
+@dg.job(name="sign_fresh_metadata_job", description="Sign timestamp and snapshot again before they expire.")
+def _sign_job() -> None:
+    _sign_fresh_metadata()
+
+
+@dg.schedule(
+    name="sign_fresh_metadata_hourly",
+    job=_sign_job,
+    cron_schedule="17 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Devices refuse stale metadata, so it is signed again long before it expires.",
+)
+def _hourly(store: dg.ResourceParam[Store]) -> dg.RunRequest | dg.SkipReason:
+    if not store.exists("tuf/metadata/timestamp.json"):
+        return dg.SkipReason("nothing was released yet")
+    return dg.RunRequest()
+
+
+def build_upkeep() -> dg.Definitions:
+    """The job and its schedule."""
+    return dg.Definitions(jobs=[_sign_job], schedules=[_hourly])

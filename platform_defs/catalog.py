@@ -1,0 +1,95 @@
+"""The lines there are: every `defs.yaml` below `lines/`, each read on its own, so a broken one hides no other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from assets.errors import LineError
+from assets.line import Line, parse_line
+
+LINES_FOLDER = Path(__file__).parent / "lines"
+COMPONENT = "platform_defs.components.ModelLine"
+MAX_YAML_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class LineEntry:
+    """A line's YAML: what it says, or why it cannot be used.
+
+    Attributes:
+        name: of the line, which is its folder's.
+        path: of its `defs.yaml`.
+        line: None where the YAML is broken.
+        error: "" where it is not.
+    """
+
+    name: str
+    path: Path
+    line: Line | None
+    error: str
+
+
+def list_lines(folder: Path = LINES_FOLDER) -> list[LineEntry]:
+    """Every line, sorted by name, broken ones included."""
+    entries: list[LineEntry] = []
+    for path in sorted(folder.rglob("defs.yaml")):
+        twin = next((entry for entry in entries if entry.name == path.parent.name), None)
+        entries.append(_read_entry(path, twin))
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def find_line(name: str, folder: Path = LINES_FOLDER) -> Line:
+    """The line of that name. Raises LineError where it does not exist or is broken."""
+    entries = list_lines(folder)
+    for entry in entries:
+        if entry.name == name:
+            if entry.line is None:
+                raise LineError(entry.error)
+            return entry.line
+    known = ", ".join(entry.name for entry in entries) or "none"
+    raise LineError(f"there is no line {name!r}; there are: {known}. `edgeloop lines` shows them")
+
+
+def _read_entry(path: Path, twin: LineEntry | None) -> LineEntry:
+    name = path.parent.name
+    try:
+        if twin is not None:
+            raise LineError(f"{_short(path)}: line {name!r} also stands in {_short(twin.path)}; rename one folder")
+        return LineEntry(name, path, read_line(path), "")
+    except LineError as error:
+        return LineEntry(name, path, None, str(error))
+
+
+def read_line(path: Path) -> Line:
+    """Read and validate one line's YAML. Raises LineError, which names line, field, value and what is allowed."""
+    name, shown = path.parent.name, _short(path)
+    try:
+        if path.stat().st_size > MAX_YAML_BYTES:
+            raise LineError(f"{shown}: line {name!r}: larger than {MAX_YAML_BYTES:,} bytes; a line is one short YAML")
+        body = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise LineError(f"{shown}: line {name!r}: not readable as YAML: {_one_line(error)}") from error
+    if not isinstance(body, dict) or body.get("type") != COMPONENT:
+        raise LineError(f"{shown}: line {name!r}: a line's YAML says `type: {COMPONENT}` and `attributes:`")
+    unknown = sorted(str(key) for key in set(body) - {"type", "attributes", "template_vars_module", "requirements"})
+    if unknown:
+        raise LineError(f"{shown}: line {name!r}: {', '.join(unknown)} is not allowed beside type and attributes")
+    attributes: Any = body.get("attributes")
+    return parse_line(name, {} if attributes is None else attributes, shown)
+
+
+def _short(path: Path) -> str:
+    """The path from the repository's root on."""
+    return (
+        str(path.relative_to(LINES_FOLDER.parent.parent))
+        if path.is_relative_to(LINES_FOLDER.parent.parent)
+        else str(path)
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,106 @@
+"""Commands that list: lines, batches, releases, fleet."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from assets.feedback.fleet import fleet as read_fleet
+from assets.ingest.contract import landing_journal
+from assets.quality.contract import BatchVerdict, read_verdict
+from assets.release.repository import releases as read_releases
+from assets.store import Store, find_home
+from platform_defs.catalog import find_line, list_lines
+from platform_defs.cli.output import JsonFlag, LineName, print_rows
+
+
+def lines(
+    as_json: JsonFlag = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if any line is broken.")] = False,
+) -> None:
+    """List every line; a broken one with its error."""
+    entries = list_lines()
+    rows = [
+        {
+            "line": entry.name,
+            "state": "broken" if entry.line is None else "ok",
+            "description": entry.error or (entry.line.config.description if entry.line else ""),
+            "targets": list(entry.line.config.targets) if entry.line else [],
+            "promotion": entry.line.config.rollout.promotion if entry.line else None,
+            "path": str(entry.path),
+        }
+        for entry in entries
+    ]
+    empty = "There is no line. `dg scaffold defs platform_defs.components.ModelLine NAME` makes one."
+    print_rows("Lines", rows, ("line", "state", "description", "promotion"), as_json=as_json, empty=empty)
+    if check and any(entry.line is None for entry in entries):
+        raise typer.Exit(1)
+
+
+def batches(line: LineName, as_json: JsonFlag = False) -> None:
+    """List a line's batches: what landed, and what the gate said."""
+    find_line(line)
+    store = Store(find_home())
+    seen = dict.fromkeys(landing.batch for _, landing in landing_journal(store, line).after(0))
+    rows = [_batch(batch, read_verdict(store, line, batch)) for batch in seen]
+    empty = f"Nothing has landed for {line}. `edgeloop land {line} FOLDER_OR_FILE` lands a batch."
+    columns = ("batch", "state", "seen", "accepted", "quarantined", "refused", "why")
+    print_rows(f"Batches of {line}", rows, columns, as_json=as_json, empty=empty)
+
+
+def _batch(batch: str, verdict: BatchVerdict | None) -> dict[str, Any]:
+    counts = ("seen", "accepted", "quarantined", "refused")
+    if verdict is None:
+        return {"batch": batch, "state": "waiting", "why": "not judged yet", **dict.fromkeys(counts), "report": None}
+    return {
+        "batch": batch,
+        "state": verdict.state,
+        "why": verdict.why,
+        **{name: getattr(verdict, name) for name in counts},
+        "report": verdict.report,
+    }
+
+
+def releases(line: LineName, as_json: JsonFlag = False) -> None:
+    """List a line's signed releases, newest last."""
+    find_line(line)
+    rows = [
+        {
+            "release": record.release,
+            "sequence": record.sequence,
+            "published": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(record.published)),
+            "targets": ", ".join(artifact.target.name for artifact in record.manifest.artifacts),
+            "batches": len(record.manifest.provenance.batches),
+            "manifest": record.manifest_path,
+        }
+        for record in read_releases(Store(find_home()), line)
+    ]
+    empty = f"{line} has no release yet. `edgeloop run {line}` trains on what has landed and makes one."
+    columns = ("release", "sequence", "published", "targets", "batches")
+    print_rows(f"Releases of {line}", rows, columns, as_json=as_json, empty=empty)
+
+
+def fleet(as_json: JsonFlag = False) -> None:
+    """List the devices and what each says it runs."""
+    now = time.time()
+    rows = []
+    for status in read_fleet(Store(find_home())):
+        report = status.report
+        rows.append(
+            {
+                "device": status.device,
+                "line": status.line,
+                "group": status.group,
+                "release": report.release if report else None,
+                "event": report.event if report else "silent",
+                "self_test": None if not report or not report.self_test else report.self_test.passed,
+                "target": report.target if report else None,
+                "reason": report.reason if report else "enrolled, but has not reported yet",
+                "seconds_ago": round(now - report.time) if report else None,
+            }
+        )
+    empty = "No device is enrolled. `edgeloop-agent enroll --help` says how."
+    columns = ("device", "line", "group", "release", "event", "self_test", "target", "reason", "seconds_ago")
+    print_rows("Fleet", rows, columns, as_json=as_json, empty=empty)

@@ -1,0 +1,41 @@
+"""`edgeloop`: land batches, run lines, and see what became of them."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from edge.errors import EdgeError, TransientError
+from platform_defs.cli import listing, work
+
+app = typer.Typer(
+    name="edgeloop",
+    help="Turns new data into better models on edge devices, and proves every step.\n\n"
+    "Start with `edgeloop demo`, then `edgeloop ui`. "
+    "State lives in $EDGELOOP_HOME, or in .edgeloop beside workspace.yaml.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (work.demo, work.land, work.run, work.promote, work.ui):
+    app.command()(command)
+for command in (listing.lines, listing.batches, listing.releases, listing.fleet):
+    app.command()(command)
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 1 refused, 2 wrong usage, 3 worth another try, 130 interrupted."""
+    try:
+        app()
+    except TransientError as error:
+        _fail(error, 3)
+    except (EdgeError, ValueError) as error:
+        _fail(error, 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(error: Exception, code: int) -> None:
+    sys.stderr.write(f"edgeloop: {error}\n")
+    sys.exit(code)

@@ -1,0 +1,127 @@
+"""Commands that do something: demo, land, run, promote, ui."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from platform_defs.catalog import find_line
+from platform_defs.cli.output import JsonFlag, LineName, console, print_json, tell
+from platform_defs.instance import open_instance, prepare_home
+
+
+def demo(as_json: JsonFlag = False) -> None:
+    """Close the whole loop once, on handwritten digits, with a daemon and a device on this machine."""
+    from platform_defs.demo.loop import close_the_loop
+    from platform_defs.demo.summary import show, summarize
+
+    began = time.monotonic()
+    store = prepare_home()
+    if as_json:
+        steps = close_the_loop(store, lambda text: None)
+    else:
+        with console.status("closing the loop") as status:
+
+            def report(text: str) -> None:
+                elapsed = time.monotonic() - began
+                tell(f"{elapsed:5.0f} s  {text}")
+                status.update(f"closing the loop, {elapsed:.0f} s")
+
+            steps = close_the_loop(store, report)
+    summary = summarize(store, steps, time.monotonic() - began)
+    if as_json:
+        print_json(summary)
+    else:
+        show(summary, console)
+
+
+def land(
+    line: LineName,
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A folder or file, in the form the line's reader reads.")
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Put a batch into the line's landing zone; its manifest is written last, then the sensors see it."""
+    from assets.ingest.landing import land as land_batch
+
+    store = prepare_home()
+    landed = land_batch(store, find_line(line), source)
+    if as_json:
+        print_json(
+            {
+                "batch": landed.batch,
+                "drop": landed.drop,
+                "files": landed.files,
+                "new": landed.new,
+                "skipped": [vars(reason) for reason in landed.skipped],
+            }
+        )
+        return
+    for reason in landed.skipped:
+        tell(f"skipped {reason.file}: {reason.reason}; {reason.remedy}")
+    known = "landed" if landed.new else "is known already, nothing to do"
+    console.print(f"batch [bold]{landed.batch}[/] {known} ({landed.files} files)")
+
+
+def run(line: LineName, as_json: JsonFlag = False) -> None:
+    """Judge what landed and retrain on what was accepted, in this process, and never twice."""
+    from platform_defs.runner import run_line
+
+    store = prepare_home()
+    config = find_line(line)
+    with open_instance() as instance:
+        outcome = run_line(config, store, instance, (lambda text: None) if as_json else tell)
+    if as_json:
+        print_json({"judged": outcome.judged, "retrained": list(outcome.retrained), "note": outcome.note})
+        return
+    states = list(outcome.judged.values())
+    console.print(
+        f"judged {len(states)} batches: {states.count('accepted')} accepted, {states.count('blocked')} blocked"
+    )
+    if outcome.retrained:
+        console.print(
+            f"retrained on {len(outcome.retrained)} new batches; `edgeloop releases {line}` shows the release"
+        )
+    else:
+        console.print(f"nothing was retrained: {outcome.note}", markup=False)
+
+
+def promote(
+    line: LineName,
+    release: Annotated[
+        str, typer.Argument(help="A release's id, or its first digits; `edgeloop releases LINE` lists them.")
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Point the line's group of devices at a release."""
+    from assets.release.rollout import promote as promote_release
+
+    record = promote_release(prepare_home(), find_line(line), release)
+    if as_json:
+        print_json(
+            {
+                "line": record.line,
+                "group": record.group,
+                "decision": record.decision,
+                "release": record.release,
+                "why": record.why,
+            }
+        )
+    else:
+        console.print(f"{record.group}: {record.decision}, {record.why}", markup=False)
+
+
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
+    reports_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the data-quality reports.")] = 3001,
+    devices_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port that devices fetch from and report to.")
+    ] = 3002,
+) -> None:
+    """Run the Dagster UI with its daemon, the reports and the device gateway, until Ctrl-C. All on loopback."""
+    from platform_defs.ui import serve_all
+
+    serve_all(prepare_home(), port, reports_port, devices_port, tell)

@@ -1,0 +1,47 @@
+"""A line as a Dagster component: one YAML becomes an asset group, two sensors and a schedule."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import dagster as dg
+from pydantic import BaseModel
+
+from assets.compilation.assets import build_assets as build_compilation
+from assets.compression.assets import build_assets as build_compression
+from assets.feedback.assets import build_assets as build_feedback
+from assets.line import Line, LineConfig
+from assets.quality.assets import build_assets as build_quality
+from assets.release.assets import build_assets as build_release
+from assets.training.assets import build_assets as build_training
+from platform_defs.automation import build_automation
+from platform_defs.components.scaffolder import ModelLineScaffolder
+
+ROOMS = (build_quality, build_training, build_compression, build_compilation, build_release, build_feedback)
+
+
+@dg.scaffold_with(ModelLineScaffolder)
+class ModelLine(dg.Component):
+    """One thing being learned and shipped, from its data contract to its rollout policy.
+
+    The line's name is its folder's name.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The YAML's schema, with help text per field."""
+        return LineConfig
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Build the component from validated attributes."""
+        assert isinstance(attributes, LineConfig)
+        return cls(Line(context.path.name, attributes))
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The line's assets, jobs, sensors and schedule."""
+        assets = [asset for build in ROOMS for asset in build(self.line)]
+        return dg.Definitions.merge(dg.Definitions(assets=assets), build_automation(self.line))

@@ -1,0 +1,72 @@
+"""What `dg scaffold defs platform_defs.components.ModelLine NAME` writes: a line that loads and runs as it is."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import dagster as dg
+import yaml
+from pydantic import BaseModel, Field
+
+from assets.line import parse_line
+
+HEADER = """\
+# A line: one thing being learned and shipped. Its name is this folder's name.
+# Land data with:  edgeloop land {name} FOLDER_OR_FILE     then watch:  make ui
+# Every field and its allowed values:  dg list components --help, or docs/lines.md
+"""
+
+
+class LineParams(BaseModel):
+    """What the scaffolder may be told."""
+
+    reader: Literal["image_folder", "csv"] = Field(
+        default="image_folder", description="Class folders of pictures, or CSV."
+    )
+    classes: str = Field(default="negative,positive", description="The classes, separated by commas.")
+    target: str = Field(default="label", description="For csv: the column that holds the class.")
+    columns: str = Field(default="x1,x2", description="For csv: the numeric input columns, separated by commas.")
+
+
+class ModelLineScaffolder(dg.Scaffolder[LineParams]):
+    """Writes `defs.yaml` with a complete, valid line."""
+
+    @classmethod
+    def get_scaffold_params(cls) -> type[LineParams]:
+        """The parameters `dg scaffold defs` offers as flags."""
+        return LineParams
+
+    def scaffold(self, request: dg.ScaffoldRequest[LineParams]) -> None:
+        """Write the line's YAML, validated before it is written."""
+        name = request.target_path.name
+        attributes = line_attributes(request.params)
+        parse_line(name, attributes, str(request.target_path / "defs.yaml"))
+        body = yaml.safe_dump({"type": request.type_name, "attributes": attributes}, sort_keys=False)
+        (request.target_path / "defs.yaml").write_text(HEADER.format(name=name) + body)
+
+
+def line_attributes(params: LineParams) -> dict[str, Any]:
+    """A complete line for the given data, with settings that suit a first run on a laptop."""
+    data: dict[str, Any] = {"reader": params.reader, "classes": _split(params.classes)}
+    if params.reader == "image_folder":
+        data["image"] = {"height": 32, "width": 32, "channels": 3}
+        model = {"family": "cnn", "width": 32, "depth": 3}
+    else:
+        data["table"] = {"target": params.target, "columns": _split(params.columns)}
+        model = {"family": "mlp", "width": 64, "depth": 2}
+    return {
+        "description": "Say in one sentence what this line learns.",
+        "data": data,
+        "quality": {"min_records": 20, "max_bad_share": 0.05},
+        "model": model,
+        "training": {"epochs": 20, "batch_size": 64, "learning_rate": 0.003},
+        "compress": {"prune": [0.3], "distill_epochs": 10},
+        "budget": {"max_drop": 0.02},
+        "targets": ["cpu-x86"],
+        "retrain": {"min_new_records": 1, "nightly": "0 2 * * *"},
+        "rollout": {"promotion": "manual", "group": "canary"},
+    }
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

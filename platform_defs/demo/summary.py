@@ -1,0 +1,162 @@
+"""What the demo ends with: `summary.json`, a table, and where to look next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from assets.compilation.contract import Engines
+from assets.compression.contract import Candidate, Candidates, ChosenModel
+from assets.store import Store
+from assets.training.contract import TrainedModel
+from edge.contracts import Evidence
+from platform_defs.demo.loop import DEVICE, LINE, Step
+
+SUMMARY = "demo/summary.json"
+
+
+def summarize(store: Store, steps: Sequence[Step], seconds: float) -> dict[str, Any]:
+    """Everything the demo showed, as plain JSON; also written to `demo/summary.json`."""
+    model = store.head(LINE, "trained_model", TrainedModel)
+    candidates = store.head(LINE, "candidates", Candidates)
+    chosen = store.head(LINE, "chosen_model", ChosenModel)
+    engines = store.head(LINE, "engines", Engines)
+    summary = {
+        "line": LINE,
+        "seconds": round(seconds, 1),
+        "batches": [_batch(step) for step in steps],
+        "stages": _stages(model, candidates, chosen),
+        "chosen": _chosen(chosen),
+        "targets": [_target(store, engine) for engine in engines.engines],
+        "device": _device(steps),
+    }
+    store.write(SUMMARY, json.dumps(summary, indent=2).encode())
+    return summary
+
+
+def _batch(step: Step) -> dict[str, Any]:
+    verdict = step.verdict
+    return {
+        "name": step.name,
+        "batch": verdict.batch,
+        "state": verdict.state,
+        "why": verdict.why,
+        "seen": verdict.seen,
+        "accepted": verdict.accepted,
+        "quarantined": verdict.quarantined,
+        "refused": verdict.refused,
+        "reasons": [vars(reason) for reason in verdict.reasons],
+        "report": verdict.report,
+        "seconds": round(step.seconds, 1),
+    }
+
+
+def _stages(model: TrainedModel, candidates: Candidates, chosen: ChosenModel) -> list[dict[str, Any]]:
+    rows = [_stage("teacher", model.evidence, model.onnx.size)]
+    for candidate in candidates.candidates:
+        for dialect, ref in candidate.onnx.items():
+            row = _stage(f"{candidate.name} {dialect}", candidate.evidence[dialect], ref.size)
+            rows.append({**row, "chosen": candidate.name == chosen.candidate.name})
+    return rows
+
+
+def _stage(name: str, evidence: Evidence, size: int) -> dict[str, Any]:
+    accuracy = evidence.metric("accuracy", "test")
+    return {
+        "stage": name,
+        "artifact": evidence.artifact,
+        "accuracy": accuracy.value,
+        "low": accuracy.low,
+        "high": accuracy.high,
+        "test_records": accuracy.records,
+        "bytes": size,
+        "latency_ms": evidence.latency.median_ms if evidence.latency else None,
+        "seconds": evidence.seconds,
+    }
+
+
+def _chosen(chosen: ChosenModel) -> dict[str, Any]:
+    candidate: Candidate = chosen.candidate
+    drop = candidate.evidence["cpu"].metric("accuracy_drop", "test")
+    return {
+        "name": candidate.name,
+        "why": chosen.why,
+        "accuracy_drop": drop.value,
+        "accuracy_drop_low": drop.low,
+        "accuracy_drop_high": drop.high,
+        "size_of_teacher": candidate.onnx["cpu"].size / chosen.teacher_size,
+        "speedup_over_float": candidate.speedup,
+        "rejected": dict(chosen.rejected),
+    }
+
+
+def _target(store: Store, engine: Any) -> dict[str, Any]:
+    return {
+        "target": engine.target.name,
+        "path": store.path(engine.file.uri),
+        "sha256": engine.file.sha256,
+        "bytes": engine.file.size,
+        "verdict": [verdict.kind for verdict in engine.parity if verdict.stage == "compile"][-1:],
+        "on_device": [verdict.kind for verdict in engine.parity if verdict.stage == "device"][-1:],
+        "plan": vars(engine.plan) if engine.plan else None,
+    }
+
+
+def _device(steps: Sequence[Step]) -> dict[str, Any]:
+    report = next(step.device for step in reversed(steps) if step.device)
+    test = report.self_test
+    return {
+        "device": DEVICE,
+        "release": report.release,
+        "target": report.target,
+        "event": report.event,
+        "self_test": {"passed": test.passed, "agreement": test.agreement, "max_abs_diff": test.max_abs_diff}
+        if test
+        else None,
+    }
+
+
+def show(summary: dict[str, Any], console: Console) -> None:
+    """The tables people see at the end."""
+    batches = Table(title="Batches", title_justify="left")
+    for column in ("batch", "state", "seen", "accepted", "quarantined", "refused", "why"):
+        batches.add_column(column, overflow="fold")
+    for row in summary["batches"]:
+        colour = "green" if row["state"] == "accepted" else "red"
+        counts = [str(row[key]) for key in ("seen", "accepted", "quarantined", "refused")]
+        batches.add_row(row["name"], f"[{colour}]{row['state']}[/]", *counts, row["why"])
+    stages = Table(title="Models, on the same test records", title_justify="left")
+    for column in ("model", "accuracy", "95 % interval", "kB", "ms"):
+        stages.add_column(column)
+    for row in summary["stages"]:
+        latency = "unknown" if row["latency_ms"] is None else f"{row['latency_ms']:.3f}"
+        interval = f"{row['low']:.4f} to {row['high']:.4f}" if row["low"] is not None else ""
+        name = f"[bold]{row['stage']} (chosen)[/]" if row.get("chosen") else row["stage"]
+        stages.add_row(name, f"{row['accuracy']:.4f}", interval, f"{row['bytes'] / 1000:.1f}", latency)
+    targets = Table(title="Released artifacts", title_justify="left")
+    for column in ("target", "bytes", "compiled", "on the device", "sha256"):
+        targets.add_column(column)
+    for row in summary["targets"]:
+        device = row["on_device"][0] if row["on_device"] else "self-tested"
+        targets.add_row(row["target"], f"{row['bytes']:,}", *row["verdict"], device, row["sha256"][:16])
+    for table in (batches, stages, targets):
+        console.print(table)
+    chosen, device = summary["chosen"], summary["device"]
+    speed = "unknown" if chosen["speedup_over_float"] is None else f"{chosen['speedup_over_float']:.2f} times as fast"
+    console.print(
+        f"Chosen: [bold]{chosen['name']}[/], {chosen['accuracy_drop'] * 100:+.2f} points below the teacher "
+        f"({chosen['accuracy_drop_low'] * 100:+.2f} to {chosen['accuracy_drop_high'] * 100:+.2f}), "
+        f"{chosen['size_of_teacher']:.2f} of its size, {speed} as its own FP32."
+    )
+    tested = device["self_test"]
+    console.print(
+        f"Device: [bold]{device['device']}[/] runs release {device['release'][:12]} ({device['target']}), "
+        f"self-test {'passed' if tested and tested['passed'] else 'not run'}."
+    )
+    console.print(
+        f"Closed in {summary['seconds']} s. Next: [bold]make ui[/] (Dagster and the reports), `edgeloop fleet`."
+    )

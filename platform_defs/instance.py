@@ -1,0 +1,66 @@
+"""The Dagster instance of this state folder: its home, its settings, and whether a daemon works on it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+
+from assets.errors import RejectedError
+from assets.store import HOME_VARIABLE, Store, find_home
+from platform_defs.catalog import LINES_FOLDER
+
+SETTINGS = LINES_FOLDER.parent.parent / "infra" / "dagster.yaml"
+
+
+def prepare_home() -> Store:
+    """Make the state folder and Dagster's home in it, and set EDGELOOP_HOME and DAGSTER_HOME for this process and its
+    children. A DAGSTER_HOME that is set already is used as it is.
+
+    Raises:
+        RejectedError: the folder cannot be written.
+    """
+    store = Store(find_home())
+    if not store.local:
+        if not os.environ.get("DAGSTER_HOME"):
+            raise RejectedError(
+                f"{store.root} is not a folder of this machine; set DAGSTER_HOME to where Dagster keeps its state"
+            )
+        return store
+    root = Path(store.root).absolute()
+    os.environ[HOME_VARIABLE] = str(root)
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(root / "dagster")))
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        settings = home / "dagster.yaml"
+        if SETTINGS.is_file() and not settings.exists():
+            shutil.copyfile(SETTINGS, settings)
+    except OSError as error:
+        raise RejectedError(
+            f"{error.filename}: cannot be written ({error.strerror}); set {HOME_VARIABLE} elsewhere"
+        ) from error
+    return Store(str(root))
+
+
+def open_instance() -> dg.DagsterInstance:
+    """The instance of DAGSTER_HOME; call `prepare_home` first."""
+    return dg.DagsterInstance.get()
+
+
+@contextlib.contextmanager
+def daemon_lock(store: Store) -> Iterator[bool]:
+    """Claim the one daemon of this state; yields False where another process runs it already."""
+    path = Path(store.path("locks/daemon.lock"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

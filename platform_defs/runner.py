@@ -1,0 +1,149 @@
+"""`edgeloop run LINE`: what the sensors would do, in this process, and never twice."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from assets.errors import TransientError
+from assets.ingest.contract import landing_journal
+from assets.ingest.landing import journal_unlisted
+from assets.line import Line
+from assets.quality.contract import partitions_name, read_verdict
+from assets.store import Store
+from assets.training.retrain import Claim, everything, last_claim, next_claim
+from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, claim_tags, job_names
+from platform_defs.automation.locks import line_lock
+from platform_defs.automation.runs import ClaimState, claim_state
+from platform_defs.watch import Watcher
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+WAIT_SECONDS = 2.0
+
+
+@dataclass
+class Outcome:
+    """What `run_line` did.
+
+    Attributes:
+        judged: batch id to "accepted" or "blocked".
+        retrained: ids of the batches that a retrain in this process was for.
+        note: why nothing was retrained.
+    """
+
+    judged: dict[str, str] = field(default_factory=dict)
+    retrained: tuple[str, ...] = ()
+    note: str = ""
+
+
+def run_line(line: Line, store: Store, instance: dg.DagsterInstance, report: Callable[[str], None]) -> Outcome:
+    """Judge what landed and was not judged, then retrain on what was accepted and not trained on.
+
+    Work that a daemon has under way is waited for, not repeated. The line's retrain policy spares work nobody asked
+    for; a person who runs this asks, so every waiting batch is taken.
+
+    Raises:
+        TransientError: another `edgeloop run` works on this line, or a run failed.
+    """
+    from platform_defs.definitions import definitions
+
+    with line_lock(store, line.name) as free:
+        if not free:
+            raise TransientError(f"line {line.name!r}: another process works on it now; try again when it is done")
+        _wait_for_runs(line, instance, report)
+        location = definitions()
+        outcome = Outcome()
+        for broken in journal_unlisted(store, line.name).broken:
+            report(f"{broken.file}: {broken.reason}; {broken.remedy}")
+        _judge(line, store, instance, location, report, outcome)
+        _retrain(line, store, instance, location, report, outcome)
+        return outcome
+
+
+def _judge(
+    line: Line,
+    store: Store,
+    instance: dg.DagsterInstance,
+    location: dg.Definitions,
+    report: Callable[[str], None],
+    outcome: Outcome,
+) -> None:
+    job, _, _ = job_names(line)
+    batches = dict.fromkeys(landing.batch for _, landing in landing_journal(store, line.name).after(0))
+    for batch in batches:
+        if read_verdict(store, line.name, batch) is not None:
+            continue
+        instance.add_dynamic_partitions(partitions_name(line), [batch])
+        tags = {BATCH_TAG: batch, LINE_TAG: line.name, "dagster/run_key": batch}
+        _execute(location, job, instance, tags, report, partition=batch)
+        verdict = read_verdict(store, line.name, batch)
+        if verdict is None:
+            raise TransientError(f"batch {batch[:12]} was not judged; its run in the Dagster UI says why")
+        outcome.judged[batch] = verdict.state
+        report(f"batch {batch[:12]} is {verdict.state}: {verdict.why}")
+
+
+def _retrain(
+    line: Line,
+    store: Store,
+    instance: dg.DagsterInstance,
+    location: dg.Definitions,
+    report: Callable[[str], None],
+    outcome: Outcome,
+) -> None:
+    _, job, _ = job_names(line)
+    claim = last_claim(store, line.name)
+    state, _ = claim_state(instance, claim, line.config.retrain.max_retries)
+    if state in {ClaimState.NONE, ClaimState.DONE, ClaimState.GIVEN_UP}:
+        claim, outcome.note = next_claim(
+            store, line.name, "command", time.time(), everything, replace_last=state is ClaimState.GIVEN_UP
+        )
+    if claim is None:
+        return
+    if not _execute(location, job, instance, _tags(line, claim), report):
+        raise TransientError(f"the retrain of line {line.name!r} failed; its run in the Dagster UI says why")
+    outcome.retrained, outcome.note = claim.batches, ""
+
+
+def _tags(line: Line, claim: Claim) -> dict[str, str]:
+    return {**claim_tags(claim), LINE_TAG: line.name, "dagster/run_key": claim.run_key}
+
+
+def _execute(
+    location: dg.Definitions,
+    job: str,
+    instance: dg.DagsterInstance,
+    tags: dict[str, str],
+    report: Callable[[str], None],
+    partition: str | None = None,
+) -> bool:
+    run_id = str(uuid.uuid4())
+    with Watcher(instance, report, run_id=run_id):
+        result = location.resolve_job_def(job).execute_in_process(
+            instance=instance, run_id=run_id, tags=tags, partition_key=partition, run_config=QUIET, raise_on_error=False
+        )
+    return result.success
+
+
+def _wait_for_runs(line: Line, instance: dg.DagsterInstance, report: Callable[[str], None]) -> None:
+    """Until no run of this line is under way."""
+    under_way = dg.RunsFilter(
+        tags={LINE_TAG: line.name},
+        statuses=[
+            dg.DagsterRunStatus.QUEUED,
+            dg.DagsterRunStatus.NOT_STARTED,
+            dg.DagsterRunStatus.STARTING,
+            dg.DagsterRunStatus.STARTED,
+            dg.DagsterRunStatus.CANCELING,
+        ],
+    )
+    told = False
+    while runs := instance.get_runs(filters=under_way):
+        if not told:
+            report(f"{len(runs)} runs of this line are under way by the daemon; waiting for them")
+            told = True
+        time.sleep(WAIT_SECONDS)

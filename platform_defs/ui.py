@@ -1,0 +1,65 @@
+"""`edgeloop ui`: the Dagster UI and daemon, the reports and the device gateway, over one state."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from assets.errors import RejectedError, TransientError
+from assets.release.repository import ensure_repository
+from assets.store import Store
+from platform_defs.catalog import LINES_FOLDER, list_lines
+from platform_defs.instance import daemon_lock
+from platform_defs.processes import script, supervised
+from platform_defs.serve import Server, device_app, report_app
+
+HOST = "127.0.0.1"
+POLL_SECONDS = 1.0
+
+
+def serve_all(store: Store, port: int, reports_port: int, devices_port: int, report: Callable[[str], None]) -> None:
+    """Serve until interrupted.
+
+    Raises:
+        RejectedError: a port is taken.
+        TransientError: the Dagster UI or its daemon ended by itself.
+    """
+    for number, option in ((port, "--port"), (reports_port, "--reports-port"), (devices_port, "--devices-port")):
+        _refuse_taken(number, option)
+    os.environ["EDGELOOP_REPORTS_URL"] = f"http://{HOST}:{reports_port}"
+    workspace = str(LINES_FOLDER.parent.parent / "workspace.yaml")
+    logs = Path(store.path("dagster/logs"))
+    ensure_repository(store, [entry.name for entry in list_lines() if entry.line])
+    stop = threading.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda *_: stop.set())
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(Server(report_app(store), port=reports_port))
+        stack.enter_context(Server(device_app(store), port=devices_port))
+        webserver = [script("dagster-webserver"), "-w", workspace, "-h", HOST, "-p", str(port)]
+        processes = {"Dagster UI": stack.enter_context(supervised(webserver, logs / "webserver.log"))}
+        if stack.enter_context(daemon_lock(store)):
+            daemon = [script("dagster-daemon"), "run", "-w", workspace]
+            processes["Dagster daemon"] = stack.enter_context(supervised(daemon, logs / "daemon.log"))
+        report(f"Dagster UI     http://{HOST}:{port}")
+        report(f"reports        http://{HOST}:{reports_port}")
+        report(f"device gateway http://{HOST}:{devices_port}")
+        report("Ctrl-C ends it")
+        while not stop.wait(POLL_SECONDS):
+            for name, process in processes.items():
+                if process.poll() is not None:
+                    raise TransientError(f"the {name} ended with code {process.returncode}; {logs} says why")
+
+
+def _refuse_taken(port: int, option: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise RejectedError(f"port {port} is taken ({error.strerror}); choose another with {option}") from error
