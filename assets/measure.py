@@ -87,7 +87,7 @@ def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> In
     only_second, neither = int((~first & second).sum()), int((~first & ~second).sum())
     one, two = wilson(both + only_first, n), wilson(both + only_second, n)
     product = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
-    agreement = both * neither - only_first * only_second
+    agreement = float(both * neither - only_first * only_second)
     if agreement > 0:
         agreement = max(agreement - n / 2, 0)
     phi = agreement / math.sqrt(product) if product else 0.0

@@ -93,7 +93,7 @@ def architecture_of(network: Network) -> dict[str, int]:
 
 def weights_of(network: nn.Module) -> bytes:
     """The weights as safetensors."""
-    return save({name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()})
+    return bytes(save({name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}))
 
 
 def set_weights(network: nn.Module, data: bytes, source: str) -> None:
@@ -113,4 +113,4 @@ def predict(network: nn.Module, x: Tensor, batch: int = 256) -> Tensor:
     """Logits (records, classes) in evaluation mode, without gradients."""
     network.eval()
     with torch.no_grad():
-        return torch.cat([network(part) for part in x.split(batch)])
+        return torch.cat([network(part) for part in torch.split(x, batch)])

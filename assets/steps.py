@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable
 from typing import TypeVar
 
+from assets.errors import RejectedError
 from assets.store import Store
 
 T = TypeVar("T")
@@ -27,7 +28,8 @@ def remembered(
         make: makes it.
 
     Returns:
-        The document, and whether it was remembered. It is also made the asset's head.
+        The document, and whether it was remembered. It is also made the asset's head, unless the head is newer: an
+        older result (of a smaller `position`) never replaces one that has seen more batches.
     """
     key = f"store/{line}/steps/{asset}/{hashlib.sha256(chr(0).join(inputs).encode()).hexdigest()}.json"
     try:
@@ -35,5 +37,18 @@ def remembered(
     except FileNotFoundError:
         value, reused = make(), False
         store.save(key, value)
-    store.set_head(line, asset, value)
+    if _position(value) >= _head_position(store, line, asset, cls):
+        store.set_head(line, asset, value)
     return value, reused
+
+
+def _head_position(store: Store, line: str, asset: str, cls: type[T]) -> int:
+    try:
+        return _position(store.head(line, asset, cls))
+    except RejectedError:  # none yet, or one that this version no longer reads
+        return 0
+
+
+def _position(value: object) -> int:
+    """Position in the journal of accepted batches; 0 for a document without one."""
+    return int(getattr(value, "position", 0))

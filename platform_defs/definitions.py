@@ -32,7 +32,14 @@ def _line_definitions(tree: ComponentTree, entry: LineEntry) -> dg.Definitions:
     try:
         return tree.build_defs(entry.path.parent)
     except Exception as error:  # whatever one line does, the others go on
-        return _broken(entry, f"{entry.path}: {error}")
+        return _broken(entry, f"{entry.path}: {_root_cause(error)}")
+
+
+def _root_cause(error: BaseException) -> str:
+    """The innermost error: Dagster wraps it in a drawing of the folder tree."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    return f"{type(error).__name__}: {error}"
 
 
 def _broken(entry: LineEntry, error: str) -> dg.Definitions:

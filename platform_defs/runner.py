@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from assets.quality.contract import partitions_name, read_verdict
 from assets.store import Store
 from assets.training.retrain import Claim, everything, last_claim, next_claim
 from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, claim_tags, job_names
+from platform_defs.automation.liveness import PID_TAG, fail_dead_runs
 from platform_defs.automation.locks import line_lock
 from platform_defs.automation.runs import ClaimState, claim_state
 from platform_defs.watch import Watcher
@@ -124,7 +126,12 @@ def _execute(
     run_id = str(uuid.uuid4())
     with Watcher(instance, report, run_id=run_id):
         result = location.resolve_job_def(job).execute_in_process(
-            instance=instance, run_id=run_id, tags=tags, partition_key=partition, run_config=QUIET, raise_on_error=False
+            instance=instance,
+            run_id=run_id,
+            tags={**tags, PID_TAG: str(os.getpid())},
+            partition_key=partition,
+            run_config=QUIET,
+            raise_on_error=False,
         )
     return result.success
 
@@ -142,8 +149,10 @@ def _wait_for_runs(line: Line, instance: dg.DagsterInstance, report: Callable[[s
         ],
     )
     told = False
+    fail_dead_runs(instance, line.name)
     while runs := instance.get_runs(filters=under_way):
         if not told:
             report(f"{len(runs)} runs of this line are under way by the daemon; waiting for them")
             told = True
         time.sleep(WAIT_SECONDS)
+        fail_dead_runs(instance, line.name)

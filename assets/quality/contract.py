@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from assets.journal import Journal
+from assets.line import Line
 from assets.store import Store
 from edge.contracts import ArtifactRef, document
+
+MAX_REASONS = 1000
 
 
 @dataclass(frozen=True)
@@ -18,14 +21,15 @@ class Reason:
     Attributes:
         file: path in the batch.
         place: where in it, e.g. "row 17, column radius_mean" or "whole file".
-        outcome: "refused" (never read as a record; its bytes are not kept) or "quarantined" (kept, may come back).
+        outcome: "refused" (never read as a record; its bytes are not kept), "quarantined" (kept, may come back) or
+            "ignored" (no data at all, e.g. `.DS_Store`; counted nowhere).
         reason: what is wrong, in plain words.
         remedy: what to do.
     """
 
     file: str
     place: str
-    outcome: Literal["refused", "quarantined"]
+    outcome: Literal["refused", "quarantined", "ignored"]
     reason: str
     remedy: str
 
@@ -48,8 +52,11 @@ class BatchVerdict:
     Attributes:
         batch: its id.
         why: one plain sentence, the verdict's reason.
+        reasons: what was wrong with each bad record, the first `MAX_REASONS` of them; all are beside the quarantine.
+            The good records of a blocked batch are quarantined too, but have no entry here: `why` is their reason.
         per_class: accepted records of each class.
         records: Parquet of accepted records, columns as in `RECORD_COLUMNS`; None where nothing was accepted.
+        ids: Parquet of the accepted records' id and label only, so that later batches compare cheaply.
         quarantine: Parquet of quarantined records with a `reason` column; None where there are none.
         report: key of the page for reviewers, `reports/<line>/<batch>/index.html`.
         seconds: what judging took.
@@ -70,6 +77,7 @@ class BatchVerdict:
     per_class: Mapping[str, int] = field(default_factory=dict)
     records: ArtifactRef | None = None
     quarantine: ArtifactRef | None = None
+    ids: ArtifactRef | None = None
 
     def __post_init__(self) -> None:
         if self.seen != self.accepted + self.quarantined + self.refused:
@@ -110,3 +118,27 @@ def accepted_journal(store: Store, line: str) -> Journal[Accepted]:
 def verdict_key(line: str, batch: str) -> str:
     """Where the gate keeps its verdict on a batch; it exists exactly when the batch was judged."""
     return f"store/{line}/verdicts/{batch}.json"
+
+
+def partitions_name(line: Line) -> str:
+    """The line's set of dynamic partitions: one per landed batch, keyed by the batch's id."""
+    return f"{line.identifier}_batches"
+
+
+def read_verdict(store: Store, line: str, batch: str) -> BatchVerdict | None:
+    """The gate's verdict on a batch, or None where it was not judged yet."""
+    try:
+        return store.load(verdict_key(line, batch), BatchVerdict)
+    except FileNotFoundError:
+        return None
+
+
+def accepted_batches(store: Store, line: str) -> list[tuple[int, Accepted]]:
+    """Position and entry of every accepted batch in order, each batch once: its first entry counts."""
+    seen: set[str] = set()
+    found = []
+    for position, entry in accepted_journal(store, line).after(0):
+        if entry.batch not in seen:
+            seen.add(entry.batch)
+            found.append((position, entry))
+    return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from assets.journal import Journal
+from assets.store import Store
 from edge.contracts import Deployment, ReleaseManifest, document
 
 
@@ -39,3 +41,8 @@ class RolloutRecord:
     release: str
     deployment: Deployment | None
     time: float
+
+
+def rollout_journal(store: Store, line: str, group: str) -> Journal[RolloutRecord]:
+    """Every promotion of a group, in order; the last one's release is what the group is pointed at."""
+    return Journal(store, f"store/{line}/rollouts/{group}", RolloutRecord)

@@ -66,6 +66,11 @@ class TrainedModel:
     curve: tuple[Mapping[str, float], ...]
 
 
+def dataset_key(line: str, version: str) -> str:
+    """Where a dataset version is kept by its digest, so that later steps read the version a model was trained on."""
+    return f"store/{line}/datasets/{version}.json"
+
+
 def record_split(record_id: str, validation_share: float, test_share: float) -> Split:
     """The side of a record without a declared split: decided by its id alone, so it never changes.
 

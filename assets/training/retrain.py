@@ -22,6 +22,8 @@ from edge.contracts import digest, document
 
 Trigger = Literal["new batches", "nightly", "command"]
 DAY_SECONDS = 86_400
+CLAIM_TAG = "edgeloop/claim"
+"""The run tag that says which claim a training run carries out."""
 
 
 @document("edgeloop.retrain_claim")

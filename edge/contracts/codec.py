@@ -14,6 +14,7 @@ import functools
 import hashlib
 import json
 import math
+import reprlib
 import types
 import typing
 from collections.abc import Mapping
@@ -62,11 +63,12 @@ def from_bytes(cls: type[T], data: bytes, source: str = "document") -> T:
         raise ContractError(f"{source}: expected a JSON object, found {type(body).__name__}")
     kind, version = cls.__document__  # type: ignore[attr-defined]
     if body.get("type") != kind:
-        raise ContractError(f"{source}: expected a document of type {kind!r}, found {body.get('type')!r}")
+        raise ContractError(f"{source}: expected a document of type {kind!r}, found {reprlib.repr(body.get('type'))}")
     found = body.get("version")
-    if not isinstance(found, str) or found.split(".")[0] != version.split(".")[0]:
+    major = version.split(".")[0]
+    if not isinstance(found, str) or found.split(".")[0] != major:
         raise ContractError(
-            f"{source}: {kind} version {found!r} is not known here (this software reads {version.split('.')[0]}.x); "
+            f"{source}: {kind} version {reprlib.repr(found)} is not known here (this software reads {major}.x); "
             "update this software, or publish the document in a version it reads"
         )
     return typing.cast(T, _build(cls, body, source))
@@ -113,10 +115,12 @@ def _build(hint: Any, value: Any, place: str) -> Any:  # noqa: PLR0911 -- one re
     if origin in (dict, Mapping):
         if not isinstance(value, dict):
             raise ContractError(f"{place}: expected an object, found {type(value).__name__}")
-        return {key: _build(args[1], item, f"{place}.{key}") for key, item in value.items()}
+        for key in value:
+            _refuse_surrogates(key, place)
+        return {key: _build(args[1], item, f"{place}.{key[:80]}") for key, item in value.items()}
     if origin is typing.Literal:
         if value not in args:
-            raise ContractError(f"{place}: {value!r} is not one of {', '.join(map(str, args))}")
+            raise ContractError(f"{place}: {reprlib.repr(value)} is not one of {', '.join(map(str, args))}")
         return value
     if hint is Any:
         return value
@@ -139,10 +143,23 @@ def _build_dataclass(cls: type, value: Any, place: str) -> Any:
 
 
 def _scalar(hint: type, value: Any, place: str) -> Any:
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+    if hint is float and type(value) is int:
+        try:
+            value = float(value)
+        except OverflowError as error:
+            raise ContractError(f"{place}: a whole number of {value.bit_length()} bits is too large") from error
     if type(value) is not hint:
         raise ContractError(f"{place}: expected {hint.__name__}, found {type(value).__name__}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ContractError(f"{place}: {value} is not a finite number")
+    if isinstance(value, str):
+        _refuse_surrogates(value, place)
     return value
+
+
+def _refuse_surrogates(text: str, place: str) -> None:
+    """JSON may escape half a character; such a string could be read, but never be written again."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ContractError(f"{place}: holds half a character (a lone surrogate)") from error

@@ -9,11 +9,10 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from assets.line import Line
 from assets.quality.contract import partitions_name
-from assets.training.retrain import Claim
+from assets.training.retrain import CLAIM_TAG, Claim
 
 LINE_TAG = "edgeloop/line"
 BATCH_TAG = "edgeloop/batch"
-CLAIM_TAG = "edgeloop/claim"
 BATCHES_TAG = "edgeloop/batches"
 TRAINING_TAG = "edgeloop/training_line"
 """Carried by training runs only; dagster.yaml allows one run per value at a time."""

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from assets.training.retrain import Claim
-from platform_defs.automation.jobs import CLAIM_TAG
+from assets.training.retrain import CLAIM_TAG, Claim
 
 ENDED_BADLY = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
@@ -28,12 +27,6 @@ def retry_number(runs: Sequence[dg.DagsterRun], most: int) -> int | None:
     if not runs or any(run.status not in ENDED_BADLY for run in runs):
         return None
     return len(runs) if len(runs) <= most else 0
-
-
-def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether the run is gone, or ended without success."""
-    run = instance.get_run_by_id(run_id)
-    return run is None or run.status in ENDED_BADLY
 
 
 class ClaimState(enum.Enum):

@@ -1,7 +1,5 @@
 """The nightly retrain of a line."""
 
-from __future__ import annotations
-
 import time
 
 import dagster as dg

@@ -5,14 +5,12 @@ retrain that accepted batches wait for. `reconcile_sensor` notices what was miss
 whose run failed or vanished, and reports from devices.
 """
 
-from __future__ import annotations
-
 import os
 import time
 
 import dagster as dg
 
-from assets.feedback.contract import report_count
+from assets.feedback.contract import report_journal
 from assets.ingest.contract import landing_journal
 from assets.ingest.landing import journal_unlisted
 from assets.line import Line
@@ -20,6 +18,7 @@ from assets.quality.contract import partitions_name, verdict_key
 from assets.store import Store
 from assets.training.retrain import by_policy, last_claim, next_claim
 from platform_defs.automation.jobs import BATCH_TAG, LineJobs, judge_request, retrain_request
+from platform_defs.automation.liveness import fail_dead_runs
 from platform_defs.automation.locks import line_lock
 from platform_defs.automation.runs import ClaimState, claim_state, retry_number, runs_with_tag
 
@@ -109,6 +108,7 @@ def unfinished_work(
     Args:
         cursor: position in the landing journal up to which every batch has its verdict.
     """
+    fail_dead_runs(instance, line.name)
     found = journal_unlisted(store, line.name)
     notes = [f"{len(found.added)} unlisted batches found"] if found.added else []
     notes += [f"{reason.file}: {reason.reason}" for reason in found.broken[:5]]
@@ -134,10 +134,17 @@ def unfinished_work(
         requests.append(retrain_request(jobs, claim, retry))
     elif state is ClaimState.GIVEN_UP:
         notes.append(f"the last retrain failed {most} retries; its batches wait for the next one")
-    if reports := report_count(store, line.name):
-        requests.append(dg.RunRequest(run_key=f"reports-{reports}", job_name=jobs.observe.name))
+    if heard := _last_report(store, line.name):
+        requests.append(dg.RunRequest(run_key=f"report-{heard}", job_name=jobs.observe.name))
     return dg.SensorResult(
         run_requests=requests,
         cursor=str(cursor),
         skip_reason=None if requests else "; ".join(notes) or "everything that landed is judged and trained on",
     )
+
+
+def _last_report(store: Store, line: str) -> int:
+    """Position of the line's newest device report, among the last of all lines; 0 where there is none."""
+    journal = report_journal(store)
+    recent = journal.after(max(0, journal.length() - MOST_PER_TICK))
+    return max((position for position, entry in recent if entry.line == line), default=0)

@@ -1,14 +1,12 @@
 """What the platform does for all lines together: keeps the repository's metadata fresh."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.release.repository import refresh_timestamp
 from assets.store import Store
 
 
-@dg.op(name="sign_fresh_metadata", out={})
+@dg.op(name="sign_fresh_metadata", out=dg.Out(dg.Nothing))
 def _sign_fresh_metadata(store: dg.ResourceParam[Store]) -> None:
     refresh_timestamp(store)
 

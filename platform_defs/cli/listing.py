@@ -10,7 +10,7 @@ import typer
 from assets.feedback.fleet import fleet as read_fleet
 from assets.ingest.contract import landing_journal
 from assets.quality.contract import BatchVerdict, read_verdict
-from assets.release.repository import releases as read_releases
+from assets.release.rollout import releases as read_releases
 from assets.store import Store, find_home
 from platform_defs.catalog import find_line, list_lines
 from platform_defs.cli.output import JsonFlag, LineName, print_rows
@@ -84,23 +84,20 @@ def releases(line: LineName, as_json: JsonFlag = False) -> None:
 
 def fleet(as_json: JsonFlag = False) -> None:
     """List the devices and what each says it runs."""
-    now = time.time()
-    rows = []
-    for status in read_fleet(Store(find_home())):
-        report = status.report
-        rows.append(
-            {
-                "device": status.device,
-                "line": status.line,
-                "group": status.group,
-                "release": report.release if report else None,
-                "event": report.event if report else "silent",
-                "self_test": None if not report or not report.self_test else report.self_test.passed,
-                "target": report.target if report else None,
-                "reason": report.reason if report else "enrolled, but has not reported yet",
-                "seconds_ago": round(now - report.time) if report else None,
-            }
-        )
+    rows = [
+        {
+            "device": status.device,
+            "line": status.line,
+            "group": status.group,
+            "release": status.release,
+            "target": status.target,
+            "event": status.event,
+            "self_test": status.self_test,
+            "reason": status.reason,
+            "seconds_ago": round(status.age),
+        }
+        for status in read_fleet(Store(find_home()))
+    ]
     empty = "No device is enrolled. `edgeloop-agent enroll --help` says how."
-    columns = ("device", "line", "group", "release", "event", "self_test", "target", "reason", "seconds_ago")
+    columns = ("device", "line", "group", "release", "target", "event", "self_test", "reason", "seconds_ago")
     print_rows("Fleet", rows, columns, as_json=as_json, empty=empty)

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from assets.errors import TransientError
-from assets.feedback.fleet import fleet
+from assets.errors import LineError, TransientError
+from assets.feedback.intake import latest_report
 from assets.ingest.landing import land
 from assets.line import Line
 from assets.quality.contract import BatchVerdict, read_verdict
 from assets.release.repository import ensure_repository
+from assets.release.rollout import releases
 from assets.store import Store
 from assets.training.retrain import claim_journal
 from edge.contracts import DeviceReport
@@ -59,6 +60,7 @@ def close_the_loop(store: Store, report: Report) -> tuple[Step, ...]:
     """
     line = find_line(LINE)
     folder = Path(store.path("demo"))
+    _check_line_loads()
     report("writing three batches of handwritten digits as PNG class folders")
     paths = write_batches(folder / "batches")
     ensure_repository(store, [line.name])
@@ -95,13 +97,9 @@ def _retrained(store: Store, line: Line, batch: str) -> bool | None:
 
 def _settled(store: Store, line: Line, batch: str) -> DeviceReport | None:
     """The demo device's newest report, once it runs a release that was trained on `batch`."""
-    from assets.release.repository import releases
-
     made = {record.release for record in releases(store, line.name) if batch in record.manifest.provenance.batches}
-    for status in fleet(store):
-        if status.device == DEVICE and status.report is not None and status.report.release in made:
-            return status.report
-    return None
+    heard = latest_report(store, DEVICE)
+    return heard.report if heard is not None and heard.report.release in made else None
 
 
 def _wait(ready: Callable[[], T | None], seconds: float, what: str, store: Store) -> T:
@@ -144,3 +142,12 @@ def _device(store: Store, line: Line, folder: Path, report: Report) -> Iterator[
         report(f"{DEVICE} is enrolled and polls {server.url}")
         with supervised([*agent, "run", "--interval", "2"], folder / "device.log"):
             yield
+
+
+def _check_line_loads() -> None:
+    """Say at once why the line's assets cannot be built, instead of waiting for a run that never comes."""
+    from platform_defs.definitions import definitions
+
+    for spec in definitions().resolve_all_asset_specs():
+        if spec.key.path == [LINE, "broken_line"]:
+            raise LineError(spec.description or f"line {LINE} does not load")

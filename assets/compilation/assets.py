@@ -1,0 +1,112 @@
+"""The asset `engines`: one verified artifact per target of the line.
+
+No postponed annotations here: Dagster compares the annotation of `context` with the class itself.
+"""
+
+import time
+from collections.abc import Iterator
+from importlib import metadata
+
+import dagster as dg
+
+from assets.compilation.contract import Engine, Engines
+from assets.compression.contract import ChosenModel
+from assets.line import Line
+from assets.process import refusals_fail_once, run_step
+from assets.steps import remembered
+from assets.store import Store
+from edge.contracts import chain_gap, digest, to_bytes
+from edge.engine.library import installed_version
+from edge.runtime.machine import machine_name
+
+REVISION = "1"
+"""Raised whenever this room would make something else from the same inputs."""
+
+
+def build_assets(line: Line) -> list[dg.AssetsDefinition]:
+    """The line's assets of this room."""
+
+    @dg.asset(
+        key=[line.name, "engines"],
+        group_name=line.identifier,
+        deps=[dg.AssetKey([line.name, "chosen_model"])],
+        kinds={"onnx", "tensorrt"},
+        description=(
+            "One artifact per kind of device: the ONNX file for ONNX Runtime, and real TensorRT-RTX plans, each built "
+            "in a process of its own without a GPU. Every file is linted, judged against its parent on held-out "
+            "records, and ships with golden records that a device must answer before it serves."
+        ),
+        check_specs=[
+            dg.AssetCheckSpec(
+                "engine_matches_onnx",
+                asset=[line.name, "engines"],
+                description="Every engine's parity verdicts lead without a gap from the teacher's ONNX to its bytes.",
+            )
+        ],
+    )
+    def engines(
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        started = time.monotonic()
+        with refusals_fail_once():
+            chosen = store.head(line.name, "chosen_model", ChosenModel)
+
+            def make() -> Engines:
+                options = {"chosen": to_bytes(chosen).decode()}
+                return run_step(context, "assets.compilation.compile", Engines, store, line, options)
+
+            inputs = (REVISION, digest(chosen), line.config.digest("targets"), *_tools())
+            result, reused = remembered(store, line.name, "engines", inputs, Engines, make)
+        yield dg.MaterializeResult(
+            metadata={
+                "chosen": chosen.candidate.name,
+                "engines": dg.MetadataValue.md(_table(result)),
+                "golden_records": len(result.golden.records),
+                "golden_max_abs_diff": result.golden.max_abs_diff,
+                "golden_min_agreement": result.golden.min_agreement,
+                "reused": reused,
+                "seconds": round(time.monotonic() - started, 2),
+            },
+            check_results=[_check(result)],
+        )
+
+    return [engines]
+
+
+def _tools() -> tuple[str, ...]:
+    """What else decides the result: versions of the compilers, and the machine that latencies belong to."""
+    return installed_version("tensorrt_rtx"), metadata.version("onnxruntime"), metadata.version("onnx"), machine_name()
+
+
+def _check(result: Engines) -> dg.AssetCheckResult:
+    gaps = {
+        engine.target.name: gap
+        for engine in result.engines
+        if (gap := chain_gap(engine.parity, result.teacher, engine.file.sha256))
+    }
+    pending = [engine.target.name for engine in result.engines if engine.parity[-1].kind == "pending"]
+    return dg.AssetCheckResult(
+        check_name="engine_matches_onnx",
+        passed=not gaps,
+        metadata={
+            "engines": len(result.engines),
+            "gaps": "; ".join(f"{name}: {gap}" for name, gap in gaps.items()) or "none",
+            "pending_on_device": ", ".join(pending) or "none",
+        },
+    )
+
+
+def _table(result: Engines) -> str:
+    rows = ["| target | bytes | verdict | latency | built for | sha256 |", "|---|---:|---|---|---|---|"]
+    return "\n".join((*rows, *map(_row, result.engines)))
+
+
+def _row(engine: Engine) -> str:
+    verdicts = ", ".join(verdict.kind for verdict in engine.parity if verdict.stage in {"compile", "device"})
+    timed = engine.evidence.latency
+    speed = "unknown" if timed is None else f"{timed.median_ms:.3f} ms"
+    plan = engine.plan
+    least = f"{engine.target.runtime} {engine.target.runtime_version} or later"
+    built = f"SM{plan.sm}, {plan.tag} {plan.version}" if plan else least
+    digest16 = engine.file.sha256[:16]
+    return f"| {engine.target.name} | {engine.file.size:,} | {verdicts} | {speed} | {built} | `{digest16}` |"

@@ -1,0 +1,90 @@
+"""Golden records: what a device proves itself on before it serves."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import CompileError
+from assets.records import Records
+from edge.contracts import GoldenRecord, GoldenSet, InputSpec
+
+GOLDEN_RECORDS = 16
+MAX_INPUT_BYTES = 1024 * 1024
+"""Pictures up to this size are preferred, so that the set stays small enough to send to every device."""
+MARGIN = 2.0
+"""Times the largest difference measured here between a dialect and its float parent: another runtime, another
+rounding, but not another model."""
+LEAST_SHARE_OF_RANGE = 0.01
+"""A tolerance is at least this share of the outputs' range, so that a dialect without any loss is not held to zero."""
+
+
+def pick_records(test: Records, labels: Sequence[str], count: int = GOLDEN_RECORDS) -> list[int]:
+    """Positions of `count` test records (all, where there are fewer), the same for the same records in any order.
+
+    Classes take turns, in the order of their labels; within a class, records go by their id, oversized ones last.
+    """
+    queues: list[list[int]] = [[] for _ in labels]
+    for position in sorted(range(len(test.ids)), key=lambda at: (len(test.inputs[at]) > MAX_INPUT_BYTES, test.ids[at])):
+        queues[int(test.y[position])].append(position)
+    turns = ((turn, label) for turn in range(len(test.ids)) for label in range(len(labels)))
+    picked = (queues[label][turn] for turn, label in turns if turn < len(queues[label]))
+    return [position for position, _ in zip(picked, range(count), strict=False)]
+
+
+def golden_input(spec: InputSpec, data: bytes) -> str:
+    """A stored record's `input` bytes as a golden record carries them: base64 of a picture, or a row as JSON."""
+    if spec.kind == "image":
+        return base64.b64encode(data).decode()
+    return json.dumps(dict(zip(spec.columns, struct.unpack(f"<{spec.shape[0]}d", data), strict=True)))
+
+
+def make_golden(
+    spec: InputSpec,
+    labels: Sequence[str],
+    test: Records,
+    picked: Sequence[int],
+    expected: NDArray[np.float32],
+    dialects: Mapping[str, NDArray[np.float32]],
+) -> GoldenSet:
+    """The golden set with tolerances stated from what was measured on these very records.
+
+    Args:
+        picked: positions of the golden records in `test`.
+        expected: (records, labels) outputs of the float parent in ONNX Runtime.
+        dialects: name to outputs of each quantized dialect, same shape.
+
+    Returns:
+        `max_abs_diff` is `MARGIN` times the worst dialect's largest difference, and at least `LEAST_SHARE_OF_RANGE` of
+        the outputs' range. `min_agreement` is the worst dialect's agreement less one record.
+
+    Raises:
+        CompileError: there is no record, or an output is NaN or infinite.
+    """
+    if not len(picked):
+        raise CompileError("the test split has no record to make a golden set of; land more records")
+    for name, outputs in (("float", expected), *dialects.items()):
+        if not np.isfinite(outputs).all():
+            raise CompileError(f"the {name} model answers a golden record with NaN or infinity; train it again")
+    worst_diff = max((float(np.abs(outputs - expected).max()) for outputs in dialects.values()), default=0.0)
+    answers = expected.argmax(axis=1)
+    worst_agreement = min((float((out.argmax(axis=1) == answers).mean()) for out in dialects.values()), default=1.0)
+    span = float(expected.max() - expected.min())
+    records = tuple(
+        GoldenRecord(
+            golden_input(spec, test.inputs[position]),
+            tuple(float(number) for number in row),
+            labels[int(test.y[position])],
+        )
+        for position, row in zip(picked, expected, strict=True)
+    )
+    return GoldenSet(
+        records,
+        max_abs_diff=max(MARGIN * worst_diff, LEAST_SHARE_OF_RANGE * span),
+        min_agreement=max(0.0, worst_agreement - 1 / len(records)),
+    )

@@ -1,0 +1,146 @@
+"""`candidates` and `chosen_model`: smaller models with their evidence, and the one that ships.
+
+No postponed annotations here: Dagster compares the annotation of `context` with the class itself.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from assets.compression.choose import choose, cost_ms, size, validation_drop
+from assets.compression.contract import Candidates, ChosenModel
+from assets.errors import BudgetError
+from assets.line import Line
+from assets.process import refusals_fail_once, run_step
+from assets.records import load_dataset
+from assets.steps import remembered
+from assets.store import Store
+from assets.training.contract import TrainedModel
+from edge.contracts import digest, to_bytes
+
+CANDIDATES_REVISION = "candidates-1"
+CHOICE_REVISION = "chosen-model-1"
+"""Raise one when its step's code changes what it makes from the same inputs."""
+FITS_BUDGET = "chosen_model_fits_budget"
+
+
+def build_assets(line: Line) -> list[dg.AssetsDefinition]:
+    """The two assets of a line."""
+    return [_candidates(line), _chosen_model(line)]
+
+
+def _candidates(line: Line) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=dg.AssetKey([line.name, "candidates"]),
+        deps=[dg.AssetKey([line.name, "trained_model"])],
+        group_name=line.identifier,
+        kinds={"pytorch", "onnx"},
+        description=(
+            "Smaller models made from the teacher: the teacher in INT8, and for each prune ratio a distilled student "
+            "in INT8, each in both Q/DQ dialects, with accuracy, size, latency and a parity verdict per conversion."
+        ),
+    )
+    def candidates(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
+        start = time.monotonic()
+        with refusals_fail_once():
+            model = store.head(line.name, "trained_model", TrainedModel)
+            dataset = load_dataset(store, line.name, model.dataset)
+            options = {"dataset": to_bytes(dataset).decode(), "model": to_bytes(model).decode()}
+            found, reused = remembered(
+                store,
+                line.name,
+                "candidates",
+                (CANDIDATES_REVISION, digest(model), line.config.digest("data", "training", "compress")),
+                Candidates,
+                lambda: run_step(context, "assets.compression.search", Candidates, store, line, options),
+            )
+        return dg.MaterializeResult(
+            metadata={
+                "candidates": dg.MetadataValue.md(_table(found)),
+                "count": len(found.candidates),
+                "reused": reused,
+                "seconds": time.monotonic() - start,
+            }
+        )
+
+    return candidates
+
+
+def _chosen_model(line: Line) -> dg.AssetsDefinition:
+    key = dg.AssetKey([line.name, "chosen_model"])
+
+    @dg.asset(
+        key=key,
+        deps=[dg.AssetKey([line.name, "candidates"])],
+        group_name=line.identifier,
+        kinds={"onnx"},
+        check_specs=[
+            dg.AssetCheckSpec(
+                FITS_BUDGET,
+                asset=key,
+                description="The chosen model loses no more accuracy than the line allows, and is no larger or slower.",
+            )
+        ],
+        description=(
+            "The candidate that fits the line's budget and costs least. Chosen on validation records; its test numbers "
+            "are for reporting only. Where nothing fits, nothing is chosen and the model in use stays."
+        ),
+    )
+    def chosen_model(
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+        with refusals_fail_once():
+            found = store.head(line.name, "candidates", Candidates)
+            inputs = (CHOICE_REVISION, digest(found), line.config.digest("budget"))
+            try:
+                chosen, reused = remembered(
+                    store, line.name, "chosen_model", inputs, ChosenModel, lambda: choose(found, line.config.budget)
+                )
+            except BudgetError as error:
+                yield dg.AssetCheckResult(passed=False, check_name=FITS_BUDGET, metadata={"why": str(error)})
+                raise
+        yield dg.MaterializeResult(metadata=_metadata(chosen, reused))
+        yield dg.AssetCheckResult(
+            passed=True,
+            check_name=FITS_BUDGET,
+            metadata={"why": chosen.why, "validation drop": validation_drop(chosen.candidate, found)},
+        )
+
+    return chosen_model
+
+
+def _table(found: Candidates) -> str:
+    rows = [
+        "| candidate | parameters | test accuracy | loses on test (95 %) | kB | of teacher | ms | INT8 is faster |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for candidate in found.candidates:
+        accuracy = candidate.evidence["cpu"].metric("accuracy", "test")
+        drop = candidate.evidence["cpu"].metric("accuracy_drop", "test")
+        faster = "unknown" if candidate.speedup is None else f"{candidate.speedup:.2f} times"
+        rows.append(
+            f"| {candidate.name} | {candidate.parameters:,} | {accuracy.value:.4f} "
+            f"| {drop.value:+.4f} ({drop.low:+.4f} to {drop.high:+.4f}) | {size(candidate) / 1000:.1f} "
+            f"| {size(candidate) / found.teacher_size:.2f} | {cost_ms(candidate):.4f} | {faster} |"
+        )
+    return "\n".join(rows)
+
+
+def _metadata(chosen: ChosenModel, reused: bool) -> dict[str, dg.MetadataValue[Any] | str | float | bool | None]:
+    candidate = chosen.candidate
+    drop = candidate.evidence["cpu"].metric("accuracy_drop", "test")
+    rows = ["| candidate | why not |", "|---|---|", *(f"| {name} | {why} |" for name, why in chosen.rejected.items())]
+    return {
+        "chosen": candidate.name,
+        "why": chosen.why,
+        "rejected": dg.MetadataValue.md("\n".join(rows)),
+        "test accuracy": candidate.evidence["cpu"].metric("accuracy", "test").value,
+        "loses on test": drop.value,
+        "loses on test, 95 %": f"{drop.low:+.4f} to {drop.high:+.4f} on {drop.records} records",
+        "onnx bytes": size(candidate),
+        "of the teacher's size": size(candidate) / chosen.teacher_size,
+        "INT8 faster than float": candidate.speedup,
+        "reused": reused,
+    }

@@ -1,0 +1,89 @@
+"""The fleet as it last spoke."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+from assets.feedback.contract import DeviceStatus, EnrolledDevice, FleetHealth
+from assets.feedback.intake import DEVICE_NAME, latest_report
+from assets.release.contract import rollout_journal
+from assets.store import Store
+
+
+def fleet(store: Store, now: float | None = None) -> tuple[DeviceStatus, ...]:
+    """Every enrolled device, by name.
+
+    Args:
+        now: seconds since 1970 that ages are counted to; None for the clock's.
+
+    Raises:
+        ContractError: a device's file was damaged; it says which.
+    """
+    now = time.time() if now is None else now
+    names = (name for name in store.names("devices") if DEVICE_NAME.fullmatch(name))
+    found = (_status(store, name, now) for name in names)
+    return tuple(status for status in found if status is not None)
+
+
+def summarize(store: Store, line: str, group: str, now: float | None = None) -> FleetHealth:
+    """A line's devices against what their group is pointed at.
+
+    A device that has not answered since the rollout is silent, not wrong: it may be asleep. One that refused the
+    release and said so is wrong.
+    """
+    devices = tuple(status for status in fleet(store, now) if status.line == line)
+    members = [status for status in devices if status.group == group]
+    release, since = _last_rollout(store, line, group)
+    answered = [status for status in members if status.event != "enrolled" and status.received >= since]
+    return FleetHealth(
+        line=line,
+        group=group,
+        release=release,
+        devices=devices,
+        releases=_count(status.release for status in devices),
+        events=_count(status.event for status in devices),
+        wrong=tuple(status.device for status in answered if release and status.release != release),
+        silent=tuple(
+            status.device for status in members if release and status.release != release and status not in answered
+        ),
+    )
+
+
+def _last_rollout(store: Store, line: str, group: str) -> tuple[str, float]:
+    """What the group was pointed at last ("" for nothing), and when."""
+    journal = rollout_journal(store, line, group)
+    release, since = "", 0.0
+    for _, entry in journal.after(max(0, journal.length() - 1)):
+        release, since = entry.release, entry.time
+    return release, since
+
+
+def _status(store: Store, device: str, now: float) -> DeviceStatus | None:
+    try:
+        known = store.load(f"devices/{device}/profile.json", EnrolledDevice)
+    except FileNotFoundError:
+        return None
+    latest = latest_report(store, device)
+    profile = known.profile
+    if latest is None:
+        age = max(0.0, now - known.time)
+        return DeviceStatus(device, profile.line, profile.group, "", "", "enrolled", None, age, known.time)
+    report = latest.report
+    return DeviceStatus(
+        device=device,
+        line=report.line,
+        group=report.group,
+        release=report.release,
+        target=report.target,
+        event=report.event,
+        self_test=report.self_test.passed if report.self_test else None,
+        age=max(0.0, now - latest.received),
+        received=latest.received,
+        reason=report.reason,
+    )
+
+
+def _count(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))

@@ -1,0 +1,212 @@
+"""Lands a source as a batch: files first, their manifest last, then the journal.
+
+    landing/<line>/<drop>/files/…         the batch's files
+    landing/<line>/<drop>/manifest.json   appears last: from then on the batch is ready
+    landing/<line>/.journal/              what became ready, in order (`new_batch_sensor` reads it)
+    landing/<line>/.ready/<batch>.json    the batch's journal entry, to find it without reading the journal
+
+Killed at any point, a batch is not ready, or ready and found by `journal_unlisted`; landing it again completes it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from assets.errors import LandingError, RejectedError, TransientError
+from assets.ingest.contract import MANIFEST, BatchManifest, LandedFile, Landing, landing_journal
+from assets.ingest.limits import MAX_BATCH_BYTES, MAX_FILES, largest_file
+from assets.ingest.names import name_problem
+from assets.ingest.sources import SourceFile, list_source
+from assets.ingest.storage import copy_in, file_size, hash_stream, make_durable
+from assets.line import Line
+from assets.quality.contract import Reason
+from assets.store import Store
+from edge.contracts import digest, from_bytes, to_bytes
+from edge.contracts.codec import MAX_DOCUMENT_BYTES
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What `land` did.
+
+    Attributes:
+        batch: the batch's id, SHA-256 of its manifest.
+        drop: its folder below `landing/<line>/`.
+        files: how many files it has.
+        skipped: what was left in the source, and why.
+        new: False where the same batch had been landed before.
+    """
+
+    batch: str
+    drop: str
+    files: int
+    skipped: tuple[Reason, ...]
+    new: bool
+
+
+@dataclass(frozen=True)
+class Unlisted:
+    """What `journal_unlisted` did: batches it added to the journal, and folders whose manifest is broken."""
+
+    added: tuple[Landing, ...]
+    broken: tuple[Reason, ...]
+
+
+def land(store: Store, line: Line, source: str | Path) -> Landed:
+    """Copy a source's plain files into the landing zone and declare them as a batch, manifest last.
+
+    The same files are the same batch: landing them again changes nothing, and completes what a kill cut short.
+
+    Args:
+        source: a folder, one file, or an fsspec URL.
+
+    Raises:
+        LandingError: the source is missing, empty, too large, or changes while it is read.
+        TransientError: the landing zone cannot be written, e.g. its disk is full.
+    """
+    forbidden = store.path("landing").rsplit("/", 1)[0] if store.local else None
+    files, skipped = list_source(source, largest_file(line.config.data.reader), forbidden)
+    manifest = BatchManifest(line.name, tuple(_hashed(file, source) for file in files))
+    data, batch = to_bytes(manifest), digest(manifest)
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise LandingError(f"{source}: its paths are too long for one manifest; land it in several parts")
+    drop = batch[:16]
+    new = False
+    if not store.exists(_ready_key(line.name, batch)):
+        prefix = f"landing/{line.name}/{drop}"
+        if not store.exists(f"{prefix}/{MANIFEST}"):
+            for file, declared in zip(files, manifest.files, strict=True):
+                _copy(store, f"{prefix}/files/{file.path}", file, declared, source)
+            make_durable(store, f"{prefix}/files")
+            new = store.create(f"{prefix}/{MANIFEST}", data)
+        if new or not _journaled(store, line.name, batch):
+            _list(store, line.name, Landing(batch, drop, time.time()))
+            new = True
+    return Landed(batch, drop, len(files), tuple(skipped), new)
+
+
+def find_landing(store: Store, line: str, batch: str) -> Landing:
+    """Where a batch lies. Raises LandingError where it is not ready."""
+    try:
+        return store.load(_ready_key(line, batch), Landing)
+    except (FileNotFoundError, ValueError):
+        pass
+    for _, landing in landing_journal(store, line).after(0):  # a kill came between journal and pointer
+        if landing.batch == batch:
+            return landing
+    raise LandingError(f"line {line!r}: no batch {batch!r} is ready in the landing zone; land it first")
+
+
+def load_manifest(store: Store, line: str, drop: str, batch: str | None = None) -> BatchManifest:
+    """The manifest in folder `drop`, checked.
+
+    Args:
+        batch: the id that it must have; None takes any.
+
+    Raises:
+        RejectedError: broken, not this line's, too large, or not the batch's.
+    """
+    key = f"landing/{line}/{drop}/{MANIFEST}"
+    size = file_size(store, key)
+    if size is None:
+        raise LandingError(f"{key}: the manifest is missing or is not a plain file; land the batch again")
+    if size > MAX_DOCUMENT_BYTES:
+        raise LandingError(f"{key}: {size:,} bytes, a manifest has at most {MAX_DOCUMENT_BYTES:,}; split the batch")
+    manifest = from_bytes(BatchManifest, store.read(key), key)
+    if manifest.line != line:
+        raise LandingError(f"{key}: it is of line {manifest.line!r}, not {line!r}; move it to that line's landing zone")
+    if problem := _manifest_problem(manifest):
+        raise LandingError(f"{key}: {problem}")
+    if batch is not None and digest(manifest) != batch:
+        raise LandingError(
+            f"{key}: declares batch {digest(manifest)[:12]}…, not {batch[:12]}…: it was changed after it was landed; "
+            "restore it, or land the files again as a new batch"
+        )
+    return manifest
+
+
+def journal_unlisted(store: Store, line: str) -> Unlisted:
+    """Find ready batches that the journal does not list, and list them. Slow: it looks at every drop.
+
+    They come from other tools that write the landing zone, and from a kill between manifest and journal.
+    """
+    listed = [landing for _, landing in landing_journal(store, line).after(0)]
+    batches, drops = {landing.batch for landing in listed}, {landing.drop for landing in listed}
+    added, broken = [], []
+    for drop in store.names(f"landing/{line}"):
+        if drop.startswith(".") or drop in drops or not store.exists(f"landing/{line}/{drop}/{MANIFEST}"):
+            continue
+        try:
+            batch = digest(load_manifest(store, line, drop))
+        except RejectedError as error:
+            place = f"{drop}/{MANIFEST}"
+            broken.append(
+                Reason(place, "whole file", "refused", str(error), "correct the manifest, or remove the folder")
+            )
+            continue
+        if batch not in batches:
+            batches.add(batch)
+            added.append(Landing(batch, drop, time.time()))
+            _list(store, line, added[-1])
+    return Unlisted(tuple(added), tuple(broken))
+
+
+def _hashed(file: SourceFile, source: str | Path) -> LandedFile:
+    try:
+        with file.open() as stream:
+            sha256, size = hash_stream(stream, file.size)
+    except (OSError, OverflowError) as error:
+        raise _changed(file, source) from error
+    return LandedFile(file.path, sha256, size)
+
+
+def _copy(store: Store, key: str, file: SourceFile, declared: LandedFile, source: str | Path) -> None:
+    try:
+        stream = file.open()
+    except OSError as error:
+        raise _changed(file, source) from error
+    try:
+        with stream:
+            found = copy_in(store, key, stream, declared.size)
+    except OverflowError as error:
+        raise _changed(file, source) from error
+    except OSError as error:
+        raise TransientError(f"{file.path}: cannot be copied into the landing zone ({error}); land again") from error
+    if found != (declared.sha256, declared.size):
+        raise _changed(file, source)
+
+
+def _changed(file: SourceFile, source: str | Path) -> LandingError:
+    return LandingError(
+        f"{source}: {file.path} changed while it was being landed; land again once the source is complete"
+    )
+
+
+def _journaled(store: Store, line: str, batch: str) -> bool:
+    return any(landing.batch == batch for _, landing in landing_journal(store, line).after(0))
+
+
+def _list(store: Store, line: str, landing: Landing) -> None:
+    landing_journal(store, line).append(landing)
+    store.create(_ready_key(line, landing.batch), to_bytes(landing))
+
+
+def _ready_key(line: str, batch: str) -> str:
+    return f"landing/{line}/.ready/{batch}.json"
+
+
+def _manifest_problem(manifest: BatchManifest) -> str | None:
+    paths = [file.path for file in manifest.files]
+    if not paths:
+        return "it declares no file; write it again, with the batch's files"
+    if len(paths) > MAX_FILES:
+        return f"{len(paths):,} files, a batch has at most {MAX_FILES:,}; split the batch"
+    if len(set(paths)) < len(paths):
+        return "it declares a path twice; write it again"
+    if (total := sum(file.size for file in manifest.files)) > MAX_BATCH_BYTES:
+        return f"{total:,} bytes, a batch has at most {MAX_BATCH_BYTES:,}; split the batch"
+    if problems := [(path, problem) for path in paths if (problem := name_problem(path))]:
+        return f"{problems[0][0]!r}: {problems[0][1]}; rename the file"
+    return None

@@ -1,0 +1,154 @@
+"""The asset `batch`: one partition per landed batch, judged by the gate in a child process.
+
+Dagster reads the annotations of asset functions as they are: no `from __future__ import annotations` here.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+
+import dagster as dg
+
+from assets.line import Line
+from assets.process import refusals_fail_once, run_step
+from assets.quality.contract import BatchVerdict, accepted_batches, partitions_name, read_verdict
+from assets.store import Store
+
+REPORTS_VARIABLE = "EDGELOOP_REPORTS_URL"
+REPORTS_DEFAULT = "http://127.0.0.1:3001"
+_BATCH = re.compile(r"[0-9a-f]{64}")
+_SHOWN_REASONS = 20
+
+
+def build_assets(line: Line) -> list[dg.AssetsDefinition]:
+    """The line's `batch` asset, partitioned by batch id."""
+    key = dg.AssetKey([line.name, "batch"])
+    checks = [
+        dg.AssetCheckSpec("batch_is_accepted", asset=key, blocking=True, description="The gate let the batch through."),
+        dg.AssetCheckSpec("suite_passed", asset=key, description="Every check of the suite holds, warnings too."),
+    ]
+
+    @dg.asset(
+        key=key,
+        group_name=line.identifier,
+        partitions_def=dg.DynamicPartitionsDefinition(name=partitions_name(line)),
+        check_specs=checks,
+        kinds={"greatexpectations", "parquet"},
+        output_required=False,
+        description=(
+            "One landed batch, judged record by record against the line's data contract. Good records are accepted; "
+            "each of the others is quarantined or refused with its reason. A batch with too many bad records is "
+            "blocked as a whole, and nothing of it is trained on."
+        ),
+    )
+    def batch(
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        name = _partition(context, line)
+        with refusals_fail_once():
+            verdict = _verdict(context, store, line, name)
+        results = _check_results(verdict, key)
+        if verdict.state == "blocked":
+            yield from results
+            raise dg.Failure(
+                description=f"batch {name[:12]} of {line.name}: {verdict.why} Report: {report_url(verdict)}",
+                metadata=_metadata(verdict),
+                allow_retries=False,
+            )
+        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(verdict))
+        yield from results
+
+    return [batch]
+
+
+def report_url(verdict: BatchVerdict) -> str:
+    """Where people open the batch's report: $EDGELOOP_REPORTS_URL serves the store's `reports/`."""
+    base = os.environ.get(REPORTS_VARIABLE, REPORTS_DEFAULT).rstrip("/")
+    return f"{base}/{verdict.report.removeprefix('reports/')}"
+
+
+def _partition(context: dg.AssetExecutionContext, line: Line) -> str:
+    if not context.has_partition_key:
+        text = f"{line.name}/batch was started without a partition: pick the batch to judge as its partition"
+        raise dg.Failure(description=text, allow_retries=False)
+    key = str(context.partition_key)
+    if not _BATCH.fullmatch(key):
+        text = f"{key[:80]!r} is no batch id (64 hex digits); land a batch, and pick its partition"
+        raise dg.Failure(description=text, allow_retries=False)
+    return key
+
+
+def _verdict(context: dg.AssetExecutionContext, store: Store, line: Line, name: str) -> BatchVerdict:
+    verdict = read_verdict(store, line.name, name)
+    if verdict is not None and _is_finished(store, verdict):
+        context.log.info("the batch was judged before; its verdict stands")
+        return verdict
+    return run_step(context, "assets.quality.judge", BatchVerdict, store, line, {"batch": name})
+
+
+def _is_finished(store: Store, verdict: BatchVerdict) -> bool:
+    """Whether nothing after the verdict was cut short: an accepted batch is in the journal of accepted batches."""
+    if verdict.state == "blocked":
+        return True
+    return any(entry.batch == verdict.batch for _, entry in accepted_batches(store, verdict.line))
+
+
+def _metadata(verdict: BatchVerdict) -> dict[str, dg.MetadataValue | str | int | float]:
+    classes = "\n".join(f"| {_cell(name)} | {count:,} |" for name, count in sorted(verdict.per_class.items())[:200])
+    return {
+        "report": dg.MetadataValue.url(report_url(verdict)),
+        "verdict": verdict.state,
+        "why": verdict.why,
+        "seen": verdict.seen,
+        "accepted": verdict.accepted,
+        "quarantined": verdict.quarantined,
+        "refused": verdict.refused,
+        "seconds": round(verdict.seconds, 3),
+        "reasons": dg.MetadataValue.md(_reasons_table(verdict)),
+        "classes": dg.MetadataValue.md(f"| class | accepted records |\n|---|---|\n{classes}"),
+    }
+
+
+def _check_results(verdict: BatchVerdict, key: dg.AssetKey) -> list[dg.AssetCheckResult]:
+    report = dg.MetadataValue.url(report_url(verdict))
+    rows = _rows((check.outcome, check.severity, check.name, check.detail) for check in verdict.checks[:200])
+    table = dg.MetadataValue.md(f"| outcome | severity | check | detail |\n|---|---|---|---|\n{rows}")
+    failed = sum(check.outcome != "passed" for check in verdict.checks)
+    return [
+        dg.AssetCheckResult(
+            passed=verdict.state == "accepted",
+            asset_key=key,
+            check_name="batch_is_accepted",
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=verdict.why,
+            metadata={"report": report, "reasons": dg.MetadataValue.md(_reasons_table(verdict))},
+        ),
+        dg.AssetCheckResult(
+            passed=failed == 0,
+            asset_key=key,
+            check_name="suite_passed",
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{failed} of {len(verdict.checks)} checks do not hold.",
+            metadata={"report": report, "checks": table},
+        ),
+    ]
+
+
+def _reasons_table(verdict: BatchVerdict) -> str:
+    if not verdict.reasons:
+        return "None."
+    shown = verdict.reasons[:_SHOWN_REASONS]
+    rows = _rows((reason.file, reason.place, reason.outcome, reason.reason, reason.remedy) for reason in shown)
+    more = len(verdict.reasons) - len(shown)
+    tail = f"\n\n… and {more:,} more in the report." if more else ""
+    return "| file | place | outcome | reason | what to do |\n|---|---|---|---|---|\n" + rows + tail
+
+
+def _rows(rows: Iterable[Iterable[str]]) -> str:
+    return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
+
+
+def _cell(text: str) -> str:
+    """Text of strangers as one plain cell of a Markdown table."""
+    flat = " ".join(text.split())[:200]
+    return re.sub(r"([\\`*_{}\[\]<>()#|!~])", r"\\\1", flat).replace("\\<", "&lt;").replace("\\>", "&gt;")

@@ -1,0 +1,128 @@
+"""`release` and `rollout`: what ships, and who gets it."""
+
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets.compilation.contract import Engines
+from assets.compression.contract import ChosenModel
+from assets.line import Line
+from assets.process import refusals_fail_once
+from assets.release.contract import ReleaseRecord
+from assets.store import Store
+from assets.training.contract import DatasetVersion
+
+CHAIN_CHECK = "release_chain_has_no_gap"
+
+
+def build_assets(line: Line) -> list[dg.AssetsDefinition]:
+    """The assets `release` and `rollout` of a line."""
+    return [_release(line), _rollout(line)]
+
+
+def _release(line: Line) -> dg.AssetsDefinition:
+    key = dg.AssetKey([line.name, "release"])
+
+    @dg.asset(
+        key=key,
+        group_name=line.identifier,
+        deps=[dg.AssetKey([line.name, "engines"])],
+        kinds={"tuf"},
+        description=(
+            "The signed manifest: one artifact per target with its evidence, the golden set every device tests itself "
+            "with, and the provenance down to the batches. Published as static files in the line's TUF repository; "
+            "refused where the chain of parity verdicts from the teacher to any artifact has a gap."
+        ),
+        check_specs=[
+            dg.AssetCheckSpec(
+                CHAIN_CHECK,
+                asset=key,
+                description="Every conversion from the teacher to each artifact passed, or waits for a device.",
+            )
+        ],
+    )
+    def release(
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        from assets.release.manifest import build_manifest, find_gaps
+        from assets.release.repository import ensure_repository, publish, uses_demo_keys
+
+        started = time.monotonic()
+        with refusals_fail_once():
+            engines = store.head(line.name, "engines", Engines)
+            chosen = store.head(line.name, "chosen_model", ChosenModel)
+            dataset = store.head(line.name, "dataset", DatasetVersion)
+            if gaps := find_gaps(engines, chosen, dataset):
+                yield dg.AssetCheckResult(
+                    passed=False, asset_key=key, check_name=CHAIN_CHECK, description="; ".join(gaps)
+                )
+            ensure_repository(store, (line.name,))
+            manifest, files = build_manifest(store, engines, chosen, dataset, demo_keys=uses_demo_keys(store))
+            record = publish(store, line.name, manifest, files)
+            store.set_head(line.name, "release", record)
+        context.log.info("release %s, sequence %d", record.release[:12], record.sequence)
+        yield dg.MaterializeResult(
+            metadata={
+                "release": record.release,
+                "sequence": record.sequence,
+                "manifest": record.manifest_path,
+                "batches": len(manifest.provenance.batches),
+                "demo_keys": manifest.demo_keys,
+                "bytes": sum(len(data) for data in files.values()),
+                "artifacts": dg.MetadataValue.md(_artifacts_table(record)),
+                "seconds": round(time.monotonic() - started, 3),
+            },
+            data_version=dg.DataVersion(record.release),
+            check_results=[dg.AssetCheckResult(passed=True, check_name=CHAIN_CHECK)],
+        )
+
+    return release
+
+
+def _rollout(line: Line) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=dg.AssetKey([line.name, "rollout"]),
+        group_name=line.identifier,
+        deps=[dg.AssetKey([line.name, "release"])],
+        kinds={"tuf"},
+        description=(
+            f"Points the devices of group `{line.config.rollout.group}` at the release, as the line's policy says "
+            f"(`{line.config.rollout.promotion}`): a signed file that each device reads for itself. An older sequence "
+            "never replaces a newer one, and a release that was rolled back comes again only by hand."
+        ),
+    )
+    def rollout(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
+        from assets.release.repository import refresh_timestamp
+        from assets.release.rollout import pending_targets, roll_out
+
+        started = time.monotonic()
+        with refusals_fail_once():
+            record = store.head(line.name, "release", ReleaseRecord)
+            done = roll_out(store, line, record)
+            store.set_head(line.name, "rollout", done)
+            refresh_timestamp(store)
+        context.log.info("%s: %s", done.decision, done.why)
+        return dg.MaterializeResult(
+            metadata={
+                "decision": done.decision,
+                "why": done.why,
+                "group": done.group,
+                "release": done.release,
+                "serial": done.deployment.serial if done.deployment else 0,
+                "deployed": done.deployment.release if done.deployment else "",
+                "pending_on_device": ", ".join(pending_targets(record.manifest)) or "none",
+                "seconds": round(time.monotonic() - started, 3),
+            }
+        )
+
+    return rollout
+
+
+def _artifacts_table(record: ReleaseRecord) -> str:
+    rows = ["| target | runtime | file | bytes | SHA-256 | last verdict |", "|---|---|---|---|---|---|"]
+    for artifact in record.manifest.artifacts:
+        last = artifact.evidence.parity[-1].kind if artifact.evidence.parity else "none"
+        target, file = artifact.target, artifact.file
+        rows.append(f"| {target.name} | {target.runtime} | {file.uri} | {file.size} | {file.sha256[:12]} | {last} |")
+    return "\n".join(rows)

@@ -1,0 +1,90 @@
+"""The union of everything the gate accepted, as a version."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from assets.errors import RejectedError
+from assets.line import Line
+from assets.quality.contract import BatchVerdict, accepted_journal, verdict_key
+from assets.records import SPLITS, distinct_rows
+from assets.store import Store
+from assets.training.contract import DatasetVersion
+from edge.contracts import ArtifactRef
+
+
+def accepted_batches(store: Store, line: Line) -> tuple[int, tuple[str, ...]]:
+    """Position and ids of the accepted batches, in order.
+
+    A batch that is listed again after a crash counts once, and the position is that of the last batch that counts, so
+    a repeated entry makes no new version.
+
+    Raises:
+        RejectedError: nothing was accepted yet.
+    """
+    batches: dict[str, int] = {}
+    for position, entry in accepted_journal(store, line.name).after(0):
+        batches.setdefault(entry.batch, position)
+    if not batches:
+        raise RejectedError(
+            f"line {line.name!r} has no accepted batch yet; land one with `edgeloop land {line.name} SOURCE` and "
+            f"materialize its partition of {line.name}/batch"
+        )
+    return max(batches.values()), tuple(batches)
+
+
+def accepted_shards(store: Store, line: Line, batches: tuple[str, ...]) -> tuple[ArtifactRef, ...]:
+    """The accepted records of each batch, as its verdict names them.
+
+    Raises:
+        RejectedError: a verdict is missing, or does not accept the batch.
+    """
+    return tuple(_shard(store, line.name, batch) for batch in batches)
+
+
+def build_dataset(store: Store, line: Line, accepted: tuple[int, tuple[str, ...]] | None = None) -> DatasetVersion:
+    """The union of all batches accepted so far; reads ids, labels and splits only.
+
+    Args:
+        accepted: what `accepted_batches` gave, where it was asked already.
+
+    Raises:
+        RejectedError: nothing was accepted yet, a verdict does not hold, or a split is empty.
+        VerificationError: a shard is missing or its bytes were changed.
+    """
+    position, batches = accepted or accepted_batches(store, line)
+    shards = accepted_shards(store, line, batches)
+    data = line.config.data
+    count: Counter[str] = Counter()
+    for _, rows in distinct_rows(store, shards, data.classes, data.validation_share, data.test_share):
+        count.update(row.split for row in rows)
+    for split in SPLITS:
+        if not count[split]:
+            raise RejectedError(
+                f"line {line.name!r}: the {split} split is empty ({sum(count.values())} records in {len(batches)} "
+                f"accepted batches); land more records, or declare the {split} split in the source"
+            )
+    return DatasetVersion(
+        line=line.name,
+        position=position,
+        batches=batches,
+        shards=shards,
+        classes=data.classes,
+        splits={split: count[split] for split in SPLITS},
+        validation_share=data.validation_share,
+        test_share=data.test_share,
+    )
+
+
+def _shard(store: Store, line: str, batch: str) -> ArtifactRef:
+    key = verdict_key(line, batch)
+    redo = f"materialize partition {batch[:12]}… of {line}/batch again"
+    try:
+        verdict = store.load(key, BatchVerdict)
+    except FileNotFoundError as error:
+        raise RejectedError(f"{key}: the verdict of an accepted batch is missing; {redo}") from error
+    if verdict.batch != batch or verdict.line != line:
+        raise RejectedError(f"{key}: this is the verdict of another batch ({verdict.line}/{verdict.batch}); {redo}")
+    if verdict.state != "accepted" or verdict.records is None:
+        raise RejectedError(f"{key}: the batch is in the journal, but its verdict does not accept it; {redo}")
+    return verdict.records

@@ -1,0 +1,134 @@
+"""The golden self-test in a process of its own: a runtime that crashes or hangs takes the test down, not the agent.
+
+`python -m edge.agent.trial SLOT TARGET` is the child. It opens the very file that would be activated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.contracts import GoldenSet, ReleaseArtifact, ReleaseManifest, SelfTest, document, from_bytes, to_bytes
+from edge.errors import ContractError, EdgeError, IncompatibleError, SelfTestError
+
+SECONDS = 120.0
+MAX_ANSWER_BYTES = 1024 * 1024
+_PR_SET_PDEATHSIG = 1
+
+
+@document("edgeloop.trial")
+@dataclass(frozen=True)
+class TrialAnswer:
+    """What the child found: a self-test, or why it could not be run on this device."""
+
+    self_test: SelfTest | None
+    refused: str = ""
+
+
+def run_trial(slot: Path, target: str, seconds: float = SECONDS) -> SelfTest:
+    """Test the artifact for `target` in a release's folder.
+
+    Returns:
+        A self-test that passed.
+
+    Raises:
+        SelfTestError: it failed, crashed, or took longer than `seconds`.
+        IncompatibleError: this device cannot open the artifact.
+    """
+    command = [sys.executable, "-m", "edge.agent.trial", str(slot), target]
+    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=answer, stderr=log, start_new_session=True, close_fds=True
+        )
+        try:
+            code = child.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            raise SelfTestError(
+                f"the self-test of {target} took longer than {seconds:.0f} s; the device is too slow "
+                "for this artifact, or its runtime hangs"
+            ) from error
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        if code != 0:
+            raise SelfTestError(f"the self-test of {target} {_ending(code)}; it said: {_tail(log.fileno())}")
+        answer.seek(0)
+        try:
+            found = from_bytes(TrialAnswer, answer.read(MAX_ANSWER_BYTES), "self-test")
+        except ContractError as error:
+            raise SelfTestError(f"the self-test of {target} gave no readable answer ({error})") from error
+    if found.self_test is None:
+        raise IncompatibleError(f"{target}: {found.refused}")
+    if not found.self_test.passed:
+        raise FailedSelfTestError(found.self_test, target)
+    return found.self_test
+
+
+class FailedSelfTestError(SelfTestError):
+    """A self-test that ran and failed; `self_test` holds its numbers."""
+
+    def __init__(self, self_test: SelfTest, target: str) -> None:
+        super().__init__(f"the self-test of {target} failed: {self_test.reason}")
+        self.self_test = self_test
+
+
+def find_artifact(manifest: ReleaseManifest, target: str) -> ReleaseArtifact:
+    """The artifact for `target`. Raises IncompatibleError."""
+    for artifact in manifest.artifacts:
+        if artifact.target.name == target:
+            return artifact
+    raise IncompatibleError(f"the release has no artifact for {target!r}")
+
+
+def main(argv: list[str]) -> int:
+    """The child: tests, and answers on what was its stdout; what runtimes print goes to stderr."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    answer = os.dup(1)
+    os.dup2(2, 1)
+    slot, target = Path(argv[0]), argv[1]
+    try:
+        found = TrialAnswer(_test(slot, target))
+    except EdgeError as error:
+        found = TrialAnswer(None, str(error))
+    with os.fdopen(answer, "wb") as file:
+        file.write(to_bytes(found))
+    return 0
+
+
+def _test(slot: Path, target: str) -> SelfTest:
+    from edge.runtime.selftest import self_test
+    from edge.runtime.session import check_signature, open_session
+
+    manifest = from_bytes(ReleaseManifest, (slot / "manifest.json").read_bytes(), "manifest.json")
+    golden = from_bytes(GoldenSet, (slot / manifest.golden.uri).read_bytes(), manifest.golden.uri)
+    artifact = find_artifact(manifest, target)
+    session = open_session(artifact, slot / artifact.file.uri)
+    check_signature(session, manifest.input, manifest.output, manifest.labels)
+    return self_test(session, golden, manifest.input, artifact.file.sha256)
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"crashed ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"crashed (signal {-code})"
+
+
+def _tail(descriptor: int) -> str:
+    size = os.fstat(descriptor).st_size
+    text = os.pread(descriptor, 600, max(0, size - 600)).decode("utf-8", "replace")
+    return " ".join(text.split()) or "nothing"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

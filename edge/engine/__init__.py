@@ -1,0 +1,1 @@
+"""TensorRT plans: built in a process of their own, recognized by their first bytes, run or refused with a reason."""

@@ -1,0 +1,40 @@
+"""Loads TensorRT's Python bindings, and says clearly where they are missing."""
+
+from __future__ import annotations
+
+import importlib
+from importlib import metadata
+from typing import Any
+
+from edge.errors import IncompatibleError
+
+
+def load_tensorrt(runtime: str) -> Any:
+    """The bindings module of "tensorrt" or "tensorrt_rtx".
+
+    Raises:
+        IncompatibleError: it is not installed, or its libraries do not load here.
+    """
+    try:
+        if runtime == "tensorrt":
+            return importlib.import_module("tensorrt")
+        importlib.import_module("tensorrt_rtx_libs")  # makes the shared libraries known to the bindings
+        return importlib.import_module("tensorrt_rtx_bindings")
+    except (ImportError, OSError) as error:
+        remedy = "edgeloop-edge[compile]" if runtime == "tensorrt_rtx" else "the TensorRT of this device's JetPack"
+        raise IncompatibleError(f"{runtime} does not load on this machine ({error}); install {remedy}") from error
+
+
+def installed_version(runtime: str) -> str:
+    """The installed version of a runtime as its package says it, without loading anything; "" where there is none."""
+    packages = {
+        "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+        "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
+        "tensorrt_rtx": ("tensorrt-rtx-cu13-libs", "tensorrt-rtx-cu12-libs", "tensorrt-rtx"),
+    }
+    for package in packages.get(runtime, ()):
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return ""

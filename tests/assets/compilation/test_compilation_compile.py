@@ -1,0 +1,203 @@
+"""Compiling for real: ONNX files and TensorRT-RTX plans with verdicts that lead back to the teacher."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pytest
+from onnx_models import conv_net
+
+from assets.compilation import compile as compile_module
+from assets.compilation import plans as plans_module
+from assets.compilation.assets import build_assets
+from assets.compilation.compile import compile_targets
+from assets.compilation.contract import Engine, Engines
+from assets.compilation.plans import build_plans
+from assets.errors import CompileError, RejectedError
+from assets.line import parse_line
+from assets.store import Store
+from edge.contracts import ReleaseArtifact, chain_gap, from_bytes, to_bytes
+from edge.engine.header import parse_plan
+from edge.engine.library import installed_version
+from edge.errors import VerificationError
+from edge.runtime.machine import machine_arch
+from edge.runtime.selftest import self_test
+from edge.runtime.session import open_session
+
+pytestmark = [
+    pytest.mark.skipif(not installed_version("tensorrt_rtx"), reason="TensorRT-RTX is not installed here"),
+    pytest.mark.skipif(machine_arch() != "x86_64", reason="what is measured and what is simulated is stated for x86"),
+]
+
+
+@pytest.fixture(scope="module")
+def engines(made: Any) -> dict[str, Engine]:
+    result = compile_targets(made.store, made.line, made.chosen, lambda _: None)
+    made.store.set_head(made.line.name, "test_result", result)
+    return {engine.target.name: engine for engine in result.engines}
+
+
+@pytest.fixture
+def result(made: Any, engines: dict[str, Engine]) -> Engines:
+    return made.store.head(made.line.name, "test_result", Engines)
+
+
+def kinds(engine: Engine) -> list[tuple[str, str]]:
+    return [(verdict.stage, verdict.kind) for verdict in engine.parity]
+
+
+def test_every_target_has_an_engine_whose_chain_has_no_gap(made: Any, result: Engines) -> None:
+    assert tuple(engine.target.name for engine in result.engines) == made.line.config.targets
+    for engine in result.engines:
+        assert chain_gap(engine.parity, result.teacher, engine.file.sha256) is None
+        assert engine.evidence.artifact == engine.file.sha256
+        assert engine.evidence.parity == engine.parity
+    assert (result.dataset, result.teacher) == (made.chosen.dataset, made.chosen.teacher)
+    assert from_bytes(Engines, to_bytes(result)) == result
+
+
+def test_onnx_targets_ship_the_very_file(made: Any, engines: dict[str, Engine]) -> None:
+    here, there = engines["cpu-x86"], engines["cpu-arm64"]
+    assert here.file == there.file == made.chosen.candidate.onnx["cpu"]
+    assert kinds(here) == [("quantize", "measured"), ("compile", "measured")]
+    assert kinds(there) == [("quantize", "measured"), ("compile", "simulated"), ("device", "pending")]
+    assert here.evidence.latency is not None
+    assert there.evidence.latency is None  # never guessed
+    assert here.parity[-1].records == 30
+
+
+def test_plans_are_real_and_their_device_verdict_is_pending(made: Any, engines: dict[str, Engine]) -> None:
+    for sm in (86, 89):
+        engine = engines[f"rtx-sm{sm}"]
+        data = made.store.fetch(engine.file)
+        header = parse_plan(data)
+        assert data.startswith(b"vtrt")
+        assert header.sms == (sm,)
+        assert engine.plan == header.plan_header(sm)
+        assert engine.target.runtime_version == header.version == installed_version("tensorrt_rtx")
+        assert engine.file.parents == (made.chosen.candidate.onnx["tensorrt"].sha256,)
+        assert kinds(engine) == [("quantize", "measured"), ("compile", "simulated"), ("device", "pending")]
+        assert engine.parity[-2].metric_drop is not None
+        assert engine.evidence.latency is None
+        assert engine.evidence.seconds
+    assert engines["rtx-sm86"].file.sha256 != engines["rtx-sm89"].file.sha256
+
+
+def test_the_golden_set_passes_on_the_artifact_that_ships(
+    made: Any, result: Engines, tmp_path: Path, engines: dict[str, Engine]
+) -> None:
+    engine = engines["cpu-x86"]
+    path = tmp_path / "model.onnx"
+    path.write_bytes(made.store.fetch(engine.file))
+    session = open_session(ReleaseArtifact(engine.target, engine.file, engine.evidence), path)
+    outcome = self_test(session, result.golden, result.input, engine.file.sha256)
+    assert outcome.passed, outcome.reason
+    assert outcome.max_abs_diff > 0  # the cpu dialect is not the float parent
+    counts = Counter(record.label for record in result.golden.records)
+    assert sum(counts.values()) == 16
+
+    path.write_bytes(conv_net(True, zero_type=np.uint8, zero=128, seed=5).SerializeToString())
+    other = open_session(ReleaseArtifact(engine.target, engine.file, engine.evidence), path)
+    assert not self_test(other, result.golden, result.input, engine.file.sha256).passed
+
+
+def test_the_same_model_is_compiled_once(made: Any, result: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("built again")
+
+    monkeypatch.setattr(plans_module, "build_plan", never)
+    again = compile_targets(made.store, made.line, made.chosen, lambda _: None)
+    assert [engine.file for engine in again.engines] == [engine.file for engine in result.engines]
+    assert [engine.reused for engine in again.engines] == [False, False, True, True]
+    assert again.golden == result.golden
+
+
+def test_a_kept_plan_that_was_changed_is_refused_and_a_lost_one_is_built_again(made: Any, tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    model = store.put("l", made.files["tensorrt"], "onnx", ".onnx")
+    first = build_plans(store, "l", model, [86], lambda _: None)[86][0]
+    path = Path(store.path(first.file.uri))
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + b"x")
+    with pytest.raises(VerificationError, match="was changed"):
+        build_plans(store, "l", model, [86], lambda _: None)
+    path.unlink()
+    plan, reused = build_plans(store, "l", model, [86], lambda _: None)[86]
+    assert not reused
+    assert store.fetch(plan.file)
+
+
+def test_a_model_that_breaks_a_rule_is_refused_before_any_build(made: Any) -> None:
+    files = {**made.files, "tensorrt": conv_net(True, zero=3).SerializeToString()}
+    chosen = made.choose(files)
+    with pytest.raises(CompileError, match="symmetric-quantization"):
+        compile_targets(made.store, made.line, chosen, lambda _: None)
+
+
+def test_a_builders_refusal_names_line_file_and_sm(made: Any) -> None:
+    with pytest.raises(CompileError, match=r"line 'l': .*\.onnx: .* for SM75: .*FP32 GEMM"):
+        build_plans(made.store, "l", made.chosen.candidate.onnx["tensorrt"], [75], lambda _: None)
+
+
+def test_a_compiler_that_loses_accuracy_is_refused(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from assets.measure import open_session as judge
+
+    other = conv_net(True, seed=3).SerializeToString()
+    monkeypatch.setattr(compile_module, "_literal_session", lambda _: judge(other))
+    with pytest.raises(CompileError, match="of accuracy"):
+        compile_targets(made.store, made.line, made.chosen, lambda _: None)
+
+
+def test_a_missing_dataset_says_what_to_do(made: Any) -> None:
+    lost = dataclasses.replace(made.chosen, dataset="0" * 64)
+    with pytest.raises(RejectedError, match="materialize shapes/dataset again"):
+        compile_targets(made.store, made.line, lost, lambda _: None)
+
+
+class _NoPickle(dg.IOManager):
+    def handle_output(self, context: Any, obj: Any) -> None:
+        raise AssertionError(f"{context.name} was handed to the IO manager: {obj!r}")
+
+    def load_input(self, context: Any) -> Any:
+        raise AssertionError(context)
+
+
+def materialize(made: Any, store: Store) -> dg.ExecuteInProcessResult:
+    with dg.DagsterInstance.ephemeral() as instance:
+        resources = {"store": store, "io_manager": _NoPickle()}
+        return dg.materialize(build_assets(made.line), resources=resources, instance=instance, raise_on_error=False)
+
+
+@pytest.mark.filterwarnings("ignore")  # Pipes warns of its own calls
+def test_the_asset_compiles_in_a_child_and_remembers(made: Any) -> None:
+    made.store.set_head(made.line.name, "chosen_model", made.chosen)
+    for reused in (False, True):
+        done = materialize(made, made.store)
+        assert done.success
+        (check,) = done.get_asset_check_evaluations()
+        assert (check.check_name, check.passed) == ("engine_matches_onnx", True)
+        assert check.metadata["pending_on_device"].value == "cpu-arm64, rtx-sm86, rtx-sm89"
+        (event,) = done.asset_materializations_for_node("shapes__engines")
+        assert event.metadata["reused"].value is reused
+        assert "| rtx-sm86 |" in str(event.metadata["engines"].value)
+    assert len(made.store.head(made.line.name, "engines", Engines).engines) == 4
+
+
+def test_without_a_chosen_model_the_asset_says_what_to_do(made: Any, tmp_path: Path) -> None:
+    done = materialize(made, Store(str(tmp_path)))
+    assert not done.success
+    (failure,) = [event for event in done.all_events if event.is_step_failure]
+    assert "materialize shapes/chosen_model first" in str(failure.step_failure_data)
+
+
+def test_a_line_with_onnx_alone_needs_no_tensorrt(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans_module, "builder_version", lambda: 1 / 0)
+    config = made.line.config.model_dump(mode="json") | {"targets": ["cpu-x86"]}
+    line = parse_line(made.line.name, config, "test")
+    found = compile_targets(made.store, line, made.chosen, lambda _: None)
+    assert [engine.target.name for engine in found.engines] == ["cpu-x86"]

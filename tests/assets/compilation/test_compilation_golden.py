@@ -1,0 +1,90 @@
+"""Golden sets: balanced, the same every time, and with tolerances that come from measurements."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assets.compilation.golden import (
+    GOLDEN_RECORDS,
+    LEAST_SHARE_OF_RANGE,
+    MARGIN,
+    MAX_INPUT_BYTES,
+    golden_input,
+    make_golden,
+    pick_records,
+)
+from assets.errors import CompileError
+from assets.records import Records
+from edge.contracts import InputSpec
+from edge.runtime.preprocess import golden_tensor, record_tensor
+
+TABLE = InputSpec("table", "x", (2,), (0.0, 0.0), (1.0, 1.0), ("a", "b"))
+LABELS = ("x", "y", "z")
+
+
+def records(labels: list[int], sizes: dict[int, int] | None = None) -> Records:
+    count = len(labels)
+    inputs = [struct.pack("<2d", number, -0.1) for number in range(count)]
+    for at, size in (sizes or {}).items():
+        inputs[at] = bytes(size)
+    ids = tuple(f"{number * 7919 % 10_000:064d}" for number in range(count))
+    return Records(np.zeros((count, 2), np.float32), np.asarray(labels, np.int64), ids, tuple(inputs))
+
+
+@given(st.lists(st.integers(0, 2), max_size=60), st.randoms())
+def test_picks_are_balanced_and_do_not_depend_on_order(labels: list[int], random: object) -> None:
+    test = records(labels)
+    picked = pick_records(test, LABELS)
+    assert len(picked) == len(set(picked)) == min(len(labels), GOLDEN_RECORDS)
+    counts = [sum(int(test.y[at]) == label for at in picked) for label in range(3)]
+    for label in range(3):
+        if counts[label] < labels.count(label):  # a class that has more records is at most one behind
+            assert counts[label] >= max(counts) - 1
+    order = list(range(len(labels)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    shuffled = Records(
+        test.x[order], test.y[order], tuple(test.ids[at] for at in order), tuple(test.inputs[at] for at in order)
+    )
+    assert [shuffled.ids[at] for at in pick_records(shuffled, LABELS)] == [test.ids[at] for at in picked]
+
+
+def test_huge_pictures_are_picked_last() -> None:
+    test = records([0, 0, 0], {0: MAX_INPUT_BYTES + 1})
+    assert set(pick_records(test, LABELS, 2)) == {1, 2}
+    assert len(pick_records(test, LABELS, 3)) == 3
+
+
+def test_a_row_is_carried_as_json_that_gives_the_same_tensor() -> None:
+    data = struct.pack("<2d", 0.1 + 0.2, -1e-300)
+    text = golden_input(TABLE, data)
+    assert list(json.loads(text)) == ["a", "b"]
+    np.testing.assert_array_equal(golden_tensor(TABLE, text), record_tensor(TABLE, data))
+
+
+def test_tolerances_come_from_the_worst_dialect() -> None:
+    test = records([0, 1, 2, 0])
+    expected = np.asarray([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0.99, 0]], np.float32)
+    near, far = expected + np.float32(0.001), expected.copy()
+    far[3] = (0.99, 1.09, 0)
+    golden = make_golden(TABLE, LABELS, test, [0, 1, 2, 3], expected, {"cpu": near, "tensorrt": far})
+    assert golden.max_abs_diff == pytest.approx(MARGIN * 0.1, rel=1e-4)
+    assert golden.min_agreement == pytest.approx(0.75 - 0.25)
+    assert [record.label for record in golden.records] == ["x", "y", "z", "x"]
+    exact = make_golden(TABLE, LABELS, test, [0, 1, 2, 3], expected, {"cpu": expected})
+    assert exact.max_abs_diff == pytest.approx(LEAST_SHARE_OF_RANGE)
+    assert exact.min_agreement == pytest.approx(0.75)
+
+
+def test_nothing_and_nan_make_no_golden_set() -> None:
+    empty = np.zeros((0, 3), np.float32)
+    with pytest.raises(CompileError, match="no record"):
+        make_golden(TABLE, LABELS, records([]), [], empty, {})
+    broken = np.full((1, 3), np.nan, np.float32)
+    with pytest.raises(CompileError, match="the cpu model answers"):
+        make_golden(TABLE, LABELS, records([0]), [0], np.zeros((1, 3), np.float32), {"cpu": broken})

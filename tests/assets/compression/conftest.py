@@ -1,0 +1,46 @@
+"""Puts the shared record maker on the path, and makes one small teacher with its candidates for all tests here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from assets.compression.contract import Candidates
+from assets.line import Line
+from assets.store import Store
+from assets.training.contract import DatasetVersion, TrainedModel
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+
+@dataclass(frozen=True)
+class Made:
+    """A line that was trained and searched, small."""
+
+    store: Store
+    line: Line
+    dataset: DatasetVersion
+    model: TrainedModel
+    found: Candidates
+    reports: list[str]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    """A teacher on 500 digits and its candidates."""
+    from accepted_records import accept, digit_records, digits_line
+
+    from assets.compression.search import search
+    from assets.training.dataset import build_dataset
+    from assets.training.train import train
+
+    store, line = Store(str(tmp_path_factory.mktemp("made"))), digits_line()
+    accept(store, "digits", digit_records(range(500)), "a" * 64)
+    dataset = build_dataset(store, line)
+    reports: list[str] = []
+    model = train(store, line, dataset, reports.append)
+    yield Made(store, line, dataset, model, search(store, line, dataset, model, reports.append), reports)

@@ -1,0 +1,73 @@
+"""The assets on what the small search made: the child process, the claim, and the refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+from accepted_records import digits_line
+
+from assets.compression.assets import FITS_BUDGET, build_assets
+from assets.compression.contract import Candidates, ChosenModel
+from assets.store import Store
+from assets.training.contract import DatasetVersion, TrainedModel, dataset_key
+from edge.contracts import digest
+
+
+class _NoPickle(dg.IOManager):
+    """Refuses everything: nothing may pass through an IO manager."""
+
+    def handle_output(self, context: Any, obj: Any) -> None:
+        raise AssertionError(f"{context.name} was handed to the IO manager: {obj!r}")
+
+    def load_input(self, context: Any) -> Any:
+        raise AssertionError(context)
+
+
+def _run(store: Store, line: Any, *, raises: bool = True) -> dg.ExecuteInProcessResult:
+    with dg.DagsterInstance.ephemeral() as instance:
+        resources = {"store": store, "io_manager": _NoPickle()}
+        return dg.materialize(build_assets(line), resources=resources, instance=instance, raise_on_error=raises)
+
+
+@pytest.mark.filterwarnings("ignore")  # Pipes warns of its own calls
+def test_candidates_are_made_in_a_child_and_one_is_chosen(made: Any) -> None:
+    store = made.store
+    store.save(dataset_key("digits", digest(made.dataset)), made.dataset)
+    store.set_head("digits", "dataset", made.dataset)
+    store.set_head("digits", "trained_model", made.model)
+    result = _run(store, made.line)
+    assert result.success
+    found = store.head("digits", "candidates", Candidates)
+    assert [candidate.name for candidate in found.candidates] == ["teacher-int8", "pruned-0.5-int8"]
+    chosen = store.head("digits", "chosen_model", ChosenModel)
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.check_name, check.passed) == (FITS_BUDGET, True)
+
+    tight = digits_line(budget={"max_drop": 0.3, "max_kb": 0.5})
+    refused = _run(store, tight, raises=False)
+    assert not refused.success
+    (check,) = refused.get_asset_check_evaluations()
+    assert (check.check_name, check.passed) == (FITS_BUDGET, False)
+    assert "none of 2 candidates fits the budget" in str(check.metadata["why"].value)
+    (remembered,) = refused.asset_materializations_for_node("digits__candidates")
+    assert remembered.metadata["reused"].value is True
+    assert store.head("digits", "chosen_model", ChosenModel) == chosen  # the model in use stays
+
+
+def test_without_a_teacher_the_asset_says_what_to_do(tmp_path: Any) -> None:
+    (candidates, _) = build_assets(digits_line())
+    with pytest.raises(dg.Failure, match="has no trained_model yet; materialize digits/trained_model first") as caught:
+        candidates(dg.build_asset_context(), store=Store(str(tmp_path)))
+    assert caught.value.allow_retries is False
+
+
+def test_a_dataset_that_is_gone_is_named(made: Any, tmp_path: Any) -> None:
+    store = Store(str(tmp_path))
+    store.set_head("digits", "trained_model", made.model)
+    (candidates, _) = build_assets(digits_line())
+    with pytest.raises(dg.Failure, match="this dataset version is missing; materialize digits/dataset again"):
+        candidates(dg.build_asset_context(), store=store)
+    assert isinstance(made.model, TrainedModel)
+    assert isinstance(made.dataset, DatasetVersion)

@@ -1,0 +1,149 @@
+"""The choice: within the budget or not at all, for any candidates."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assets.compression.choose import choose
+from assets.compression.contract import Candidate, Candidates
+from assets.errors import BudgetError
+from assets.line import Budget
+from edge.contracts import ArtifactRef, Evidence, InputSpec, Latency, Metric, ParityVerdict
+
+TEACHER = hashlib.sha256(b"teacher").hexdigest()
+RECORDS = 1000
+
+
+def _candidate(name: str, accuracy: float, size: int, ms: float | None, *, passed: bool = True) -> Candidate:
+    files, evidence, parity = {}, {}, {}
+    for dialect in ("float", "cpu", "tensorrt"):
+        digest = hashlib.sha256(f"{name} {dialect}".encode()).hexdigest()
+        files[dialect] = ArtifactRef(f"{name}-{dialect}.onnx", digest, size, "onnx")
+        parity[dialect] = (ParityVerdict("quantize", "measured", TEACHER, digest, passed, 0.0, 0.0, RECORDS),)
+        evidence[dialect] = Evidence(
+            digest,
+            (Metric("accuracy", accuracy, "validation", RECORDS), Metric("accuracy", 0.1, "test", RECORDS)),
+            latency=None if ms is None else Latency(ms, ms, 1, 1, "a machine"),
+        )
+    return Candidate(name, 0.0, 10, 10, files, evidence, parity, None, 1.0)
+
+
+def _found(*candidates: Candidate, accuracy: float = 0.99) -> Candidates:
+    return Candidates(
+        line="digits",
+        position=1,
+        dataset="0" * 64,
+        teacher=TEACHER,
+        teacher_size=100_000,
+        teacher_evidence=Evidence(TEACHER, (Metric("accuracy", accuracy, "validation", RECORDS),)),
+        input=InputSpec("table", "input", (1,), (0.0,), (1.0,), ("a",)),
+        output="logits",
+        labels=("a", "b"),
+        candidates=candidates,
+    )
+
+
+shares = st.integers(0, RECORDS).map(lambda good: good / RECORDS)
+made = st.builds(
+    _candidate,
+    st.uuids().map(str),
+    shares,
+    st.integers(1, 1_000_000),
+    st.none() | st.floats(0.001, 100),
+    passed=st.booleans() | st.just(True),
+)
+budgets = st.builds(
+    Budget,
+    max_drop=st.sampled_from([0.0, 0.01, 0.1, 0.5]),
+    max_kb=st.none() | st.floats(0.1, 1000),
+    max_ms=st.none() | st.floats(0.001, 100),
+)
+
+
+@given(st.lists(made, min_size=1, max_size=5, unique_by=lambda candidate: candidate.name), shares, budgets)
+def test_what_is_chosen_is_within_the_budget(candidates: list[Candidate], teacher: float, budget: Budget) -> None:
+    def fits(candidate: Candidate) -> bool:
+        latency = candidate.evidence["cpu"].latency
+        return (
+            all(verdict[0].passed for verdict in candidate.parity.values())
+            and round(teacher - candidate.evidence["cpu"].metric("accuracy", "validation").value, 6) <= budget.max_drop
+            and (budget.max_kb is None or candidate.onnx["cpu"].size <= budget.max_kb * 1000)
+            and (budget.max_ms is None or (latency is not None and latency.median_ms <= budget.max_ms))
+        )
+
+    found = _found(*candidates, accuracy=teacher)
+    if not any(map(fits, candidates)):
+        with pytest.raises(BudgetError) as caught:
+            choose(found, budget)
+        assert all(candidate.name in str(caught.value) for candidate in candidates)
+        return
+    chosen = choose(found, budget)
+    assert fits(chosen.candidate)
+    assert set(chosen.rejected) == {candidate.name for candidate in candidates} - {chosen.candidate.name}
+    assert all(chosen.rejected.values())
+    fastest = min(_ms(candidate) for candidate in candidates if fits(candidate))
+    assert _ms(chosen.candidate) <= fastest * 1.05 + 1e-12 or _ms(chosen.candidate) == fastest
+
+
+def _ms(candidate: Candidate) -> float:
+    latency = candidate.evidence["cpu"].latency
+    return float("inf") if latency is None else latency.median_ms
+
+
+def test_the_fastest_that_fits_wins() -> None:
+    chosen = choose(_found(_candidate("small", 0.985, 10, 2.0), _candidate("fast", 0.985, 99, 1.0)), Budget())
+    assert chosen.candidate.name == "fast"
+    assert "fast is the cheapest of 2 that fit the budget" in chosen.why
+    assert chosen.rejected["small"].startswith("fits the budget, but costs more: 2.0000 ms")
+
+
+def test_among_the_equally_fast_the_smallest_wins() -> None:
+    chosen = choose(_found(_candidate("large", 0.99, 99, 1.00), _candidate("small", 0.99, 10, 1.04)), Budget())
+    assert chosen.candidate.name == "small"
+
+
+def test_the_worst_dialect_counts() -> None:
+    good, bad = _candidate("good", 0.99, 10, 2.0), _candidate("bad", 0.99, 10, 1.0)
+    worse = replace(bad.evidence["tensorrt"], metrics=(Metric("accuracy", 0.9, "validation", RECORDS),))
+    bad = replace(bad, evidence={**bad.evidence, "tensorrt": worse})
+    chosen = choose(_found(good, bad), Budget())
+    assert chosen.candidate.name == "good"
+    assert (
+        "loses 0.0900 of accuracy on validation records, 0.0800 more than the 0.0100 allowed" in chosen.rejected["bad"]
+    )
+
+
+def test_a_gap_in_the_chain_is_never_chosen() -> None:
+    whole, gap = _candidate("whole", 0.99, 10, 2.0), _candidate("gap", 0.99, 10, 1.0)
+    gap = replace(gap, parity={**gap.parity, "cpu": ()})
+    chosen = choose(_found(whole, gap), Budget())
+    assert chosen.candidate.name == "whole"
+    assert "the chain ends at" in chosen.rejected["gap"]
+
+
+def test_evidence_about_another_file_is_never_chosen() -> None:
+    mine, other = _candidate("mine", 0.99, 10, 2.0), _candidate("other", 0.99, 10, 1.0)
+    forged = {**other.evidence, "cpu": replace(other.evidence["cpu"], artifact="0" * 64)}
+    chosen = choose(_found(mine, replace(other, evidence=forged)), Budget())
+    assert chosen.candidate.name == "mine"
+    assert "evidence is about another file" in chosen.rejected["other"]
+
+
+def test_an_unknown_time_fits_no_limit() -> None:
+    with pytest.raises(BudgetError, match="takes an unknown time"):
+        choose(_found(_candidate("unknown", 0.99, 10, None)), Budget(max_ms=5))
+    assert choose(_found(_candidate("unknown", 0.99, 10, None)), Budget()).candidate.name == "unknown"
+
+
+def test_where_nothing_fits_the_nearest_comes_first() -> None:
+    with pytest.raises(BudgetError) as caught:
+        choose(_found(_candidate("far", 0.8, 10, 1.0), _candidate("near", 0.975, 10, 1.0)), Budget())
+    first, *rows = str(caught.value).splitlines()
+    assert first == "line 'digits': none of 2 candidates fits the budget; nearest first:"
+    assert rows[0].startswith("  near: loses 0.0150 of accuracy on validation records, 0.0050 more than")
+    assert rows[1].startswith("  far: ")

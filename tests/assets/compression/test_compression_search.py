@@ -1,0 +1,180 @@
+"""Candidates made for real, small, and the evidence that comes with them."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from assets.compression.choose import choose
+from assets.compression.contract import Candidates
+from assets.compression.distill import distillation
+from assets.compression.prune import count_macs, prune
+from assets.compression.quantize import quantize
+from assets.compression.search import search
+from assets.errors import RejectedError
+from assets.measure import hits, logits, open_session, paired_difference
+from assets.networks import architecture_of, build_network, parameters_of, predict
+from assets.records import load_split
+from edge.contracts import chain_gap, from_bytes, to_bytes
+
+
+def test_every_candidate_has_every_dialect_and_no_gap(made: Any) -> None:
+    assert [candidate.name for candidate in made.found.candidates] == ["teacher-int8", "pruned-0.5-int8"]
+    for candidate in made.found.candidates:
+        assert set(candidate.onnx) == set(candidate.evidence) == set(candidate.parity) == {"float", "cpu", "tensorrt"}
+        for dialect, file in candidate.onnx.items():
+            assert chain_gap(candidate.parity[dialect], made.model.onnx.sha256, file.sha256) is None
+            assert candidate.evidence[dialect].artifact == file.sha256
+            assert candidate.evidence[dialect].parity == candidate.parity[dialect]
+            made.store.fetch(file)
+        assert candidate.speedup is not None
+        assert candidate.seconds > 0
+
+
+def test_the_stages_are_the_ones_that_happened(made: Any) -> None:
+    teacher, student = made.found.candidates
+    assert [verdict.stage for verdict in teacher.parity["float"]] == []
+    assert [verdict.stage for verdict in teacher.parity["cpu"]] == ["quantize"]
+    assert [verdict.stage for verdict in student.parity["cpu"]] == ["prune", "distill", "export", "quantize"]
+    assert student.parity["cpu"][-1].kind == "measured"
+    assert student.parity["tensorrt"][-1].kind == "simulated"
+    assert {verdict.records for verdict in student.parity["cpu"]} == {made.dataset.splits["validation"]}
+
+
+def test_the_metrics_are_those_of_the_files(made: Any) -> None:
+    test = load_split(made.store, made.dataset, "test", made.model.input)
+    teacher = hits(logits(open_session(made.store.fetch(made.model.onnx)), test.x), test.y)
+    for candidate in made.found.candidates:
+        for dialect, file in candidate.onnx.items():
+            answers = hits(logits(open_session(made.store.fetch(file)), test.x), test.y)
+            evidence = candidate.evidence[dialect]
+            assert evidence.metric("accuracy", "test").value == pytest.approx(answers.mean())
+            drop = evidence.metric("accuracy_drop", "test")
+            wanted = paired_difference(teacher, answers)
+            assert (drop.value, drop.low, drop.high) == (wanted.value, wanted.low, wanted.high)
+            assert (evidence.latency is None) == (dialect == "tensorrt")  # not measured on its target: unknown
+
+
+def test_int8_is_smaller_and_a_student_smaller_still(made: Any) -> None:
+    teacher, student = made.found.candidates
+    assert teacher.onnx["cpu"].size < 0.5 * made.model.onnx.size
+    assert student.onnx["cpu"].size < teacher.onnx["cpu"].size
+    assert student.parameters < teacher.parameters == made.model.parameters
+    assert student.macs < teacher.macs
+    for candidate in (teacher, student):
+        assert candidate.evidence["cpu"].metric("accuracy", "test").value > 0.5
+
+
+def test_progress_is_told(made: Any) -> None:
+    assert any(text.startswith("pruned-0.5-int8: epoch 4/4") for text in made.reports)
+    assert any("times as fast as float" in text for text in made.reports)
+
+
+def test_the_documents_cross_the_border(made: Any) -> None:
+    assert from_bytes(Candidates, to_bytes(made.found)) == made.found
+    chosen = choose(made.found, made.line.config.budget)
+    assert from_bytes(type(chosen), to_bytes(chosen)) == chosen
+
+
+def test_another_dataset_is_refused(made: Any) -> None:
+    other = replace(made.dataset, position=9)
+    with pytest.raises(RejectedError, match="the teacher was trained on dataset"):
+        search(made.store, made.line, other, made.model, lambda _: None)
+
+
+def test_the_dialects_are_what_their_runtimes_want(made: Any) -> None:
+    types = onnx.TensorProto
+    for candidate in made.found.candidates:
+        cpu, tensorrt = (onnx.load_from_string(made.store.fetch(candidate.onnx[name])) for name in ("cpu", "tensorrt"))
+        for model in (cpu, tensorrt):
+            onnx.checker.check_model(model, full_check=True)
+            assert model.ir_version <= 10
+            made_by = {output: node for node in model.graph.node for output in node.output}
+            assert made_by[model.graph.output[0].name].op_type == "Gemm"  # logits stay float
+        assert not [node for node in cpu.graph.node if node.op_type == "Relu"]  # part of the range
+        _check_tensorrt(tensorrt, types)
+
+
+def _check_tensorrt(model: Any, types: Any) -> None:
+    graph = model.graph
+    constants = {item.name: item for item in graph.initializer}
+    quantized = [node for node in graph.node if node.op_type == "QuantizeLinear"]
+    layers = [node for node in graph.node if node.op_type in ("Conv", "Gemm")]
+    users = {name: node.op_type for node in graph.node for name in node.input}
+    made_by = {output: node for node in graph.node for output in node.output}
+    assert len(quantized) == len(layers)
+    for node in graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            zero = constants[node.input[2]]
+            assert zero.data_type == types.INT8
+            assert not onnx.numpy_helper.to_array(zero).any()
+        if node.op_type == "QuantizeLinear":
+            assert users[users_name(graph, node)] in ("Conv", "Gemm")
+    for layer in layers:
+        assert made_by[layer.input[0]].op_type == made_by[layer.input[1]].op_type == "DequantizeLinear"
+        assert constants[layer.input[2]].data_type == types.FLOAT  # the bias is not quantized
+        weights = made_by[layer.input[1]]
+        assert len(constants[weights.input[1]].dims) == 1  # a scale per channel
+
+
+def users_name(graph: Any, quantize_node: Any) -> str:
+    """The output of the DequantizeLinear that follows a QuantizeLinear."""
+    (after,) = [node for node in graph.node if node.input[0] == quantize_node.output[0]]
+    assert after.op_type == "DequantizeLinear"
+    return str(after.output[0])
+
+
+def test_quantizing_leaves_nothing_behind(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    train = load_split(made.store, made.dataset, "train", made.model.input)
+    file = made.store.fetch(made.model.onnx)
+    first = quantize(file, train.x[:40])
+    assert quantize(file, train.x[:40]) == first  # the same ranges give the same bytes
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("x", [np.zeros((0, 1, 8, 8), np.float32), np.full((4, 1, 8, 8), np.nan, np.float32)])
+def test_records_without_ranges_are_refused(made: Any, x: Any) -> None:
+    with pytest.raises(RejectedError, match="calibration needs"):
+        quantize(made.store.fetch(made.model.onnx), x)
+
+
+@pytest.mark.parametrize(("family", "shape"), [("cnn", (3, 8, 8)), ("mlp", (12,))])
+def test_pruning_narrows_hidden_layers_only(family: str, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    network = build_network(family, shape, 5, {"depth": 2, "channels_0": 32, "channels_1": 64})
+    x = torch.randn(20, *shape)
+    before = predict(network, x)
+    narrow = prune(network, family, shape, 5, 0.5)
+    assert torch.equal(predict(network, x), before)  # the teacher stays as it was
+    assert predict(narrow, x).shape == (20, 5)
+    assert architecture_of(narrow) == {"depth": 2, "channels_0": 16, "channels_1": 32}
+    assert parameters_of(narrow) < 0.5 * parameters_of(network)
+    assert count_macs(narrow, shape) < count_macs(network, shape)
+    assert all(parameter.grad is None for parameter in narrow.parameters())
+
+
+@pytest.mark.parametrize("ratio", [0.01, 0.5, 0.94])
+def test_widths_stay_multiples_of_eight_and_never_vanish(ratio: float) -> None:
+    network = build_network("mlp", (4,), 3, {"depth": 2, "channels_0": 8, "channels_1": 40})
+    narrow = prune(network, "mlp", (4,), 3, ratio)
+    found = architecture_of(narrow)
+    assert found["channels_0"] == 8
+    assert found["channels_1"] in (8, 16, 24, 32, 40)
+
+
+def test_a_student_that_agrees_with_its_teacher_has_no_soft_loss() -> None:
+    teacher = build_network("mlp", (4,), 3, {"depth": 1, "channels_0": 8})
+    x, y = torch.randn(16, 4), torch.arange(16) % 3
+    objective = distillation(teacher, soft_share=1.0)
+    same = objective(x, y, predict(teacher, x))
+    assert same.item() == pytest.approx(0, abs=1e-6)
+    assert objective(x, y, -predict(teacher, x)).item() > 1e-4

@@ -1,0 +1,60 @@
+"""The documents say what there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from typer.main import get_command
+
+from assets.line import LineConfig
+from platform_defs.cli.main import app
+
+ROOT = Path(__file__).parent.parent
+
+
+def _fields(model: type[BaseModel], place: str = "") -> list[tuple[str, str]]:
+    found = []
+    for name, field in model.model_fields.items():
+        found.append((f"{place}{name}", field.description or ""))
+        for inner in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                found += _fields(inner, f"{place}{name}.")
+    return found
+
+
+def test_every_field_of_a_line_is_documented() -> None:
+    text = (ROOT / "docs/lines.md").read_text()
+    fields = _fields(LineConfig)
+    assert len(fields) > 30
+    assert [name for name, description in fields if f"`{name}`" not in text or description not in text] == []
+
+
+def test_every_command_is_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text()
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert len(commands) >= 7
+    assert [name for name in commands if f"`edgeloop {name}" not in text] == []
+    assert all(word in text for word in ("enroll", "poll", "status", "predict FILE"))
+
+
+def test_the_make_targets_that_documents_name_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        name
+        for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+        for name in re.findall(r"`?make ([a-z-]+)", (ROOT / document).read_text())
+    }
+    assert {"demo", "test", "ui"} <= named
+    assert named <= targets
+
+
+@pytest.mark.parametrize(
+    "document", sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+)
+def test_links_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / document).read_text())
+    missing = [link for link in links if "://" not in link and not (ROOT / document).parent.joinpath(link).exists()]
+    assert missing == []
