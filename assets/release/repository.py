@@ -12,13 +12,14 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 
+from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import TargetFile
 
 from assets.release.authorities import delegations_of, freshen, open_repository
 from assets.release.contract import ReleaseRecord
 from assets.release.metadata import DEMO_FIELD, METADATA, TARGETS, TIMESTAMP_KEY, Editor, Expiries, locked, newest_root
 from assets.store import Store
-from edge.contracts import Deployment, ReleaseManifest, to_bytes
+from edge.contracts import Deployment, ReleaseManifest, from_bytes, to_bytes
 from edge.errors import RejectedError, VerificationError
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

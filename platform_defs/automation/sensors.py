@@ -144,7 +144,11 @@ def unfinished_work(
 
 
 def _last_report(store: Store, line: str) -> int:
-    """Position of the line's newest device report, among the last of all lines; 0 where there is none."""
+    """Position of the line's newest report of a change, among the last of all lines; 0 where there is none.
+
+    A device that only says it is still there makes no run: 100,000 of them say so all day.
+    """
     journal = report_journal(store)
     recent = journal.after(max(0, journal.length() - MOST_PER_TICK))
-    return max((position for position, entry in recent if entry.line == line), default=0)
+    changes = (position for position, entry in recent if entry.line == line and entry.event != "unchanged")
+    return max(changes, default=0)
