@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assets.errors import RejectedError
+from assets.line import TrainingPolicy
 from assets.networks import Network, predict
 
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -24,7 +25,7 @@ Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to fit; the fields are those of `assets.line.TrainingPolicy`.
+    """How to fit; `recipe_of` takes it from a line's `training` section.
 
     Attributes:
         shift: pictures are moved by up to one pixel in each direction, anew in each epoch.
@@ -38,6 +39,11 @@ class Recipe:
     shift: bool = False
 
 
+def recipe_of(policy: TrainingPolicy, *, shift: bool) -> Recipe:
+    """The recipe that a line's `training` section asks for."""
+    return Recipe(policy.epochs, policy.batch_size, policy.learning_rate, policy.weight_decay, policy.seed, shift)
+
+
 def set_up_torch(seed: int) -> None:
     """Seed torch, insist on deterministic algorithms, and use every core this process may use.
 
@@ -48,9 +54,13 @@ def set_up_torch(seed: int) -> None:
     torch.set_num_threads(min(len(os.sched_getaffinity(0)), 8))
 
 
-def cross_entropy(_inputs: Tensor, labels: Tensor, logits: Tensor) -> Tensor:
-    """The objective of a teacher."""
-    return functional.cross_entropy(logits, labels)
+def cross_entropy(label_smoothing: float) -> Objective:
+    """The objective of a teacher, with label smoothing (Szegedy et al. 2016)."""
+
+    def loss(_inputs: Tensor, labels: Tensor, logits: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+
+    return loss
 
 
 def fit(

@@ -98,6 +98,7 @@ class TrainingPolicy(_Frozen):
     batch_size: int = Field(default=64, ge=2, le=65_536, description="Records per optimizer step.")
     learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate of AdamW, one-cycle.")
     weight_decay: float = Field(default=1e-4, ge=0, le=1, description="Decoupled weight decay.")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="Share of certainty taken from the true class.")
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seeds weights, shuffling and augmentation.")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from dagster._utils.schedules import is_valid_cron_string
 
 from assets.errors import LineError
 from assets.line import Line, parse_line
@@ -14,6 +15,8 @@ from assets.line import Line, parse_line
 LINES_FOLDER = Path(__file__).parent / "lines"
 COMPONENT = "platform_defs.components.ModelLine"
 MAX_YAML_BYTES = 1_000_000
+MAX_YAML_ALIASES = 20
+"""A few aliases spare typing; a hundred can stand for more text than fits in memory."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,10 @@ def read_line(path: Path) -> Line:
     try:
         if path.stat().st_size > MAX_YAML_BYTES:
             raise LineError(f"{shown}: line {name!r}: larger than {MAX_YAML_BYTES:,} bytes; a line is one short YAML")
-        body = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)) > MAX_YAML_ALIASES:
+            raise LineError(f"{shown}: line {name!r}: more than {MAX_YAML_ALIASES} YAML aliases; write the values out")
+        body = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise LineError(f"{shown}: line {name!r}: not readable as YAML: {_one_line(error)}") from error
     if not isinstance(body, dict) or body.get("type") != COMPONENT:
@@ -79,7 +85,14 @@ def read_line(path: Path) -> Line:
     if unknown:
         raise LineError(f"{shown}: line {name!r}: {', '.join(unknown)} is not allowed beside type and attributes")
     attributes: Any = body.get("attributes")
-    return parse_line(name, {} if attributes is None else attributes, shown)
+    line = parse_line(name, {} if attributes is None else attributes, shown)
+    nightly = line.config.retrain.nightly
+    if not is_valid_cron_string(nightly):
+        raise LineError(
+            f"{shown}: line {name!r} is broken\n  retrain.nightly = {nightly!r}: not a cron line; allowed are minute "
+            "(0-59), hour (0-23), day (1-31), month (1-12) and weekday (0-7), e.g. '0 2 * * *'"
+        )
+    return line
 
 
 def _short(path: Path) -> str:

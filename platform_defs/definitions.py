@@ -12,7 +12,8 @@ from platform_defs.automation.upkeep import build_upkeep
 from platform_defs.catalog import LineEntry, list_lines
 from platform_defs.resources import build_resources
 
-warnings.filterwarnings("ignore", category=dg.BetaWarning)
+for category in (dg.BetaWarning, dg.PreviewWarning):
+    warnings.filterwarnings("ignore", category=category)
 
 
 @dg.definitions

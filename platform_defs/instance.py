@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import yaml
 
 from assets.errors import RejectedError
 from assets.store import HOME_VARIABLE, Store, find_home
@@ -48,14 +49,20 @@ def prepare_home() -> Store:
 
 
 def open_instance() -> dg.DagsterInstance:
-    """The instance of DAGSTER_HOME; call `prepare_home` first."""
-    return dg.DagsterInstance.get()
+    """The instance of DAGSTER_HOME; call `prepare_home` first. Raises RejectedError where its settings are broken."""
+    try:
+        return dg.DagsterInstance.get()
+    except (dg.DagsterError, yaml.YAMLError) as error:
+        settings = Path(os.environ.get("DAGSTER_HOME", ".")) / "dagster.yaml"
+        reason = " ".join(str(error).split())[:200]
+        raise RejectedError(f"{settings}: Dagster does not take these settings; correct them: {reason}") from error
 
 
 @contextlib.contextmanager
 def daemon_lock(store: Store) -> Iterator[bool]:
     """Claim the one daemon of this state; yields False where another process runs it already."""
-    path = Path(store.path("locks/daemon.lock"))
+    folder = store.path("locks") if store.local else os.environ["DAGSTER_HOME"]
+    path = Path(folder) / "daemon.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         try:

@@ -24,7 +24,8 @@ def supervised(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command under the supervisor, its output appended to `log`, and end it on leaving.
 
-    Should this process be killed, the supervisor notices and ends the command too.
+    Should this process be killed, the supervisor notices and ends the command too. Dagster's telemetry is off: its
+    uploader heeds this variable only, not dagster.yaml.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -33,7 +34,7 @@ def supervised(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, "DAGSTER_DISABLE_TELEMETRY": "yes", **(environment or {})},
         )
     try:
         yield process

@@ -19,7 +19,7 @@ from assets.store import Store
 from assets.training.retrain import Claim, everything, last_claim, next_claim
 from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, claim_tags, job_names
 from platform_defs.automation.liveness import PID_TAG, fail_dead_runs
-from platform_defs.automation.locks import line_lock
+from platform_defs.automation.locks import SENSOR_SECONDS, line_lock
 from platform_defs.automation.runs import ClaimState, claim_state
 from platform_defs.watch import Watcher
 
@@ -35,25 +35,42 @@ class Outcome:
         judged: batch id to "accepted" or "blocked".
         retrained: ids of the batches that a retrain in this process was for.
         note: why nothing was retrained.
+        failed: what did not succeed, and why; one sentence each.
+        refused: whether all that failed would be refused again, so that another try is no use.
     """
 
     judged: dict[str, str] = field(default_factory=dict)
     retrained: tuple[str, ...] = ()
     note: str = ""
+    failed: list[str] = field(default_factory=list)
+    refused: bool = True
+
+    def fail(self, what: str, failure: Failure) -> None:
+        """Note a run that failed."""
+        self.failed.append(f"{what}: {failure.why}")
+        self.refused = self.refused and failure.refused
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run failed, and whether its input was refused."""
+
+    why: str
+    refused: bool
 
 
 def run_line(line: Line, store: Store, instance: dg.DagsterInstance, report: Callable[[str], None]) -> Outcome:
     """Judge what landed and was not judged, then retrain on what was accepted and not trained on.
 
     Work that a daemon has under way is waited for, not repeated. The line's retrain policy spares work nobody asked
-    for; a person who runs this asks, so every waiting batch is taken.
+    for; a person who runs this asks, so every waiting batch is taken. A batch that cannot be judged hinders no other.
 
     Raises:
-        TransientError: another `edgeloop run` works on this line, or a run failed.
+        TransientError: another `edgeloop run` works on this line.
     """
     from platform_defs.definitions import definitions
 
-    with line_lock(store, line.name) as free:
+    with line_lock(store, line.name, SENSOR_SECONDS) as free:
         if not free:
             raise TransientError(f"line {line.name!r}: another process works on it now; try again when it is done")
         _wait_for_runs(line, instance, report)
@@ -81,10 +98,11 @@ def _judge(
             continue
         instance.add_dynamic_partitions(partitions_name(line), [batch])
         tags = {BATCH_TAG: batch, LINE_TAG: line.name, "dagster/run_key": batch}
-        _execute(location, job, instance, tags, report, partition=batch)
+        failure = _execute(location, job, instance, tags, report, partition=batch)
         verdict = read_verdict(store, line.name, batch)
         if verdict is None:
-            raise TransientError(f"batch {batch[:12]} was not judged; its run in the Dagster UI says why")
+            outcome.fail(f"batch {batch[:12]} was not judged", failure or Failure("its verdict is missing", False))
+            continue
         outcome.judged[batch] = verdict.state
         report(f"batch {batch[:12]} is {verdict.state}: {verdict.why}")
 
@@ -106,9 +124,11 @@ def _retrain(
         )
     if claim is None:
         return
-    if not _execute(location, job, instance, _tags(line, claim), report):
-        raise TransientError(f"the retrain of line {line.name!r} failed; its run in the Dagster UI says why")
-    outcome.retrained, outcome.note = claim.batches, ""
+    if failure := _execute(location, job, instance, _tags(line, claim), report):
+        outcome.note = "the retrain failed"
+        outcome.fail(f"the retrain of line {line.name!r} failed", failure)
+    else:
+        outcome.retrained, outcome.note = claim.batches, ""
 
 
 def _tags(line: Line, claim: Claim) -> dict[str, str]:
@@ -122,7 +142,8 @@ def _execute(
     tags: dict[str, str],
     report: Callable[[str], None],
     partition: str | None = None,
-) -> bool:
+) -> Failure | None:
+    """Run a job in this process; None where it succeeded."""
     run_id = str(uuid.uuid4())
     with Watcher(instance, report, run_id=run_id):
         result = location.resolve_job_def(job).execute_in_process(
@@ -133,7 +154,21 @@ def _execute(
             run_config=QUIET,
             raise_on_error=False,
         )
-    return result.success
+    return None if result.success else _why(result)
+
+
+def _why(result: dg.ExecuteInProcessResult) -> Failure:
+    """The first failed step's own words."""
+    for event in result.all_events:
+        if event.event_type is dg.DagsterEventType.STEP_FAILURE:
+            data = event.step_failure_data
+            if data.user_failure_data is not None:
+                return Failure(data.user_failure_data.description or "refused", refused=True)
+            error = data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            return Failure(" ".join(error.message.split()) if error else "no reason was given", refused=False)
+    return Failure("its run ended before a step failed; see it in the Dagster UI", refused=False)
 
 
 def _wait_for_runs(line: Line, instance: dg.DagsterInstance, report: Callable[[str], None]) -> None:

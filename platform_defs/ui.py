@@ -14,7 +14,7 @@ from assets.errors import RejectedError, TransientError
 from assets.release.repository import ensure_repository
 from assets.store import Store
 from platform_defs.catalog import LINES_FOLDER, list_lines
-from platform_defs.instance import daemon_lock
+from platform_defs.instance import daemon_lock, open_instance
 from platform_defs.processes import script, supervised
 from platform_defs.serve import Server, device_app, report_app
 
@@ -33,8 +33,10 @@ def serve_all(store: Store, port: int, reports_port: int, devices_port: int, rep
         _refuse_taken(number, option)
     os.environ["EDGELOOP_REPORTS_URL"] = f"http://{HOST}:{reports_port}"
     workspace = str(LINES_FOLDER.parent.parent / "workspace.yaml")
-    logs = Path(store.path("dagster/logs"))
+    logs = Path(store.path("logs"))  # not in Dagster's home: its telemetry sends away, then removes, `logs/` there
     ensure_repository(store, [entry.name for entry in list_lines() if entry.line])
+    with open_instance():
+        pass  # its databases exist now: children that all found none would make each twice, and break them for good
     stop = threading.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: stop.set())

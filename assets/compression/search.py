@@ -17,7 +17,7 @@ from assets.compression.prune import count_macs, prune
 from assets.compression.quantize import quantize
 from assets.errors import RejectedError
 from assets.export import export_onnx, export_verdict
-from assets.fitting import Recipe, set_up_torch
+from assets.fitting import recipe_of, set_up_torch
 from assets.line import Line
 from assets.measure import (
     accuracy_metrics,
@@ -129,7 +129,7 @@ def _student(bench: _Bench, ratio: float) -> _Made:
     bench.report(f"{name}: pruned to {architecture_of(student)}")
 
     policy = config.training.model_copy(update={"epochs": config.compress.distill_epochs})
-    recipe = Recipe(**policy.model_dump(), shift=model.family == "cnn")
+    recipe = recipe_of(policy, shift=model.family == "cnn")
     distill(student, bench.teacher, (x, y), _tensors(bench.validation), recipe, _prefixed(bench.report, name))
     distilled = _keep(bench, student, pruned.sha256)
     after = predict(student, torch.from_numpy(bench.validation.x)).numpy()

@@ -10,7 +10,7 @@ import torch
 
 from assets.errors import RejectedError
 from assets.export import OUTPUT_NAME, export_onnx, export_verdict
-from assets.fitting import Recipe, cross_entropy, fit, set_up_torch
+from assets.fitting import cross_entropy, fit, recipe_of, set_up_torch
 from assets.line import Line
 from assets.measure import accuracy_metrics, interleaved_ms, latency, logits, open_session
 from assets.networks import build_network, parameters_of, teacher_architecture, weights_of
@@ -43,8 +43,9 @@ def train(store: Store, line: Line, dataset: DatasetVersion, report: Callable[[s
     family = config.model.family
     architecture = teacher_architecture(config.model, spec.shape)
     network = build_network(family, spec.shape, len(dataset.classes), architecture)
-    recipe = Recipe(**config.training.model_dump(), shift=family == "cnn")
-    curve = fit(network, _tensors(train_set), _tensors(validation), recipe, cross_entropy, report)
+    recipe = recipe_of(config.training, shift=family == "cnn")
+    objective = cross_entropy(config.training.label_smoothing)
+    curve = fit(network, _tensors(train_set), _tensors(validation), recipe, objective, report)
     report(f"trained in {time.monotonic() - start:.1f} s; exporting")
 
     weights = store.put(line.name, weights_of(network), "safetensors", ".safetensors", (digest(dataset),))

@@ -8,24 +8,40 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from assets.store import Store
 
+POLL_SECONDS = 0.1
+BUSY = "another process works on this line now, `edgeloop run` or another sensor"
+SENSOR_SECONDS = 10.0
+"""A sensor holds the lock for less; whoever holds it longer is `edgeloop run`."""
+
 
 @contextlib.contextmanager
-def line_lock(store: Store, line: str) -> Iterator[bool]:
-    """Hold the line's lock if it is free; yields whether it is held. Freed by the kernel when the process ends."""
+def line_lock(store: Store, line: str, wait_seconds: float = 0.0) -> Iterator[bool]:
+    """Hold the line's lock; yields whether it is held. Freed by the kernel when the process ends.
+
+    Args:
+        wait_seconds: how long to wait until it is free.
+    """
     if not store.local:
         yield True
         return
     path = Path(store.path(f"locks/{line}.lock"))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+        deadline = time.monotonic() + wait_seconds
+        while not (held := _try_lock(file.fileno())) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        yield held
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -9,8 +9,6 @@ import dagster as dg
 
 from assets.training.retrain import CLAIM_TAG, Claim
 
-ENDED_BADLY = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
-
 
 def runs_with_tag(instance: dg.DagsterInstance, tag: str, value: str) -> Sequence[dg.DagsterRun]:
     """Every run that carries the tag, newest first."""
@@ -18,13 +16,13 @@ def runs_with_tag(instance: dg.DagsterInstance, tag: str, value: str) -> Sequenc
 
 
 def retry_number(runs: Sequence[dg.DagsterRun], most: int) -> int | None:
-    """Which retry of unfinished work is due.
+    """Which retry of work is due that is known to be unfinished.
 
     Returns:
-        1, 2, …: start that retry. 0: all `most` retries were used up without success. None: nothing to do, because it
-        was never started (that is `new_batch_sensor`'s to do), is under way, or succeeded.
+        1, 2, …: start that retry. 0: all `most` retries were used up. None: nothing to do, because it was never
+        started (that is `new_batch_sensor`'s to do) or is under way.
     """
-    if not runs or any(run.status not in ENDED_BADLY for run in runs):
+    if not runs or any(not run.is_finished for run in runs):
         return None
     return len(runs) if len(runs) <= most else 0
 

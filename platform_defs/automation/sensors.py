@@ -10,20 +10,24 @@ import time
 
 import dagster as dg
 
-from assets.feedback.contract import report_journal
+from assets.feedback.contract import ReportEntry, report_journal
 from assets.ingest.contract import landing_journal
 from assets.ingest.landing import journal_unlisted
+from assets.journal import Journal
 from assets.line import Line
-from assets.quality.contract import partitions_name, verdict_key
+from assets.quality.contract import accepted_journal, partitions_name, verdict_key
 from assets.store import Store
 from assets.training.retrain import by_policy, last_claim, next_claim
+from platform_defs.automation.cursors import read_cursor, write_cursor
 from platform_defs.automation.jobs import BATCH_TAG, LineJobs, judge_request, retrain_request
 from platform_defs.automation.liveness import fail_dead_runs
-from platform_defs.automation.locks import line_lock
+from platform_defs.automation.locks import BUSY, line_lock
 from platform_defs.automation.runs import ClaimState, claim_state, retry_number, runs_with_tag
 
 MOST_PER_TICK = 200
-BUSY = "`edgeloop run` is working on this line in another process"
+MOST_LOOKS_PER_TICK = 1000
+"""A look at a batch's runs is a query, a look at a report is a read."""
+MOST_NOTES = 5
 INTERVAL_SECONDS = int(os.environ.get("EDGELOOP_SENSOR_SECONDS", "15"))
 
 
@@ -41,7 +45,8 @@ def build_new_batch_sensor(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
         with line_lock(store, line.name) as free:
             if not free:
                 return dg.SensorResult(skip_reason=BUSY)
-            return new_work(line, jobs, store, context.instance, int(context.cursor or 0))
+            (cursor,) = read_cursor(context.cursor, [landing_journal(store, line.name)])
+            return new_work(line, jobs, store, context.instance, cursor)
 
     return new_batch_sensor
 
@@ -60,7 +65,7 @@ def new_work(line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInsta
     requests += retrain
     return dg.SensorResult(
         run_requests=requests,
-        cursor=str(landed[-1][0] if landed else cursor),
+        cursor=write_cursor(landed[-1][0] if landed else cursor),
         dynamic_partitions_requests=[partitions.build_add_request(batches)] if batches else [],
         skip_reason=None if requests else f"nothing new has landed; {why}",
     )
@@ -74,8 +79,10 @@ def _retrain(line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInsta
         return [retrain_request(jobs, claim)], ""
     if state in {ClaimState.ACTIVE, ClaimState.RETRY}:
         return [], f"the last retrain: {state.value}"
-    now = time.time()
     given_up = state is ClaimState.GIVEN_UP
+    if given_up and claim is not None and accepted_journal(store, line.name).at(claim.upto + 1) is None:
+        return [], f"the last retrain: {state.value}; its batches wait for the next accepted one, or for the night"
+    now = time.time()
     policy = by_policy(line.config.retrain, now)
     claim, why = next_claim(store, line.name, "new batches", now, policy, replace_last=given_up)
     return ([retrain_request(jobs, claim)], why) if claim else ([], why)
@@ -95,60 +102,84 @@ def build_reconcile_sensor(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
         with line_lock(store, line.name) as free:
             if not free:
                 return dg.SensorResult(skip_reason=BUSY)
-            return unfinished_work(line, jobs, store, context.instance, int(context.cursor or 0))
+            settled, heard = read_cursor(context.cursor, [landing_journal(store, line.name), report_journal(store)])
+            return unfinished_work(line, jobs, store, context.instance, settled, heard)
 
     return reconcile_sensor
 
 
 def unfinished_work(
-    line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInstance, cursor: int
+    line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInstance, settled: int, heard: int
 ) -> dg.SensorResult:
     """What was started and did not finish, or was never noticed.
 
     Args:
-        cursor: position in the landing journal up to which every batch has its verdict.
+        settled: position in the landing journal up to which every batch has its verdict.
+        heard: position in the journal of device reports up to which they were read.
     """
     fail_dead_runs(instance, line.name)
     found = journal_unlisted(store, line.name)
     notes = [f"{len(found.added)} unlisted batches found"] if found.added else []
-    notes += [f"{reason.file}: {reason.reason}" for reason in found.broken[:5]]
-    most = line.config.retrain.max_retries
-    requests: list[dg.RunRequest] = []
-    settled = True
-    for position, landing in landing_journal(store, line.name).after(cursor):
-        if store.exists(verdict_key(line.name, landing.batch)):
-            cursor = position if settled else cursor
-            continue
-        settled = False
-        runs = runs_with_tag(instance, BATCH_TAG, landing.batch)
-        retry = retry_number(runs, most)
-        if retry:
-            requests.append(judge_request(jobs, landing.batch, retry))
-        elif retry == 0:
-            notes.append(f"batch {landing.batch[:12]} was not judged in {most} retries; look at its runs")
-        if len(requests) >= MOST_PER_TICK:
-            break
+    notes += [f"{broken.file}: {broken.reason}; {broken.remedy}" for broken in found.broken]
+    settled, requests, more = _unjudged(line, jobs, store, instance, settled)
+    partitions = dg.DynamicPartitionsDefinition(name=partitions_name(line))
+    again = [request.partition_key for request in requests if request.partition_key]
+    notes += more
     claim = last_claim(store, line.name)
-    state, retry = claim_state(instance, claim, most)
+    state, retry = claim_state(instance, claim, line.config.retrain.max_retries)
     if state is ClaimState.RETRY and claim is not None:
         requests.append(retrain_request(jobs, claim, retry))
-    elif state is ClaimState.GIVEN_UP:
-        notes.append(f"the last retrain failed {most} retries; its batches wait for the next one")
-    if heard := _last_report(store, line.name):
-        requests.append(dg.RunRequest(run_key=f"report-{heard}", job_name=jobs.observe.name))
+    elif state not in {ClaimState.NONE, ClaimState.DONE}:
+        notes.append(f"the last retrain: {state.value}")
+    heard, news = _reports(report_journal(store), line.name, heard)
+    if news:
+        requests.append(dg.RunRequest(run_key=f"report-{news}", job_name=jobs.observe.name))
+    if len(notes) > MOST_NOTES:
+        notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES} more"]
     return dg.SensorResult(
         run_requests=requests,
-        cursor=str(cursor),
+        cursor=write_cursor(settled, heard),
+        dynamic_partitions_requests=[partitions.build_add_request(again)] if again else [],
         skip_reason=None if requests else "; ".join(notes) or "everything that landed is judged and trained on",
     )
 
 
-def _last_report(store: Store, line: str) -> int:
-    """Position of the line's newest report of a change, among the last of all lines; 0 where there is none.
+def _unjudged(
+    line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInstance, settled: int
+) -> tuple[int, list[dg.RunRequest], list[str]]:
+    """How far every batch has its verdict, the retries that are due for those without, and notes on the others."""
+    most = line.config.retrain.max_retries
+    requests: dict[str, dg.RunRequest] = {}
+    notes: list[str] = []
+    waiting = unjudged = 0
+    for position, landing in landing_journal(store, line.name).after(settled):
+        batch, key = landing.batch, verdict_key(line.name, landing.batch)
+        if store.exists(key):
+            settled = settled if unjudged else position
+            continue
+        unjudged += 1
+        runs = runs_with_tag(instance, BATCH_TAG, batch)
+        retry = retry_number(runs, most)
+        if retry is not None and store.exists(key):  # it was judged between the two looks
+            continue
+        if retry:
+            requests[batch] = judge_request(jobs, batch, retry)
+        elif retry == 0:
+            notes.append(f"batch {batch[:12]} was not judged in {most} retries; look at its runs")
+        waiting += not runs
+        if len(requests) >= MOST_PER_TICK or unjudged >= MOST_LOOKS_PER_TICK:
+            break
+    if waiting:
+        notes.append(f"{waiting} landed batches wait for {line.identifier}_new_batch_sensor; is it switched on?")
+    return settled, list(requests.values()), notes
+
+
+def _reports(journal: Journal[ReportEntry], line: str, heard: int) -> tuple[int, int]:
+    """How far the reports are read now, and the position of the line's newest report of a change (0 for none).
 
     A device that only says it is still there makes no run: 100,000 of them say so all day.
     """
-    journal = report_journal(store)
-    recent = journal.after(max(0, journal.length() - MOST_PER_TICK))
-    changes = (position for position, entry in recent if entry.line == line and entry.event != "unchanged")
-    return max(changes, default=0)
+    news = 0
+    for position, entry in journal.after(heard, MOST_LOOKS_PER_TICK):
+        heard, news = position, position if entry.line == line and entry.event != "unchanged" else news
+    return heard, news

@@ -8,6 +8,7 @@ import typer
 
 from edge.errors import EdgeError, TransientError
 from platform_defs.cli import listing, work
+from platform_defs.cli.output import printable
 
 app = typer.Typer(
     name="edgeloop",
@@ -32,10 +33,12 @@ def main() -> None:
         _fail(error, 3)
     except (EdgeError, ValueError) as error:
         _fail(error, 1)
+    except OSError as error:  # a disk that is full, a state folder that cannot be read
+        _fail(EdgeError(f"{error.filename or 'the state'}: {error.strerror or error}"), 1)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
 def _fail(error: Exception, code: int) -> None:
-    sys.stderr.write(f"edgeloop: {error}\n")
+    sys.stderr.write(f"edgeloop: {printable(str(error))}\n")
     sys.exit(code)

@@ -24,7 +24,7 @@ def print_rows(
         print_json(list(rows))
         return
     if not rows:
-        console.print(empty, markup=False)
+        say(empty)
         return
     table = Table(title=title, title_justify="left")
     for column in columns:
@@ -39,17 +39,22 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def say(text: str, style: str = "") -> None:
+    """One line for people, as it is: text from data is never read as markup, nor broken where a pipe has no width."""
+    console.print(Text(printable(text), style=style), soft_wrap=True)
+
+
 def tell(text: str) -> None:
-    """One line of progress, as it is: text from data is never read as markup."""
-    console.print(text, markup=False, highlight=False, style="dim")
+    """One line of progress."""
+    say(text, style="dim")
+
+
+def printable(text: str) -> str:
+    """Text with the escape sequences that data may hold made visible, so that none reaches a terminal."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
 
 
 def _cell(value: Any) -> Text:
-    """What a cell shows; escape sequences from data are made visible."""
-    text = "" if value is None else str(value)
-    return Text(
-        "".join(
-            character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}"
-            for character in text
-        )
-    )
+    return Text("" if value is None else printable(str(value)))

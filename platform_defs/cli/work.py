@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from assets.errors import RejectedError, TransientError
 from platform_defs.catalog import find_line
-from platform_defs.cli.output import JsonFlag, LineName, console, print_json, tell
+from platform_defs.cli.output import JsonFlag, LineName, console, print_json, say, tell
 from platform_defs.instance import open_instance, prepare_home
 
 
@@ -63,7 +64,7 @@ def land(
     for reason in landed.skipped:
         tell(f"skipped {reason.file}: {reason.reason}; {reason.remedy}")
     known = "landed" if landed.new else "is known already, nothing to do"
-    console.print(f"batch [bold]{landed.batch}[/] {known} ({landed.files} files)")
+    say(f"batch {landed.batch} {known} ({_count(landed.files, 'file')})")
 
 
 def run(line: LineName, as_json: JsonFlag = False) -> None:
@@ -75,24 +76,28 @@ def run(line: LineName, as_json: JsonFlag = False) -> None:
     with open_instance() as instance:
         outcome = run_line(config, store, instance, (lambda text: None) if as_json else tell)
     if as_json:
-        print_json({"judged": outcome.judged, "retrained": list(outcome.retrained), "note": outcome.note})
-        return
-    states = list(outcome.judged.values())
-    console.print(
-        f"judged {len(states)} batches: {states.count('accepted')} accepted, {states.count('blocked')} blocked"
-    )
-    if outcome.retrained:
-        console.print(
-            f"retrained on {len(outcome.retrained)} new batches; `edgeloop releases {line}` shows the release"
-        )
+        body = {"judged": outcome.judged, "retrained": list(outcome.retrained), "note": outcome.note}
+        print_json({**body, "failed": outcome.failed})
     else:
-        console.print(f"nothing was retrained: {outcome.note}", markup=False)
+        states = list(outcome.judged.values())
+        shares = f"{states.count('accepted')} accepted, {states.count('blocked')} blocked"
+        say(f"judged {_count(len(states), 'new batch', 'new batches')}: {shares}")
+        if outcome.retrained:
+            batches = _count(len(outcome.retrained), "new batch", "new batches")
+            say(f"retrained on {batches}; `edgeloop releases {line}` shows the release")
+        else:
+            say(f"nothing was retrained: {outcome.note}")
+    if outcome.failed:
+        raise (RejectedError if outcome.refused else TransientError)("; ".join(outcome.failed))
 
 
 def promote(
     line: LineName,
     release: Annotated[
-        str, typer.Argument(help="A release's id, or its first digits; `edgeloop releases LINE` lists them.")
+        str,
+        typer.Argument(
+            metavar="RELEASE", help="A release's id, or its first digits; `edgeloop releases LINE` lists them."
+        ),
     ],
     as_json: JsonFlag = False,
 ) -> None:
@@ -111,7 +116,7 @@ def promote(
             }
         )
     else:
-        console.print(f"{record.group}: {record.decision}, {record.why}", markup=False)
+        say(f"{record.group}: {record.decision}, {record.why}")
 
 
 def ui(
@@ -125,3 +130,7 @@ def ui(
     from platform_defs.ui import serve_all
 
     serve_all(prepare_home(), port, reports_port, devices_port, tell)
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"

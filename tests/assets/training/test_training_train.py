@@ -113,21 +113,21 @@ def test_a_training_that_diverges_is_refused() -> None:
     network = build_network("cnn", (1, 8, 8), 10, {"depth": 1, "channels_0": 8})
     x, y = torch.full((8, 1, 8, 8), float("inf")), torch.zeros(8, dtype=torch.int64)
     with pytest.raises(RejectedError, match=r"epoch 1; lower `training.learning_rate`"):
-        fit(network, (x, y), (x, y), Recipe(3, 8, 1.0, 0.0, 0), cross_entropy, lambda _: None)
+        fit(network, (x, y), (x, y), Recipe(3, 8, 1.0, 0.0, 0), cross_entropy(0.0), lambda _: None)
 
 
 @pytest.mark.parametrize("records", [2, 33, 64, 65, 127])
 def test_no_batch_is_left_with_one_record(records: int) -> None:
     network = build_network("mlp", (4,), 2, {"depth": 1, "channels_0": 8})
     x, y = torch.randn(records, 4), torch.arange(records) % 2
-    assert len(fit(network, (x, y), (x, y), Recipe(1, 32, 0.01, 0.0, 0), cross_entropy, lambda _: None)) == 1
+    assert len(fit(network, (x, y), (x, y), Recipe(1, 32, 0.01, 0.0, 0), cross_entropy(0.0), lambda _: None)) == 1
 
 
 def test_one_record_cannot_be_trained_on() -> None:
     network = build_network("mlp", (4,), 2, {"depth": 1, "channels_0": 8})
     x, y = torch.randn(1, 4), torch.zeros(1, dtype=torch.int64)
     with pytest.raises(RejectedError, match="at least 2 records"):
-        fit(network, (x, y), (x, y), Recipe(1, 32, 0.01, 0.0, 0), cross_entropy, lambda _: None)
+        fit(network, (x, y), (x, y), Recipe(1, 32, 0.01, 0.0, 0), cross_entropy(0.0), lambda _: None)
 
 
 def test_shifting_moves_by_one_pixel_at_most() -> None:
