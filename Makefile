@@ -8,7 +8,7 @@ PORT ?= 3000
 REPORTS_PORT ?= 3001
 DEVICES_PORT ?= 3002
 export EDGELOOP_HOME ?= $(CURDIR)/.edgeloop
-export DAGSTER_HOME ?= $(EDGELOOP_HOME)/dagster
+export DAGSTER_HOME := $(EDGELOOP_HOME)/dagster
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .PHONY: help install demo ui test check bench nightly clean
@@ -48,8 +48,8 @@ check: $(STAMP) ## lint, types, import arrows, every line's YAML, the code locat
 	$(BIN)/dg check defs
 	$(BIN)/dagster definitions validate -w workspace.yaml
 
-bench: $(STAMP) ## measure what is claimed; prints tables, writes .edgeloop/bench/
-	$(BIN)/python -m tests.benchmarks
+bench: $(STAMP) ## measure what is claimed, e.g. BENCH=loading; prints tables, writes .edgeloop/bench/
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 clean: ## remove the state and the caches, keep .venv
 	rm -rf .edgeloop .pytest_cache .mypy_cache .ruff_cache .hypothesis

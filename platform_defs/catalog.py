@@ -41,7 +41,7 @@ def list_lines(folder: Path = LINES_FOLDER) -> list[LineEntry]:
     entries: list[LineEntry] = []
     for path in sorted(folder.rglob("defs.yaml")):
         twin = next((entry for entry in entries if entry.name == path.parent.name), None)
-        entries.append(_read_entry(path, twin))
+        entries.append(_read_entry(path, twin, folder))
     return sorted(entries, key=lambda entry: entry.name)
 
 
@@ -57,11 +57,13 @@ def find_line(name: str, folder: Path = LINES_FOLDER) -> Line:
     raise LineError(f"there is no line {name!r}; there are: {known}. `edgeloop lines` shows them")
 
 
-def _read_entry(path: Path, twin: LineEntry | None) -> LineEntry:
+def _read_entry(path: Path, twin: LineEntry | None, root: Path) -> LineEntry:
     name = path.parent.name
     try:
         if twin is not None:
             raise LineError(f"{_short(path)}: line {name!r} also stands in {_short(twin.path)}; rename one folder")
+        if any((folder / "defs.yaml").exists() for folder in path.parent.parents if folder.is_relative_to(root)):
+            raise LineError(f"{_short(path)}: line {name!r} lies in another line's folder; move it out")
         return LineEntry(name, path, read_line(path), "")
     except LineError as error:
         return LineEntry(name, path, None, str(error))

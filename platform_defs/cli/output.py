@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +17,7 @@ from rich.text import Text
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 LineName = Annotated[str, typer.Argument(metavar="LINE", help="Name of a line; `edgeloop lines` lists them.")]
 console = Console()
+_FLEETING = re.compile(r"epoch \d+/\d+")
 
 
 def print_rows(
@@ -54,6 +58,24 @@ def printable(text: str) -> str:
     return "".join(
         character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}" for character in text
     )
+
+
+@contextlib.contextmanager
+def progress(title: str) -> Iterator[Callable[[str], None]]:
+    """A spinner with the seconds so far, and a function that tells what happens.
+
+    What comes many times a second (a line per epoch) only moves the spinner; the rest stays on the screen.
+    """
+    began = time.monotonic()
+    with console.status(title) as status:
+
+        def report(text: str) -> None:
+            elapsed = time.monotonic() - began
+            status.update(Text(printable(f"{title}, {elapsed:.0f} s: {text}"), overflow="ellipsis", no_wrap=True))
+            if not _FLEETING.search(text):
+                tell(f"{elapsed:5.0f} s  {text}")
+
+        yield report
 
 
 def _cell(value: Any) -> Text:

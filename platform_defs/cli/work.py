@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from assets.errors import RejectedError, TransientError
 from platform_defs.catalog import find_line
-from platform_defs.cli.output import JsonFlag, LineName, console, print_json, say, tell
+from platform_defs.cli.output import JsonFlag, LineName, console, print_json, progress, say, tell
 from platform_defs.instance import open_instance, prepare_home
 
 
@@ -23,13 +24,7 @@ def demo(as_json: JsonFlag = False) -> None:
     if as_json:
         steps = close_the_loop(store, lambda text: None)
     else:
-        with console.status("closing the loop") as status:
-
-            def report(text: str) -> None:
-                elapsed = time.monotonic() - began
-                tell(f"{elapsed:5.0f} s  {text}")
-                status.update(f"closing the loop, {elapsed:.0f} s")
-
+        with progress("closing the loop") as report:
             steps = close_the_loop(store, report)
     summary = summarize(store, steps, time.monotonic() - began)
     if as_json:
@@ -73,8 +68,10 @@ def run(line: LineName, as_json: JsonFlag = False) -> None:
 
     store = prepare_home()
     config = find_line(line)
-    with open_instance() as instance:
-        outcome = run_line(config, store, instance, (lambda text: None) if as_json else tell)
+    with contextlib.ExitStack() as stack:
+        instance = stack.enter_context(open_instance())
+        report = (lambda text: None) if as_json else stack.enter_context(progress(f"running {line}"))
+        outcome = run_line(config, store, instance, report)
     if as_json:
         body = {"judged": outcome.judged, "retrained": list(outcome.retrained), "note": outcome.note}
         print_json({**body, "failed": outcome.failed})

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import click
 import dagster as dg
 import yaml
 from pydantic import BaseModel, Field
 
+from assets.errors import LineError
 from assets.line import parse_line
 
 HEADER = """\
@@ -37,10 +39,18 @@ class ModelLineScaffolder(dg.Scaffolder[LineParams]):
         return LineParams
 
     def scaffold(self, request: dg.ScaffoldRequest[LineParams]) -> None:
-        """Write the line's YAML, validated before it is written."""
+        """Write the line's YAML, validated before it is written.
+
+        Raises:
+            click.ClickException: a parameter is out of its range; `dg` prints its text alone.
+        """
         name = request.target_path.name
         attributes = line_attributes(request.params)
-        parse_line(name, attributes, str(request.target_path / "defs.yaml"))
+        try:
+            parse_line(name, attributes, str(request.target_path / "defs.yaml"))
+        except LineError as error:
+            request.target_path.rmdir()  # `dg` made it; left there, the name would be taken
+            raise click.ClickException(str(error)) from error
         body = yaml.safe_dump({"type": request.type_name, "attributes": attributes}, sort_keys=False)
         (request.target_path / "defs.yaml").write_text(HEADER.format(name=name) + body)
 

@@ -1,0 +1,1 @@
+"""Measurements behind what is claimed: `make bench`, never part of `make test`."""
