@@ -67,7 +67,9 @@ def _dataset(line: Line) -> dg.AssetsDefinition:
 def _carry_out_claim(context: dg.AssetExecutionContext, store: Store, line: Line) -> None:
     """Make this run the one that works on the batches its tag claims; a run started by hand claims nothing."""
     if run_key := context.run.tags.get(CLAIM_TAG):
-        start_claim(store, line.name, run_key, context.run_id, lambda run_id: _ended_badly(context.instance, run_id))
+        start_claim(
+            store, line.name, run_key, context.run.run_id, lambda run_id: _ended_badly(context.instance, run_id)
+        )
 
 
 def _ended_badly(instance: dg.DagsterInstance, run_id: str) -> bool:

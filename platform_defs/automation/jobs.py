@@ -8,7 +8,6 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.line import Line
-from assets.quality.contract import partitions_name
 from assets.training.retrain import CLAIM_TAG, Claim
 
 LINE_TAG = "edgeloop/line"
@@ -41,7 +40,6 @@ def build_jobs(line: Line) -> LineJobs:
         judge=dg.define_asset_job(
             judge,
             selection=dg.AssetSelection.assets([line.name, "batch"]),
-            partitions_def=dg.DynamicPartitionsDefinition(name=partitions_name(line)),
             tags=tags,
             description="Judge one landed batch.",
         ),

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from assets.compilation.contract import Engines
+from assets.compilation.contract import Engine, Engines
 from assets.compression.contract import Candidate, Candidates, ChosenModel
 from assets.store import Store
 from assets.training.contract import TrainedModel
@@ -94,16 +94,22 @@ def _chosen(chosen: ChosenModel) -> dict[str, Any]:
     }
 
 
-def _target(store: Store, engine: Any) -> dict[str, Any]:
+def _target(store: Store, engine: Engine) -> dict[str, Any]:
     return {
         "target": engine.target.name,
         "path": store.path(engine.file.uri),
         "sha256": engine.file.sha256,
         "bytes": engine.file.size,
-        "verdict": [verdict.kind for verdict in engine.parity if verdict.stage == "compile"][-1:],
-        "on_device": [verdict.kind for verdict in engine.parity if verdict.stage == "device"][-1:],
+        "verdict": _kind(engine, "compile"),
+        "on_device": _kind(engine, "device"),
         "plan": vars(engine.plan) if engine.plan else None,
     }
+
+
+def _kind(engine: Engine, stage: str) -> str | None:
+    """What kind the engine's last verdict of that stage is; None without one."""
+    kinds = [verdict.kind for verdict in engine.parity if verdict.stage == stage]
+    return kinds[-1] if kinds else None
 
 
 def _device(steps: Sequence[Step]) -> dict[str, Any]:
@@ -141,8 +147,8 @@ def show(summary: dict[str, Any], console: Console) -> None:
     for column in ("target", "bytes", "compiled", "on the device", "sha256"):
         targets.add_column(column)
     for row in summary["targets"]:
-        device = row["on_device"][0] if row["on_device"] else "self-tested"
-        targets.add_row(row["target"], f"{row['bytes']:,}", *row["verdict"], device, row["sha256"][:16])
+        device = row["on_device"] or "self-tested there"
+        targets.add_row(row["target"], f"{row['bytes']:,}", row["verdict"], device, row["sha256"][:16])
     for table in (batches, stages, targets):
         console.print(table)
     chosen, device = summary["chosen"], summary["device"]
