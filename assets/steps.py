@@ -6,12 +6,15 @@ are part of the line, so running it again would give the same result to float to
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from assets.errors import RejectedError
 from assets.store import Store
+from edge.contracts import ArtifactRef
+from edge.errors import ContractError
 
 T = TypeVar("T")
 
@@ -32,14 +35,38 @@ def remembered(
         older result (of a smaller `position`) never replaces one that has seen more batches.
     """
     key = f"store/{line}/steps/{asset}/{hashlib.sha256(chr(0).join(inputs).encode()).hexdigest()}.json"
-    try:
-        value, reused = store.load(key, cls), True
-    except FileNotFoundError:
-        value, reused = make(), False
+    value = _recall(store, key, cls)
+    reused = value is not None
+    if value is None:
+        value = make()
         store.save(key, value)
     if _position(value) >= _head_position(store, line, asset, cls):
         store.set_head(line, asset, value)
     return value, reused
+
+
+def _recall(store: Store, key: str, cls: type[T]) -> T | None:
+    """The remembered document, unless it or an artifact it names was lost or damaged: then the step is done again."""
+    try:
+        value = store.load(key, cls)
+    except (FileNotFoundError, ContractError):
+        return None
+    return value if all(store.intact(ref) for ref in _artifacts(value)) else None
+
+
+def _artifacts(value: Any) -> Iterator[ArtifactRef]:
+    """Every artifact that a document names, however deep."""
+    if isinstance(value, ArtifactRef):
+        yield value
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from _artifacts(getattr(value, field.name))
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _artifacts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _artifacts(item)
 
 
 def _head_position(store: Store, line: str, asset: str, cls: type[T]) -> int:

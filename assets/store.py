@@ -100,8 +100,18 @@ class Store:
         """Store `data` under its digest, below the line's artifacts; the same bytes are stored once."""
         sha256 = hashlib.sha256(data).hexdigest()
         key = f"store/{line}/artifacts/{sha256}{suffix}"
-        self.create(key, data)
-        return ArtifactRef(key, sha256, len(data), kind, parents)
+        ref = ArtifactRef(key, sha256, len(data), kind, parents)
+        if not self.create(key, data) and not self.intact(ref):
+            self.write(key, data)
+        return ref
+
+    def intact(self, ref: ArtifactRef) -> bool:
+        """Whether the artifact's bytes are there and are the ones named."""
+        try:
+            self.fetch(ref)
+        except VerificationError:
+            return False
+        return True
 
     def fetch(self, ref: ArtifactRef) -> bytes:
         """The artifact's bytes, checked. Raises VerificationError where they are missing or are not the ones named."""

@@ -37,6 +37,7 @@ def prepare_home() -> Store:
     os.environ[HOME_VARIABLE] = str(root)
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(root / "dagster")))
     try:
+        root.mkdir(parents=True, exist_ok=True)
         home.mkdir(parents=True, exist_ok=True)
         settings = home / "dagster.yaml"
         if SETTINGS.is_file() and not settings.exists():

@@ -67,6 +67,7 @@ def run_line(line: Line, store: Store, instance: dg.DagsterInstance, report: Cal
 
     Raises:
         TransientError: another `edgeloop run` works on this line.
+        KeyboardInterrupt: a person stopped it; the run under way is failed, and will be started again.
     """
     from platform_defs.definitions import definitions
 
@@ -158,7 +159,7 @@ def _execute(
 
 
 def _why(result: dg.ExecuteInProcessResult) -> Failure:
-    """The first failed step's own words."""
+    """The first failed step's own words. Raises KeyboardInterrupt where a person stopped it."""
     for event in result.all_events:
         if event.event_type is dg.DagsterEventType.STEP_FAILURE:
             data = event.step_failure_data
@@ -167,6 +168,8 @@ def _why(result: dg.ExecuteInProcessResult) -> Failure:
             error = data.error
             while error is not None and error.cause is not None:
                 error = error.cause
+            if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
+                raise KeyboardInterrupt
             return Failure(" ".join(error.message.split()) if error else "no reason was given", refused=False)
     return Failure("its run ended before a step failed; see it in the Dagster UI", refused=False)
 

@@ -13,8 +13,8 @@ from assets.process import TORCH_RUN, refusals_fail_once, run_step
 from assets.steps import remembered
 from assets.store import Store
 from assets.training.contract import DatasetVersion, TrainedModel, dataset_key
-from assets.training.dataset import accepted_batches, accepted_shards, build_dataset
-from assets.training.retrain import CLAIM_TAG, start_claim
+from assets.training.dataset import accepted_shards, accepted_upto, build_dataset
+from assets.training.retrain import CLAIM_TAG, find_claim, start_claim
 from edge.contracts import digest, to_bytes
 
 DATASET_REVISION = "dataset-1"
@@ -41,8 +41,7 @@ def _dataset(line: Line) -> dg.AssetsDefinition:
     def dataset(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
         start = time.monotonic()
         with refusals_fail_once():
-            _carry_out_claim(context, store, line)
-            accepted = accepted_batches(store, line)
+            accepted = accepted_upto(store, line, _claimed_upto(context, store, line))
             shards = accepted_shards(store, line, accepted[1])
             inputs = (DATASET_REVISION, line.config.digest("data"), *accepted[1], *(shard.sha256 for shard in shards))
             version, reused = remembered(
@@ -64,12 +63,17 @@ def _dataset(line: Line) -> dg.AssetsDefinition:
     return dataset
 
 
-def _carry_out_claim(context: dg.AssetExecutionContext, store: Store, line: Line) -> None:
-    """Make this run the one that works on the batches its tag claims; a run started by hand claims nothing."""
-    if run_key := context.run.tags.get(CLAIM_TAG):
-        start_claim(
-            store, line.name, run_key, context.run.run_id, lambda run_id: _ended_badly(context.instance, run_id)
-        )
+def _claimed_upto(context: dg.AssetExecutionContext, store: Store, line: Line) -> int | None:
+    """The last accepted position this run is for, after making it the one run that carries its claim out.
+
+    A run started by hand claims nothing and is for everything accepted: None.
+    """
+    run_key = context.run.tags.get(CLAIM_TAG)
+    if not run_key:
+        return None
+    claim = find_claim(store, line.name, run_key)
+    start_claim(store, line.name, run_key, context.run.run_id, lambda run: _ended_badly(context.instance, run))
+    return claim.upto
 
 
 def _ended_badly(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -6,31 +6,32 @@ from collections import Counter
 
 from assets.errors import RejectedError
 from assets.line import Line
-from assets.quality.contract import BatchVerdict, accepted_journal, verdict_key
+from assets.quality.contract import BatchVerdict, accepted_batches, verdict_key
 from assets.records import SPLITS, distinct_rows
 from assets.store import Store
 from assets.training.contract import DatasetVersion
 from edge.contracts import ArtifactRef
 
 
-def accepted_batches(store: Store, line: Line) -> tuple[int, tuple[str, ...]]:
+def accepted_upto(store: Store, line: Line, upto: int | None = None) -> tuple[int, tuple[str, ...]]:
     """Position and ids of the accepted batches, in order.
 
-    A batch that is listed again after a crash counts once, and the position is that of the last batch that counts, so
-    a repeated entry makes no new version.
+    Args:
+        upto: the last position that counts, for a run that claims no more; None for all.
+
+    Returns:
+        The position of the last batch that counts, so a batch listed again after a crash makes no new version.
 
     Raises:
         RejectedError: nothing was accepted yet.
     """
-    batches: dict[str, int] = {}
-    for position, entry in accepted_journal(store, line.name).after(0):
-        batches.setdefault(entry.batch, position)
-    if not batches:
+    found = [(at, entry.batch) for at, entry in accepted_batches(store, line.name) if upto is None or at <= upto]
+    if not found:
         raise RejectedError(
             f"line {line.name!r} has no accepted batch yet; land one with `edgeloop land {line.name} SOURCE` and "
             f"materialize its partition of {line.name}/batch"
         )
-    return max(batches.values()), tuple(batches)
+    return found[-1][0], tuple(batch for _, batch in found)
 
 
 def accepted_shards(store: Store, line: Line, batches: tuple[str, ...]) -> tuple[ArtifactRef, ...]:
@@ -46,13 +47,13 @@ def build_dataset(store: Store, line: Line, accepted: tuple[int, tuple[str, ...]
     """The union of all batches accepted so far; reads ids, labels and splits only.
 
     Args:
-        accepted: what `accepted_batches` gave, where it was asked already.
+        accepted: what `accepted_upto` gave, where it was asked already.
 
     Raises:
         RejectedError: nothing was accepted yet, a verdict does not hold, or a split is empty.
         VerificationError: a shard is missing or its bytes were changed.
     """
-    position, batches = accepted or accepted_batches(store, line)
+    position, batches = accepted or accepted_upto(store, line)
     shards = accepted_shards(store, line, batches)
     data = line.config.data
     count: Counter[str] = Counter()

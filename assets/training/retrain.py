@@ -16,12 +16,14 @@ from typing import Literal
 from assets.errors import RejectedError
 from assets.journal import Journal
 from assets.line import RetrainPolicy
-from assets.quality.contract import Accepted, accepted_journal
+from assets.quality.contract import Accepted, accepted_batches
 from assets.store import Store
 from edge.contracts import digest, document
 
 Trigger = Literal["new batches", "nightly", "command"]
 DAY_SECONDS = 86_400
+MOST_CLAIMS = 10_000
+"""How many of the last claims a policy sees; `retrain.max_per_day` allows no more."""
 CLAIM_TAG = "edgeloop/claim"
 """The run tag that says which claim a training run carries out."""
 
@@ -113,9 +115,9 @@ def next_claim(
     """
     journal = claim_journal(store, line)
     last = journal.length()
-    claims = [claim for _, claim in journal.after(max(0, last - 1000))]
+    claims = [claim for _, claim in journal.after(max(0, last - MOST_CLAIMS))]
     after = (claims[-1].after if replace_last else claims[-1].upto) if claims else 0
-    decision = policy(_first_times(store, line, after), claims)
+    decision = policy([(at, entry) for at, entry in accepted_batches(store, line) if at > after], claims)
     if not decision.retrain:
         return None, decision.why
     batches = tuple(entry.batch for _, entry in decision.batches)
@@ -145,6 +147,16 @@ def last_claim(store: Store, line: str) -> Claim | None:
     return journal.at(journal.length())
 
 
+def find_claim(store: Store, line: str, run_key: str) -> Claim:
+    """The claim of that run key, looked for from the newest on. Raises RejectedError where there is none."""
+    journal = claim_journal(store, line)
+    for position in range(journal.length(), 0, -1):
+        claim = journal.at(position)
+        if claim is not None and claim.run_key == run_key:
+            return claim
+    raise RejectedError(f"line {line!r} has no claim {run_key}; start a retrain without the tag {CLAIM_TAG}")
+
+
 def start_claim(store: Store, line: str, run_key: str, run_id: str, is_over: Callable[[str], bool]) -> None:
     """Make `run_id` the one run that works on a claim.
 
@@ -168,17 +180,6 @@ def start_claim(store: Store, line: str, run_key: str, run_id: str, is_over: Cal
                 f"these batches are already being trained on, or were, by run {holder}; nothing to do here"
             )
     raise RejectedError(f"{run_key}: too many attempts; look at why its runs fail")
-
-
-def _first_times(store: Store, line: str, after: int) -> list[tuple[int, Accepted]]:
-    """Entries after position `after` whose batch is not listed before: a crash may list a batch twice."""
-    seen: set[str] = set()
-    waiting: list[tuple[int, Accepted]] = []
-    for position, entry in accepted_journal(store, line).after(0):
-        if entry.batch not in seen and position > after:
-            waiting.append((position, entry))
-        seen.add(entry.batch)
-    return waiting
 
 
 def _smallest(waiting: Sequence[tuple[int, Accepted]], records: int) -> tuple[tuple[int, Accepted], ...]:

@@ -16,7 +16,7 @@ from assets.store import Store
 
 POLL_SECONDS = 0.1
 BUSY = "another process works on this line now, `edgeloop run` or another sensor"
-SENSOR_SECONDS = 10.0
+SENSOR_SECONDS = 5.0
 """A sensor holds the lock for less; whoever holds it longer is `edgeloop run`."""
 
 

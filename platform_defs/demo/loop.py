@@ -7,8 +7,11 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
+
+import dagster as dg
 
 from assets.errors import LineError, TransientError
 from assets.feedback.intake import latest_report
@@ -64,11 +67,15 @@ def close_the_loop(store: Store, report: Report) -> tuple[Step, ...]:
     report("writing three batches of handwritten digits as PNG class folders")
     paths = write_batches(folder / "batches")
     ensure_repository(store, [line.name])
-    with _daemon(store, folder, report), _device(store, line, folder, report):
-        return tuple(_one(store, line, path, report) for path in paths)
+    with contextlib.ExitStack() as stack:
+        instance = stack.enter_context(open_instance())
+        stack.enter_context(Watcher(instance, report))
+        stack.enter_context(_daemon(store, folder, report))
+        stack.enter_context(_device(store, line, folder, report))
+        return tuple(_one(store, instance, line, path, report) for path in paths)
 
 
-def _one(store: Store, line: Line, path: Path, report: Report) -> Step:
+def _one(store: Store, instance: dg.DagsterInstance, line: Line, path: Path, report: Report) -> Step:
     began = time.monotonic()
     landed = land(store, line, path)
     report(f"{path.name} landed: {landed.files} files{'' if landed.new else ' (known already)'}")
@@ -78,21 +85,20 @@ def _one(store: Store, line: Line, path: Path, report: Report) -> Step:
     report(f"{path.name} is {verdict.state}: {verdict.why}")
     device = None
     if verdict.state == "accepted":
-        _wait(lambda: _retrained(store, line, landed.batch), RETRAIN_SECONDS, f"the retrain on {path.name}", store)
+        retrained = partial(_retrained, store, instance, line, landed.batch)
+        _wait(retrained, RETRAIN_SECONDS, f"the retrain on {path.name}", store)
         device = _wait(lambda: _settled(store, line, landed.batch), DEVICE_SECONDS, "the device's report", store)
         report(f"{DEVICE} {device.event} release {device.release[:12]} on {device.target}")
     return Step(path.name, verdict, device, time.monotonic() - began)
 
 
-def _retrained(store: Store, line: Line, batch: str) -> bool | None:
-    for _, claim in claim_journal(store, line.name).after(0):
-        if batch in claim.batches:
-            state, _ = claim_state(open_instance(), claim, line.config.retrain.max_retries)
-            if state is ClaimState.GIVEN_UP:
-                raise TransientError(f"the retrain on {batch[:12]} failed too often; `make ui` shows its runs")
-            if state is ClaimState.DONE:
-                return True
-    return None
+def _retrained(store: Store, instance: dg.DagsterInstance, line: Line, batch: str) -> bool | None:
+    most = line.config.retrain.max_retries
+    claims = [claim for _, claim in claim_journal(store, line.name).after(0) if batch in claim.batches]
+    states = [claim_state(instance, claim, most)[0] for claim in claims]
+    if states and states[-1] is ClaimState.GIVEN_UP:
+        raise TransientError(f"the retrain on {batch[:12]} failed too often; `make ui` shows its runs")
+    return True if ClaimState.DONE in states else None
 
 
 def _settled(store: Store, line: Line, batch: str) -> DeviceReport | None:
@@ -117,7 +123,6 @@ def _wait(ready: Callable[[], T | None], seconds: float, what: str, store: Store
 def _daemon(store: Store, folder: Path, report: Report) -> Iterator[None]:
     """A Dagster daemon, unless one works on this state already."""
     with contextlib.ExitStack() as stack:
-        stack.enter_context(Watcher(open_instance(), report))
         if stack.enter_context(daemon_lock(store)):
             report("starting the Dagster daemon")
             command = [script("dagster-daemon"), "run", "-w", str(LINES_FOLDER.parent.parent / "workspace.yaml")]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from assets.compilation.contract import Engine, Engines
@@ -134,7 +135,7 @@ def show(summary: dict[str, Any], console: Console) -> None:
     for row in summary["batches"]:
         colour = "green" if row["state"] == "accepted" else "red"
         counts = [str(row[key]) for key in ("seen", "accepted", "quarantined", "refused")]
-        batches.add_row(row["name"], f"[{colour}]{row['state']}[/]", *counts, row["why"])
+        batches.add_row(row["name"], f"[{colour}]{row['state']}[/]", *counts, escape(row["why"]))
     stages = Table(title="Models, on the same test records", title_justify="left")
     for column in ("model", "accuracy", "95 % interval", "kB", "ms"):
         stages.add_column(column)

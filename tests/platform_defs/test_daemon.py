@@ -20,6 +20,7 @@ import pytest
 from assets.ingest.landing import land
 from assets.line import Line
 from assets.quality.contract import accepted_batches, read_verdict
+from assets.release.rollout import releases
 from assets.training.retrain import CLAIM_TAG, claim_journal
 from tests.projects import BIN, TINY, Project, make_project, write_points
 
@@ -100,6 +101,14 @@ def _retrains(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     return [run for run in runs if run.is_success]
 
 
+def _assert_each_release_is_of_its_claim(project: Project, line: Line) -> None:
+    """Every claim that was carried out made one release, of the batches up to its last and no others."""
+    order = [entry.batch for _, entry in accepted_batches(project.store, line.name)]
+    claims = [claim for _, claim in claim_journal(project.store, line.name).after(0)]
+    expected = {tuple(order[: order.index(claim.batches[-1]) + 1]) for claim in claims}
+    assert {record.manifest.provenance.batches for record in releases(project.store, line.name)} == expected
+
+
 def land_and_kill(project: Project, retrain: dict[str, Any], landings: int, kills: int) -> tuple[int, int]:
     """Land batches while the daemon is killed again and again; returns (successful retrains, all retrain runs)."""
     line = project.add_line("tiny", {**TINY, "retrain": {"max_retries": 10, **retrain}})
@@ -125,6 +134,7 @@ def land_and_kill(project: Project, retrain: dict[str, Any], landings: int, kill
         assert all(read_verdict(store, line.name, batch) for batch in batches)
         assert sorted(entry.batch for _, entry in accepted_batches(store, line.name)) == sorted(batches)
         assert _trained_on(project, line, instance) == Counter(batches)
+        _assert_each_release_is_of_its_claim(project, line)
         every = instance.get_runs(filters=dg.RunsFilter(job_name="tiny_retrain"))
         return len(_retrains(instance)), len(every)
 

@@ -206,9 +206,13 @@ def test_an_older_dataset_never_replaces_a_newer_one(tmp_path: Path) -> None:
 
 def test_without_a_batch_the_asset_fails_once(tmp_path: Path) -> None:
     (asset, _) = build_assets(digits_line())
-    with pytest.raises(dg.Failure, match="no accepted batch yet") as caught:
-        asset(dg.build_asset_context(), store=Store(str(tmp_path)))
-    assert caught.value.allow_retries is False
+    with dg.DagsterInstance.ephemeral() as instance:
+        resources = {"store": Store(str(tmp_path))}
+        done = dg.materialize([asset], instance=instance, resources=resources, raise_on_error=False)
+    (failure,) = (event.step_failure_data for event in done.all_events if event.is_step_failure)
+    assert failure.user_failure_data is not None
+    assert "no accepted batch yet" in str(failure.user_failure_data.description)
+    assert not any(event.event_type is dg.DagsterEventType.STEP_UP_FOR_RETRY for event in done.all_events)
 
 
 def test_numbers_come_out_finite(store: Store, dataset: DatasetVersion, model: TrainedModel) -> None:
