@@ -18,7 +18,7 @@ from assets.quality.contract import partitions_name, read_verdict
 from assets.store import Store
 from assets.training.retrain import Claim, everything, last_claim, next_claim
 from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, claim_tags, job_names
-from platform_defs.automation.liveness import PID_TAG, fail_dead_runs
+from platform_defs.automation.liveness import PID_TAG, cancel_forgotten_runs, fail_dead_runs
 from platform_defs.automation.locks import SENSOR_SECONDS, line_lock
 from platform_defs.automation.runs import ClaimState, claim_state
 from platform_defs.watch import Watcher
@@ -192,5 +192,6 @@ def _wait_for_runs(line: Line, instance: dg.DagsterInstance, report: Callable[[s
         if not told:
             report(f"{len(runs)} runs of this line are under way by the daemon; waiting for them")
             told = True
+        cancel_forgotten_runs(instance, line.name)
         time.sleep(WAIT_SECONDS)
         fail_dead_runs(instance, line.name)

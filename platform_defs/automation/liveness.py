@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 
 import dagster as dg
@@ -20,6 +21,9 @@ PID_TAG = "edgeloop/pid"
 STARTED = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 _PID = re.compile(r"\(pid: (\d+)\)")
 CLOCK_SLACK_SECONDS = 2.0
+WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
+DAEMON_SILENT_SECONDS = 120.0
+"""A daemon that lives is heard every 30 s."""
 
 
 def fail_dead_runs(instance: dg.DagsterInstance, line: str) -> list[str]:
@@ -40,13 +44,23 @@ def fail_dead_runs(instance: dg.DagsterInstance, line: str) -> list[str]:
     return failed
 
 
+def cancel_forgotten_runs(instance: dg.DagsterInstance, line: str) -> list[str]:
+    """Cancel the line's queued runs where no daemon lives to start them; returns their ids."""
+    beats = instance.get_daemon_heartbeats().values()
+    if any(time.time() - beat.timestamp < DAEMON_SILENT_SECONDS for beat in beats):
+        return []
+    queued = instance.get_runs(filters=dg.RunsFilter(tags={LINE_TAG: line}, statuses=list(WAITING)))
+    for run in queued:
+        instance.report_run_canceled(run, message="no daemon is there to start it; its work is done elsewhere")
+    return [run.run_id for run in queued]
+
+
 def _worker_pids(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[int]:
-    """Process ids that the run's tag and its own events name."""
-    if PID_TAG in run.tags:
-        return [int(run.tags[PID_TAG])]
+    """Process ids that the run's own events name; else its tag's, which a run executed again inherits."""
     records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT).records
     found = [_PID.search(record.event_log_entry.message) for record in records]
-    return [int(match.group(1)) for match in found if match]
+    pids = [int(match.group(1)) for match in found if match]
+    return [int(run.tags[PID_TAG])] if not pids and PID_TAG in run.tags else pids
 
 
 def _is_alive(pid: int, began: float) -> bool:

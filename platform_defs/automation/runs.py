@@ -27,6 +27,13 @@ def retry_number(runs: Sequence[dg.DagsterRun], most: int) -> int | None:
     return len(runs) if len(runs) <= most else 0
 
 
+def was_refused(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a step refused its input (a RejectedError): the same input would be refused again."""
+    failures = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+    events = (record.event_log_entry.dagster_event for record in failures)
+    return any(event is not None and event.step_failure_data.user_failure_data is not None for event in events)
+
+
 class ClaimState(enum.Enum):
     """How far the training run of a claim is."""
 
@@ -34,7 +41,7 @@ class ClaimState(enum.Enum):
     UNREQUESTED = "its run was not requested yet"
     ACTIVE = "its run is under way"
     RETRY = "its run failed and will be started again"
-    GIVEN_UP = "its run failed too often"
+    GIVEN_UP = "it was refused, or failed too often"
     DONE = "its run succeeded"
 
 
@@ -50,4 +57,6 @@ def claim_state(instance: dg.DagsterInstance, claim: Claim | None, most: int) ->
     retry = retry_number(runs, most)
     if retry is None:
         return ClaimState.ACTIVE, 0
+    if all(was_refused(instance, run) for run in runs):
+        return ClaimState.GIVEN_UP, 0
     return (ClaimState.RETRY, retry) if retry else (ClaimState.GIVEN_UP, 0)

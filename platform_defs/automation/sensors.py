@@ -22,7 +22,7 @@ from platform_defs.automation.cursors import read_cursor, write_cursor
 from platform_defs.automation.jobs import BATCH_TAG, LineJobs, judge_request, retrain_request
 from platform_defs.automation.liveness import fail_dead_runs
 from platform_defs.automation.locks import BUSY, line_lock
-from platform_defs.automation.runs import ClaimState, claim_state, retry_number, runs_with_tag
+from platform_defs.automation.runs import ClaimState, claim_state, retry_number, runs_with_tag, was_refused
 
 MOST_PER_TICK = 200
 MOST_LOOKS_PER_TICK = 1000
@@ -162,7 +162,9 @@ def _unjudged(
         retry = retry_number(runs, most)
         if retry is not None and store.exists(key):  # it was judged between the two looks
             continue
-        if retry:
+        if retry and all(was_refused(instance, run) for run in runs):
+            notes.append(f"batch {batch[:12]} was refused; its run says why")
+        elif retry:
             requests[batch] = judge_request(jobs, batch, retry)
         elif retry == 0:
             notes.append(f"batch {batch[:12]} was not judged in {most} retries; look at its runs")

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 import pytest
+from dagster._daemon.types import DaemonHeartbeat
 
 from platform_defs.automation.jobs import LINE_TAG
-from platform_defs.automation.liveness import PID_TAG, fail_dead_runs
+from platform_defs.automation.liveness import PID_TAG, cancel_forgotten_runs, fail_dead_runs
 
 STARTED, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE
 
@@ -114,3 +115,23 @@ def test_launchers_that_check_health_do_it_themselves(
     monkeypatch.setattr(type(instance.run_launcher), "supports_check_run_worker_health", True)
     assert fail_dead_runs(instance, "tiny") == []
     assert _status(instance, run_id) is STARTED
+
+
+def test_a_run_executed_again_is_judged_by_its_own_process(instance: dg.DagsterInstance, dead_pid: int) -> None:
+    run = _run(instance, tag=dead_pid, events=(os.getpid(),))
+    assert fail_dead_runs(instance, "tiny") == []
+    assert _status(instance, run) is STARTED
+
+
+def test_queued_runs_are_cancelled_only_where_no_daemon_lives(instance: dg.DagsterInstance) -> None:
+    for line in ("tiny", "other"):
+        status = dg.DagsterRunStatus.NOT_STARTED
+        instance.add_run(dg.DagsterRun(f"{line}_judge", run_id=str(uuid.uuid4()), status=status, tags={LINE_TAG: line}))
+    instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "SENSOR", "1"))
+    assert cancel_forgotten_runs(instance, "tiny") == []
+    instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 600, "SENSOR", "1"))
+    (cancelled,) = cancel_forgotten_runs(instance, "tiny")
+    assert _status(instance, cancelled) is dg.DagsterRunStatus.CANCELED
+    assert [run.job_name for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))] == [
+        "other_judge"
+    ]
