@@ -9,9 +9,10 @@ REPORTS_PORT ?= 3001
 DEVICES_PORT ?= 3002
 export EDGELOOP_HOME ?= $(CURDIR)/.edgeloop
 export DAGSTER_HOME := $(EDGELOOP_HOME)/dagster
-export DAGSTER_DISABLE_TELEMETRY := yes
+# Dagster's own commands read its settings (telemetry off) from its home.
+PREPARE_DAGSTER = mkdir -p '$(DAGSTER_HOME)' && cp infra/dagster.yaml '$(DAGSTER_HOME)/dagster.yaml'
 
-.PHONY: help install demo ui test check bench nightly clean
+.PHONY: help install demo ui line test check bench nightly clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +32,11 @@ demo: $(STAMP) ## close the whole loop on handwritten digits: three batches, a d
 ui: $(STAMP) ## Dagster UI, reports and device gateway over the demo's state (PORT, REPORTS_PORT, DEVICES_PORT)
 	@$(BIN)/edgeloop ui --port $(PORT) --reports-port $(REPORTS_PORT) --devices-port $(DEVICES_PORT)
 
+line: $(STAMP) ## scaffold a line, e.g. NAME=my-line ARGS='--classes cat,dog'
+	@test -n '$(NAME)' || { echo "say make line NAME=my-line ARGS='--classes cat,dog'"; exit 2; }
+	@$(PREPARE_DAGSTER)
+	@$(BIN)/dg scaffold defs platform_defs.components.ModelLine '$(NAME)' $(ARGS)
+
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest -q -m 'not nightly'
 
@@ -43,7 +49,7 @@ check: $(STAMP) ## lint, types, import arrows, every line's YAML, the code locat
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_house.py
 	$(BIN)/edgeloop lines --check
-	@mkdir -p $(DAGSTER_HOME)
+	@$(PREPARE_DAGSTER)
 	$(BIN)/dg check toml
 	$(BIN)/dg check defs
 	$(BIN)/dagster definitions validate -w workspace.yaml

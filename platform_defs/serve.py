@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import html
 import re
 import socket
 import threading
@@ -32,8 +31,12 @@ from assets.store import Store
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 BODY_SECONDS = 20.0
-MAX_LISTED = 500
 PAGE_TYPES = {".html": "text/html", ".json": "application/json", ".png": "image/png", ".svg": "image/svg+xml"}
+NO_REPORTS = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Data reports</title></head>'
+    '<body style="font-family: sans-serif; margin: 2rem"><h1>Data reports</h1><p>No batch was judged yet.</p>'
+    "</body></html>"
+)
 PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; img-src data: 'self'; "
@@ -78,10 +81,14 @@ def device_app(store: Store) -> Starlette:
 
 
 def report_app(store: Store) -> Starlette:
-    """The pages below `reports/`, at `/`: HTML, JSON, PNG and SVG, without scripts, frames or anything remote."""
+    """The pages below `reports/`: HTML, JSON, PNG and SVG, without scripts, frames or anything remote.
+
+    `/` is `reports/index.html`, which the gate writes; a small page stands in until the first batch was judged.
+    """
 
     async def index(request: Request) -> Response:
-        return HTMLResponse(await run_in_threadpool(_index, store), headers=PAGE_HEADERS)
+        page = await _file(store, "reports/index.html", None, PAGE_TYPES[".html"])
+        return page if page.status_code == 200 else HTMLResponse(NO_REPORTS, headers=PAGE_HEADERS)
 
     async def page(request: Request) -> Response:
         path = request.path_params["path"]
@@ -98,16 +105,6 @@ def report_app(store: Store) -> Starlette:
             Route("/{path:path}", page, methods=["GET", "HEAD"]),
         ]
     )
-
-
-def serve(app: Starlette, host: str = "127.0.0.1", port: int = 8088) -> None:
-    """Serve until SIGINT or SIGTERM.
-
-    Raises:
-        RejectedError: the port is taken, or the address is not this machine's.
-    """
-    with contextlib.closing(_bind(host, port)) as listener:
-        uvicorn.Server(_config(app)).run(sockets=[listener])
 
 
 class Server:
@@ -224,24 +221,6 @@ def _plain_file(store: Store, key: str) -> Path | None:
         return path if path.resolve(strict=True) == path and path.is_file() else None
     except OSError:
         return None
-
-
-def _index(store: Store) -> str:
-    """A page that lists the reports, newest lines and batches by name."""
-    rows = []
-    for line in store.names("reports"):
-        for batch in store.names(f"reports/{line}"):
-            link = f"/{line}/{batch}/index.html"
-            if NAME.fullmatch(line) and NAME.fullmatch(batch) and store.exists(f"reports{link}"):
-                name = html.escape(f"{line} / {batch[:16]}")
-                rows.append(f'<li><a href="{html.escape(link)}">{name}</a></li>')
-            if len(rows) >= MAX_LISTED:
-                break
-    listing = "".join(rows) or "<li>No batch was judged yet.</li>"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Edgeloop reports</title></head>'
-        f'<body style="font-family: sans-serif; margin: 2rem"><h1>Reports</h1><ul>{listing}</ul></body></html>'
-    )
 
 
 def _refuse(status: int, reason: str) -> JSONResponse:

@@ -59,10 +59,10 @@ def describe(entry: dg.EventLogEntry) -> str:
     if event.event_type is DagsterEventType.STEP_START:
         return f"{_asset(event)} …"
     if event.event_type is DagsterEventType.STEP_FAILURE:
-        error = event.step_failure_data.user_failure_data
-        return f"{_asset(event)} failed: {error.description if error else event.message}"
-    if event.event_type is DagsterEventType.PIPELINE_FAILURE:
-        return "run failed"
+        data = event.step_failure_data
+        if data.user_failure_data is not None:
+            return f"{_asset(event)} refused: {data.user_failure_data.description}"
+        return f"{_asset(event)} failed: {data.error.message.strip() if data.error else event.message}"
     return ""
 
 

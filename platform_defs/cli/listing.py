@@ -99,5 +99,5 @@ def fleet(as_json: JsonFlag = False) -> None:
         for status in read_fleet(Store(find_home()))
     ]
     empty = "No device is enrolled. `edgeloop-agent enroll --help` says how."
-    columns = ("device", "line", "group", "release", "target", "event", "self_test", "reason", "seconds_ago")
+    columns = ("device", "line", "release", "target", "event", "self_test", "reason")
     print_rows("Fleet", rows, columns, as_json=as_json, empty=empty)

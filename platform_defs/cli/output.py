@@ -17,6 +17,7 @@ from rich.text import Text
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 LineName = Annotated[str, typer.Argument(metavar="LINE", help="Name of a line; `edgeloop lines` lists them.")]
 console = Console()
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _FLEETING = re.compile(r"epoch \d+/\d+")
 
 
@@ -79,4 +80,5 @@ def progress(title: str) -> Iterator[Callable[[str], None]]:
 
 
 def _cell(value: Any) -> Text:
-    return Text("" if value is None else printable(str(value)))
+    """What a cell shows; of a digest the first digits do, `--json` has all of them."""
+    return Text(_DIGEST.sub(lambda match: match.group()[:12], "" if value is None else printable(str(value))))

@@ -43,5 +43,10 @@ class ModelLine(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The line's assets, jobs, sensors and schedule."""
-        assets = [asset for build in ROOMS for asset in build(self.line)]
-        return dg.Definitions.merge(dg.Definitions(assets=assets), build_automation(self.line))
+        return line_definitions(self.line)
+
+
+def line_definitions(line: Line) -> dg.Definitions:
+    """A line's assets, jobs, sensors and schedule."""
+    assets = [asset for build in ROOMS for asset in build(line)]
+    return dg.Definitions.merge(dg.Definitions(assets=assets), build_automation(line))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import dagster as dg
 
 from assets.errors import LineError, TransientError
-from assets.feedback.intake import latest_report
+from assets.feedback.contract import ReceivedReport
 from assets.ingest.landing import land
 from assets.line import Line
 from assets.quality.contract import BatchVerdict, read_verdict
@@ -33,7 +33,8 @@ from platform_defs.watch import Watcher
 
 DEVICE = "demo-device"
 LINE = "digits"
-BATCH_SECONDS, RETRAIN_SECONDS, DEVICE_SECONDS = 120.0, 400.0, 90.0
+QUIET_SECONDS = 180.0
+"""How long nothing at all may happen before the demo gives up waiting."""
 POLL_SECONDS = 0.5
 Report = Callable[[str], None]
 T = TypeVar("T")
@@ -45,7 +46,7 @@ class Step:
 
     Attributes:
         name: "batch-1", "batch-2" or "batch-3".
-        device: the device's report that settled this batch; None where the batch was blocked.
+        device: the report with which the device activated what came of this batch; None where the batch was blocked.
         seconds: from landing to the device's report, or to the verdict.
     """
 
@@ -55,11 +56,41 @@ class Step:
     seconds: float
 
 
+@dataclass
+class _Stage:
+    """What the demo plays on. `processes` are watched while it waits; `news` is when something happened last."""
+
+    store: Store
+    instance: dg.DagsterInstance
+    line: Line
+    tell: Report
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    news: float = field(default_factory=time.monotonic)
+
+    def report(self, text: str) -> None:
+        self.news = time.monotonic()
+        self.tell(text)
+
+    def wait(self, ready: Callable[[], T | None], what: str) -> T:
+        """What `ready` gives, once it does. Raises TransientError where a process died, or nothing happens any more."""
+        self.news = time.monotonic()
+        while (value := ready()) is None:
+            logs = f"{self.store.path('demo')}/*.log"
+            for name, process in self.processes.items():
+                if process.poll() is not None:
+                    raise TransientError(f"the {name} ended with code {process.returncode}; {logs} says why; try again")
+            if time.monotonic() - self.news > QUIET_SECONDS:
+                raise TransientError(f"nothing happened for {QUIET_SECONDS:.0f} s, waiting for {what}; look at {logs}")
+            time.sleep(POLL_SECONDS)
+        return value
+
+
 def close_the_loop(store: Store, report: Report) -> tuple[Step, ...]:
     """Run the demo. Every step that is done already is found done, so running it again is quick.
 
     Raises:
-        TransientError: something did not happen in time; the text says what and where to look.
+        LineError: the line does not load.
+        TransientError: something did not happen; the text says what and where to look.
     """
     line = find_line(LINE)
     folder = Path(store.path("demo"))
@@ -68,84 +99,77 @@ def close_the_loop(store: Store, report: Report) -> tuple[Step, ...]:
     paths = write_batches(folder / "batches")
     ensure_repository(store, [line.name])
     with contextlib.ExitStack() as stack:
-        instance = stack.enter_context(open_instance())
-        stack.enter_context(Watcher(instance, report))
-        stack.enter_context(_daemon(store, folder, report))
-        stack.enter_context(_device(store, line, folder, report))
-        return tuple(_one(store, instance, line, path, report) for path in paths)
+        stage = _Stage(store, stack.enter_context(open_instance()), line, report)
+        stack.enter_context(Watcher(stage.instance, stage.report))
+        stack.enter_context(_daemon(stage, folder))
+        stack.enter_context(_device(stage, folder))
+        return tuple(_one(stage, path) for path in paths)
 
 
-def _one(store: Store, instance: dg.DagsterInstance, line: Line, path: Path, report: Report) -> Step:
+def _one(stage: _Stage, path: Path) -> Step:
     began = time.monotonic()
-    landed = land(store, line, path)
-    report(f"{path.name} landed: {landed.files} files{'' if landed.new else ' (known already)'}")
-    verdict = _wait(
-        lambda: read_verdict(store, line.name, landed.batch), BATCH_SECONDS, f"a verdict on {path.name}", store
-    )
-    report(f"{path.name} is {verdict.state}: {verdict.why}")
+    store, name = stage.store, stage.line.name
+    landed = land(store, stage.line, path)
+    stage.report(f"{path.name} landed: {landed.files} files{'' if landed.new else ' (known already)'}")
+    verdict = stage.wait(lambda: read_verdict(store, name, landed.batch), f"a verdict on {path.name}")
+    stage.report(f"{path.name} is {verdict.state}: {verdict.why}")
     device = None
     if verdict.state == "accepted":
-        retrained = partial(_retrained, store, instance, line, landed.batch)
-        _wait(retrained, RETRAIN_SECONDS, f"the retrain on {path.name}", store)
-        device = _wait(lambda: _settled(store, line, landed.batch), DEVICE_SECONDS, "the device's report", store)
-        report(f"{DEVICE} {device.event} release {device.release[:12]} on {device.target}")
+        stage.wait(lambda: _retrained(stage, landed.batch), f"the retrain on {path.name}")
+        device = stage.wait(lambda: _activated(stage, landed.batch), "the device's report")
+        stage.report(f"{DEVICE} activated release {device.release[:12]} on {device.target}")
     return Step(path.name, verdict, device, time.monotonic() - began)
 
 
-def _retrained(store: Store, instance: dg.DagsterInstance, line: Line, batch: str) -> bool | None:
-    most = line.config.retrain.max_retries
-    claims = [claim for _, claim in claim_journal(store, line.name).after(0) if batch in claim.batches]
-    states = [claim_state(instance, claim, most)[0] for claim in claims]
+def _retrained(stage: _Stage, batch: str) -> bool | None:
+    most = stage.line.config.retrain.max_retries
+    claims = [claim for _, claim in claim_journal(stage.store, stage.line.name).after(0) if batch in claim.batches]
+    states = [claim_state(stage.instance, claim, most)[0] for claim in claims]
     if states and states[-1] is ClaimState.GIVEN_UP:
-        raise TransientError(f"the retrain on {batch[:12]} failed too often; `make ui` shows its runs")
+        raise TransientError(f"the retrain on {batch[:12]}: {states[-1].value}; `make ui` shows its runs")
     return True if ClaimState.DONE in states else None
 
 
-def _settled(store: Store, line: Line, batch: str) -> DeviceReport | None:
-    """The demo device's newest report, once it runs a release that was trained on `batch`."""
-    made = {record.release for record in releases(store, line.name) if batch in record.manifest.provenance.batches}
-    heard = latest_report(store, DEVICE)
-    return heard.report if heard is not None and heard.report.release in made else None
-
-
-def _wait(ready: Callable[[], T | None], seconds: float, what: str, store: Store) -> T:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if (value := ready()) is not None:
-            return value
-        time.sleep(POLL_SECONDS)
-    raise TransientError(
-        f"waited {seconds:.0f} s for {what} in vain; look at {store.path('demo')}/*.log and at `make ui`"
-    )
+def _activated(stage: _Stage, batch: str) -> DeviceReport | None:
+    """The newest report with which the demo device activated a release that was trained on `batch`."""
+    store = stage.store
+    made = {item.release for item in releases(store, stage.line.name) if batch in item.manifest.provenance.batches}
+    folder = f"devices/{DEVICE}/reports"
+    for name in reversed(store.names(folder)):
+        report = store.load(f"{folder}/{name}", ReceivedReport).report
+        if report.event == "activated" and report.release in made:
+            return report
+    return None
 
 
 @contextlib.contextmanager
-def _daemon(store: Store, folder: Path, report: Report) -> Iterator[None]:
+def _daemon(stage: _Stage, folder: Path) -> Iterator[None]:
     """A Dagster daemon, unless one works on this state already."""
     with contextlib.ExitStack() as stack:
-        if stack.enter_context(daemon_lock(store)):
-            report("starting the Dagster daemon")
+        if stack.enter_context(daemon_lock(stage.store)):
+            stage.report("starting the Dagster daemon")
             command = [script("dagster-daemon"), "run", "-w", str(LINES_FOLDER.parent.parent / "workspace.yaml")]
             environment = {"EDGELOOP_SENSOR_SECONDS": os.environ.get("EDGELOOP_SENSOR_SECONDS", "2")}
-            stack.enter_context(supervised(command, folder / "daemon.log", environment))
+            process = stack.enter_context(supervised(command, folder / "daemon.log", environment))
+            stage.processes["Dagster daemon"] = process
         else:
-            report("using the Dagster daemon that is running already")
+            stage.report("using the Dagster daemon that is running already")
         yield
 
 
 @contextlib.contextmanager
-def _device(store: Store, line: Line, folder: Path, report: Report) -> Iterator[None]:
+def _device(stage: _Stage, folder: Path) -> Iterator[None]:
     """The device gateway on a free port of loopback, and a device's agent in its own process."""
-    home = folder / "device"
-    with Server(device_app(store)) as server:
-        agent = [script("edgeloop-agent"), "--home", str(home)]
-        group = line.config.rollout.group
-        enroll = [*agent, "enroll", "--server", server.url, "--device", DEVICE, "--line", line.name, "--group", group]
+    name, group = stage.line.name, stage.line.config.rollout.group
+    with Server(device_app(stage.store)) as server:
+        agent = [script("edgeloop-agent"), "--home", str(folder / "device")]
+        enroll = [*agent, "enroll", "--server", server.url, "--device", DEVICE, "--line", name, "--group", group]
         with supervised(enroll, folder / "device.log") as process:
-            if process.wait(timeout=60) != 0:
+            if process.wait(timeout=QUIET_SECONDS) != 0:
                 raise TransientError(f"the device could not enroll; {folder / 'device.log'} says why")
-        report(f"{DEVICE} is enrolled and polls {server.url}")
-        with supervised([*agent, "run", "--interval", "2"], folder / "device.log"):
+        stage.report(f"{DEVICE} is enrolled and polls {server.url}")
+        with supervised([*agent, "run", "--interval", "2"], folder / "device.log") as process:
+            stage.processes["device's agent"] = process
             yield
 
 
