@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import functools
 import math
-import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.contracts import Latency, Metric
+from edge.contracts.evidence import VerdictKind
+from edge.engine.library import installed_version
+from edge.runtime import machine
 
 Z95 = 1.959963984540054
 BATCH = 256
@@ -29,8 +30,12 @@ class Interval:
     high: float
 
 
-def open_session(model: bytes) -> Any:
-    """An ONNX Runtime session on the CPU with one thread, as a small device runs it; no telemetry, errors only."""
+def open_session(model: bytes, *, as_written: bool = False) -> Any:
+    """An ONNX Runtime session on the CPU with one thread, as a small device runs it; no telemetry, errors only.
+
+    Args:
+        as_written: without graph optimizations, so that each Q/DQ rounds where the file says so, as TensorRT must.
+    """
     import onnxruntime as ort
 
     ort.disable_telemetry_events()
@@ -38,6 +43,8 @@ def open_session(model: bytes) -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    if as_written:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
@@ -102,13 +109,16 @@ def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> In
 
 
 def accuracy_metrics(
-    split: Literal["validation", "test"], outputs: NDArray[np.float32], y: NDArray[np.int64]
+    split: Literal["validation", "test"],
+    outputs: NDArray[np.float32],
+    y: NDArray[np.int64],
+    kind: VerdictKind = "measured",
 ) -> tuple[Metric, ...]:
     """Accuracy with its Wilson interval, and macro F1."""
     share = wilson(int(hits(outputs, y).sum()), len(y))
     return (
-        Metric("accuracy", share.value, split, len(y), share.low, share.high),
-        Metric("macro_f1", macro_f1(outputs, y), split, len(y)),
+        Metric("accuracy", share.value, split, len(y), share.low, share.high, kind),
+        Metric("macro_f1", macro_f1(outputs, y), split, len(y), kind=kind),
     )
 
 
@@ -145,21 +155,8 @@ def speedup(slow: NDArray[np.float64], fast: NDArray[np.float64]) -> float:
 
 @functools.cache
 def machine_name() -> str:
-    """What latencies were measured on: the processor and ONNX Runtime's version."""
-    import onnxruntime as ort
+    """What latencies were measured on: the processor and ONNX Runtime's version, which is not loaded for this.
 
-    return f"{_cpu_field('model name') or platform.machine()}, onnxruntime {ort.__version__}"
-
-
-def has_vnni() -> bool:
-    """Whether this processor adds products of 8-bit numbers without saturating at 16 bits (x86 VNNI, or any Arm)."""
-    flags = _cpu_field("flags").split()
-    return platform.machine() in {"aarch64", "arm64"} or bool({"avx512_vnni", "avx_vnni"}.intersection(flags))
-
-
-def _cpu_field(name: str) -> str:
-    try:
-        lines: Sequence[str] = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name), "")
+    Steps that measure latencies are remembered under this name too: another machine or version measures its own.
+    """
+    return f"{machine.machine_name()}, onnxruntime {installed_version('onnxruntime')}"

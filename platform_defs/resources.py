@@ -14,8 +14,9 @@ class RefusingIOManager(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Raise DagsterInvariantViolationError: assets return a MaterializeResult without a value."""
+        name = context.asset_key.to_user_string() if context.has_asset_key else context.name
         raise dg.DagsterInvariantViolationError(
-            f"{context.get_asset_identifier()}: returned a {type(obj).__name__}; write a contract document to the "
+            f"{name}: returned a {type(obj).__name__}; write a contract document to the "
             "store and return a MaterializeResult without a value"
         )
 

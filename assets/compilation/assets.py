@@ -11,16 +11,18 @@ import dagster as dg
 
 from assets.compilation.contract import Engine, Engines
 from assets.compression.contract import ChosenModel
+from assets.errors import CompileError
 from assets.line import Line
+from assets.measure import machine_name
 from assets.process import refusals_fail_once, run_step
 from assets.steps import remembered
 from assets.store import Store
 from edge.contracts import chain_gap, digest, to_bytes
 from edge.engine.library import installed_version
-from edge.runtime.machine import machine_name
 
-REVISION = "1"
+REVISION = "2"
 """Raised whenever this room would make something else from the same inputs."""
+MATCHES = "engine_matches_onnx"
 
 
 def build_assets(line: Line) -> list[dg.AssetsDefinition]:
@@ -38,7 +40,7 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
         ),
         check_specs=[
             dg.AssetCheckSpec(
-                "engine_matches_onnx",
+                MATCHES,
                 asset=[line.name, "engines"],
                 description="Every engine's parity verdicts lead without a gap from the teacher's ONNX to its bytes.",
             )
@@ -46,17 +48,24 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
     )
     def engines(
         context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
-    ) -> Iterator[dg.MaterializeResult[None]]:
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         started = time.monotonic()
         with refusals_fail_once():
             chosen = store.head(line.name, "chosen_model", ChosenModel)
 
             def make() -> Engines:
                 options = {"chosen": to_bytes(chosen).decode()}
-                return run_step(context, "assets.compilation.compile", Engines, store, line, options)
+                made = run_step(context, "assets.compilation.compile", Engines, store, line, options)
+                if gaps := _gaps(made):
+                    raise CompileError(f"line {line.name!r}: {gaps}; the engines in use stay")
+                return made
 
             inputs = (REVISION, digest(chosen), line.config.digest("targets"), *_tools())
-            result, reused = remembered(store, line.name, "engines", inputs, Engines, make)
+            try:
+                result, reused = remembered(store, line.name, "engines", inputs, Engines, make)
+            except CompileError as error:
+                yield dg.AssetCheckResult(passed=False, check_name=MATCHES, description=str(error))
+                raise
         yield dg.MaterializeResult(
             metadata={
                 "chosen": chosen.candidate.name,
@@ -75,22 +84,27 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
 
 def _tools() -> tuple[str, ...]:
     """What else decides the result: versions of the compilers, and the machine that latencies belong to."""
-    return installed_version("tensorrt_rtx"), metadata.version("onnxruntime"), metadata.version("onnx"), machine_name()
+    return installed_version("tensorrt_rtx"), metadata.version("onnx"), machine_name()
+
+
+def _gaps(result: Engines) -> str:
+    """Why engines are not proven to match the teacher's ONNX; empty where all are."""
+    return "; ".join(
+        f"{engine.target.name}: {gap}"
+        for engine in result.engines
+        if (gap := chain_gap(engine.parity, result.teacher, engine.file.sha256))
+    )
 
 
 def _check(result: Engines) -> dg.AssetCheckResult:
-    gaps = {
-        engine.target.name: gap
-        for engine in result.engines
-        if (gap := chain_gap(engine.parity, result.teacher, engine.file.sha256))
-    }
+    gaps = _gaps(result)
     pending = [engine.target.name for engine in result.engines if engine.parity[-1].kind == "pending"]
     return dg.AssetCheckResult(
-        check_name="engine_matches_onnx",
+        check_name=MATCHES,
         passed=not gaps,
         metadata={
             "engines": len(result.engines),
-            "gaps": "; ".join(f"{name}: {gap}" for name, gap in gaps.items()) or "none",
+            "gaps": gaps or "none",
             "pending_on_device": ", ".join(pending) or "none",
         },
     )

@@ -26,6 +26,7 @@ class Engine:
         plan: the header read back from a plan's bytes; None for ONNX.
         parity: verdicts from the teacher's ONNX to `file`, no gaps; the last is "simulated" for plans built without
             a GPU, and is followed by a "device" verdict that is pending.
+        evidence: about `file`; its metrics say whether they were measured or simulated.
         reused: True where the same inputs had been compiled before.
     """
 
@@ -37,7 +38,7 @@ class Engine:
     reused: bool = False
 
 
-@document("edgeloop.engines")
+@document("edgeloop.engines", "1.1")
 @dataclass(frozen=True)
 class Engines:
     """Every target's artifact of one chosen model, with the golden set they will be tested against."""

@@ -20,6 +20,10 @@ MAX_INPUT_BYTES = 1024 * 1024
 MARGIN = 2.0
 """Times the largest difference measured here between a dialect and its float parent: another runtime, another
 rounding, but not another model."""
+LEAST_AGREEMENT = 0.8
+"""Least share of golden records that a dialect, and later a device, answers as the float parent does. One that agrees
+on fewer is another model, and no tolerance may be stated from it: a tolerance of nothing would pass anything. Sound
+INT8 differs on close calls only, for which 3 of 16 records are left."""
 LEAST_SHARE_OF_RANGE = 0.01
 """A tolerance is at least this share of the outputs' range, so that a dialect without any loss is not held to zero."""
 
@@ -61,10 +65,12 @@ def make_golden(
 
     Returns:
         `max_abs_diff` is `MARGIN` times the worst dialect's largest difference, and at least `LEAST_SHARE_OF_RANGE` of
-        the outputs' range. `min_agreement` is the worst dialect's agreement less one record.
+        the outputs' range. `min_agreement` is the worst dialect's agreement less one record, and at least
+        `LEAST_AGREEMENT`.
 
     Raises:
-        CompileError: there is no record, or an output is NaN or infinite.
+        CompileError: there is no record, an output is NaN or infinite, or a dialect agrees with the float parent on
+            less than `LEAST_AGREEMENT` of the records.
     """
     if not len(picked):
         raise CompileError("the test split has no record to make a golden set of; land more records")
@@ -73,7 +79,13 @@ def make_golden(
             raise CompileError(f"the {name} model answers a golden record with NaN or infinity; train it again")
     worst_diff = max((float(np.abs(outputs - expected).max()) for outputs in dialects.values()), default=0.0)
     answers = expected.argmax(axis=1)
-    worst_agreement = min((float((out.argmax(axis=1) == answers).mean()) for out in dialects.values()), default=1.0)
+    agreement = {name: float((outputs.argmax(axis=1) == answers).mean()) for name, outputs in dialects.items()}
+    for name, share in agreement.items():
+        if share < LEAST_AGREEMENT:
+            raise CompileError(
+                f"the {name} model answers {share:.2f} of {len(answers)} golden records as its float parent does, at "
+                f"least {LEAST_AGREEMENT} must; raise `calibration_records`, or train again"
+            )
     span = float(expected.max() - expected.min())
     records = tuple(
         GoldenRecord(
@@ -86,5 +98,5 @@ def make_golden(
     return GoldenSet(
         records,
         max_abs_diff=max(MARGIN * worst_diff, LEAST_SHARE_OF_RANGE * span),
-        min_agreement=max(0.0, worst_agreement - 1 / len(records)),
+        min_agreement=max(LEAST_AGREEMENT, min(agreement.values(), default=1.0) - 1 / len(records)),
     )

@@ -13,15 +13,16 @@ from assets.compression.choose import choose, cost_ms, size, validation_drop
 from assets.compression.contract import Candidates, ChosenModel
 from assets.errors import BudgetError
 from assets.line import Line
+from assets.measure import machine_name
 from assets.process import refusals_fail_once, run_step
 from assets.records import load_dataset
 from assets.steps import remembered
 from assets.store import Store
 from assets.training.contract import TrainedModel
-from edge.contracts import digest, to_bytes
+from edge.contracts import TARGETS, TargetProfile, digest, to_bytes
 
-CANDIDATES_REVISION = "candidates-1"
-CHOICE_REVISION = "chosen-model-1"
+CANDIDATES_REVISION = "candidates-2"
+CHOICE_REVISION = "chosen-model-2"
 """Raise one when its step's code changes what it makes from the same inputs."""
 FITS_BUDGET = "chosen_model_fits_budget"
 
@@ -48,17 +49,18 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
             model = store.head(line.name, "trained_model", TrainedModel)
             dataset = load_dataset(store, line.name, model.dataset)
             options = {"dataset": to_bytes(dataset).decode(), "model": to_bytes(model).decode()}
+            policy = line.config.digest("data", "training", "compress", "targets")
             found, reused = remembered(
                 store,
                 line.name,
                 "candidates",
-                (CANDIDATES_REVISION, digest(model), line.config.digest("data", "training", "compress")),
+                (CANDIDATES_REVISION, digest(model), policy, machine_name()),
                 Candidates,
                 lambda: run_step(context, "assets.compression.search", Candidates, store, line, options),
             )
         return dg.MaterializeResult(
             metadata={
-                "candidates": dg.MetadataValue.md(_table(found)),
+                "candidates": dg.MetadataValue.md(_table(found, _targets(line))),
                 "count": len(found.candidates),
                 "reused": reused,
                 "seconds": time.monotonic() - start,
@@ -92,26 +94,35 @@ def _chosen_model(line: Line) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         with refusals_fail_once():
-            found = store.head(line.name, "candidates", Candidates)
-            inputs = (CHOICE_REVISION, digest(found), line.config.digest("budget"))
+            found, targets = store.head(line.name, "candidates", Candidates), _targets(line)
+            inputs = (CHOICE_REVISION, digest(found), line.config.digest("budget", "targets"))
             try:
                 chosen, reused = remembered(
-                    store, line.name, "chosen_model", inputs, ChosenModel, lambda: choose(found, line.config.budget)
+                    store,
+                    line.name,
+                    "chosen_model",
+                    inputs,
+                    ChosenModel,
+                    lambda: choose(found, line.config.budget, targets),
                 )
             except BudgetError as error:
                 yield dg.AssetCheckResult(passed=False, check_name=FITS_BUDGET, metadata={"why": str(error)})
                 raise
-        yield dg.MaterializeResult(metadata=_metadata(chosen, reused))
+        yield dg.MaterializeResult(metadata=_metadata(chosen, targets, reused))
         yield dg.AssetCheckResult(
             passed=True,
             check_name=FITS_BUDGET,
-            metadata={"why": chosen.why, "validation drop": validation_drop(chosen.candidate, found)},
+            metadata={"why": chosen.why, "validation drop": validation_drop(chosen.candidate, found, targets)},
         )
 
     return chosen_model
 
 
-def _table(found: Candidates) -> str:
+def _targets(line: Line) -> list[TargetProfile]:
+    return [TARGETS[name] for name in line.config.targets]
+
+
+def _table(found: Candidates, targets: list[TargetProfile]) -> str:
     rows = [
         "| candidate | parameters | test accuracy | loses on test (95 %) | kB | of teacher | ms | INT8 is faster |",
         "|---|---|---|---|---|---|---|---|",
@@ -119,16 +130,20 @@ def _table(found: Candidates) -> str:
     for candidate in found.candidates:
         accuracy = candidate.evidence["cpu"].metric("accuracy", "test")
         drop = candidate.evidence["cpu"].metric("accuracy_drop", "test")
+        cost = cost_ms(candidate, targets)
+        taken = "unknown" if cost is None else f"{cost:.4f}"
         faster = "unknown" if candidate.speedup is None else f"{candidate.speedup:.2f} times"
         rows.append(
             f"| {candidate.name} | {candidate.parameters:,} | {accuracy.value:.4f} "
-            f"| {drop.value:+.4f} ({drop.low:+.4f} to {drop.high:+.4f}) | {size(candidate) / 1000:.1f} "
-            f"| {size(candidate) / found.teacher_size:.2f} | {cost_ms(candidate):.4f} | {faster} |"
+            f"| {drop.value:+.4f} ({drop.low:+.4f} to {drop.high:+.4f}) | {size(candidate, targets) / 1000:.1f} "
+            f"| {size(candidate, targets) / found.teacher_size:.2f} | {taken} | {faster} |"
         )
     return "\n".join(rows)
 
 
-def _metadata(chosen: ChosenModel, reused: bool) -> dict[str, dg.MetadataValue[Any] | str | float | bool | None]:
+def _metadata(
+    chosen: ChosenModel, targets: list[TargetProfile], reused: bool
+) -> dict[str, dg.MetadataValue[Any] | str | float | bool | None]:
     candidate = chosen.candidate
     drop = candidate.evidence["cpu"].metric("accuracy_drop", "test")
     rows = ["| candidate | why not |", "|---|---|", *(f"| {name} | {why} |" for name, why in chosen.rejected.items())]
@@ -139,8 +154,8 @@ def _metadata(chosen: ChosenModel, reused: bool) -> dict[str, dg.MetadataValue[A
         "test accuracy": candidate.evidence["cpu"].metric("accuracy", "test").value,
         "loses on test": drop.value,
         "loses on test, 95 %": f"{drop.low:+.4f} to {drop.high:+.4f} on {drop.records} records",
-        "onnx bytes": size(candidate),
-        "of the teacher's size": size(candidate) / chosen.teacher_size,
+        "onnx bytes": size(candidate, targets),
+        "of the teacher's size": size(candidate, targets) / chosen.teacher_size,
         "INT8 faster than float": candidate.speedup,
         "reused": reused,
     }

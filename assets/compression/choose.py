@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from assets.compression.contract import Candidate, Candidates, ChosenModel
 from assets.errors import BudgetError
 from assets.line import Budget
-from edge.contracts import chain_gap
+from edge.contracts import TargetProfile, chain_gap
 
 TIE = 0.05
 """Latencies this close (as a share of the fastest) are the same; then bytes decide, so that noise does not."""
-DEVICE_DIALECT = "cpu"
-"""Whose latency and size count: the one that is measured here on what will run it."""
+UNKNOWN = "a time that is unknown until a device reports it"
 _ROUNDING = 1e-9
 
 
-def choose(found: Candidates, budget: Budget) -> ChosenModel:
-    """The fastest candidate within the budget; among those as fast, the smallest; then the first by name.
+def choose(found: Candidates, budget: Budget, targets: Sequence[TargetProfile]) -> ChosenModel:
+    """The fastest candidate within the budget; among those as fast, the smallest, then the one of least work.
 
-    The loss of accuracy is judged on validation records, for the worst INT8 dialect: choosing on test records would
-    make their numbers useless for reporting.
+    Only what ships counts: the dialects that the targets run. Only ONNX Runtime is timed here, so a line of plans
+    alone is ranked by bytes and work, and its latency is unknown until a device reports one.
+
+    The loss of accuracy is judged on validation records, for the worst dialect that ships: choosing on test records
+    would make their numbers useless for reporting.
+
+    Args:
+        targets: of the line, at least one.
 
     Raises:
         BudgetError: nothing fits; names every candidate, what it misses and by how much, nearest first.
     """
-    misses = {candidate.name: _misses(candidate, found, budget) for candidate in found.candidates}
+    misses = {candidate.name: _misses(candidate, found, budget, targets) for candidate in found.candidates}
     fitting = [candidate for candidate in found.candidates if not misses[candidate.name]]
     if not fitting:
         raise BudgetError(_nothing_fits(found, misses))
-    fastest = min(map(cost_ms, fitting))
-    tied = [candidate for candidate in fitting if cost_ms(candidate) <= fastest * (1 + TIE)]
-    best = min(tied, key=lambda candidate: (size(candidate), candidate.name))
+    cost = {candidate.name: _cost(candidate, targets) for candidate in fitting}
+    fastest = min(cost.values())
+    tied = [candidate for candidate in fitting if cost[candidate.name] <= fastest * (1 + TIE)]
+    best = min(tied, key=lambda candidate: (size(candidate, targets), candidate.macs, candidate.name))
     rejected = {
-        candidate.name: "; ".join(text for text, _ in misses[candidate.name]) or _costs_more(candidate, best)
+        candidate.name: "; ".join(text for text, _ in misses[candidate.name]) or _costs_more(candidate, best, targets)
         for candidate in found.candidates
         if candidate is not best
     }
@@ -48,47 +56,56 @@ def choose(found: Candidates, budget: Budget) -> ChosenModel:
         candidate=best,
         why=(
             f"{best.name} is the cheapest of {len(fitting)} that fit the budget: it "
-            f"{_change(validation_drop(best, found))} on validation records (it may lose {budget.max_drop:.4f}), "
-            f"takes {_ms(best)} and {size(best) / 1000:.1f} kB ({size(best) / found.teacher_size:.2f} of the teacher)"
+            f"{_change(validation_drop(best, found, targets))} on validation records (it may lose "
+            f"{budget.max_drop:.4f}), "
+            f"{_spends(best, targets)} ({size(best, targets) / found.teacher_size:.2f} of the teacher)"
         ),
         rejected=rejected,
     )
 
 
-def validation_drop(candidate: Candidate, found: Candidates) -> float:
-    """Accuracy on validation records that the worst INT8 dialect loses against the teacher; negative where it gains.
+def validation_drop(candidate: Candidate, found: Candidates, targets: Sequence[TargetProfile]) -> float:
+    """Accuracy on validation records that the worst dialect that ships loses against the teacher; negative for a gain.
 
     Raises KeyError where it was not measured.
     """
     teacher = found.teacher_evidence.metric("accuracy", "validation").value
     return max(
-        teacher - evidence.metric("accuracy", "validation").value
-        for dialect, evidence in candidate.evidence.items()
-        if dialect != "float"
+        teacher - candidate.evidence[target.dialect].metric("accuracy", "validation").value for target in targets
     )
 
 
-def size(candidate: Candidate) -> int:
-    """Bytes of the file that a CPU device loads."""
-    return candidate.onnx[DEVICE_DIALECT].size
+def size(candidate: Candidate, targets: Sequence[TargetProfile]) -> int:
+    """Bytes of the largest ONNX file that a target runs or is compiled from."""
+    return max(candidate.onnx[target.dialect].size for target in targets)
 
 
-def cost_ms(candidate: Candidate) -> float:
-    """Median milliseconds of one call, infinite where unknown."""
-    latency = candidate.evidence[DEVICE_DIALECT].latency
-    return float("inf") if latency is None else latency.median_ms
+def cost_ms(candidate: Candidate, targets: Sequence[TargetProfile]) -> float | None:
+    """Median milliseconds of one call in ONNX Runtime; None where no target runs it, or nothing was measured."""
+    timed = [candidate.evidence[target.dialect].latency for target in targets if target.runtime == "onnxruntime"]
+    known = [latency.median_ms for latency in timed if latency is not None]
+    return max(known) if known and len(known) == len(timed) else None
 
 
-def _misses(candidate: Candidate, found: Candidates, budget: Budget) -> list[tuple[str, float]]:
+def _cost(candidate: Candidate, targets: Sequence[TargetProfile]) -> float:
+    """The same for ranking: an unknown time is slower than any known one."""
+    cost = cost_ms(candidate, targets)
+    return float("inf") if cost is None else cost
+
+
+def _misses(
+    candidate: Candidate, found: Candidates, budget: Budget, targets: Sequence[TargetProfile]
+) -> list[tuple[str, float]]:
     """What is wrong with a candidate, in words, and by how much relative to the limit; empty where it fits."""
     found_misses: list[tuple[str, float]] = []
-    for dialect, file in candidate.onnx.items():
+    for dialect in dict.fromkeys(target.dialect for target in targets):
+        file = candidate.onnx[dialect]
         gap = chain_gap(candidate.parity.get(dialect, ()), found.teacher, file.sha256)
         if gap is not None:
             found_misses.append((f"{dialect}: {gap}", float("inf")))
         elif candidate.evidence[dialect].artifact != file.sha256:
             found_misses.append((f"{dialect}: its evidence is about another file", float("inf")))
-    drop = validation_drop(candidate, found)
+    drop = validation_drop(candidate, found, targets)
     if drop > budget.max_drop + _ROUNDING:
         found_misses.append(
             (
@@ -97,15 +114,18 @@ def _misses(candidate: Candidate, found: Candidates, budget: Budget) -> list[tup
                 (drop - budget.max_drop) / max(budget.max_drop, 0.001),
             )
         )
-    kilobytes = size(candidate) / 1000
+    kilobytes = size(candidate, targets) / 1000
     if budget.max_kb is not None and kilobytes > budget.max_kb:
         over = kilobytes - budget.max_kb
         found_misses.append(
             (f"has {kilobytes:.1f} kB, {over:.1f} kB more than the {budget.max_kb:.1f} allowed", over / budget.max_kb)
         )
-    if budget.max_ms is not None and cost_ms(candidate) > budget.max_ms:
-        over = cost_ms(candidate) - budget.max_ms
-        text = f"takes {_ms(candidate)}, {over:.4f} ms more than the {budget.max_ms:.4f} ms allowed"
+    cost = _cost(candidate, targets)
+    if budget.max_ms is not None and cost > budget.max_ms:
+        over = cost - budget.max_ms
+        text = f"takes {cost:.4f} ms, {over:.4f} ms more than the {budget.max_ms:.4f} ms allowed"
+        if over == float("inf"):
+            text = f"takes {UNKNOWN}, which no limit of {budget.max_ms:.4f} ms can be held against; take `max_ms` out"
         found_misses.append((text, over / budget.max_ms))
     return found_misses
 
@@ -123,17 +143,14 @@ def _nothing_fits(found: Candidates, misses: dict[str, list[tuple[str, float]]])
     )
 
 
-def _costs_more(candidate: Candidate, best: Candidate) -> str:
-    return (
-        f"fits the budget, but costs more: {_ms(candidate)} and {size(candidate) / 1000:.1f} kB against "
-        f"{_ms(best)} and {size(best) / 1000:.1f} kB"
-    )
+def _costs_more(candidate: Candidate, best: Candidate, targets: Sequence[TargetProfile]) -> str:
+    return f"fits the budget, but costs more: it {_spends(candidate, targets)}, {best.name} {_spends(best, targets)}"
 
 
 def _change(drop: float) -> str:
     return f"loses {drop:.4f} of accuracy" if drop >= 0 else f"gains {-drop:.4f} of accuracy"
 
 
-def _ms(candidate: Candidate) -> str:
-    cost = cost_ms(candidate)
-    return "an unknown time" if cost == float("inf") else f"{cost:.4f} ms"
+def _spends(candidate: Candidate, targets: Sequence[TargetProfile]) -> str:
+    cost = cost_ms(candidate, targets)
+    return f"takes {UNKNOWN if cost is None else f'{cost:.4f} ms'} and {size(candidate, targets) / 1000:.1f} kB"

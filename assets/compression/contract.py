@@ -36,7 +36,7 @@ class Candidate:
     seconds: float
 
 
-@document("edgeloop.candidates")
+@document("edgeloop.candidates", "1.1")
 @dataclass(frozen=True)
 class Candidates:
     """Everything the search made from one teacher (`teacher`: digest of its ONNX; `evidence`: of its float ONNX)."""
@@ -53,7 +53,7 @@ class Candidates:
     candidates: tuple[Candidate, ...]
 
 
-@document("edgeloop.chosen_model")
+@document("edgeloop.chosen_model", "1.1")
 @dataclass(frozen=True)
 class ChosenModel:
     """The candidate that fits the budget and costs least.

@@ -9,7 +9,7 @@ No single Q/DQ file runs fast in ONNX Runtime on a CPU and is accepted by Tensor
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,22 +18,35 @@ from numpy.typing import NDArray
 
 from assets.errors import RejectedError
 from assets.export import slim
-from assets.measure import has_vnni
+from edge.contracts import TargetProfile
 
 Quantized = Literal["cpu", "tensorrt"]
 LAYERS = ["Conv", "Gemm"]
 FOLDED = ["Relu"]
 """Become part of the range of the layer before them."""
+VNNI = frozenset({"avx512_vnni", "avx_vnni"})
+"""CPU features with which x86 adds products of 8-bit numbers in 32 bits."""
 _BATCH = 32
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
 
-def quantize(model: bytes, x: NDArray[np.float32]) -> dict[Quantized, bytes]:
+def needs_7_bits(targets: Iterable[TargetProfile]) -> bool:
+    """Whether the CPU dialect's weights must keep to 7 bits for the processors it will run on.
+
+    An x86 processor without VNNI adds two u8 x s8 products in 16 bits, which saturate silently with 8-bit weights and
+    cannot with 7-bit ones (ONNX Runtime's `reduce_range`). "x86_64" alone promises no VNNI. Arm does not saturate.
+    """
+    cpus = [target for target in targets if target.runtime == "onnxruntime"]
+    return any(cpu.arch == "x86_64" and VNNI.isdisjoint(cpu.cpu_features) for cpu in cpus)
+
+
+def quantize(model: bytes, x: NDArray[np.float32], *, reduce_range: bool) -> dict[Quantized, bytes]:
     """Both INT8 dialects of a float model.
 
     Args:
         model: the float ONNX file's bytes, BatchNorm folded.
         x: calibration records (records, …) float32, from the training split.
+        reduce_range: 7-bit weights in the CPU dialect, see `needs_7_bits`.
 
     Raises:
         RejectedError: no records, or numbers that are not finite: their ranges would be meaningless.
@@ -45,12 +58,12 @@ def quantize(model: bytes, x: NDArray[np.float32]) -> dict[Quantized, bytes]:
         input_name = _prepare(model, source)
         cache = Path(folder) / "ranges.json"
         return {
-            "cpu": _quantize(source, cache, _Records(x, input_name), "cpu"),
-            "tensorrt": _quantize(source, cache, None, "tensorrt"),  # reads the ranges the first one kept
+            "cpu": _quantize(source, cache, _Records(x, input_name), "cpu", reduce_range),
+            "tensorrt": _quantize(source, cache, None, "tensorrt", False),  # reads the ranges the first one kept
         }
 
 
-def _quantize(source: Path, cache: Path, records: Any, dialect: Quantized) -> bytes:
+def _quantize(source: Path, cache: Path, records: Any, dialect: Quantized, reduce_range: bool) -> bytes:
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
@@ -69,8 +82,7 @@ def _quantize(source: Path, cache: Path, records: Any, dialect: Quantized) -> by
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=LAYERS if tensorrt else [*LAYERS, *FOLDED],
         per_channel=True,
-        # Without VNNI, sums of two u8 x s8 products saturate at 16 bits; 7-bit weights cannot.
-        reduce_range=not tensorrt and not has_vnni(),
+        reduce_range=reduce_range,
         activation_type=QuantType.QInt8 if tensorrt else QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         calibration_cache_path=cache,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from assets.compression.contract import Candidate, Candidates
 from assets.compression.distill import distill
 from assets.compression.prune import count_macs, prune
-from assets.compression.quantize import quantize
+from assets.compression.quantize import needs_7_bits, quantize
 from assets.errors import RejectedError
 from assets.export import export_onnx, export_verdict
 from assets.fitting import recipe_of, set_up_torch
@@ -34,7 +34,8 @@ from assets.records import Records, load_split
 from assets.store import Store
 from assets.training.contract import DatasetVersion, TrainedModel
 from assets.worker import Job, serve
-from edge.contracts import ArtifactRef, Evidence, Metric, ParityVerdict, digest, from_bytes
+from edge.contracts import TARGETS, ArtifactRef, Evidence, Metric, ParityVerdict, digest, from_bytes
+from edge.contracts.evidence import VerdictKind
 
 MAX_CONVERSION_DROP = 0.05
 """A conversion that loses more accuracy than this is broken, whatever the budget says; less is for the budget."""
@@ -140,7 +141,7 @@ def _student(bench: _Bench, ratio: float) -> _Made:
     teacher = logits(open_session(bench.teacher_onnx), held.x)
     chain = (
         _verdict("prune", teacher, before, held, model.onnx.sha256, pruned.sha256),
-        _verdict("distill", before, after, held, pruned.sha256, distilled.sha256),
+        _verdict("distill", before, after, held, pruned.sha256, distilled.sha256, teacher=teacher),
         export_verdict(student, file, distilled.sha256, onnx.sha256, held.x, held.y),
     )
     return _quantized(name, ratio, bench, student, onnx, file, chain, time.monotonic() - start)
@@ -159,7 +160,8 @@ def _quantized(
     """Quantize a float file into both dialects; `chain` is what led to it."""
     start = time.monotonic()
     rows = _spread(len(bench.train.x), bench.line.config.compress.calibration_records)
-    quantized = quantize(file, bench.train.x[rows])
+    targets = [TARGETS[target] for target in bench.line.config.targets]
+    quantized = quantize(file, bench.train.x[rows], reduce_range=needs_7_bits(targets))
     files = {"float": file, "cpu": quantized["cpu"], "tensorrt": quantized["tensorrt"]}
     refs, parity = {"float": onnx}, {"float": chain}
     before = logits(open_session(file), bench.validation.x)
@@ -180,21 +182,43 @@ def _verdict(
     parent: str,
     child: str,
     dialect: str = "",
+    teacher: NDArray[np.float32] | None = None,
 ) -> ParityVerdict:
     """What a conversion did to the answers on the validation records.
 
-    Pruning passes with any finite answers: the distillation that always follows is judged instead. The TensorRT
-    dialect is executed in ONNX Runtime here, so its verdict is a simulation of what TensorRT will do.
+    Pruning passes with any finite answers, however wrong: the distillation that always follows repairs it, and is
+    judged against the teacher, not against its ruined parent. `metric_drop` is against the parent at every stage, so
+    that the drops of a chain add up.
+
+    Args:
+        before, after: (records, classes) answers of parent and child.
+        teacher: answers that the child's accuracy is judged against; None for the parent's own.
     """
-    finite = bool(np.isfinite(after).all())
-    drop = float(hits(before, records.y).mean() - hits(after, records.y).mean())
-    diff = float(np.abs(before - after).max()) if finite else float(np.finfo(np.float32).max)
-    passed = finite and (stage == "prune" or drop <= MAX_CONVERSION_DROP)
-    note = "answers are finite numbers; accuracy is judged after distillation"
-    if stage != "prune":
-        note = f"{dialect or 'float'}: loses {drop:.4f} of accuracy, at most {MAX_CONVERSION_DROP} is a sound {stage}"
-    kind: Literal["measured", "simulated"] = "simulated" if dialect == "tensorrt" else "measured"
-    return ParityVerdict(stage, kind, parent, child, passed, drop, diff, len(records.y), note)
+    numbers = np.isfinite(after).all()
+    comparable = bool(numbers and np.isfinite(before).all())
+    drop = _lost(before, after, records)
+    lost = drop if teacher is None else _lost(teacher, after, records)
+    diff = float(np.abs(before - after).max()) if comparable else float(np.finfo(np.float32).max)
+    passed = bool(numbers and (stage == "prune" or lost <= MAX_CONVERSION_DROP))
+    against = "" if teacher is None else " against the teacher"
+    note = (
+        f"{dialect or 'float'}: loses {lost:.4f} of accuracy{against}, at most {MAX_CONVERSION_DROP} is a sound {stage}"
+    )
+    if stage == "prune":
+        note = f"loses {drop:.4f} of accuracy, which is judged after distillation"
+    if not numbers:
+        note = "an answer is not a finite number"
+    return ParityVerdict(stage, _kind(dialect), parent, child, passed, drop, diff, len(records.y), note)
+
+
+def _lost(before: NDArray[np.float32], after: NDArray[np.float32], records: Records) -> float:
+    """Accuracy of the first answers less that of the second, in fractions."""
+    return float(hits(before, records.y).mean() - hits(after, records.y).mean())
+
+
+def _kind(dialect: str) -> VerdictKind:
+    """The TensorRT dialect is executed in ONNX Runtime here, which simulates what TensorRT will do."""
+    return "simulated" if dialect == "tensorrt" else "measured"
 
 
 def _timings(made: list[_Made], bench: _Bench) -> dict[str, NDArray[np.float64]]:
@@ -214,7 +238,7 @@ def _candidate(bench: _Bench, made: _Made, timings: Mapping[str, NDArray[np.floa
         session, key = open_session(file), f"{made.name}/{dialect}"
         evidence[dialect] = Evidence(
             artifact=made.refs[dialect].sha256,
-            metrics=_metrics(session, teacher, bench),
+            metrics=_metrics(session, teacher, bench, _kind(dialect)),
             parity=made.parity[dialect],
             latency=latency(timings[key]) if key in timings else None,
             seconds=made.seconds,
@@ -235,13 +259,13 @@ def _candidate(bench: _Bench, made: _Made, timings: Mapping[str, NDArray[np.floa
     )
 
 
-def _metrics(session: Any, teacher: NDArray[np.bool_], bench: _Bench) -> tuple[Metric, ...]:
+def _metrics(session: Any, teacher: NDArray[np.bool_], bench: _Bench, kind: VerdictKind) -> tuple[Metric, ...]:
     outputs = logits(session, bench.test.x)
     drop = paired_difference(teacher, hits(outputs, bench.test.y))
     return (
-        *accuracy_metrics("validation", logits(session, bench.validation.x), bench.validation.y),
-        *accuracy_metrics("test", outputs, bench.test.y),
-        Metric("accuracy_drop", drop.value, "test", len(bench.test.y), drop.low, drop.high),
+        *accuracy_metrics("validation", logits(session, bench.validation.x), bench.validation.y, kind),
+        *accuracy_metrics("test", outputs, bench.test.y, kind),
+        Metric("accuracy_drop", drop.value, "test", len(bench.test.y), drop.low, drop.high, kind),
     )
 
 

@@ -1,5 +1,6 @@
 """`fleet_health`: what the devices say of the release they were given."""
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from assets.line import Line
 from assets.process import refusals_fail_once
 from assets.store import Store
 
+MARKUP = frozenset("|<>[]()`*~!#&@$\\")
 FLEET_CHECK = "devices_run_their_release"
 
 
@@ -72,14 +74,29 @@ def fleet_table(health: FleetHealth, most: int = 100) -> str:
     order = sorted(health.devices, key=lambda status: (status.device not in health.wrong, status.device))
     for status in order[:most]:
         tested = {None: "", True: "passed", False: "failed"}[status.self_test]
-        reason = "".join(" " if char in "|\r\n<>`" else char for char in status.reason)[:200]
-        rows.append(
-            f"| {status.device} | {status.group} | {status.release[:12] or 'nothing'} | {status.event} | {tested} "
-            f"| {status.age:.0f} s ago | {reason} |"
+        cells = (
+            status.device,
+            status.group,
+            status.release[:12] or "nothing",
+            status.event,
+            tested,
+            f"{status.age:.0f} s ago",
+            status.reason,
         )
+        rows.append(f"| {' | '.join(map(_cell, cells))} |")
     if len(order) > most:
         rows.append(f"\n… and {len(order) - most} more; see `edgeloop fleet`")
     return "\n".join(rows)
+
+
+def _cell(text: str) -> str:
+    """Plain text for a Markdown table: no link, picture, HTML or new cell, whatever a device says.
+
+    Markup is replaced rather than escaped: GitHub's dialect finds links in plain text after it undoes escapes.
+    """
+    plain = "".join(" " if char in MARKUP or not char.isprintable() else char for char in text[:200])
+    plain = re.sub(r"(?i)www\.", "www .", plain.replace("//", "/ /"))
+    return " ".join(plain.split())
 
 
 def _verdict(health: FleetHealth) -> str:

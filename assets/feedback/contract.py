@@ -27,7 +27,8 @@ class EnrolledDevice:
 @document("edgeloop.received_report")
 @dataclass(frozen=True)
 class ReceivedReport:
-    """A report whose signature held. Kept at `devices/<device>/reports/<sequence>.json`, the last at `latest.json`.
+    """A report whose signature held. The last is kept at `devices/<device>/latest.json`, and each that said something
+    new at `devices/<device>/reports/<sequence>.json`.
 
     Attributes:
         received: seconds since 1970 by the platform's clock.
@@ -40,7 +41,8 @@ class ReceivedReport:
 @document("edgeloop.report_entry")
 @dataclass(frozen=True)
 class ReportEntry:
-    """An entry of the journal of reports. A report may be listed twice after a crash: the first counts."""
+    """An entry of the journal of reports that said something new. One may be listed twice after a crash: the first
+    counts."""
 
     device: str
     line: str
@@ -98,5 +100,5 @@ class FleetHealth:
 
 
 def report_journal(store: Store) -> Journal[ReportEntry]:
-    """Every report in the order it came; positions are a sensor's cursor."""
+    """Every report that said something new, in the order they came; positions are a sensor's cursor."""
     return Journal(store, "devices/.journal", ReportEntry)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable
 
 from assets.feedback.contract import DeviceStatus, EnrolledDevice, FleetHealth
-from assets.feedback.intake import DEVICE_NAME, latest_report
-from assets.release.contract import rollout_journal
+from assets.feedback.intake import latest_report
+from assets.release.contract import deployed, rollout_journal
 from assets.store import Store
+from edge.agent.identity import is_name
 
 
 def fleet(store: Store, now: float | None = None) -> tuple[DeviceStatus, ...]:
@@ -22,7 +24,7 @@ def fleet(store: Store, now: float | None = None) -> tuple[DeviceStatus, ...]:
         ContractError: a device's file was damaged; it says which.
     """
     now = time.time() if now is None else now
-    names = (name for name in store.names("devices") if DEVICE_NAME.fullmatch(name))
+    names = (name for name in store.names("devices") if is_name(name))
     found = (_status(store, name, now) for name in names)
     return tuple(status for status in found if status is not None)
 
@@ -32,10 +34,13 @@ def summarize(store: Store, line: str, group: str, now: float | None = None) -> 
 
     A device that has not answered since the rollout is silent, not wrong: it may be asleep. One that refused the
     release and said so is wrong.
+
+    Raises:
+        VerificationError: the repository's metadata or the group's deploy file was changed.
     """
     devices = tuple(status for status in fleet(store, now) if status.line == line)
     members = [status for status in devices if status.group == group]
-    release, since = _last_rollout(store, line, group)
+    release, since = _rollout(store, line, group)
     answered = [status for status in members if status.event != "enrolled" and status.received >= since]
     return FleetHealth(
         line=line,
@@ -51,13 +56,18 @@ def summarize(store: Store, line: str, group: str, now: float | None = None) -> 
     )
 
 
-def _last_rollout(store: Store, line: str, group: str) -> tuple[str, float]:
-    """What the group was pointed at last ("" for nothing), and when."""
+def _rollout(store: Store, line: str, group: str) -> tuple[str, float]:
+    """What the repository points the group at ("" for nothing), and when (never, where nothing noted it).
+
+    The journal only dates it. A promotion cut off before its entry has no date until the next rollout step writes one,
+    and until then no device is called wrong for not following it.
+    """
+    current = deployed(store, line, group)
+    if current is None:
+        return "", 0.0
     journal = rollout_journal(store, line, group)
-    release, since = "", 0.0
-    for _, entry in journal.after(max(0, journal.length() - 1)):
-        release, since = entry.release, entry.time
-    return release, since
+    last = journal.at(journal.length())
+    return current.release, last.time if last is not None and last.deployment == current else math.inf
 
 
 def _status(store: Store, device: str, now: float) -> DeviceStatus | None:

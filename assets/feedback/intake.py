@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 import threading
 import time
-from dataclasses import dataclass
+import unicodedata
+from dataclasses import dataclass, replace
 
 from assets.feedback.contract import EnrolledDevice, ReceivedReport, ReportEntry, report_journal
 from assets.store import Store
-from edge.agent.identity import PROFILE_TYPE, REPORT_TYPE, unseal
+from edge.agent.identity import PROFILE_TYPE, REPORT_TYPE, is_name, unseal
 from edge.contracts import DeviceProfile, DeviceReport, Envelope, from_bytes, to_bytes
 from edge.errors import ContractError, RejectedError, VerificationError
 
-DEVICE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+RELEASE = re.compile(r"(?:[0-9a-f]{64})?")
+TARGET = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,127})?")
+MAX_TEXT = 1000
 MAX_BODY_BYTES = 64 * 1024
 MAX_SEQUENCE = 10**12
 
@@ -77,9 +80,11 @@ class Intake:
     def report(self, body: bytes) -> ReceivedReport:
         """Take an envelope with a DeviceReport, signed by the device's enrolled key.
 
+        Its free texts are kept as plain text of at most `MAX_TEXT` characters.
+
         Raises:
-            RefusedError: 400 malformed, 403 a bad signature or another device's name, 404 not enrolled, 409 a
-                sequence that does not grow (a replay), 413 too large.
+            RefusedError: 400 malformed, or a group, release or target that cannot be one; 403 a bad signature or
+                another device's name, 404 not enrolled, 409 a sequence that does not grow (a replay), 413 too large.
         """
         envelope = _envelope(body)
         device = envelope.key_id
@@ -98,11 +103,23 @@ class Intake:
             raise RefusedError(403, f"device {device!r} of line {profile.line!r} speaks for another device or line")
         if not 1 <= report.sequence <= MAX_SEQUENCE:
             raise RefusedError(400, f"sequence {report.sequence} is not between 1 and {MAX_SEQUENCE}")
+        _check_name("group", report.group)
+        for what, text, pattern in (
+            ("release", report.release, RELEASE),
+            ("offered release", report.offered, RELEASE),
+            ("target", report.target, TARGET),
+        ):
+            if not pattern.fullmatch(text):
+                raise RefusedError(400, f"{what} {text[:80]!r}: is not one")
         with self._lock:
-            return self._keep(report)
+            return self._keep(_plain(report))
 
     def _keep(self, report: DeviceReport) -> ReceivedReport:
-        """Report, journal, latest, in this order: after a crash in between it is sent, and taken, again."""
+        """Report, journal, latest, in this order: after a crash in between it is sent, and taken, again.
+
+        A report that says what the one before it said is only kept as the latest: devices say every minute that nothing
+        changed, and that must not fill the store.
+        """
         folder = f"devices/{report.device}"
         latest = latest_report(self.store, report.device)
         if latest is not None and report.sequence <= latest.report.sequence:
@@ -110,15 +127,43 @@ class Intake:
                 409, f"sequence {report.sequence} was seen before (the last is {latest.report.sequence}); a replay"
             )
         received = ReceivedReport(report, time.time())
-        key = f"{folder}/reports/{report.sequence:012d}.json"
-        if not self.store.create(key, to_bytes(received)):
-            received = self.store.load(key, ReceivedReport)
-            if received.report != report:
-                raise RefusedError(409, f"another report with sequence {report.sequence} was taken before")
-        entry = ReportEntry(report.device, report.line, report.sequence, report.event, report.release)
-        report_journal(self.store).append(entry)
+        if latest is None or _says_more(report, latest.report):
+            key = f"{folder}/reports/{report.sequence:012d}.json"
+            if not self.store.create(key, to_bytes(received)):
+                received = self.store.load(key, ReceivedReport)
+                if received.report != report:
+                    raise RefusedError(409, f"another report with sequence {report.sequence} was taken before")
+            entry = ReportEntry(report.device, report.line, report.sequence, report.event, report.release)
+            report_journal(self.store).append(entry)
         self.store.save(f"{folder}/latest.json", received)
         return received
+
+
+def _says_more(report: DeviceReport, before: DeviceReport) -> bool:
+    """Whether a report tells anything that the one before it did not."""
+    return report.event in {"activated", "rolled_back"} or _said(report) != _said(before)
+
+
+def _said(report: DeviceReport) -> tuple[object, ...]:
+    refused = report.event == "refused"
+    return refused, report.release, report.offered if refused else "", report.target, report.group
+
+
+def _plain(report: DeviceReport) -> DeviceReport:
+    """The report with its free texts cut, and without control, format and private characters."""
+    tested = report.self_test
+    if tested is not None:
+        latency = tested.latency and replace(tested.latency, machine=_text(tested.latency.machine))
+        tested = replace(tested, reason=_text(tested.reason), latency=latency)
+    return replace(
+        report, reason=_text(report.reason), agent_version=_text(report.agent_version)[:64], self_test=tested
+    )
+
+
+def _text(text: str) -> str:
+    """At most `MAX_TEXT` characters on one line. Unicode's classes C and Z hold what hides, turns or breaks text."""
+    cut = text[:MAX_TEXT]
+    return " ".join("".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in cut).split())
 
 
 def latest_report(store: Store, device: str) -> ReceivedReport | None:
@@ -150,7 +195,7 @@ def _unverified(envelope: Envelope) -> bytes:
 
 
 def _check_name(what: str, name: str) -> None:
-    if not DEVICE_NAME.fullmatch(name) or ".." in name:
+    if not is_name(name):
         raise RefusedError(
             400, f"{what} {name[:80]!r}: a name has lower-case letters, digits, '.', '_' and '-', at most 63"
         )

@@ -46,11 +46,14 @@ class Landing:
     Attributes:
         drop: the folder's name, chosen by whoever landed it.
         time: seconds since 1970, when it was noticed.
+        again: "" for the first entry. Where landing a known batch again gave a reason to judge it anew (damaged files
+            were replaced, or it was blocked under rules that have changed), what tells this occasion from others.
     """
 
     batch: str
     drop: str
     time: float
+    again: str = ""
 
     def __post_init__(self) -> None:
         check_sha256(self.batch)
@@ -91,7 +94,8 @@ def read_batch(store: Store, line: Line, batch: str) -> Iterator[Record | Reason
     Every file's size and SHA-256 is checked against the manifest before it is read.
 
     Raises:
-        LandingError: no such batch is ready, or its manifest was changed since.
+        LandingError: no such batch is ready, or its manifest or a file of it was changed or lost since; landing the
+            same source again repairs that.
     """
     from assets.ingest.readers import read_landed
 

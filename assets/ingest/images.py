@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.errors import RejectedError
+from assets.errors import LandingError, RejectedError
 from assets.ingest.contract import LandedFile, Record
 from assets.ingest.names import declared_split, shown
+from assets.ingest.refusals import refusal
 from assets.line import DataContract
 from assets.quality.contract import Reason
 from edge.runtime.preprocess import decode_image
@@ -31,6 +32,9 @@ def read_images(
     Args:
         read: gives a file's bytes, or raises RejectedError with "reason; remedy".
         data: the line's contract, with its section `image`.
+
+    Raises:
+        LandingError: `read` found a fault of the landing zone, which says nothing about the data.
     """
     assert data.image is not None
     for file in files:
@@ -38,6 +42,8 @@ def read_images(
             split, label = _place(file.path)
             content = read(file)
             pixels = decode_image(content, data.image.channels)
+        except LandingError:
+            raise
         except RejectedError as error:
             yield refusal(file.path, "whole file", str(error))
             continue
@@ -48,14 +54,6 @@ def picture_id(pixels: NDArray[np.uint8]) -> str:
     """SHA-256 (hex) of (height, width, channels) uint8 pixels with their shape: re-encoding keeps it."""
     shape = "x".join(map(str, pixels.shape))
     return hashlib.sha256(shape.encode() + b"\0" + np.ascontiguousarray(pixels).tobytes()).hexdigest()
-
-
-def refusal(path: str, place: str, text: str) -> Reason:
-    """A refusal from an error's text, "reason; remedy"."""
-    reason, _, remedy = text.rpartition("; ")
-    return Reason(
-        path, place, "refused", reason or remedy, remedy if reason else "look at the file, then land it again"
-    )
 
 
 def _place(path: str) -> tuple[str, str]:

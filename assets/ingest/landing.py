@@ -6,11 +6,13 @@
     landing/<line>/.ready/<batch>.json    the batch's journal entry, to find it without reading the journal
 
 Killed at any point, a batch is not ready, or ready and found by `journal_unlisted`; landing it again completes it.
+Landing a known batch again also copies anew what was lost or damaged in the landing zone since.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +21,9 @@ from assets.ingest.contract import MANIFEST, BatchManifest, LandedFile, Landing,
 from assets.ingest.limits import MAX_BATCH_BYTES, MAX_FILES, largest_file
 from assets.ingest.names import name_problem
 from assets.ingest.sources import SourceFile, list_source
-from assets.ingest.storage import copy_in, file_size, hash_stream, make_durable
+from assets.ingest.storage import copy_in, file_size, hash_stream, holds, make_durable
 from assets.line import Line
-from assets.quality.contract import Reason
+from assets.quality.contract import Reason, read_verdict, rules_digest, stands
 from assets.store import Store
 from edge.contracts import digest, from_bytes, to_bytes
 from edge.contracts.codec import MAX_DOCUMENT_BYTES
@@ -37,6 +39,8 @@ class Landed:
         files: how many files it has.
         skipped: what was left in the source, and why.
         new: False where the same batch had been landed before.
+        repaired: paths of files that were landed before, lost or damaged since, and copied anew.
+        again: whether the known batch was listed once more, to be judged anew.
     """
 
     batch: str
@@ -44,6 +48,8 @@ class Landed:
     files: int
     skipped: tuple[Reason, ...]
     new: bool
+    repaired: tuple[str, ...] = ()
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,9 @@ class Unlisted:
 def land(store: Store, line: Line, source: str | Path) -> Landed:
     """Copy a source's plain files into the landing zone and declare them as a batch, manifest last.
 
-    The same files are the same batch: landing them again changes nothing, and completes what a kill cut short.
+    The same files are the same batch: landing them again changes nothing that is whole. It completes what a kill cut
+    short, copies damaged files anew, and lists the batch once more where it may be judged anew: damaged files were
+    replaced, or it was blocked under rules that the line has changed since. An accepted batch stays accepted.
 
     Args:
         source: a folder, one file, or an fsspec URL.
@@ -72,30 +80,29 @@ def land(store: Store, line: Line, source: str | Path) -> Landed:
     data, batch = to_bytes(manifest), digest(manifest)
     if len(data) > MAX_DOCUMENT_BYTES:
         raise LandingError(f"{source}: its paths are too long for one manifest; land it in several parts")
-    drop = batch[:16]
-    new = False
-    if not store.exists(_ready_key(line.name, batch)):
-        prefix = f"landing/{line.name}/{drop}"
-        if not store.exists(f"{prefix}/{MANIFEST}"):
-            for file, declared in zip(files, manifest.files, strict=True):
-                _copy(store, f"{prefix}/files/{file.path}", file, declared, source)
-            make_durable(store, f"{prefix}/files")
-            new = store.create(f"{prefix}/{MANIFEST}", data)
-        if new or not _journaled(store, line.name, batch):
-            _list(store, line.name, Landing(batch, drop, time.time()))
-            new = True
-    return Landed(batch, drop, len(files), tuple(skipped), new)
+    known = _known(store, line.name, batch)
+    drop = known.drop if known else batch[:16]
+    prefix = f"landing/{line.name}/{drop}"
+    declared = dict(zip(manifest.files, files, strict=True))
+    repaired: tuple[str, ...] = ()
+    if known or store.exists(f"{prefix}/{MANIFEST}"):
+        repaired = _repair(store, prefix, declared, data, source)
+    else:
+        _copy_all(store, prefix, declared, source)
+        store.create(f"{prefix}/{MANIFEST}", data)
+    if known is None:
+        _list(store, line.name, Landing(batch, drop, time.time()))
+        return Landed(batch, drop, len(files), tuple(skipped), new=True)
+    reason = _reason_to_judge(store, line, batch, bool(repaired))
+    if reason:
+        landing_journal(store, line.name).append(Landing(batch, drop, time.time(), reason))
+    return Landed(batch, drop, len(files), tuple(skipped), new=False, repaired=repaired, again=bool(reason))
 
 
 def find_landing(store: Store, line: str, batch: str) -> Landing:
     """Where a batch lies. Raises LandingError where it is not ready."""
-    try:
-        return store.load(_ready_key(line, batch), Landing)
-    except (FileNotFoundError, ValueError):
-        pass
-    for _, landing in landing_journal(store, line).after(0):  # a kill came between journal and pointer
-        if landing.batch == batch:
-            return landing
+    if (landing := _known(store, line, batch)) is not None:
+        return landing
     raise LandingError(f"line {line!r}: no batch {batch!r} is ready in the landing zone; land it first")
 
 
@@ -184,8 +191,62 @@ def _changed(file: SourceFile, source: str | Path) -> LandingError:
     )
 
 
-def _journaled(store: Store, line: str, batch: str) -> bool:
-    return any(landing.batch == batch for _, landing in landing_journal(store, line).after(0))
+def _known(store: Store, line: str, batch: str) -> Landing | None:
+    """The first journal entry of a batch; None where it is not listed."""
+    try:
+        return store.load(_ready_key(line, batch), Landing)
+    except (FileNotFoundError, ValueError):
+        pass
+    entries = landing_journal(store, line).after(0)  # a kill came between journal and pointer
+    return next((landing for _, landing in entries if landing.batch == batch), None)
+
+
+def _copy_all(store: Store, prefix: str, files: Mapping[LandedFile, SourceFile], source: str | Path) -> None:
+    for declared, file in files.items():
+        _copy(store, f"{prefix}/files/{declared.path}", file, declared, source)
+    make_durable(store, f"{prefix}/files")
+
+
+def _repair(
+    store: Store, prefix: str, files: Mapping[LandedFile, SourceFile], manifest: bytes, source: str | Path
+) -> tuple[str, ...]:
+    """Copy anew each landed file that is not the declared one, and the manifest; returns their paths."""
+    damaged = {
+        declared: file
+        for declared, file in files.items()
+        if not holds(store, f"{prefix}/files/{declared.path}", declared.sha256, declared.size)
+    }
+    if damaged:
+        _copy_all(store, prefix, damaged, source)
+    repaired = [declared.path for declared in damaged]
+    if not _declares(store, f"{prefix}/{MANIFEST}", manifest):
+        store.write(f"{prefix}/{MANIFEST}", manifest)
+        repaired.append(MANIFEST)
+    return tuple(repaired)
+
+
+def _declares(store: Store, key: str, manifest: bytes) -> bool:
+    """Whether `key` is this manifest, whatever spaces its writer uses."""
+    if (file_size(store, key) or MAX_DOCUMENT_BYTES + 1) > MAX_DOCUMENT_BYTES:
+        return False
+    try:
+        return to_bytes(from_bytes(BatchManifest, store.read(key), key)) == manifest
+    except RejectedError:
+        return False
+
+
+def _reason_to_judge(store: Store, line: Line, batch: str, repaired: bool) -> str:
+    """What tells this occasion to judge a known batch from others; "" where there is nothing to judge."""
+    verdict = read_verdict(store, line.name, batch)
+    if verdict is None:
+        return f"repaired-{time.time_ns()}" if repaired else ""
+    if stands(verdict, line):
+        return ""
+    reason = f"rules-{rules_digest(line)[:16]}"
+    asked = any(
+        entry.batch == batch and entry.again == reason for _, entry in landing_journal(store, line.name).after(0)
+    )
+    return "" if asked else reason
 
 
 def _list(store: Store, line: str, landing: Landing) -> None:

@@ -1,6 +1,7 @@
 """From a landed batch to records: opens the batch, checks each file against its manifest, and hands it to its reader.
 
-A reader is a pure function of a batch's files; what it cannot read becomes a `Reason`, never an exception.
+A reader is a pure function of a batch's files; what it cannot read becomes a `Reason`. Only a file that is not the one
+that landed raises: that is a fault of the landing zone, and no verdict on the data may come of it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from assets.errors import RejectedError
+from assets.errors import LandingError, RejectedError
 from assets.ingest.contract import BatchManifest, LandedFile, Record
 from assets.ingest.images import read_images
 from assets.ingest.landing import find_landing, load_manifest
@@ -25,7 +26,10 @@ Read = Callable[[LandedFile], bytes]
 
 
 class Reader(Protocol):
-    """Reads the files of a batch in their order; `read` gives a file's checked bytes or raises RejectedError."""
+    """Reads the files of a batch in their order; `read` gives a file's checked bytes or raises RejectedError.
+
+    A LandingError of `read` goes through; any other refusal becomes a `Reason`.
+    """
 
     def __call__(self, files: Sequence[LandedFile], read: Read, data: DataContract) -> Iterator[Record | Reason]: ...
 
@@ -64,20 +68,25 @@ def read_checked(store: Store, key: str, file: LandedFile, limit: int) -> bytes:
         limit: bytes; a larger file is refused before it is read.
 
     Raises:
-        RejectedError: too large, missing, or not the file that the manifest declares; "reason; remedy".
+        RejectedError: too large; "reason; remedy".
+        LandingError: missing, or not the file that the manifest declares: the landing zone is damaged.
     """
     if file.size > limit:
         raise RejectedError(f"{file.size:,} bytes are more than {limit:,}; make the file smaller")
     found = file_size(store, key)
     if found is None:
-        raise RejectedError("the file is missing or is not a plain file; land it again")
+        raise _damaged(key, "the file is missing or is not a plain file")
     if found != file.size:
-        raise RejectedError(f"{found:,} bytes, but the manifest declares {file.size:,}; land the file again")
+        raise _damaged(key, f"{found:,} bytes, but the manifest declares {file.size:,}")
     content = store.read(key)
     sha256 = hashlib.sha256(content).hexdigest()
     if sha256 != file.sha256:
-        raise RejectedError(
-            f"its SHA-256 {sha256[:12]}… is not the one declared, {file.sha256[:12]}…: it was changed after landing; "
-            "land the file again"
-        )
+        raise _damaged(key, f"its SHA-256 {sha256[:12]}… is not the one declared, {file.sha256[:12]}…")
     return content
+
+
+def _damaged(key: str, what: str) -> LandingError:
+    return LandingError(
+        f"{key}: {what}: the landing zone was damaged after the batch landed, so it was not judged; land the same "
+        "source again, which copies damaged files anew, then judge the batch again"
+    )

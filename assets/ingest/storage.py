@@ -30,6 +30,14 @@ def file_size(store: Store, key: str) -> int | None:
     return int(info["size"])
 
 
+def holds(store: Store, key: str, sha256: str, size: int) -> bool:
+    """Whether `key` is a plain file of that size and digest; its bytes are read only where the size is right."""
+    if file_size(store, key) != size:
+        return False
+    with _filesystem(store).open(store.path(key), "rb") as stream:
+        return hash_stream(stream, size) == (sha256, size)
+
+
 def copy_in(store: Store, key: str, source: BinaryIO, limit: int) -> tuple[str, int]:
     """Stream `source` to `key`, which holds all of it or is not there; durable only after `make_durable`.
 

@@ -14,12 +14,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from assets.errors import RejectedError
+from assets.errors import LandingError, RejectedError
 from assets.ingest.contract import LandedFile, Record
 from assets.ingest.csvrows import DELIMITERS, Row, rows_of
-from assets.ingest.images import refusal
 from assets.ingest.limits import MAX_COLUMNS, MAX_ROWS
 from assets.ingest.names import declared_split, shown
+from assets.ingest.refusals import refusal
 from assets.line import DataContract, TableData
 from assets.quality.contract import Reason
 
@@ -50,6 +50,9 @@ def read_tables(
     Args:
         read: gives a file's bytes, or raises RejectedError with "reason; remedy".
         data: the line's contract, with its section `table`.
+
+    Raises:
+        LandingError: `read` found a fault of the landing zone, which says nothing about the data.
     """
     assert data.table is not None
     for file in files:
@@ -59,6 +62,8 @@ def read_tables(
             continue
         try:
             yield from _table(file.path, read(file), data.table)
+        except LandingError:
+            raise
         except RejectedError as error:
             yield refusal(file.path, "whole file", str(error))
 

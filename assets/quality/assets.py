@@ -11,7 +11,14 @@ import dagster as dg
 
 from assets.line import Line
 from assets.process import refusals_fail_once, run_step
-from assets.quality.contract import BatchVerdict, accepted_batches, partitions_name, read_verdict
+from assets.quality.contract import (
+    BLOCKED_REMEDY,
+    BatchVerdict,
+    accepted_batches,
+    partitions_name,
+    read_verdict,
+    stands,
+)
 from assets.store import Store
 
 REPORTS_VARIABLE = "EDGELOOP_REPORTS_URL"
@@ -50,8 +57,10 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
         results = _check_results(verdict, key)
         if verdict.state == "blocked":
             yield from results
+            why = f"{verdict.why} {BLOCKED_REMEDY} Report: {report_url(verdict)}"
+            context.log.error(why)  # Dagster's own line only says that the step failed
             raise dg.Failure(
-                description=f"batch {name[:12]} of {line.name}: {verdict.why} Report: {report_url(verdict)}",
+                description=why,
                 metadata=_metadata(verdict),
                 allow_retries=False,
             )
@@ -80,14 +89,16 @@ def _partition(context: dg.AssetExecutionContext, line: Line) -> str:
 
 def _verdict(context: dg.AssetExecutionContext, store: Store, line: Line, name: str) -> BatchVerdict:
     verdict = read_verdict(store, line.name, name)
-    if verdict is not None and _is_finished(store, verdict):
+    if verdict is not None and stands(verdict, line) and _is_finished(store, verdict):
         context.log.info("the batch was judged before; its verdict stands")
         return verdict
     return run_step(context, "assets.quality.judge", BatchVerdict, store, line, {"batch": name})
 
 
 def _is_finished(store: Store, verdict: BatchVerdict) -> bool:
-    """Whether nothing after the verdict was cut short: an accepted batch is in the journal of accepted batches."""
+    """Whether nothing after the verdict was cut short: its page is there, and the journal lists an accepted batch."""
+    if not store.exists(verdict.report):
+        return False
     if verdict.state == "blocked":
         return True
     return any(entry.batch == verdict.batch for _, entry in accepted_batches(store, verdict.line))
@@ -101,6 +112,7 @@ def _metadata(verdict: BatchVerdict) -> dict[str, dg.MetadataValue | str | int |
         "why": verdict.why,
         "seen": verdict.seen,
         "accepted": verdict.accepted,
+        "new": verdict.new,
         "quarantined": verdict.quarantined,
         "refused": verdict.refused,
         "seconds": round(verdict.seconds, 3),
@@ -120,7 +132,7 @@ def _check_results(verdict: BatchVerdict, key: dg.AssetKey) -> list[dg.AssetChec
             asset_key=key,
             check_name="batch_is_accepted",
             severity=dg.AssetCheckSeverity.ERROR,
-            description=verdict.why,
+            description=verdict.why if verdict.state == "accepted" else f"{verdict.why} {BLOCKED_REMEDY}",
             metadata={"report": report, "reasons": dg.MetadataValue.md(_reasons_table(verdict))},
         ),
         dg.AssetCheckResult(

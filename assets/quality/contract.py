@@ -12,6 +12,10 @@ from assets.store import Store
 from edge.contracts import ArtifactRef, document
 
 MAX_REASONS = 1000
+BLOCKED_REMEDY = (
+    "Fix the source and land it again: what is different is a new batch. Where not the data but the line's `data` or "
+    "`quality` section was wrong, change that and materialize this batch's partition again: it is then judged anew."
+)
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,12 @@ class BatchVerdict:
         records: Parquet of accepted records, columns as in `RECORD_COLUMNS`; None where nothing was accepted.
         ids: Parquet of the accepted records' id and label only, so that later batches compare cheaply.
         quarantine: Parquet of quarantined records with a `reason` column; None where there are none.
-        report: key of the page for reviewers, `reports/<line>/<batch>/index.html`.
+        report: key of the page for reviewers, `reports/<line>/<batch>/index.html`, a copy of `page`.
         seconds: what judging took.
+        new: how many accepted records the line had not accepted before.
+        rules: digest of the line's sections `data` and `quality` that it was judged under.
+        page: the page itself.
+        all_reasons: JSON of every reason, copied to `quarantine/<line>/<batch>.json`; None where all is well.
     """
 
     line: str
@@ -78,6 +86,10 @@ class BatchVerdict:
     records: ArtifactRef | None = None
     quarantine: ArtifactRef | None = None
     ids: ArtifactRef | None = None
+    new: int = 0
+    rules: str = ""
+    page: ArtifactRef | None = None
+    all_reasons: ArtifactRef | None = None
 
     def __post_init__(self) -> None:
         if self.seen != self.accepted + self.quarantined + self.refused:
@@ -87,12 +99,19 @@ class BatchVerdict:
             )
         if self.state == "blocked" and self.accepted:
             raise ValueError("a blocked batch accepts nothing")
+        if not 0 <= self.new <= self.accepted:
+            raise ValueError(f"{self.new} records are new, but {self.accepted} are accepted")
 
 
 @document("edgeloop.accepted")
 @dataclass(frozen=True)
 class Accepted:
-    """An entry of a line's journal of accepted batches. A batch may be listed twice after a crash: the first counts."""
+    """An entry of a line's journal of accepted batches. A batch may be listed twice after a crash: the first counts.
+
+    Attributes:
+        records: those that are new to the line, so that `retrain.min_new_records` counts no record twice.
+        time: seconds since 1970.
+    """
 
     batch: str
     records: int
@@ -116,8 +135,23 @@ def accepted_journal(store: Store, line: str) -> Journal[Accepted]:
 
 
 def verdict_key(line: str, batch: str) -> str:
-    """Where the gate keeps its verdict on a batch; it exists exactly when the batch was judged."""
+    """Where the gate keeps its standing verdict on a batch; it exists exactly when the batch was judged."""
     return f"store/{line}/verdicts/{batch}.json"
+
+
+def verdict_history(store: Store, line: str, batch: str) -> Journal[BatchVerdict]:
+    """Every verdict on a batch that was judged more than once, the first one too; the last one stands."""
+    return Journal(store, f"store/{line}/verdicts/{batch}", BatchVerdict)
+
+
+def rules_digest(line: Line) -> str:
+    """What a verdict depends on besides the batch: SHA-256 of the line's sections `data` and `quality`."""
+    return line.config.digest("data", "quality")
+
+
+def stands(verdict: BatchVerdict, line: Line) -> bool:
+    """Whether a verdict is final: it accepts, or it blocks under the rules that the line still has."""
+    return verdict.state == "accepted" or verdict.rules == rules_digest(line)
 
 
 def partitions_name(line: Line) -> str:

@@ -43,13 +43,16 @@ def decide(
 ) -> Decision:
     """Judge each record by the critical rules about records, and the batch by everything else.
 
+    Exact copies of a record that is kept are set aside, but nothing is wrong with them: the share of bad records is
+    that of the others.
+
     Args:
         refused: what never became a record; it counts as bad.
         frame: of `records`, see `assets.quality.frame.build_frame`.
     """
-    bad = _bad_records(records, frame, rulings)
+    bad, copies = _bad_records(records, frame, rulings)
     good = tuple(position for position in range(len(records)) if position not in bad)
-    own = _own_checks(len(good), len(bad) + len(refused), refused, config)
+    own = _own_checks(len(good), len(bad) + len(refused) - copies, copies, refused, config)
     blocked = [check.detail for check in own if check.outcome == "failed"]
     for ruling in rulings:
         about_batch = ruling.rule.explain is None
@@ -65,7 +68,10 @@ def decide(
 _ROW_COUNT = "ExpectTableRowCountToBeBetween"  # "enough good records" below is stricter, and says it once
 
 
-def _bad_records(records: Sequence[Record], frame: pd.DataFrame, rulings: Sequence[Ruling]) -> dict[int, Reason]:
+def _bad_records(
+    records: Sequence[Record], frame: pd.DataFrame, rulings: Sequence[Ruling]
+) -> tuple[dict[int, Reason], int]:
+    """Position to reason of every record that is set aside, and how many of them are only copies."""
     broken: dict[int, Ruling] = {}
     for ruling in rulings:
         if ruling.rule.explain is not None and ruling.rule.severity == "critical" and ruling.rule.name != DISTINCT:
@@ -89,7 +95,7 @@ def _bad_records(records: Sequence[Record], frame: pd.DataFrame, rulings: Sequen
         extra = {"batch_labels": labels.get(record.id, ""), "first_file": records[first.get(record.id, row)].file}
         reason, remedy = explain(record, {**context[row], **extra})
         reasons[row] = Reason(*_where(record), "quarantined", reason, remedy)
-    return reasons
+    return reasons, sum(ruling.rule.name == DISTINCT for ruling in broken.values())
 
 
 def _labels_of(records: Sequence[Record], frame: pd.DataFrame) -> dict[str, str]:
@@ -111,15 +117,16 @@ def _where(record: Record) -> tuple[str, str]:
     return path, f"line {line}"
 
 
-def _own_checks(good: int, bad: int, refused: Sequence[Reason], config: LineConfig) -> list[CheckOutcome]:
-    """The checks that read the record's verdicts; no single expectation can."""
+def _own_checks(good: int, bad: int, copies: int, refused: Sequence[Reason], config: LineConfig) -> list[CheckOutcome]:
+    """The checks that read the record's verdicts; no single expectation can. `bad` does not include copies."""
     seen, policy = good + bad, config.quality
     share = bad / seen if seen else 0.0
+    aside = f" ({copies:,} exact copies are not counted)" if copies else ""
     checks = [
         _critical(
             "the share of bad records is small",
             share <= policy.max_bad_share,
-            f"{bad:,} of {seen:,} records are bad ({share:.1%}); at most {policy.max_bad_share:.1%} may be",
+            f"{bad:,} of {seen:,} records are bad ({share:.1%}); at most {policy.max_bad_share:.1%} may be{aside}",
         ),
         _critical(
             "there are enough good records",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from assets.ingest.contract import Record
 from assets.quality.contract import RECORD_COLUMNS, Reason, accepted_batches, read_verdict
 from assets.store import Store
+from edge.contracts import ArtifactRef
 
 ROW_GROUP_BYTES = 64 * 1024**2
 
@@ -49,6 +51,15 @@ def reasons_json(line: str, batch: str, blocked: Sequence[str], reasons: Sequenc
     """The reasons of a whole batch for people and scripts."""
     body = {"line": line, "batch": batch, "blocked": list(blocked), "reasons": [asdict(reason) for reason in reasons]}
     return json.dumps(body, indent=1, ensure_ascii=False).encode()
+
+
+def put_quarantine(store: Store, line: str, batch: str, data: bytes) -> ArtifactRef:
+    """Keep a Parquet of quarantined records below `quarantine/<line>/`, named by its digest: nobody overwrites it."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    ref = ArtifactRef(f"quarantine/{line}/{sha256}.parquet", sha256, len(data), "parquet", (batch,))
+    if not store.create(ref.uri, data) and not store.intact(ref):
+        store.write(ref.uri, data)
+    return ref
 
 
 def known_labels(store: Store, line: str, ids: Sequence[str]) -> dict[str, str]:

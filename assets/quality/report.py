@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from assets.ingest.contract import Record, landing_journal
 from assets.line import Line
-from assets.quality.contract import BatchVerdict, CheckOutcome, Reason, read_verdict
+from assets.quality.contract import BLOCKED_REMEDY, BatchVerdict, CheckOutcome, Reason, read_verdict
 from assets.quality.decide import Decision
 from assets.quality.frame import input_column
 from assets.quality.pictures import histogram, thumbnail
@@ -71,6 +71,7 @@ def batch_page(
             description=line.config.description,
             verdict=verdict,
             blocked=[_cut(text) for text in decision.blocked],
+            blocked_remedy=BLOCKED_REMEDY,
             checks_first=first,
             checks_rest=rest,
             bad=list(_bad(verdict, records, decision, channels)),

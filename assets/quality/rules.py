@@ -71,7 +71,7 @@ def _record_rules(data: DataContract) -> Iterator[Rule]:
         "The id is the digest of the input; without one, copies cannot be told.",
         "ExpectColumnValuesToNotBeNull",
         {"column": "id"},
-        explain=lambda record, row: ("it has no id", "land it again"),
+        explain=lambda record, row: ("it has no id", "this is a fault of the reader, not of the data: report it"),
     )
 
 
@@ -136,7 +136,7 @@ def _identity_rules() -> Iterator[Rule]:
         {"column": "labels_of_id", "max_value": 1},
         explain=lambda record, row: (
             f"the same input is in this batch as {row['batch_labels']}",
-            "find out which class is true, and land it under that one only",
+            "find out which class is true, and land it in a new batch under that one only",
         ),
     )
     yield Rule(
@@ -146,12 +146,12 @@ def _identity_rules() -> Iterator[Rule]:
         {"column_A": "label", "column_B": "known_label", "ignore_row_if": "either_value_is_missing"},
         explain=lambda record, row: (
             f"it comes as {record.label!r}, but was accepted before as {row['known_label']!r}",
-            "find out which class is true; land it again only if it is the old one",
+            "find out which class is true; if it is the old one, land it under that in a new batch",
         ),
     )
     yield Rule(
         DISTINCT,
-        "Of exact copies the first is kept.",
+        "Of exact copies the first is kept; the others do not count as bad records.",
         "ExpectColumnValuesToBeUnique",
         {"column": "id"},
         explain=lambda record, row: (f"it is an exact copy of {row['first_file']}", "nothing to do: the first is kept"),
@@ -197,7 +197,9 @@ def _explain_label(label: str, data: DataContract) -> tuple[str, str]:
     near = simple.get(key) or next(iter(difflib.get_close_matches(key[:80], simple, 1, 0.8)), None)
     near = simple.get(near, near) if near else None
     remedy = (
-        f"if {near!r} is meant, write it so" if near else f"correct the {where}, or add it to the line's data.classes"
+        f"if {near!r} is meant, write it so"
+        if near
+        else f"correct the {where}, or add it to the line's data.classes, and land these records as a new batch"
     )
     return f"{_short(label)} is not a class of this line ({_some(data.classes)})", remedy
 

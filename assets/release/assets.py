@@ -6,12 +6,10 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets.compilation.contract import Engines
-from assets.compression.contract import ChosenModel
 from assets.line import Line
 from assets.process import refusals_fail_once
 from assets.release.contract import ReleaseRecord
 from assets.store import Store
-from assets.training.contract import DatasetVersion
 
 CHAIN_CHECK = "release_chain_has_no_gap"
 
@@ -45,14 +43,15 @@ def _release(line: Line) -> dg.AssetsDefinition:
     def release(
         context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        from assets.release.manifest import build_manifest, find_gaps
-        from assets.release.repository import ensure_repository, publish, uses_demo_keys
+        from assets.records import load_dataset
+        from assets.release.manifest import build_manifest, find_chosen, find_gaps
+        from assets.release.repository import ensure_repository, publish, renewal_notes, uses_demo_keys
 
         started = time.monotonic()
         with refusals_fail_once():
             engines = store.head(line.name, "engines", Engines)
-            chosen = store.head(line.name, "chosen_model", ChosenModel)
-            dataset = store.head(line.name, "dataset", DatasetVersion)
+            chosen = find_chosen(store, engines)
+            dataset = load_dataset(store, line.name, engines.dataset)
             if gaps := find_gaps(engines, chosen, dataset):
                 yield dg.AssetCheckResult(
                     passed=False, asset_key=key, check_name=CHAIN_CHECK, description="; ".join(gaps)
@@ -61,6 +60,9 @@ def _release(line: Line) -> dg.AssetsDefinition:
             manifest, files = build_manifest(store, engines, chosen, dataset, demo_keys=uses_demo_keys(store))
             record = publish(store, line.name, manifest, files)
             store.set_head(line.name, "release", record)
+            notes = renewal_notes(store)
+        for note in notes:
+            context.log.warning("%s", note)
         context.log.info("release %s, sequence %d", record.release[:12], record.sequence)
         yield dg.MaterializeResult(
             metadata={
@@ -71,6 +73,7 @@ def _release(line: Line) -> dg.AssetsDefinition:
                 "demo_keys": manifest.demo_keys,
                 "bytes": sum(len(data) for data in files.values()),
                 "artifacts": dg.MetadataValue.md(_artifacts_table(record)),
+                "renew_by_hand": "; ".join(notes) or "nothing",
                 "seconds": round(time.monotonic() - started, 3),
             },
             data_version=dg.DataVersion(record.release),

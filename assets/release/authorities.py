@@ -6,12 +6,13 @@ bins (https://theupdateframework.github.io/specification/latest/, TAP 15), all s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from securesystemslib.signer import CryptoSigner, Key
 from tuf.api.metadata import DelegatedRole, Delegations, MetaFile, Root, Snapshot, SuccinctRoles, Targets, Timestamp
 
-from assets.release.keys import is_demo_key, keys_folder, load_key, make_key
+from assets.release.keys import has_key, is_demo_key, keys_folder, load_key, make_key
 from assets.release.metadata import (
     BIN_BITS,
     BINS,
@@ -21,6 +22,7 @@ from assets.release.metadata import (
     Editor,
     Expiries,
     expiry,
+    key_name,
     near_expiry,
     newest_root,
     write_signed,
@@ -34,16 +36,20 @@ TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
 def open_repository(store: Store, lines: Iterable[str], expiries: Expiries) -> Editor:
     """The repository, made where there is none, with each line delegated to, and renewed past half of its life.
 
-    Call it while holding the lock.
+    Call it while holding the lock. A role whose key is not here (root and targets belong offline) is left as it is;
+    `expiry_notes` says when its key is needed.
 
     Raises:
-        RejectedError: a key is missing or readable by others; a file of a repository in use is missing.
+        RejectedError: a key is missing or readable by others; a file of a repository in use is missing; root or
+            targets has expired and its key is not here.
         VerificationError: metadata in the store is not signed by its role's key.
     """
     if not store.exists(TIMESTAMP_KEY):
         _create(store, expiries)
     editor = Editor.open(store, expiries)
-    if near_expiry(expiries, "root", editor.root.signed):
+    folder = keys_folder(store)
+    _refuse_expired(editor)
+    if near_expiry(expiries, "root", editor.root.signed) and has_key(folder, "root"):
         _renew_root(editor)
     targets = editor.role("targets")
     roles = delegations_of(targets).roles or {}
@@ -55,10 +61,10 @@ def open_repository(store: Store, lines: Iterable[str], expiries: Expiries) -> E
             targets.add_key(key, name)
             editor.write(name, Targets())
             editor.changed.add("targets")
-    if "targets" in editor.changed or near_expiry(expiries, "targets", targets):
+    if "targets" in editor.changed or (near_expiry(expiries, "targets", targets) and has_key(folder, "targets")):
         editor.write("targets", targets)
     for name in [name.removesuffix(".json") for name in editor.snapshot.signed.meta]:
-        if name not in editor.changed and name != "targets":
+        if name not in editor.changed and name != "targets" and has_key(folder, key_name(name)):
             signed = editor.role(name)
             if near_expiry(expiries, name, signed):
                 editor.write(name, signed)
@@ -67,6 +73,29 @@ def open_repository(store: Store, lines: Iterable[str], expiries: Expiries) -> E
     else:
         freshen(editor)
     return editor
+
+
+def expiry_notes(editor: Editor) -> tuple[str, ...]:
+    """One sentence for each of root and targets that is past half of its life: its key was not here to renew it."""
+    return tuple(
+        f"{role} expires on {signed.expires:%Y-%m-%d} and its key is not in {keys_folder(editor.store)}: put "
+        f"{role}.pem there for one release, and every device stays served"
+        for role, signed in _offline(editor)
+        if near_expiry(editor.expiries, role, signed)
+    )
+
+
+def _offline(editor: Editor) -> tuple[tuple[str, Root | Targets], ...]:
+    return ("root", editor.root.signed), ("targets", editor.role("targets"))
+
+
+def _refuse_expired(editor: Editor) -> None:
+    for role, signed in _offline(editor):
+        if signed.is_expired() and not has_key(keys_folder(editor.store), role):
+            raise RejectedError(
+                f"{METADATA}: {role} expired on {signed.expires:%Y-%m-%d}, so devices refuse everything; put its key "
+                f"at {keys_folder(editor.store) / role}.pem and run this again: it is renewed first"
+            )
 
 
 def freshen(editor: Editor) -> bool:
@@ -93,7 +122,7 @@ def _create(store: Store, expiries: Expiries) -> None:
     else:
         _create_root(store, expiries)
     root = newest_root(store).signed
-    deploy_key = make_key(folder, "deploy").public_key
+    deploy_key = _signer_maker(root)(folder, "deploy").public_key
     keys: dict[str, Key] = {deploy_key.keyid: deploy_key}
     bins = SuccinctRoles([deploy_key.keyid], 1, BIN_BITS, BINS)
     to_deploy = DelegatedRole("deploy", [deploy_key.keyid], 1, True, paths=["deploy/*/*"])
@@ -113,11 +142,16 @@ def _create(store: Store, expiries: Expiries) -> None:
 
 
 def _create_root(store: Store, expiries: Expiries) -> None:
+    """Of demo keys where the folder holds no real one. A real repository is never completed with demo keys."""
     folder = keys_folder(store)
+    roles = (*TOP_ROLES, "deploy")
+    present = [role for role in roles if has_key(folder, role)]
+    make = make_key if all(is_demo_key(folder, role) for role in present) else load_key
+    keys = {role: make(folder, role).public_key for role in roles}
     root = Root(expires=expiry(expiries, "root"), consistent_snapshot=True)
     for role in TOP_ROLES:
-        root.add_key(make_key(folder, role).public_key, role)
-    if any(is_demo_key(folder, role) for role in TOP_ROLES):
+        root.add_key(keys[role], role)
+    if any(is_demo_key(folder, role) for role in roles):
         root.unrecognized_fields[DEMO_FIELD] = True
     write_signed(store, "1.root", "root", root, root)
 
@@ -130,9 +164,19 @@ def _renew_root(editor: Editor) -> None:
 
 
 def _line_key(store: Store, editor: Editor, role: str) -> CryptoSigner:
-    """Made on first use in a demo repository only: a real one must not come to trust a demo key."""
-    make = make_key if editor.root.signed.unrecognized_fields.get(DEMO_FIELD) else load_key
-    return make(keys_folder(store), role)
+    return _signer_maker(editor.root.signed)(keys_folder(store), role)
+
+
+def _signer_maker(root: Root) -> Callable[[Path, str], CryptoSigner]:
+    """Keys are made on first use in a demo repository only: a real one must not come to trust a demo key."""
+    return make_key if root.unrecognized_fields.get(DEMO_FIELD) else load_key
+
+
+def demo_roles(editor: Editor) -> tuple[str, ...]:
+    """Roles whose key, as it lies in the keys folder, is a demo key."""
+    folder = keys_folder(editor.store)
+    roles = (*TOP_ROLES, *(delegations_of(editor.role("targets")).roles or {}))
+    return tuple(role for role in roles if has_key(folder, role) and is_demo_key(folder, role))
 
 
 def delegations_of(targets: Targets) -> Delegations:

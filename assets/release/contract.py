@@ -43,6 +43,13 @@ class RolloutRecord:
     time: float
 
 
+def deployed(store: Store, line: str, group: str) -> Deployment | None:
+    """Where the signed repository points `group` now; None before any promotion. Raises VerificationError."""
+    from assets.release.repository import current_deployment  # lazily: a contract loads no TUF
+
+    return current_deployment(store, line, group)
+
+
 def rollout_journal(store: Store, line: str, group: str) -> Journal[RolloutRecord]:
-    """Every promotion of a group, in order; the last one's release is what the group is pointed at."""
+    """Every promotion of a group, in order of its serials: a history. What counts is `deployed`, which is signed."""
     return Journal(store, f"store/{line}/rollouts/{group}", RolloutRecord)

@@ -2,7 +2,8 @@
 
 The keys made here on first use are demo keys: whoever can read the folder can sign as every role, so they protect
 nothing beyond this machine. They say so in their own text, in the root metadata and in every release. To use real
-keys, put PKCS#8 PEM files of your own (root and targets made offline) in their place before the repository is made.
+keys, put PKCS#8 PEM files of your own (root and targets made offline) in their place before the repository is made:
+one real key there, and no demo key is ever made beside it.
 """
 
 from __future__ import annotations
@@ -77,6 +78,11 @@ def make_key(folder: Path, role: str) -> CryptoSigner:
     return load_key(folder, role)
 
 
+def has_key(folder: Path, role: str) -> bool:
+    """Whether the folder holds a key file for `role`; offline keys are not there most of the time."""
+    return os.path.lexists(_path(folder, role))
+
+
 def is_demo_key(folder: Path, role: str) -> bool:
     """Whether `make_key` made the key of `role`."""
     return _read_private(_path(folder, role)).startswith(DEMO_MARK)
@@ -110,8 +116,8 @@ def _read_private(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError as error:
         raise RejectedError(
-            f"{path}: the private key of role {path.stem!r} is missing; restore it from its backup "
-            "(a new key would not be trusted by the devices)"
+            f"{path}: the private key of role {path.stem!r} is missing; restore it from its backup (devices would not "
+            "trust a new one). Only a repository that is just being made takes a new key: put yours there"
         ) from error
 
 

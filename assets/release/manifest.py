@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,7 +22,7 @@ from edge.contracts import (
     digest,
     to_bytes,
 )
-from edge.errors import RejectedError
+from edge.errors import ContractError, RejectedError
 
 GOLDEN = "golden.json"
 
@@ -34,7 +35,7 @@ def find_gaps(engines: Engines, chosen: ChosenModel, dataset: DatasetVersion) ->
     """
     gaps = []
     if digest(dataset) != engines.dataset:
-        gaps.append(f"the engines were made from dataset {engines.dataset[:12]}, the newest is {digest(dataset)[:12]}")
+        gaps.append(f"the engines were made from dataset {engines.dataset[:12]}, this is {digest(dataset)[:12]}")
     if chosen.dataset != engines.dataset or chosen.teacher != engines.teacher:
         gaps.append("the chosen model and the engines come from different datasets or teachers")
     if _chosen_parity(chosen, engines.chosen) is None:
@@ -49,6 +50,32 @@ def find_gaps(engines: Engines, chosen: ChosenModel, dataset: DatasetVersion) ->
         elif engine.evidence.artifact != engine.file.sha256:
             gaps.append(f"{engine.target.name}: its evidence is about {engine.evidence.artifact[:12]}, another file")
     return tuple(gaps)
+
+
+def find_chosen(store: Store, engines: Engines) -> ChosenModel:
+    """The chosen model that the engines were made from: the newest, or an earlier one that its step remembers.
+
+    Someone may have chosen anew between the two steps. Where none fits, the newest is returned: `find_gaps` refuses it.
+
+    Raises:
+        RejectedError: nothing was chosen yet.
+    """
+    newest = store.head(engines.line, "chosen_model", ChosenModel)
+    if _made(newest, engines):
+        return newest
+    folder = f"store/{engines.line}/steps/chosen_model"
+    for name in store.names(folder):
+        with contextlib.suppress(ContractError):  # of another version of this software
+            earlier = store.load(f"{folder}/{name}", ChosenModel)
+            if _made(earlier, engines):
+                return earlier
+    return newest
+
+
+def _made(chosen: ChosenModel, engines: Engines) -> bool:
+    return (chosen.dataset, chosen.teacher) == (engines.dataset, engines.teacher) and any(
+        file.sha256 == engines.chosen for file in chosen.candidate.onnx.values()
+    )
 
 
 def build_manifest(

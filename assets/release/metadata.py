@@ -163,13 +163,18 @@ def near_expiry(expiries: Expiries, role: str, signed: Any) -> bool:
     return bool(signed.expires - datetime.now(timezone.utc) < expiries.of(role) / 2)
 
 
+def key_name(role: str) -> str:
+    """Which key signs for `role`: the deploy key signs for its hash bins too."""
+    return "deploy" if role.startswith(BINS) else role
+
+
 def write_signed(store: Store, name: str, role: str, signed: Any, delegator: Root | Targets) -> None:
     """Sign for `role` (hash bins with the deploy key) and write `<name>.json` in one step.
 
     Raises:
         RejectedError: the key is missing, or is not the one that `delegator` trusts for this role.
     """
-    signer = load_key(keys_folder(store), "deploy" if role.startswith(BINS) else role)
+    signer = load_key(keys_folder(store), key_name(role))
     metadata = Metadata(signed)
     metadata.sign(signer)
     try:

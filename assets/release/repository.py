@@ -15,12 +15,12 @@ from collections.abc import Iterable, Mapping
 from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import TargetFile
 
-from assets.release.authorities import delegations_of, freshen, open_repository
+from assets.release.authorities import delegations_of, demo_roles, expiry_notes, freshen, open_repository
 from assets.release.contract import ReleaseRecord
-from assets.release.metadata import DEMO_FIELD, METADATA, TARGETS, TIMESTAMP_KEY, Editor, Expiries, locked, newest_root
+from assets.release.metadata import DEMO_FIELD, METADATA, TARGETS, TIMESTAMP_KEY, Editor, Expiries, locked
 from assets.store import Store
 from edge.contracts import Deployment, ReleaseManifest, from_bytes, to_bytes
-from edge.errors import RejectedError, VerificationError
+from edge.errors import RejectedError, TransientError, VerificationError
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 DEFAULT_EXPIRIES = Expiries()
@@ -30,7 +30,8 @@ def ensure_repository(store: Store, lines: Iterable[str], expiries: Expiries = D
     """Make the repository where there is none, delegate to each line, and renew what is past half of its life.
 
     Raises:
-        RejectedError: a key is missing or readable by others; a file of a repository in use is missing.
+        RejectedError: a key is missing or readable by others; a file of a repository in use is missing; root or
+            targets has expired and its key is not here.
         VerificationError: metadata in the store is not signed by its role's key.
     """
     with locked(store):
@@ -79,13 +80,28 @@ def publish(
         return record
 
 
+class DeploymentChangedError(TransientError):
+    """The group was pointed elsewhere since the caller looked; look, and decide, again."""
+
+
 def deploy(
-    store: Store, line: str, group: str, record: ReleaseRecord, expiries: Expiries = DEFAULT_EXPIRIES
+    store: Store,
+    line: str,
+    group: str,
+    record: ReleaseRecord,
+    expiries: Expiries = DEFAULT_EXPIRIES,
+    *,
+    expected_serial: int | None = None,
 ) -> Deployment:
     """Point `group` at a released manifest with the group's next serial; pointing it there again changes nothing.
 
+    Args:
+        expected_serial: the serial that the caller's decision rests on, 0 before any promotion; compared under the
+            lock. None does not compare.
+
     Raises:
         RejectedError: the release is not in the repository, or the group's name is not a plain name.
+        DeploymentChangedError: the group has another serial than expected.
     """
     path = _deploy_path(line, group)
     with locked(store):
@@ -95,7 +111,13 @@ def deploy(
         current = _deployment(store, editor, path)
         if current is not None and current.release == record.release:
             return current
-        serial = current.serial + 1 if current else 1
+        serial = current.serial if current else 0
+        if expected_serial not in {None, serial}:
+            raise DeploymentChangedError(
+                f"group {group!r} of line {line!r} was pointed elsewhere meanwhile (serial {serial}, not "
+                f"{expected_serial}); look, and decide, again"
+            )
+        serial += 1
         deployment = Deployment(line, group, record.release, record.manifest_path, record.sequence, serial)
         data = to_bytes(deployment)
         _write_target(store, path, data)
@@ -127,8 +149,14 @@ def refresh_timestamp(store: Store, expiries: Expiries = DEFAULT_EXPIRIES) -> bo
 
 
 def uses_demo_keys(store: Store) -> bool:
-    """Whether the root metadata says that its keys were made by the demo."""
-    return bool(newest_root(store).signed.unrecognized_fields.get(DEMO_FIELD, False))
+    """Whether any role that signs uses a demo key, by the root metadata or by the key that lies here."""
+    editor = Editor.open(store, DEFAULT_EXPIRIES)
+    return bool(editor.root.signed.unrecognized_fields.get(DEMO_FIELD, False)) or bool(demo_roles(editor))
+
+
+def renewal_notes(store: Store, expiries: Expiries = DEFAULT_EXPIRIES) -> tuple[str, ...]:
+    """What a person should renew with an offline key, one sentence each; empty where nothing is due."""
+    return expiry_notes(Editor.open(store, expiries))
 
 
 def _release_files(line: str, manifest: ReleaseManifest, files: Mapping[str, bytes]) -> dict[str, bytes]:

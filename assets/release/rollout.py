@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from typing import Literal
 
 from assets.line import Line
 from assets.release.contract import ReleaseRecord, RolloutRecord, rollout_journal
-from assets.release.repository import current_deployment, deploy
+from assets.release.repository import DeploymentChangedError, current_deployment, deploy
 from assets.store import Store
 from edge.contracts import Deployment, ReleaseManifest
 from edge.errors import RejectedError
 
 Decision = Literal["promoted", "unchanged", "waiting"]
 Promotion = Literal["manual", "gated", "auto"]
+Choose = Callable[[Deployment | None], tuple[Decision, str]]
+MENDED = "recorded later: the step that signed it was interrupted before it could"
 SHORTEST_PREFIX = 6
 
 
@@ -60,15 +63,16 @@ def roll_out(store: Store, line: Line, record: ReleaseRecord) -> RolloutRecord:
 
     Raises:
         RejectedError: the repository refused (see `assets.release.repository.deploy`).
+        TransientError: the group was pointed elsewhere each time between the decision and its signature.
     """
     group = line.config.rollout.group
-    current = current_deployment(store, line.name, group)
-    journal = rollout_journal(store, line.name, group)
-    earlier = frozenset(entry.release for _, entry in journal.after(0))
-    decision, why = decide(line.config.rollout.promotion, record, current, earlier)
-    if decision == "promoted":
-        return _point(store, line.name, group, record, why)
-    return RolloutRecord(line.name, group, decision, why, record.release, current, time.time())
+    promotion = line.config.rollout.promotion
+
+    def choose(current: Deployment | None) -> tuple[Decision, str]:
+        journal = rollout_journal(store, line.name, group)
+        return decide(promotion, record, current, frozenset(entry.release for _, entry in journal.after(0)))
+
+    return _apply(store, line.name, group, record, choose)
 
 
 def promote(store: Store, line: Line, release: str, group: str | None = None) -> RolloutRecord:
@@ -80,16 +84,20 @@ def promote(store: Store, line: Line, release: str, group: str | None = None) ->
 
     Raises:
         RejectedError: no such release, or the digits fit several.
+        TransientError: the group was pointed elsewhere each time meanwhile.
     """
     record = find_release(store, line.name, release)
     group = group or line.config.rollout.group
-    current = current_deployment(store, line.name, group)
-    if current is not None and current.release == record.release:
-        why = f"group {group!r} is already pointed at this release (serial {current.serial})"
-        return RolloutRecord(line.name, group, "unchanged", why, record.release, current, time.time())
-    back = current is not None and record.sequence < current.sequence
-    rollout = _point(store, line.name, group, record, "rolled back by hand" if back else "promoted by hand")
-    store.set_head(line.name, "rollout", rollout)
+
+    def choose(current: Deployment | None) -> tuple[Decision, str]:
+        if current is not None and current.release == record.release:
+            return "unchanged", f"group {group!r} is already pointed at this release (serial {current.serial})"
+        back = current is not None and record.sequence < current.sequence
+        return "promoted", "rolled back by hand" if back else "promoted by hand"
+
+    rollout = _apply(store, line.name, group, record, choose)
+    if rollout.decision == "promoted":
+        store.set_head(line.name, "rollout", rollout)
     return rollout
 
 
@@ -113,8 +121,39 @@ def find_release(store: Store, line: str, prefix: str) -> ReleaseRecord:
     return found[0]
 
 
-def _point(store: Store, line: str, group: str, record: ReleaseRecord, why: str) -> RolloutRecord:
-    deployment = deploy(store, line, group, record)
-    rollout = RolloutRecord(line, group, "promoted", why, record.release, deployment, time.time())
-    rollout_journal(store, line, group).append(rollout)
+def _apply(store: Store, line: str, group: str, record: ReleaseRecord, choose: Choose) -> RolloutRecord:
+    """Decide on what is signed now, and sign only if that still holds under the lock; else decide again."""
+    for last in (False, False, True):
+        current = current_deployment(store, line, group)
+        if current is not None:
+            _note(store, RolloutRecord(line, group, "promoted", MENDED, current.release, current, time.time()))
+        decision, why = choose(current)
+        if decision != "promoted":
+            break
+        try:
+            current = deploy(store, line, group, record, expected_serial=current.serial if current else 0)
+            break
+        except DeploymentChangedError:
+            if last:
+                raise
+    rollout = RolloutRecord(line, group, decision, why, record.release, current, time.time())
+    if decision == "promoted":
+        _note(store, rollout)
     return rollout
+
+
+def _note(store: Store, rollout: RolloutRecord) -> None:
+    """Append a promotion to the group's journal, unless its serial is there.
+
+    It runs before every decision for what is signed already: a crash between a signature and its entry would else hide
+    a release that the group had, and a policy could overrule the person who moves the group away from it.
+    """
+    journal = rollout_journal(store, rollout.line, rollout.group)
+    serial = rollout.deployment.serial if rollout.deployment else 0
+    while True:
+        length = journal.length()
+        last = journal.at(length) if length else None
+        if last is not None and last.deployment is not None and last.deployment.serial >= serial:
+            return
+        if journal.append_at(length + 1, rollout):
+            return

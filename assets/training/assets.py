@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from assets.line import Line
+from assets.measure import machine_name
 from assets.process import TORCH_RUN, refusals_fail_once, run_step
 from assets.steps import remembered
 from assets.store import Store
@@ -101,7 +102,7 @@ def _trained_model(line: Line) -> dg.AssetsDefinition:
                 store,
                 line.name,
                 "trained_model",
-                (MODEL_REVISION, digest(version), line.config.digest("data", "model", "training")),
+                (MODEL_REVISION, digest(version), line.config.digest("data", "model", "training"), machine_name()),
                 TrainedModel,
                 lambda: run_step(context, "assets.training.train", TrainedModel, store, line, options, TORCH_RUN),
             )

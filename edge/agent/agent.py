@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edge import __version__
 from edge.agent import activate
 from edge.agent.fetch import MAX_ROOT_BYTES, Repository
 from edge.agent.home import Enrolment, Home, Refusal, State, read_limited, write_durably
 from edge.agent.identity import detect_profile, device_key, public_hex
-from edge.agent.report import AGENT_VERSION, Event, flush, queue, queued
+from edge.agent.report import Event, flush, queue, queued
 from edge.agent.trial import FailedSelfTestError, run_trial
 from edge.contracts import Deployment, DeviceProfile, ReleaseArtifact, ReleaseManifest, SelfTest, from_bytes
 from edge.contracts.codec import MAX_DOCUMENT_BYTES
@@ -94,6 +95,10 @@ def _send(home: Home, outcome: Outcome, send: Callable[[], tuple[int, list[str]]
     return replace(outcome, waiting=len(queued(home)), notes=tuple(notes))
 
 
+class _PostponedError(TransientError):
+    """The self-test could not be finished this time; it is reported, and not held against the release yet."""
+
+
 @dataclass
 class _Poll:
     home: Home
@@ -105,6 +110,9 @@ class _Poll:
     def run(self) -> Outcome:
         try:
             return self._follow()
+        except _PostponedError as error:
+            state = self.home.state()
+            return Outcome("refused", state.active, self.offered, state.target, str(error))
         except RejectedError as error:
             state = self.home.state()
             tested = error.self_test if isinstance(error, FailedSelfTestError) else None
@@ -185,7 +193,11 @@ class _Poll:
             activate.verify_slot(self.home, deployment.release, artifact.target.name)
 
     def _try(self, release: str, target: str) -> SelfTest:
-        """Count the try durably, then test: a test that takes the device down is not repeated for ever."""
+        """Count the try durably, then test: a test that takes the device down is not repeated for ever.
+
+        A fault that may pass (a full GPU, a crash, one timeout) does not condemn the release: it is tried at
+        `MAX_TRIES` polls.
+        """
         state = self.home.state()
         tries = state.tries + 1 if state.trial == release else 1
         if tries > MAX_TRIES:
@@ -194,7 +206,14 @@ class _Poll:
                 "down; to try again: edgeloop-agent poll --retry"
             )
         self.home.save_state(replace(state, trial=release, tries=tries))
-        return self.trial(self.home.slot(release), target)
+        try:
+            return self.trial(self.home.slot(release), target)
+        except TransientError as error:
+            if tries < MAX_TRIES:
+                raise _PostponedError(f"{error}; try {tries} of {MAX_TRIES}, the next poll tries again") from error
+            raise SelfTestError(
+                f"{error}; so it was at {MAX_TRIES} tries; to try again: edgeloop-agent poll --retry"
+            ) from error
 
     def _check_refusal(self, state: State, deployment: Deployment) -> None:
         known = state.refusal
@@ -211,7 +230,7 @@ class _Poll:
 
     def _fingerprint(self) -> str:
         """What decides whether a refused release could fare better now: the runtimes, the GPU and this agent."""
-        facts = [AGENT_VERSION, self.profile.arch, self.profile.sm, sorted(self.profile.runtimes.items())]
+        facts = [__version__, self.profile.arch, self.profile.sm, sorted(self.profile.runtimes.items())]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from pathlib import Path
 
 from edge.agent.fetch import MAX_ROOT_BYTES, check_root
 from edge.agent.home import Enrolment, Home, NotEnrolledError, UsageError, read_limited, write_durably
-from edge.agent.identity import detect_profile, device_key, public_hex
+from edge.agent.identity import detect_profile, device_key, is_name, public_hex
 from edge.agent.link import check_server, get
 from edge.agent.report import enroll
 from edge.errors import RejectedError
-
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 def enrol(home: Home, server: str, device: str, line: str, group: str, root: Path | None) -> str:
@@ -33,7 +31,7 @@ def enrol(home: Home, server: str, device: str, line: str, group: str, root: Pat
     """
     server = check_server(server)
     for option, value in (("--device", device), ("--line", line), ("--group", group)):
-        if not NAME.fullmatch(value) or ".." in value:
+        if not is_name(value):
             raise UsageError(f"{option} {value!r}: a name has lower-case letters, digits, '.', '_', '-', at most 63")
     home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
     with home.locked():
@@ -42,6 +40,7 @@ def enrol(home: Home, server: str, device: str, line: str, group: str, root: Pat
         fingerprint = _trust_root(home, server, root)
         key = device_key(home.key)
         enroll(server, key, detect_profile(wanted, public_hex(key)))
+        _forget_other_group(home, wanted)
         home.save_enrolment(wanted)
     return fingerprint
 
@@ -55,6 +54,20 @@ def _check_same_device(home: Home, wanted: Enrolment) -> None:
         raise RejectedError(
             f"{home.path}: enrolled as device {known.device!r} of line {known.line!r}; use another --home"
         )
+
+
+def _forget_other_group(home: Home, wanted: Enrolment) -> None:
+    """Serials and refusals belong to one group: the new group's count from their own beginning.
+
+    The release in use stays. Done before the enrolment is written: a crash in between costs the old group's memory,
+    which TUF's own versions stand in for, and enrolling again finishes the move.
+    """
+    try:
+        known = home.enrolment()
+    except NotEnrolledError:
+        return
+    if (known.line, known.group) != (wanted.line, wanted.group):
+        home.save_state(replace(home.state(), deployed="", serial=0, refusal=None, trial="", tries=0))
 
 
 def _trust_root(home: Home, server: str, given: Path | None) -> str:

@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from edge.contracts import document, from_bytes, to_bytes
 from edge.errors import RejectedError, TransientError
@@ -221,10 +221,3 @@ def sync_tree(folder: Path) -> None:
             if path.is_file() and not path.is_symlink():
                 sync_folder(path)
         sync_folder(Path(parent))
-
-
-def plain(document_: Any) -> Any:
-    """A document as plain JSON values, for `--json`."""
-    import json
-
-    return json.loads(to_bytes(document_))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.agent.home import Enrolment, read_limited, sync_folder
 from edge.contracts import DeviceProfile, Envelope
+from edge.engine.library import PACKAGES, installed_version
 from edge.errors import IncompatibleError, RejectedError, VerificationError
 from edge.runtime.machine import machine_arch, machine_name
 
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 
 PROFILE_TYPE = "application/vnd.edgeloop.device-profile+json"
 REPORT_TYPE = "application/vnd.edgeloop.device-report+json"
-RUNTIMES = {
-    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
-    "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
-    "tensorrt_rtx": ("tensorrt-rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu13-bindings"),
-}
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+def is_name(text: str) -> bool:
+    """Whether a device, line or group may be called so: it becomes part of paths and URLs."""
+    return bool(_NAME.fullmatch(text)) and ".." not in text
 
 
 def device_key(path: Path) -> Ed25519PrivateKey:
@@ -118,22 +120,10 @@ def detect_profile(enrolment: Enrolment, public_key: str) -> DeviceProfile:
         arch=arch,
         public_key=public_key,
         sm=_compute_capability(),
-        runtimes=_runtimes(),
+        runtimes={runtime: version for runtime in PACKAGES if (version := installed_version(runtime))},
         memory_mb=_memory_mb(),
         machine=machine_name(),
     )
-
-
-def _runtimes() -> dict[str, str]:
-    found = {}
-    for runtime, distributions in RUNTIMES.items():
-        for name in distributions:
-            try:
-                found[runtime] = importlib.metadata.version(name)
-                break
-            except importlib.metadata.PackageNotFoundError:
-                continue
-    return found
 
 
 def _compute_capability() -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from edge import __version__
 from edge.agent.home import Enrolment, Home, State, read_limited, write_durably
 from edge.agent.identity import PROFILE_TYPE, REPORT_TYPE, seal
 from edge.agent.link import Answer, post
@@ -16,7 +17,6 @@ from edge.errors import ContractError, RejectedError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-AGENT_VERSION = "0.1.0"
 MAX_QUEUED = 100
 MAX_REASON = 1000
 MAX_ENVELOPE_BYTES = 64 * 1024
@@ -63,7 +63,7 @@ def queue(
         release=state.active,
         offered=offered,
         target=state.target,
-        agent_version=AGENT_VERSION,
+        agent_version=__version__,
         self_test=self_test,
         reason=reason[:MAX_REASON],
     )

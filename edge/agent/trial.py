@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.contracts import GoldenSet, ReleaseArtifact, ReleaseManifest, SelfTest, document, from_bytes, to_bytes
-from edge.errors import ContractError, EdgeError, IncompatibleError, SelfTestError
+from edge.errors import ContractError, EdgeError, IncompatibleError, SelfTestError, TransientError
 
 SECONDS = 120.0
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -26,10 +26,15 @@ _PR_SET_PDEATHSIG = 1
 @document("edgeloop.trial")
 @dataclass(frozen=True)
 class TrialAnswer:
-    """What the child found: a self-test, or why it could not be run on this device."""
+    """What the child found: a self-test, or why it could not be run on this device.
+
+    Attributes:
+        transient: it may run at another time, e.g. when the GPU's memory is free again.
+    """
 
     self_test: SelfTest | None
     refused: str = ""
+    transient: bool = False
 
 
 def run_trial(slot: Path, target: str, seconds: float = SECONDS) -> SelfTest:
@@ -39,8 +44,10 @@ def run_trial(slot: Path, target: str, seconds: float = SECONDS) -> SelfTest:
         A self-test that passed.
 
     Raises:
-        SelfTestError: it failed, crashed, or took longer than `seconds`.
+        SelfTestError: it ran and failed.
         IncompatibleError: this device cannot open the artifact.
+        TransientError: it did not come to an end: it crashed, was ended (memory), took longer than `seconds`, or met a
+            fault that may pass.
     """
     command = [sys.executable, "-m", "edge.agent.trial", str(slot), target]
     with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
@@ -50,7 +57,7 @@ def run_trial(slot: Path, target: str, seconds: float = SECONDS) -> SelfTest:
         try:
             code = child.wait(seconds)
         except subprocess.TimeoutExpired as error:
-            raise SelfTestError(
+            raise TransientError(
                 f"the self-test of {target} took longer than {seconds:.0f} s; the device is too slow "
                 "for this artifact, or its runtime hangs"
             ) from error
@@ -59,12 +66,14 @@ def run_trial(slot: Path, target: str, seconds: float = SECONDS) -> SelfTest:
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
         if code != 0:
-            raise SelfTestError(f"the self-test of {target} {_ending(code)}; it said: {_tail(log.fileno())}")
+            raise TransientError(f"the self-test of {target} {_ending(code)}; it said: {_tail(log.fileno())}")
         answer.seek(0)
         try:
             found = from_bytes(TrialAnswer, answer.read(MAX_ANSWER_BYTES), "self-test")
         except ContractError as error:
-            raise SelfTestError(f"the self-test of {target} gave no readable answer ({error})") from error
+            raise TransientError(f"the self-test of {target} gave no readable answer ({error})") from error
+    if found.transient:
+        raise TransientError(f"{target}: {found.refused}")
     if found.self_test is None:
         raise IncompatibleError(f"{target}: {found.refused}")
     if not found.self_test.passed:
@@ -97,7 +106,7 @@ def main(argv: list[str]) -> int:
     try:
         found = TrialAnswer(_test(slot, target))
     except EdgeError as error:
-        found = TrialAnswer(None, str(error))
+        found = TrialAnswer(None, str(error), transient=isinstance(error, TransientError))
     with os.fdopen(answer, "wb") as file:
         file.write(to_bytes(found))
     return 0

@@ -19,6 +19,8 @@ class Metric:
         split: "validation" (used to choose) or "test" (used to report).
         records: how many records it was computed on.
         low, high: the ends of the 95 % interval (Wilson for a share, paired for a difference).
+        kind: "measured" on the runtime that the artifact is for; "simulated" where its arithmetic was executed in
+            another one, as for a plan that was built without a GPU.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Metric:
     records: int
     low: float | None = None
     high: float | None = None
+    kind: VerdictKind = "measured"
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Provenance:
     parity: tuple[ParityVerdict, ...]
 
 
-@document("edgeloop.release")
+@document("edgeloop.release", "1.1")
 @dataclass(frozen=True)
 class ReleaseManifest:
     """What ships. Its id is the SHA-256 of its canonical bytes, so it holds no time and no machine.

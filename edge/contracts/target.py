@@ -74,4 +74,5 @@ TARGETS: Mapping[str, TargetProfile] = {
         *(_rtx(sm) for sm in (75, 80, 86, 89, 120, 121)),
     )
 }
-"""The kinds of devices a line may name. TensorRT-RTX builds for each of its SMs on a machine without a GPU."""
+"""The kinds of devices a line may name. "cpu-x86" is any x86-64 processor, so nothing for it counts on VNNI.
+TensorRT-RTX builds for each of its SMs on a machine without a GPU."""

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
 from edge.errors import IncompatibleError
+
+PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
+    "tensorrt_rtx": (
+        "tensorrt-rtx-cu13-libs",
+        "tensorrt-rtx-cu12-libs",
+        "tensorrt-rtx",
+        "tensorrt-rtx-cu13",
+        "tensorrt-rtx-cu13-bindings",
+    ),
+}
+"""Runtime to the packages that may bring it; the first that is installed says its version."""
 
 
 def load_tensorrt(runtime: str) -> Any:
@@ -27,12 +41,7 @@ def load_tensorrt(runtime: str) -> Any:
 
 def installed_version(runtime: str) -> str:
     """The installed version of a runtime as its package says it, without loading anything; "" where there is none."""
-    packages = {
-        "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
-        "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
-        "tensorrt_rtx": ("tensorrt-rtx-cu13-libs", "tensorrt-rtx-cu12-libs", "tensorrt-rtx"),
-    }
-    for package in packages.get(runtime, ()):
+    for package in PACKAGES.get(runtime, ()):
         try:
             return metadata.version(package)
         except metadata.PackageNotFoundError:

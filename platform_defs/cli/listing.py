@@ -10,6 +10,7 @@ import typer
 from assets.feedback.fleet import fleet as read_fleet
 from assets.ingest.contract import landing_journal
 from assets.quality.contract import BatchVerdict, read_verdict
+from assets.release.repository import current_deployment
 from assets.release.rollout import releases as read_releases
 from assets.store import Store, find_home
 from platform_defs.catalog import find_line, list_lines
@@ -64,21 +65,25 @@ def _batch(batch: str, verdict: BatchVerdict | None) -> dict[str, Any]:
 
 
 def releases(line: LineName, as_json: JsonFlag = False) -> None:
-    """List a line's signed releases, newest last."""
-    find_line(line)
+    """List a line's signed releases, newest last, and which one its group of devices is pointed at."""
+    group = find_line(line).config.rollout.group
+    store = Store(find_home())
+    found = read_releases(store, line)
+    deployed = current_deployment(store, line, group) if found else None
     rows = [
         {
             "release": record.release,
             "sequence": record.sequence,
-            "published": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(record.published)),
+            "published": time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(record.published)),
             "targets": ", ".join(artifact.target.name for artifact in record.manifest.artifacts),
             "batches": len(record.manifest.provenance.batches),
+            "deployed_to": group if deployed and deployed.release == record.release else None,
             "manifest": record.manifest_path,
         }
-        for record in read_releases(Store(find_home()), line)
+        for record in found
     ]
     empty = f"{line} has no release yet. `edgeloop run {line}` trains on what has landed and makes one."
-    columns = ("release", "sequence", "published", "targets", "batches")
+    columns = ("release", "sequence", "published", "targets", "deployed_to")
     print_rows(f"Releases of {line}", rows, columns, as_json=as_json, empty=empty)
 
 

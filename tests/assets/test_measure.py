@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -94,3 +96,9 @@ def test_interleaved_timings_tell_slow_from_fast() -> None:
     found = measure.latency(taken["slow"])
     assert 4 <= found.median_ms <= found.p95_ms
     assert "onnxruntime" in found.machine
+
+
+def test_naming_the_machine_loads_no_runtime() -> None:
+    code = "import sys, assets.measure as m; print(m.machine_name()); assert 'onnxruntime' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ", onnxruntime 1." in done.stdout

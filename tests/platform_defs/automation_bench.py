@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.execution.plan.objects import StepFailureData, UserFailureData
 
 from assets.ingest.contract import BatchManifest, LandedFile, Landing, landing_journal
 from assets.ingest.landing import land
@@ -82,6 +83,19 @@ class Bench:
         assert run is not None
         event = dg.DagsterEvent(event_type_value=END[status].value, job_name=run.job_name)
         self.instance.report_dagster_event(event, run_id)
+
+    def refuse(self, run_id: str) -> None:
+        """Have a run fail because a step refused its input."""
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        event = dg.DagsterEvent(
+            event_type_value=dg.DagsterEventType.STEP_FAILURE.value,
+            job_name=run.job_name,
+            step_key="step",
+            event_specific_data=StepFailureData(error=None, user_failure_data=UserFailureData("refused", "because")),
+        )
+        self.instance.report_dagster_event(event, run_id)
+        self.end(run_id, dg.DagsterRunStatus.FAILURE)
 
     def active(self, job: str) -> list[dg.DagsterRun]:
         """Runs of the judge, retrain or observe job that are under way, oldest first."""

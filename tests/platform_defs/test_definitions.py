@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-import pytest
 
 from platform_defs.definitions import definitions
 
@@ -66,7 +65,6 @@ def _schedules(repository: dg.RepositoryDefinition) -> Iterator[str]:
         yield f"{schedule.name} -> {schedule.job_name} at {when} [{schedule.default_status.value}]"
 
 
-@pytest.mark.filterwarnings("ignore:`parse_obj_as` is deprecated", "ignore::dagster.BetaWarning")  # Dagster's own
 def test_the_code_location_is_as_committed() -> None:
     found = describe(definitions())
     assert "broken_line" not in found, [spec.description for spec in definitions().resolve_all_asset_specs()]

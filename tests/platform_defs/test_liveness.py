@@ -132,6 +132,6 @@ def test_queued_runs_are_cancelled_only_where_no_daemon_lives(instance: dg.Dagst
     instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 600, "SENSOR", "1"))
     (cancelled,) = cancel_forgotten_runs(instance, "tiny")
     assert _status(instance, cancelled) is dg.DagsterRunStatus.CANCELED
-    assert [run.job_name for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))] == [
+    assert [run.job_name for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED]))] == [
         "other_judge"
     ]

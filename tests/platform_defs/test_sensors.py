@@ -188,6 +188,27 @@ def test_a_failed_retrain_is_retried_then_its_batches_go_into_the_next_claim(
     assert (following != key, len(claim.batches)) == (True, 2)
 
 
+def test_what_was_refused_is_not_retried(bench: Bench) -> None:
+    batch = bench.list_landing(7)
+    bench.tick("new")
+    bench.refuse(bench.active("judge")[0].run_id)
+    assert f"batch {batch[:12]} was refused; its run says why" in words(bench.tick("reconcile"))
+    _claimed(bench)
+    bench.refuse(bench.active("retrain")[0].run_id)
+    assert "the last retrain: it was refused" in words(bench.tick("reconcile"))
+    assert "wait for the next accepted one" in words(bench.tick("new"))
+
+
+def test_a_crash_after_a_refusal_is_retried(bench: Bench) -> None:
+    key = _claimed(bench)
+    (first,) = bench.active("retrain")
+    second = bench.start("by hand", dg.RunRequest(run_key=key, job_name="tiny_retrain", tags=first.tags))
+    assert second is not None
+    bench.refuse(second)  # another run was at it
+    bench.end(first.run_id, FAILURE)  # and that one died
+    assert keys(bench.tick("reconcile")) == [f"{key}:retry2"]
+
+
 def test_few_records_wait_in_words(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     bench = Bench(Store(str(tmp_path / "state")), instance, retrain={"min_new_records": 15})
     bench.judge(bench.list_landing(1))

@@ -31,7 +31,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     store.write("reports/toy/b1/index.html", b"<h1>report</h1>")
     store.write("reports/toy/b1/data.json", b"{}")
     store.write("reports/toy/b1/raw.parquet", b"secret")
-    store.write("reports/toy/<b>/index.html", b"odd")
+    store.write("reports/index.html", b"<h1>every line</h1>")
     for folder in ("tuf/targets", "reports/toy"):
         Path(store.path(f"{folder}/link.html")).symlink_to(store.path("keys/root.pem"))
         Path(store.path(f"{folder}/out")).symlink_to(store.path("keys"))
@@ -178,9 +178,17 @@ def test_report_pages(reports: str) -> None:
     assert ask(reports, "GET", "/toy/b1/data.json")[1]["content-type"] == "application/json"
     status, headers, body = ask(reports, "GET", "/")
     assert (status, headers["cache-control"]) == (200, "no-store")
-    assert b"/toy/b1/index.html" in body
-    assert b"<b>" not in body
+    assert body == b"<h1>every line</h1>"
     assert "content-security-policy" in headers
+
+
+def test_front_page_before_any_report(tmp_path: Path) -> None:
+    with Server(report_app(Store(str(tmp_path)))) as server:
+        for method in ("GET", "HEAD"):
+            status, headers, body = ask(server.url, method, "/")
+            assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+            assert "content-security-policy" in headers
+            assert (b"No batch was judged yet" in body) is (method == "GET")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from onnx_models import conv_net
 
+from assets import measure
+from assets.compilation import assets as assets_module
 from assets.compilation import compile as compile_module
 from assets.compilation import plans as plans_module
 from assets.compilation.assets import build_assets
@@ -20,6 +22,8 @@ from assets.compilation.contract import Engine, Engines
 from assets.compilation.plans import build_plans
 from assets.errors import CompileError, RejectedError
 from assets.line import parse_line
+from assets.measure import hits, logits
+from assets.records import load_split
 from assets.store import Store
 from edge.contracts import ReleaseArtifact, chain_gap, from_bytes, to_bytes
 from edge.engine.header import parse_plan
@@ -144,13 +148,71 @@ def test_a_builders_refusal_names_line_file_and_sm(made: Any) -> None:
         build_plans(made.store, "l", made.chosen.candidate.onnx["tensorrt"], [75], lambda _: None)
 
 
-def test_a_compiler_that_loses_accuracy_is_refused(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from assets.measure import open_session as judge
-
+@pytest.fixture
+def failed(made: Any, monkeypatch: pytest.MonkeyPatch) -> Engines:
+    """What compiling answers where the plans compute something else than their source."""
     other = conv_net(True, seed=3).SerializeToString()
-    monkeypatch.setattr(compile_module, "_literal_session", lambda _: judge(other))
-    with pytest.raises(CompileError, match="of accuracy"):
-        compile_targets(made.store, made.line, made.chosen, lambda _: None)
+
+    def judge(data: bytes, *, as_written: bool = False) -> Any:
+        return measure.open_session(other if as_written else data)
+
+    monkeypatch.setattr(compile_module, "open_session", judge)
+    return compile_targets(made.store, made.line, made.chosen, lambda _: None)
+
+
+def test_a_compiler_that_loses_accuracy_does_not_pass(failed: Engines) -> None:
+    for engine in failed.engines:
+        gap = chain_gap(engine.parity, failed.teacher, engine.file.sha256)
+        if engine.plan is None:
+            assert gap is None
+        else:
+            assert str(gap).startswith("compile failed its parity check: loses ")
+            assert engine.evidence.metric("accuracy", "test").value < 0.9  # of what the plan computes, not its source
+
+
+def test_an_answer_that_is_no_number_does_not_pass(made: Any) -> None:
+    held = load_split(made.store, made.dataset, "validation", made.chosen.input)
+    fine = np.zeros((len(held.y), 4), np.float32)
+    broken = np.full_like(fine, np.nan)
+    verdict = compile_module._verdict("measured", "a" * 64, "b" * 64, held, fine, broken, "a test")
+    assert verdict.passed is False
+    assert "NaN or infinite" in verdict.note
+
+
+@pytest.mark.filterwarnings("ignore")  # Pipes warns of its own calls
+def test_a_failed_engine_turns_the_check_red_and_the_engines_in_use_stay(
+    made: Any, failed: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path))
+    store.set_head(made.line.name, "chosen_model", made.chosen)
+    monkeypatch.setattr(assets_module, "run_step", lambda *_: failed)
+    done = materialize(made, store)
+    assert not done.success
+    (check,) = done.get_asset_check_evaluations()
+    assert (check.check_name, check.passed) == ("engine_matches_onnx", False)
+    assert "rtx-sm86: compile failed its parity check: loses " in str(check.description)
+    with pytest.raises(RejectedError, match="no engines yet"):
+        store.head(made.line.name, "engines", Engines)
+
+
+def test_what_was_not_run_on_its_target_is_called_simulated(made: Any, engines: dict[str, Engine]) -> None:
+    for name, engine in engines.items():
+        wanted = "measured" if name == "cpu-x86" else "simulated"
+        assert {metric.kind for metric in engine.evidence.metrics} == {wanted}
+    test = load_split(made.store, made.dataset, "test", made.chosen.input)
+    answers = logits(measure.open_session(made.files["tensorrt"], as_written=True), test.x)
+    found = engines["rtx-sm86"].evidence.metric("accuracy", "test")
+    assert (found.value, found.records) == (pytest.approx(hits(answers, test.y).mean()), len(test.y))
+
+
+def test_what_no_target_runs_is_not_judged(made: Any) -> None:
+    chosen = made.choose({**made.files, "tensorrt": conv_net(True, zero=3).SerializeToString()})
+    config = made.line.config.model_dump(mode="json")
+    line = parse_line(made.line.name, config | {"targets": ["cpu-x86"]}, "test")
+    assert len(compile_targets(made.store, line, chosen, lambda _: None).engines) == 1
+    line = parse_line(made.line.name, config | {"targets": ["rtx-sm86"]}, "test")
+    found = compile_targets(made.store, line, made.chosen, lambda _: None)
+    assert found.chosen == made.chosen.candidate.onnx["tensorrt"].sha256  # provenance leads to what ships
 
 
 def test_a_missing_dataset_says_what_to_do(made: Any) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from assets.compilation.golden import (
     GOLDEN_RECORDS,
+    LEAST_AGREEMENT,
     LEAST_SHARE_OF_RANGE,
     MARGIN,
     MAX_INPUT_BYTES,
@@ -68,17 +69,33 @@ def test_a_row_is_carried_as_json_that_gives_the_same_tensor() -> None:
 
 
 def test_tolerances_come_from_the_worst_dialect() -> None:
-    test = records([0, 1, 2, 0])
-    expected = np.asarray([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0.99, 0]], np.float32)
+    test = records([0, 1, 2, 0, 1, 2, 0, 1, 2, 0])
+    picked = list(range(10))
+    expected = np.eye(3, dtype=np.float32)[test.y]
+    expected[3] = (1, 0.99, 0)
     near, far = expected + np.float32(0.001), expected.copy()
     far[3] = (0.99, 1.09, 0)
-    golden = make_golden(TABLE, LABELS, test, [0, 1, 2, 3], expected, {"cpu": near, "tensorrt": far})
+    golden = make_golden(TABLE, LABELS, test, picked, expected, {"cpu": near, "tensorrt": far})
     assert golden.max_abs_diff == pytest.approx(MARGIN * 0.1, rel=1e-4)
-    assert golden.min_agreement == pytest.approx(0.75 - 0.25)
-    assert [record.label for record in golden.records] == ["x", "y", "z", "x"]
-    exact = make_golden(TABLE, LABELS, test, [0, 1, 2, 3], expected, {"cpu": expected})
+    assert golden.min_agreement == pytest.approx(0.9 - 0.1)
+    assert [record.label for record in golden.records[:4]] == ["x", "y", "z", "x"]
+    exact = make_golden(TABLE, LABELS, test, picked, expected, {"cpu": expected})
     assert exact.max_abs_diff == pytest.approx(LEAST_SHARE_OF_RANGE)
-    assert exact.min_agreement == pytest.approx(0.75)
+    assert exact.min_agreement == pytest.approx(1 - 0.1)
+
+
+def test_a_dialect_that_answers_otherwise_sets_no_tolerance() -> None:
+    test, picked = records([0, 1] * 5), list(range(10))
+    expected = np.eye(3, dtype=np.float32)[test.y]
+    for wrong in range(11):
+        answers = expected.copy()
+        answers[:wrong] = (0, 0, 1)
+        if wrong > 2:
+            with pytest.raises(CompileError, match=r"the tensorrt model answers .* of 10 golden records"):
+                make_golden(TABLE, LABELS, test, picked, expected, {"cpu": expected, "tensorrt": answers})
+        else:
+            golden = make_golden(TABLE, LABELS, test, picked, expected, {"cpu": expected, "tensorrt": answers})
+            assert golden.min_agreement >= LEAST_AGREEMENT
 
 
 def test_nothing_and_nan_make_no_golden_set() -> None:

@@ -8,9 +8,11 @@ import dagster as dg
 import pytest
 from accepted_records import digits_line
 
+from assets.compression import assets as compression_assets
 from assets.compression.assets import FITS_BUDGET, build_assets
 from assets.compression.contract import Candidates, ChosenModel
 from assets.store import Store
+from assets.training import assets as training_assets
 from assets.training.contract import DatasetVersion, TrainedModel, dataset_key
 from edge.contracts import digest
 
@@ -71,3 +73,20 @@ def test_a_dataset_that_is_gone_is_named(made: Any, tmp_path: Any) -> None:
         candidates(dg.build_asset_context(), store=store)
     assert isinstance(made.model, TrainedModel)
     assert isinstance(made.dataset, DatasetVersion)
+
+
+@pytest.mark.parametrize("room", [compression_assets, training_assets])
+def test_a_latency_belongs_to_its_machine(made: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, room: Any) -> None:
+    store, runs = Store(made.store.root), []
+    answer = {compression_assets: made.found, training_assets: made.model}[room]
+    asset = {compression_assets: room.build_assets(made.line)[0], training_assets: room.build_assets(made.line)[1]}[
+        room
+    ]
+    store.save(dataset_key("digits", digest(made.dataset)), made.dataset)
+    store.set_head("digits", "dataset", made.dataset)
+    store.set_head("digits", "trained_model", made.model)
+    monkeypatch.setattr(room, "run_step", lambda *_: runs.append(1) or answer)
+    for machine, expected in (("one cpu", 1), ("one cpu", 1), ("another cpu", 2)):
+        monkeypatch.setattr(room, "machine_name", lambda machine=machine: f"{tmp_path} {machine}")
+        asset(dg.build_asset_context(), store=store)
+        assert len(runs) == expected

@@ -13,10 +13,12 @@ from assets.compression.choose import choose
 from assets.compression.contract import Candidate, Candidates
 from assets.errors import BudgetError
 from assets.line import Budget
-from edge.contracts import ArtifactRef, Evidence, InputSpec, Latency, Metric, ParityVerdict
+from edge.contracts import TARGETS, ArtifactRef, Evidence, InputSpec, Latency, Metric, ParityVerdict
 
 TEACHER = hashlib.sha256(b"teacher").hexdigest()
 RECORDS = 1000
+CPU, RTX = [TARGETS["cpu-x86"]], [TARGETS["rtx-sm86"], TARGETS["rtx-sm89"]]
+ALL = [*CPU, *RTX]
 
 
 def _candidate(name: str, accuracy: float, size: int, ms: float | None, *, passed: bool = True) -> Candidate:
@@ -79,10 +81,10 @@ def test_what_is_chosen_is_within_the_budget(candidates: list[Candidate], teache
     found = _found(*candidates, accuracy=teacher)
     if not any(map(fits, candidates)):
         with pytest.raises(BudgetError) as caught:
-            choose(found, budget)
+            choose(found, budget, ALL)
         assert all(candidate.name in str(caught.value) for candidate in candidates)
         return
-    chosen = choose(found, budget)
+    chosen = choose(found, budget, ALL)
     assert fits(chosen.candidate)
     assert set(chosen.rejected) == {candidate.name for candidate in candidates} - {chosen.candidate.name}
     assert all(chosen.rejected.values())
@@ -96,14 +98,14 @@ def _ms(candidate: Candidate) -> float:
 
 
 def test_the_fastest_that_fits_wins() -> None:
-    chosen = choose(_found(_candidate("small", 0.985, 10, 2.0), _candidate("fast", 0.985, 99, 1.0)), Budget())
+    chosen = choose(_found(_candidate("small", 0.985, 10, 2.0), _candidate("fast", 0.985, 99, 1.0)), Budget(), ALL)
     assert chosen.candidate.name == "fast"
     assert "fast is the cheapest of 2 that fit the budget" in chosen.why
-    assert chosen.rejected["small"].startswith("fits the budget, but costs more: 2.0000 ms")
+    assert chosen.rejected["small"].startswith("fits the budget, but costs more: it takes 2.0000 ms")
 
 
 def test_among_the_equally_fast_the_smallest_wins() -> None:
-    chosen = choose(_found(_candidate("large", 0.99, 99, 1.00), _candidate("small", 0.99, 10, 1.04)), Budget())
+    chosen = choose(_found(_candidate("large", 0.99, 99, 1.00), _candidate("small", 0.99, 10, 1.04)), Budget(), ALL)
     assert chosen.candidate.name == "small"
 
 
@@ -111,7 +113,7 @@ def test_the_worst_dialect_counts() -> None:
     good, bad = _candidate("good", 0.99, 10, 2.0), _candidate("bad", 0.99, 10, 1.0)
     worse = replace(bad.evidence["tensorrt"], metrics=(Metric("accuracy", 0.9, "validation", RECORDS),))
     bad = replace(bad, evidence={**bad.evidence, "tensorrt": worse})
-    chosen = choose(_found(good, bad), Budget())
+    chosen = choose(_found(good, bad), Budget(), ALL)
     assert chosen.candidate.name == "good"
     assert (
         "loses 0.0900 of accuracy on validation records, 0.0800 more than the 0.0100 allowed" in chosen.rejected["bad"]
@@ -121,7 +123,7 @@ def test_the_worst_dialect_counts() -> None:
 def test_a_gap_in_the_chain_is_never_chosen() -> None:
     whole, gap = _candidate("whole", 0.99, 10, 2.0), _candidate("gap", 0.99, 10, 1.0)
     gap = replace(gap, parity={**gap.parity, "cpu": ()})
-    chosen = choose(_found(whole, gap), Budget())
+    chosen = choose(_found(whole, gap), Budget(), ALL)
     assert chosen.candidate.name == "whole"
     assert "the chain ends at" in chosen.rejected["gap"]
 
@@ -129,21 +131,54 @@ def test_a_gap_in_the_chain_is_never_chosen() -> None:
 def test_evidence_about_another_file_is_never_chosen() -> None:
     mine, other = _candidate("mine", 0.99, 10, 2.0), _candidate("other", 0.99, 10, 1.0)
     forged = {**other.evidence, "cpu": replace(other.evidence["cpu"], artifact="0" * 64)}
-    chosen = choose(_found(mine, replace(other, evidence=forged)), Budget())
+    chosen = choose(_found(mine, replace(other, evidence=forged)), Budget(), ALL)
     assert chosen.candidate.name == "mine"
     assert "evidence is about another file" in chosen.rejected["other"]
 
 
 def test_an_unknown_time_fits_no_limit() -> None:
-    with pytest.raises(BudgetError, match="takes an unknown time"):
-        choose(_found(_candidate("unknown", 0.99, 10, None)), Budget(max_ms=5))
-    assert choose(_found(_candidate("unknown", 0.99, 10, None)), Budget()).candidate.name == "unknown"
+    with pytest.raises(BudgetError, match="takes a time that is unknown until a device reports it"):
+        choose(_found(_candidate("unknown", 0.99, 10, None)), Budget(max_ms=5), ALL)
+    assert choose(_found(_candidate("unknown", 0.99, 10, None)), Budget(), ALL).candidate.name == "unknown"
 
 
 def test_where_nothing_fits_the_nearest_comes_first() -> None:
     with pytest.raises(BudgetError) as caught:
-        choose(_found(_candidate("far", 0.8, 10, 1.0), _candidate("near", 0.975, 10, 1.0)), Budget())
+        choose(_found(_candidate("far", 0.8, 10, 1.0), _candidate("near", 0.975, 10, 1.0)), Budget(), ALL)
     first, *rows = str(caught.value).splitlines()
     assert first == "line 'digits': none of 2 candidates fits the budget; nearest first:"
     assert rows[0].startswith("  near: loses 0.0150 of accuracy on validation records, 0.0050 more than")
     assert rows[1].startswith("  far: ")
+
+
+def _swap(candidate: Candidate, dialect: str, accuracy: float, size: int, *, passed: bool = True) -> Candidate:
+    """The same candidate with another file in one dialect."""
+    other = _candidate(candidate.name, accuracy, size, None, passed=passed)
+    return replace(
+        candidate,
+        onnx={**candidate.onnx, dialect: other.onnx[dialect]},
+        evidence={**candidate.evidence, dialect: other.evidence[dialect]},
+        parity={**candidate.parity, dialect: other.parity[dialect]},
+    )
+
+
+def test_only_what_ships_counts() -> None:
+    found = _found(_swap(_candidate("half", 0.99, 10, 1.0), "tensorrt", 0.5, 99_000, passed=False))
+    assert choose(found, Budget(max_kb=50), CPU).candidate.name == "half"
+    with pytest.raises(BudgetError, match="tensorrt: quantize failed its parity check"):
+        choose(found, Budget(), ALL)
+    found = _found(_swap(_candidate("half", 0.99, 10, 1.0), "cpu", 0.5, 99_000, passed=False))
+    assert choose(found, Budget(max_kb=50), RTX).candidate.name == "half"
+    found = _found(_swap(_candidate("half", 0.99, 10, 1.0), "tensorrt", 0.99, 99_000))
+    with pytest.raises(BudgetError, match=r"has 99\.0 kB, 49.0 kB more"):
+        choose(found, Budget(max_kb=50), ALL)
+
+
+def test_plans_alone_are_ranked_by_bytes_then_work_and_never_timed() -> None:
+    fast, small = _candidate("fast", 0.99, 99, 1.0), _candidate("small", 0.99, 10, 2.0)
+    lean = replace(_candidate("lean", 0.99, 10, 3.0), macs=5)
+    chosen = choose(_found(fast, small, lean), Budget(), RTX)
+    assert chosen.candidate.name == "lean"
+    assert "takes a time that is unknown until a device reports it" in chosen.why
+    with pytest.raises(BudgetError, match="take `max_ms` out"):
+        choose(_found(fast), Budget(max_ms=5), RTX)

@@ -12,17 +12,18 @@ import onnx
 import pytest
 import torch
 
+from assets.compression import search as search_module
 from assets.compression.choose import choose
 from assets.compression.contract import Candidates
 from assets.compression.distill import distillation
 from assets.compression.prune import count_macs, prune
-from assets.compression.quantize import quantize
+from assets.compression.quantize import needs_7_bits, quantize
 from assets.compression.search import search
 from assets.errors import RejectedError
 from assets.measure import hits, logits, open_session, paired_difference
 from assets.networks import architecture_of, build_network, parameters_of, predict
 from assets.records import load_split
-from edge.contracts import chain_gap, from_bytes, to_bytes
+from edge.contracts import TARGETS, TargetProfile, chain_gap, from_bytes, to_bytes
 
 
 def test_every_candidate_has_every_dialect_and_no_gap(made: Any) -> None:
@@ -60,6 +61,8 @@ def test_the_metrics_are_those_of_the_files(made: Any) -> None:
             wanted = paired_difference(teacher, answers)
             assert (drop.value, drop.low, drop.high) == (wanted.value, wanted.low, wanted.high)
             assert (evidence.latency is None) == (dialect == "tensorrt")  # not measured on its target: unknown
+            kinds = {metric.kind for metric in evidence.metrics}
+            assert kinds == {"simulated" if dialect == "tensorrt" else "measured"}
 
 
 def test_int8_is_smaller_and_a_student_smaller_still(made: Any) -> None:
@@ -79,7 +82,7 @@ def test_progress_is_told(made: Any) -> None:
 
 def test_the_documents_cross_the_border(made: Any) -> None:
     assert from_bytes(Candidates, to_bytes(made.found)) == made.found
-    chosen = choose(made.found, made.line.config.budget)
+    chosen = choose(made.found, made.line.config.budget, [TARGETS[name] for name in made.line.config.targets])
     assert from_bytes(type(chosen), to_bytes(chosen)) == chosen
 
 
@@ -136,15 +139,15 @@ def test_quantizing_leaves_nothing_behind(made: Any, tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     train = load_split(made.store, made.dataset, "train", made.model.input)
     file = made.store.fetch(made.model.onnx)
-    first = quantize(file, train.x[:40])
-    assert quantize(file, train.x[:40]) == first  # the same ranges give the same bytes
+    first = quantize(file, train.x[:40], reduce_range=True)
+    assert quantize(file, train.x[:40], reduce_range=True) == first  # the same ranges give the same bytes
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("x", [np.zeros((0, 1, 8, 8), np.float32), np.full((4, 1, 8, 8), np.nan, np.float32)])
 def test_records_without_ranges_are_refused(made: Any, x: Any) -> None:
     with pytest.raises(RejectedError, match="calibration needs"):
-        quantize(made.store.fetch(made.model.onnx), x)
+        quantize(made.store.fetch(made.model.onnx), x, reduce_range=False)
 
 
 @pytest.mark.parametrize(("family", "shape"), [("cnn", (3, 8, 8)), ("mlp", (12,))])
@@ -178,3 +181,50 @@ def test_a_student_that_agrees_with_its_teacher_has_no_soft_loss() -> None:
     same = objective(x, y, predict(teacher, x))
     assert same.item() == pytest.approx(0, abs=1e-6)
     assert objective(x, y, -predict(teacher, x)).item() > 1e-4
+
+
+def test_a_ruined_student_fails_though_its_pruned_parent_was_no_better(
+    made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ruin(*arguments: Any) -> Any:
+        student = prune(*arguments)
+        with torch.no_grad():
+            for parameter in student.parameters():
+                parameter.zero_()
+        return student
+
+    monkeypatch.setattr(search_module, "prune", ruin)
+    monkeypatch.setattr(search_module, "distill", lambda *_: None)  # learns nothing
+    bench = search_module._open_bench(made.store, made.line, made.dataset, made.model, lambda _: None)
+    student = search_module._student(bench, 0.5)
+    pruned, distilled = student.parity["cpu"][:2]
+    assert (pruned.stage, pruned.passed, distilled.stage, distilled.passed) == ("prune", True, "distill", False)
+    assert pruned.metric_drop is not None
+    assert pruned.metric_drop > 0.5  # recorded, and judged after distillation
+    assert distilled.metric_drop == 0  # nothing lost against its own parent
+    for dialect, file in student.refs.items():
+        gap = chain_gap(student.parity[dialect], made.model.onnx.sha256, file.sha256)
+        assert str(gap).startswith("distill failed its parity check: float: loses ")
+        assert "against the teacher" in str(gap)
+
+
+def _weights(model: bytes) -> Any:
+    graph = onnx.load_from_string(model).graph
+    found = [onnx.numpy_helper.to_array(item) for item in graph.initializer if item.data_type == onnx.TensorProto.INT8]
+    return np.concatenate([array.ravel() for array in found if array.ndim > 1]).astype(int)
+
+
+def test_weights_for_any_x86_keep_to_7_bits_whatever_this_machine_is(made: Any) -> None:
+    assert made.line.config.targets == ("cpu-x86",)
+    for candidate in made.found.candidates:
+        assert np.abs(_weights(made.store.fetch(candidate.onnx["cpu"]))).max() <= 64
+        assert np.abs(_weights(made.store.fetch(candidate.onnx["tensorrt"]))).max() == 127
+
+
+def test_the_targets_decide_on_7_bits() -> None:
+    x86, arm, rtx = TARGETS["cpu-x86"], TARGETS["cpu-arm64"], TARGETS["rtx-sm86"]
+    vnni = TargetProfile("new-x86", "onnxruntime", "x86_64", "cpu", cpu_features=("avx512_vnni",))
+    assert needs_7_bits([x86])
+    assert needs_7_bits([arm, vnni, x86])
+    assert not needs_7_bits([arm, vnni, rtx])
+    assert not needs_7_bits([rtx])

@@ -14,16 +14,32 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tuf.api.metadata import TargetFile
 
 from assets.feedback.assets import build_assets, fleet_table
 from assets.feedback.contract import FleetHealth, report_journal
 from assets.feedback.fleet import fleet, summarize
 from assets.feedback.intake import MAX_BODY_BYTES, Intake, RefusedError, latest_report
 from assets.line import parse_line
-from assets.release.contract import RolloutRecord, rollout_journal
+from assets.release.authorities import open_repository
+from assets.release.contract import ReleaseRecord, RolloutRecord, rollout_journal
+from assets.release.metadata import Expiries, locked
+from assets.release.repository import deploy
 from assets.store import Store
 from edge.agent.identity import PROFILE_TYPE, REPORT_TYPE, public_hex, seal, unseal
-from edge.contracts import Deployment, DeviceProfile, DeviceReport, Envelope, SelfTest, from_bytes, to_bytes
+from edge.contracts import (
+    ArtifactRef,
+    Deployment,
+    DeviceProfile,
+    DeviceReport,
+    Envelope,
+    InputSpec,
+    Provenance,
+    ReleaseManifest,
+    SelfTest,
+    from_bytes,
+    to_bytes,
+)
 from edge.errors import VerificationError
 
 NEW, OLD = "b" * 64, "a" * 64
@@ -217,8 +233,24 @@ def test_envelope_round_trip_and_every_flipped_byte() -> None:
         unseal(envelope, REPORT_TYPE, "not hex")
 
 
+def sign(store: Store, release: str) -> Deployment:
+    """Point the group at a release in a real repository. The release is a name with a signature and no files."""
+    path = f"releases/toy/{release}/manifest.json"
+    with locked(store):
+        editor = open_repository(store, ("toy",), Expiries())
+        signed = editor.role("release-toy")
+        signed.targets[path] = TargetFile.from_data(path, b"{}", ["sha256"])
+        editor.write("release-toy", signed)
+        editor.commit()
+    spec = InputSpec("table", "input", (1,), (0.0,), (1.0,), ("a",))
+    golden = ArtifactRef("golden.json", OLD, 2, "json")
+    manifest = ReleaseManifest("toy", 1, spec, "logits", ("a",), golden, (), Provenance((), OLD, OLD, OLD, ()))
+    return deploy(store, "toy", "canary", ReleaseRecord("toy", release, 1, path, manifest, 0.0))
+
+
 def roll_out(store: Store, release: str, serial: int) -> None:
-    deployment = Deployment("toy", "canary", release, f"releases/toy/{release}/manifest.json", serial, serial)
+    deployment = sign(store, release)
+    assert deployment.serial == serial
     record = RolloutRecord("toy", "canary", "promoted", "test", release, deployment, time.time())
     rollout_journal(store, "toy", "canary").append(record)
 
@@ -246,6 +278,98 @@ def test_fleet_tells_wrong_from_silent(store: Store, intake: Intake) -> None:
     (later,) = [status for status in fleet(store, time.time() + 100) if status.device == "good"]
     assert 100 <= later.age < 200
     assert summarize(store, "other", "canary") == FleetHealth("other", "canary", "", (), {}, {}, (), ())
+
+
+def test_fleet_believes_what_is_signed(store: Store, intake: Intake) -> None:
+    """The second promotion was signed, and its journal entry never written."""
+    device = Device()
+    intake.enroll(device.enrolment())
+    roll_out(store, OLD, 1)
+    intake.report(device.report(OLD))
+    sign(store, NEW)
+    health = summarize(store, "toy", "canary")
+    assert (health.release, health.wrong, health.silent) == (NEW, (), ("gate-7",))
+
+
+def test_reports_that_say_the_same_do_not_pile_up(store: Store, intake: Intake) -> None:
+    device = Device()
+    intake.enroll(device.enrolment())
+    bodies = [device.report(OLD)]
+    for _ in range(20):
+        bodies.append(device.report(OLD, "unchanged", self_test=None))
+    for _ in range(20):
+        bodies.append(device.report(OLD, "refused", offered=NEW, reason=f"try {len(bodies)}"))
+    bodies += [device.report(NEW), device.report(NEW), device.report(NEW, "unchanged")]
+    for body in bodies:
+        intake.report(body)
+        with refused(409, "replay"):
+            intake.report(body)
+    said = [(entry.sequence, entry.event) for _, entry in report_journal(store).after(0)]
+    assert said == [(1, "activated"), (22, "refused"), (42, "activated"), (43, "activated")]
+    assert len(store.names("devices/gate-7/reports")) == 4
+    latest = latest_report(store, "gate-7")
+    assert latest is not None
+    assert (latest.report.sequence, latest.report.event) == (44, "unchanged")
+    with refused(409, "replay"):
+        intake.report(bodies[5])
+
+
+HOSTILE = (
+    "[click](https://evil.example/a) ![x](https://evil.example/b.png) <img src=x> `code` | cell |\r\n# title\n"
+    "WwW.evil.example \x1b[31m\u202eabc\u202c &lt;b&gt; me@evil.example \x00 **bold**"
+)
+
+
+def test_hostile_text_becomes_plain_text(store: Store, intake: Intake) -> None:
+    device = Device()
+    intake.enroll(device.enrolment())
+    tested = SelfTest(False, "c" * 64, 3, 0.0, 9.0, reason=HOSTILE)
+    changes = {"offered": NEW, "reason": HOSTILE * 50, "self_test": tested, "agent_version": "1\n" * 90}
+    intake.report(device.report("", "refused", target="", **changes))
+    latest = latest_report(store, "gate-7")
+    assert latest is not None
+    kept = latest.report
+    assert kept.self_test is not None
+    for text in (kept.reason, kept.self_test.reason, kept.agent_version):
+        assert text.isprintable()
+        assert len(text) <= 1000
+    assert "HTTP 404" in fleet_table(summary_with(store, "refused (HTTP 404)"))
+    for table in (fleet_table(summarize(store, "toy", "canary")), fleet_table(summary_with(store, HOSTILE))):
+        head, _, row = table.splitlines()  # no new line, so no new row
+        assert row.count("|") == head.count("|")
+        assert "evil" in row
+        assert not set(row) & set("[]()<>`!&@#*\x1b\u202e")
+        assert "//" not in row
+        assert "www." not in row.lower()
+
+
+def summary_with(store: Store, reason: str) -> FleetHealth:
+    """As if a text had come past the intake."""
+    health = summarize(store, "toy", "canary")
+    return replace(health, devices=tuple(replace(status, reason=reason) for status in health.devices))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"group": "a|b"},
+        {"group": "../x"},
+        {"release": "[x](https://evil.example)"},
+        {"release": "A" * 64},
+        {"offered": "b" * 63},
+        {"offered": NEW + "\n"},
+        {"target": "<b>"},
+        {"target": "a b"},
+        {"target": "x" * 200},
+        {"event": "<b>"},
+    ],
+)
+def test_fields_that_cannot_be_are_refused(store: Store, intake: Intake, changes: dict[str, Any]) -> None:
+    device = Device()
+    intake.enroll(device.enrolment())
+    with refused(400, ""):
+        intake.report(device.report(**{"release": OLD, **changes}))
+    assert latest_report(store, "gate-7") is None
 
 
 def test_fleet_health_asset(store: Store, intake: Intake) -> None:

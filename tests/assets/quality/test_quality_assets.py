@@ -10,7 +10,7 @@ import pytest
 
 from assets.line import Line
 from assets.quality.assets import build_assets
-from assets.quality.contract import accepted_batches, partitions_name
+from assets.quality.contract import accepted_batches, partitions_name, read_verdict
 from assets.quality.judge import judge
 from assets.store import Store
 
@@ -86,7 +86,16 @@ def test_a_blocked_batch_records_its_checks_and_fails_without_a_retry(store: Sto
         assert result.asset_materializations_for_node("pets__batch") == []
         (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
         assert failure.user_failure_data is not None
-        assert "2 of 2 records are bad" in str(failure.user_failure_data.description)
+        verdict = read_verdict(store, "pets", batch)
+        assert verdict is not None
+        assert "2 of 2 records are bad" in verdict.why
+        assert str(failure.user_failure_data.description).startswith(verdict.why)
+        remedy = "Fix the source and land it again: what is different is a new batch"
+        assert remedy in str(failure.user_failure_data.description)
+        assert remedy in store.read(verdict.report).decode()
+        (gate,) = [c for c in result.get_asset_check_evaluations() if c.check_name == "batch_is_accepted"]
+        assert remedy in str(gate.description)
+        assert any(entry.user_message.startswith(verdict.why) for entry in instance.all_logs(result.run_id))
         assert f"/pets/{batch}/index.html" in str(failure.user_failure_data.description)
         assert failure.error is not None
         recorded = instance.event_log_storage.get_latest_asset_check_execution_by_key(

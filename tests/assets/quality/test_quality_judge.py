@@ -17,18 +17,21 @@ import pytest
 
 from assets.errors import LandingError
 from assets.ingest.contract import landing_journal
-from assets.ingest.landing import find_landing
-from assets.line import Line
+from assets.ingest.landing import find_landing, land
+from assets.line import Line, QualityPolicy
+from assets.quality import judge as judge_module
 from assets.quality.contract import (
     RECORD_COLUMNS,
     BatchVerdict,
     accepted_batches,
     accepted_journal,
     read_verdict,
+    verdict_history,
 )
 from assets.quality.judge import judge
+from assets.quality.suite import Ruling
 from assets.store import Store
-from edge.contracts import ArtifactRef, from_bytes, to_bytes
+from edge.contracts import ArtifactRef
 
 Land = Callable[[Line, dict[str, bytes]], str]
 Png = Callable[..., bytes]
@@ -179,7 +182,8 @@ def test_rows_are_judged_cell_by_cell(store: Store, rows: Line, put: Land) -> No
         "column b: the cell is empty; fill it in or correct it, or leave the row out",
         "column a: 'inf' is not finite; fill it in or correct it, or leave the row out",
         "column b: '1e400' is larger than a 32-bit number holds; fill it in or correct it, or leave the row out",
-        "'HAM' is not a class of this line (yes, no); correct the cell, or add it to the line's data.classes",
+        "'HAM' is not a class of this line (yes, no); correct the cell, or add it to the line's data.classes, "
+        "and land these records as a new batch",
         "'YES' is not a class of this line (yes, no); if 'yes' is meant, write it so",
         "the label is missing; fill it in",
         "the row has 2 cells, the header has 3; correct the row",
@@ -198,26 +202,123 @@ def test_a_table_that_cannot_be_read_blocks(store: Store, rows: Line, put: Land)
     assert (fine.state, fine.refused) == ("accepted", 1)
 
 
-def test_files_changed_after_landing_are_refused(
-    store: Store, pictures: Line, put: Land, good: dict[str, bytes], png: Png
+def test_a_damaged_landing_zone_gives_no_verdict_and_landing_again_repairs_it(
+    store: Store, pictures: Line, good: dict[str, bytes], tmp_path: Path
 ) -> None:
-    batch = put(pictures, good)
-    folder = Path(store.path(f"landing/pets/{find_landing(store, 'pets', batch).drop}/files"))
-    changed = bytearray(good["cat/1.png"])
-    changed[-1] ^= 1
-    (folder / "cat/1.png").write_bytes(changed)
-    (folder / "cat/3.png").unlink()
-    with (folder / "cat/5.png").open("wb") as file:
-        file.truncate(1 << 40)  # never read: its size already differs
-    (folder / "dog/0.png").unlink()
-    os.mkfifo(folder / "dog/0.png")
-    verdict = judge(store, pictures, batch)
-    found = reasons(verdict)
-    assert "changed after landing" in found["cat/1.png"]
-    assert "missing" in found["cat/3.png"]
-    assert "the manifest declares" in found["cat/5.png"]
-    assert "not a plain file" in found["dog/0.png"]
-    assert verdict.state == "blocked"
+    for name, content in good.items():
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(content)
+    landed = land(store, pictures, tmp_path / "in")
+    folder = Path(store.path(f"landing/pets/{landed.drop}/files"))
+
+    def change(name: str) -> None:
+        (folder / name).write_bytes(good[name][:-1] + b"?")
+
+    def enlarge(name: str) -> None:
+        with (folder / name).open("wb") as file:
+            file.truncate(1 << 40)  # never read: its size already differs
+
+    def replace(name: str) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    damages = {
+        "cat/1.png": (change, "SHA-256"),
+        "cat/3.png": (lambda name: (folder / name).unlink(), "missing"),
+        "cat/5.png": (enlarge, "the manifest declares"),
+        "dog/0.png": (replace, "not a plain file"),
+    }
+    for name, (damage, reason) in damages.items():
+        damage(name)
+        with pytest.raises(LandingError, match=rf"files/{name}: .*{reason}.*land the same source again"):
+            judge(store, pictures, landed.batch)
+        assert read_verdict(store, "pets", landed.batch) is None
+        again = land(store, pictures, tmp_path / "in")
+        assert (again.batch, again.new, again.repaired, again.again) == (landed.batch, False, (name,), True)
+    (folder.parent / "manifest.json").write_bytes(b"{")
+    assert land(store, pictures, tmp_path / "in").repaired == ("manifest.json",)
+    entries = [entry for _, entry in landing_journal(store, "pets").after(0)]
+    assert len({entry.again for entry in entries}) == len(entries) == 6
+    assert judge(store, pictures, landed.batch).accepted == 12
+    quiet = land(store, pictures, tmp_path / "in")
+    assert (quiet.new, quiet.repaired, quiet.again) == (False, (), False)
+
+
+def test_a_damaged_table_gives_no_verdict_either(store: Store, rows: Line, put: Land) -> None:
+    batch = put(rows, {"x.csv": b"a,b,kind\n1,2,yes\n"})
+    Path(store.path(f"landing/rows/{find_landing(store, 'rows', batch).drop}/files/x.csv")).unlink()
+    with pytest.raises(LandingError, match=r"x\.csv: the file is missing"):
+        judge(store, rows, batch)
+    assert read_verdict(store, "rows", batch) is None
+
+
+def with_birds(line: Line) -> Line:
+    data = line.config.data.model_copy(update={"classes": (*line.config.data.classes, "bird")})
+    return Line(line.name, line.config.model_copy(update={"data": data}))
+
+
+def test_a_blocked_batch_is_judged_anew_once_its_rules_changed(
+    store: Store, pictures: Line, good: dict[str, bytes], png: Png, tmp_path: Path
+) -> None:
+    for name, content in {**good, **{f"bird/{n}.png": png(100 + n) for n in range(8)}}.items():
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(content)
+    batch = land(store, pictures, tmp_path / "in").batch
+    blocked = judge(store, pictures, batch)
+    assert blocked.state == "blocked"
+    assert judge(store, pictures, batch) == blocked
+    assert not land(store, pictures, tmp_path / "in").again
+    birds = with_birds(pictures)
+    assert land(store, birds, tmp_path / "in").again
+    assert not land(store, birds, tmp_path / "in").again  # asked for already
+    verdict = judge(store, birds, batch)
+    assert (verdict.state, verdict.accepted, verdict.rules != blocked.rules) == ("accepted", 20, True)
+    assert read_verdict(store, "pets", batch) == verdict
+    assert "was accepted" in store.read(verdict.report).decode()
+    assert [found for _, found in verdict_history(store, "pets", batch).after(0)] == [blocked, verdict]
+    assert judge(store, pictures, batch) == verdict  # an accepted batch is never judged again
+    assert not land(store, pictures, tmp_path / "in").again
+    assert [(entry.batch, entry.records) for _, entry in accepted_batches(store, "pets")] == [(batch, 20)]
+
+
+def test_a_slow_judge_anew_does_not_put_an_older_verdict_back(
+    store: Store, pictures: Line, put: Land, good: dict[str, bytes], png: Png, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = put(pictures, {**good, **{f"bird/{n}.png": png(100 + n) for n in range(8)}})
+    judge(store, pictures, batch)
+    stricter = Line("pets", pictures.config.model_copy(update={"quality": QualityPolicy(min_records=11)}))
+    save = Store.save
+
+    def slow(self: Store, key: str, value: Any) -> None:
+        """Writes late: the judge of the next rules has come and gone meanwhile."""
+        monkeypatch.setattr(Store, "save", save)
+        assert judge(store, with_birds(pictures), batch).accepted == 20
+        save(self, key, value)
+
+    monkeypatch.setattr(Store, "save", slow)
+    assert judge(store, stricter, batch).accepted == 20
+    standing = read_verdict(store, "pets", batch)
+    assert standing is not None
+    assert standing.accepted == 20
+    assert verdict_history(store, "pets", batch).length() == 3
+
+
+def test_killed_while_judging_anew_it_still_ends_whole(
+    store: Store, pictures: Line, put: Land, good: dict[str, bytes], png: Png, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = put(pictures, {**good, **{f"bird/{n}.png": png(100 + n) for n in range(8)}})
+    judge(store, pictures, batch)
+    birds, save = with_birds(pictures), Store.save
+
+    def die(self: Store, key: str, value: Any) -> None:
+        raise Killed
+
+    monkeypatch.setattr(Store, "save", die)  # the new verdict is in the history, and does not stand yet
+    with pytest.raises(Killed):
+        judge(store, birds, batch)
+    monkeypatch.setattr(Store, "save", save)
+    assert judge(store, birds, batch).accepted == 20
+    assert verdict_history(store, "pets", batch).length() == 2
 
 
 def test_files_that_are_no_data_count_nowhere(
@@ -247,13 +348,71 @@ def test_a_batch_that_never_landed_is_refused(store: Store, pictures: Line) -> N
 
 
 def test_a_second_judge_returns_the_first_verdict(
+    store: Store,
+    pictures: Line,
+    put: Land,
+    good: dict[str, bytes],
+    png: Png,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another judge, with another result, is done while this one is at work: that one's verdict and files stand."""
+    batch = put(pictures, {**good, "bird/x.png": png(50), "cat/page.png": b"<html>"})
+    strict = Line(
+        "pets", pictures.config.model_copy(update={"quality": QualityPolicy(min_records=10, max_bad_share=0)})
+    )
+    lenient = Line(
+        "pets", pictures.config.model_copy(update={"quality": QualityPolicy(min_records=10, max_bad_share=1)})
+    )
+    winners: list[BatchVerdict] = []
+    suite = judge_module.run_suite
+
+    def slow(*arguments: Any) -> list[Ruling]:
+        monkeypatch.setattr(judge_module, "run_suite", suite)
+        winners.append(judge(store, lenient, batch))
+        return suite(*arguments)
+
+    monkeypatch.setattr(judge_module, "run_suite", slow)
+    assert judge(store, strict, batch) == winners[0] == read_verdict(store, "pets", batch)
+    assert winners[0].state == "accepted"
+    assert {row["file"] for row in table(store, winners[0].quarantine)} == {"bird/x.png"}
+    assert json.loads(store.read(f"quarantine/pets/{batch}.json"))["blocked"] == []
+    assert "This batch was accepted" in store.read(winners[0].report).decode()
+    assert accepted_journal(store, "pets").length() == 1
+
+
+def test_a_lost_page_is_put_back(store: Store, pictures: Line, put: Land) -> None:
+    verdict = judge(store, pictures, put(pictures, {"cat/1.png": b"junk"}))
+    before = store.read(verdict.report)
+    for key in (verdict.report, f"quarantine/pets/{verdict.batch}.json"):
+        Path(store.path(key)).unlink()
+    assert judge(store, pictures, verdict.batch) == verdict
+    assert store.read(verdict.report) == before
+    assert store.exists(f"quarantine/pets/{verdict.batch}.json")
+
+
+def test_only_records_that_are_new_to_the_line_count_as_new(
+    store: Store, pictures: Line, put: Land, good: dict[str, bytes], png: Png
+) -> None:
+    first = judge(store, pictures, put(pictures, good))
+    second = judge(store, pictures, put(pictures, {**good, "cat/a.png": png(70), "dog/b.png": png(71)}))
+    assert (first.new, second.accepted, second.new) == (12, 14, 2)
+    assert [entry.records for _, entry in accepted_batches(store, "pets")] == [12, 2]
+    assert judge(store, pictures, put(pictures, {"cat/c.png": png(72)})).new == 0  # blocked
+
+
+def test_exact_copies_are_set_aside_but_are_not_bad(
     store: Store, pictures: Line, put: Land, good: dict[str, bytes]
 ) -> None:
-    batch = put(pictures, good)
-    first = judge(store, pictures, batch)
-    other = from_bytes(BatchVerdict, to_bytes(first).replace(b'"accepted":12', b'"accepted":12'))
-    assert judge(store, pictures, batch) == first == other
-    assert accepted_journal(store, "pets").length() == 1
+    copies = {f"cat/copy{n}.png": good["cat/1.png"] for n in range(50)}
+    verdict = judge(store, pictures, put(pictures, {**good, **copies, "cat/x.png": b"junk"}))
+    assert (verdict.state, verdict.accepted, verdict.quarantined, verdict.refused) == ("accepted", 12, 50, 1)
+    detail = {check.name: check.detail for check in verdict.checks}["the share of bad records is small"]
+    assert detail.startswith("1 of 13 records are bad")
+    assert "50 exact copies are not counted" in detail
+    bad = {f"dog/x{n}.png": b"junk" for n in range(5)}  # copies must not thin out what is bad, either
+    diluted = judge(store, pictures, put(pictures, {**good, **copies, **bad}))
+    assert diluted.state == "blocked"
+    assert "5 of 17 records are bad" in diluted.why
 
 
 def test_killed_at_any_write_then_repeated_the_result_is_single_and_whole(
@@ -293,10 +452,12 @@ def test_killed_at_any_write_then_repeated_the_result_is_single_and_whole(
         assert before in (None, verdict)
         assert (verdict.state, verdict.accepted, verdict.refused) == ("accepted", 13, 1)
         assert len(table(store, verdict.records)) == 13
+        assert verdict.page is not None
+        assert store.read(verdict.report) == store.fetch(verdict.page)
         assert batch[:8] in store.read("reports/pets/index.html").decode()
         assert [entry.batch for _, entry in accepted_journal(store, "pets").after(0)] == batches[: number + 1]
         if not died:
-            assert count >= 8  # Parquets, reasons, page, verdict, journal, indexes: each was died at
+            assert count >= 10  # Parquets, reasons, page, verdict, their copies, journal, indexes: each was died at
             return
     raise AssertionError("never ran to its end")
 

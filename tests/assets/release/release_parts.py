@@ -9,7 +9,7 @@ from assets.compilation.contract import Engine, Engines
 from assets.compression.contract import Candidate, ChosenModel
 from assets.line import Line, parse_line
 from assets.store import Store
-from assets.training.contract import DatasetVersion
+from assets.training.contract import DatasetVersion, dataset_key
 from edge.contracts import (
     TARGETS,
     Evidence,
@@ -42,10 +42,11 @@ def verdict(stage: str, parent: str, child: str, passed: bool | None = True) -> 
 
 
 def land_heads(store: Store, line: Line, position: int = 1, *, broken: str = "") -> Engines:
-    """Write the heads `dataset`, `chosen_model` and `engines`, and return the engines.
+    """Write a dataset and the heads `chosen_model` and `engines`, and return the engines.
 
     Args:
-        broken: "" for a sound chain; "failed" or "gap" in the plan's chain; "dataset" for another dataset.
+        broken: "" for a sound chain; "failed" or "gap" in the plan's chain; "dataset" for another dataset
+            under the version's name.
     """
     name = line.name
     dataset = DatasetVersion(name, position, tuple(f"{n:064x}" for n in range(position)), (), ("a", "b"), {}, 0.1, 0.1)
@@ -95,9 +96,8 @@ def land_heads(store: Store, line: Line, position: int = 1, *, broken: str = "")
             ),
         ),
     )
-    if broken == "dataset":
-        dataset = replace(dataset, position=position + 1)
-    store.set_head(name, "dataset", dataset)
+    kept = replace(dataset, position=position + 1) if broken == "dataset" else dataset
+    store.save(dataset_key(name, engines.dataset), kept)
     store.set_head(name, "chosen_model", chosen)
     store.set_head(name, "engines", engines)
     return engines

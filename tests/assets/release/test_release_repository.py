@@ -17,6 +17,7 @@ from tuf.api.metadata import Metadata, Root
 from tuf.ngclient import Updater
 
 from assets.compression.contract import ChosenModel
+from assets.records import load_dataset
 from assets.release.keys import load_key, make_key
 from assets.release.manifest import build_manifest
 from assets.release.metadata import DEMO_FIELD, Expiries
@@ -26,10 +27,10 @@ from assets.release.repository import (
     ensure_repository,
     publish,
     refresh_timestamp,
+    renewal_notes,
     uses_demo_keys,
 )
 from assets.store import Store
-from assets.training.contract import DatasetVersion
 from edge.contracts import Deployment, ReleaseManifest, from_bytes
 from edge.errors import RejectedError, TransientError, VerificationError
 from platform_defs.serve import Server, device_app
@@ -44,7 +45,7 @@ def release(store: Store, position: int = 1, name: str = "toy") -> tuple[Release
     line = toy_line(name=name)
     engines = land_heads(store, line, position)
     chosen = store.head(name, "chosen_model", ChosenModel)
-    dataset = store.head(name, "dataset", DatasetVersion)
+    dataset = load_dataset(store, name, engines.dataset)
     manifest, files = build_manifest(store, engines, chosen, dataset, demo_keys=True)
     return manifest, dict(files)
 
@@ -271,6 +272,91 @@ def test_loose_missing_wrong_and_damaged_keys_are_refused(store: Store, tmp_path
     (tmp_path / "elsewhere").write_bytes(mine)
     with pytest.raises(RejectedError, match="symbolic link"):
         publish(store, "toy", manifest, files)
+
+
+def real_keys(folder: Path, *roles: str) -> None:
+    """Keys as an operator brings them: without the demo's mark."""
+    from securesystemslib.signer import CryptoSigner
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for role in roles:
+        path = folder / f"{role}.pem"
+        path.touch(mode=0o600)
+        path.write_bytes(CryptoSigner.generate_ed25519().private_bytes)
+
+
+ONLINE = ("snapshot", "timestamp", "deploy", "release-toy")
+
+
+@pytest.mark.parametrize("missing", ["deploy", "timestamp", "root"])
+def test_real_repository_never_gets_a_demo_key(store: Store, missing: str) -> None:
+    keys = Path(store.path("keys"))
+    real_keys(keys, *({"root", "targets", *ONLINE} - {missing}))
+    with pytest.raises(RejectedError, match=rf"{missing}\.pem: the private key .* is missing"):
+        ensure_repository(store, ("toy",))
+    assert not (keys / f"{missing}.pem").exists()
+    assert not store.names("tuf/metadata")
+    real_keys(keys, missing)
+    ensure_repository(store, ("toy",))
+    assert not uses_demo_keys(store)
+    with pytest.raises(RejectedError, match=r"release-other\.pem"):
+        ensure_repository(store, ("toy", "other"))
+    assert uses_demo_keys(store) is False
+
+
+@pytest.mark.parametrize("role", ["deploy", "release-toy", "snapshot"])
+def test_one_demo_key_marks_the_repository(store: Store, role: str) -> None:
+    keys = Path(store.path("keys"))
+    real_keys(keys, *({"root", "targets", *ONLINE} - {role}))
+    make_key(keys, role)
+    ensure_repository(store, ("toy",))
+    assert uses_demo_keys(store)
+
+
+def test_offline_keys_may_stay_away_until_they_are_needed(store: Store, tmp_path: Path) -> None:
+    keys, safe = Path(store.path("keys")), tmp_path / "safe"
+    safe.mkdir()
+    real_keys(keys, "root", "targets", *ONLINE)
+    soon = Expiries(root=timedelta(days=30), targets=timedelta(days=30))  # less than half of the usual year
+    ensure_repository(store, ("toy",), soon)
+    assert renewal_notes(store, soon) == ()
+    for role in ("root", "targets"):
+        (keys / f"{role}.pem").rename(safe / f"{role}.pem")
+    record = publish(store, "toy", *release(store))
+    assert deploy(store, "toy", "canary", record).serial == 1
+    notes = renewal_notes(store)
+    assert [note.split()[0] for note in notes] == ["root", "targets"]
+    assert "1.root.json" in store.names("tuf/metadata")
+    assert "2.root.json" not in store.names("tuf/metadata")
+    for role in ("root", "targets"):
+        (safe / f"{role}.pem").rename(keys / f"{role}.pem")
+    ensure_repository(store, ("toy",))
+    assert "2.root.json" in store.names("tuf/metadata")
+    assert renewal_notes(store) == ()
+
+
+@pytest.mark.parametrize("role", ["root", "targets"])
+def test_expired_offline_role_is_refused_by_name(store: Store, role: str) -> None:
+    keys = Path(store.path("keys"))
+    ended = replace(Expiries(), **{role: timedelta(seconds=-1)})
+    ensure_repository(store, ("toy",), ended)
+    aside = keys / "aside"
+    (keys / f"{role}.pem").rename(aside)
+    with pytest.raises(RejectedError, match=rf"{role} expired on .* put its key at .*{role}\.pem"):
+        publish(store, "toy", *release(store))
+    aside.rename(keys / f"{role}.pem")
+    publish(store, "toy", *release(store))
+
+
+def test_deploy_that_was_overtaken_is_refused(store: Store) -> None:
+    first, second = (publish(store, "toy", *release(store, position)) for position in (1, 2))
+    assert deploy(store, "toy", "canary", first, expected_serial=0).serial == 1
+    with pytest.raises(TransientError, match="meanwhile"):
+        deploy(store, "toy", "canary", second, expected_serial=0)
+    current = current_deployment(store, "toy", "canary")
+    assert current is not None
+    assert current.release == first.release
+    assert deploy(store, "toy", "canary", second, expected_serial=1).serial == 2
 
 
 def test_keys_never_lie_in_a_shared_store() -> None:

@@ -9,23 +9,26 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from toy_releases import GROUP, LINE, Platform, toy_release
 
 from assets.feedback.contract import report_journal
+from edge.agent import trial
 from edge.agent.agent import poll
 from edge.agent.cli import main
 from edge.agent.daemon import wait_seconds
 from edge.agent.enrol import enrol
 from edge.agent.home import Home, UsageError, write_durably
-from edge.agent.identity import device_key
+from edge.agent.identity import detect_profile, device_key, public_hex
 from edge.agent.link import check_server
 from edge.agent.report import MAX_QUEUED, queue, queued
-from edge.agent.trial import run_trial
-from edge.contracts import SelfTest, to_bytes
-from edge.errors import EdgeError, IncompatibleError, RejectedError, SelfTestError, TransientError
+from edge.agent.trial import TrialAnswer, run_trial
+from edge.contracts import SelfTest, from_bytes, to_bytes
+from edge.errors import EdgeError, IncompatibleError, RejectedError, TransientError
 
 Handler = Callable[[BaseHTTPRequestHandler], None]
 
@@ -106,7 +109,7 @@ def test_outage_is_survived_and_reports_wait(
     outcome = poll(device, quick_trial)
     assert (outcome.waiting, outcome.notes) == (0, ())
     said = [(entry.sequence, entry.event) for _, entry in report_journal(platform.store).after(0)]
-    assert said == [(1, "activated"), (2, "refused"), (3, "unchanged"), (4, "unchanged")]
+    assert said == [(1, "activated"), (2, "refused"), (3, "unchanged")], "the fourth says what the third said"
 
 
 def test_waiting_reports_are_bounded_and_keep_what_matters(platform: Platform, device: Home) -> None:
@@ -174,6 +177,9 @@ def test_enrolment_is_repeatable_and_careful(platform: Platform, home: Home, tmp
     assert enrol(home, platform.url + "/", "gate-7", LINE, "wide", None) == fingerprint
     assert home.key.read_bytes() == key
     assert home.enrolment().group == "wide"
+    for name in (".hidden", "a..b", "A", "x" * 64):
+        with pytest.raises(UsageError, match="a name has"):
+            enrol(home, platform.url, "gate-7", LINE, name, None)
     with pytest.raises(RejectedError, match="another --home"):
         enrol(home, platform.url, "gate-8", LINE, GROUP, None)
     root.write_bytes(root.read_bytes() + b"\n")
@@ -281,8 +287,30 @@ def test_trial_survives_its_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     fake.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}"\n')
     fake.chmod(0o755)
     monkeypatch.setattr("edge.agent.trial.sys.executable", str(fake))
-    with pytest.raises(SelfTestError, match=reason):
+    with pytest.raises(TransientError, match=reason):
         run_trial(tmp_path, "cpu-x86", seconds=1)
+
+
+def test_fault_that_passes_is_told_apart_by_the_child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    def full(slot: Path, target: str) -> SelfTest:
+        raise TransientError("cuMemAlloc failed on the GPU; is its memory full?")
+
+    monkeypatch.setattr(trial, "_test", full)
+    monkeypatch.setattr(trial.ctypes, "CDLL", lambda name: SimpleNamespace(prctl=lambda *args: 0))
+    monkeypatch.setattr(trial.os, "dup2", lambda *args: None)
+    assert trial.main([str(tmp_path), "cpu-x86"]) == 0
+    answer = from_bytes(TrialAnswer, capfdbinary.readouterr().out, "answer")
+    assert (answer.self_test, answer.transient) == (None, True)
+    said = tmp_path / "answer"
+    said.write_bytes(to_bytes(answer))
+    fake = tmp_path / "python"
+    fake.write_text(f"#!/bin/sh\ncat '{said}'\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr("edge.agent.trial.sys.executable", str(fake))
+    with pytest.raises(TransientError, match="memory full"):
+        run_trial(tmp_path, "cpu-x86", seconds=10)
 
 
 def test_full_disk_is_transient(device: Home, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,3 +336,16 @@ def test_waits_grow_and_spread() -> None:
     assert wait_seconds(60, 3, 0.5) == 480
     assert wait_seconds(60, 10_000, 0.999) <= 3600 * 1.25
     assert wait_seconds(86_400, 50, 0.5) == 86_400
+
+
+def test_profile_names_runtimes_by_the_engine_rooms_table(
+    platform: Platform, device: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(package: str) -> str:
+        if package in {"tensorrt-rtx-cu12-libs", "onnxruntime-gpu"}:
+            return "1.7"
+        raise metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr("edge.engine.library.metadata.version", version)
+    profile = detect_profile(device.enrolment(), public_hex(device_key(device.key)))
+    assert profile.runtimes == {"onnxruntime": "1.7", "tensorrt_rtx": "1.7"}

@@ -11,13 +11,14 @@ import pytest
 from toy_releases import GROUP, LINE, Platform, reference, toy_onnx, toy_release
 
 from assets.feedback.fleet import fleet
-from assets.release.repository import publish
+from assets.release.repository import deploy, publish
 from edge.agent.agent import Outcome, poll
 from edge.agent.cli import main
 from edge.agent.enrol import enrol
 from edge.agent.home import Enrolment, Home
 from edge.agent.identity import detect_profile
 from edge.contracts import TARGETS, DeviceProfile, Evidence, PlanHeader, ReleaseArtifact, SelfTest
+from edge.errors import TransientError
 
 
 def quick_trial(slot: Path, target: str) -> SelfTest:
@@ -289,4 +290,57 @@ def test_a_test_that_takes_the_device_down_is_not_repeated_for_ever(platform: Pl
     outcome = poll(device, down)
     assert outcome.event == "refused"
     assert "never finished" in outcome.reason
+    assert poll(device, quick_trial, retry=True).release == record.release
+
+
+def test_device_that_moves_follows_its_new_group(platform: Platform, device: Home) -> None:
+    """Serials are a group's own: seven changes in the old group say nothing about the new one's first."""
+    for position in (1, 2, 3):
+        platform.release(position, float(position))
+        poll(device, quick_trial)
+    refused = platform.release(4, 4.0, golden_scale=-4.0)
+    assert poll(device).event == "refused"
+    before = device.state()
+    assert (before.serial, before.refusal is None) == (4, False)
+    enrol(device, platform.url, "gate-7", LINE, GROUP, None)
+    assert device.state() == before  # the same group again: nothing is forgotten
+    enrol(device, platform.url, "gate-7", LINE, "wide", None)
+    moved = device.state()
+    assert (moved.serial, moved.deployed, moved.refusal) == (0, "", None)
+    assert (moved.active, moved.reports) == (before.active, before.reports)
+    wanted = publish(platform.store, LINE, *toy_release(5, 5.0))
+    deploy(platform.store, LINE, "wide", wanted)
+    outcome = poll(device, quick_trial)
+    assert (outcome.event, outcome.release) == ("activated", wanted.release)
+    deploy(platform.store, LINE, "wide", refused)
+    assert poll(device, quick_trial).release == refused.release
+
+
+def test_fault_that_passes_does_not_condemn_a_release(platform: Platform, device: Home) -> None:
+    first = platform.release(1, 1.0)
+    poll(device, quick_trial)
+    second = platform.release(2, 2.0)
+
+    def full(slot: Path, target: str) -> SelfTest:
+        raise TransientError("cuMemAlloc failed on the GPU; is its memory full?")
+
+    for number in (1, 2):
+        assert_still_serves(platform, device, first.release, poll(device, full), f"try {number} of 3")
+        assert device.state().refusal is None
+    assert poll(device, quick_trial).release == second.release  # it passed: nothing is held against the release
+    assert (device.state().trial, device.state().tries) == ("", 0)
+
+
+def test_fault_that_stays_is_refused_in_the_end(platform: Platform, device: Home) -> None:
+    record = platform.release(1, 1.0)
+    tried = []
+
+    def full(slot: Path, target: str) -> SelfTest:
+        tried.append(target)
+        raise TransientError("the self-test crashed (SIGKILL)")
+
+    reasons = [poll(device, full).reason for _ in range(5)]
+    assert len(tried) == 3
+    assert "3 tries" in reasons[2]
+    assert all("refused before" in reason for reason in reasons[3:])
     assert poll(device, quick_trial, retry=True).release == record.release
