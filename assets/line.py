@@ -79,7 +79,10 @@ class QualityPolicy(_Frozen):
 
     min_records: int = Field(default=20, ge=1, le=10_000_000, description="Fewer good records than this block a batch.")
     max_bad_share: float = Field(
-        default=0.05, ge=0, le=1, description="A larger share of quarantined and refused records blocks the batch."
+        default=0.05,
+        ge=0,
+        le=1,
+        description="A larger share of bad records blocks the batch; exact copies are left out.",
     )
 
 

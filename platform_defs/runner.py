@@ -14,7 +14,7 @@ from assets.errors import TransientError
 from assets.ingest.contract import landing_journal
 from assets.ingest.landing import journal_unlisted
 from assets.line import Line
-from assets.quality.contract import partitions_name, read_verdict
+from assets.quality.contract import partitions_name, read_verdict, stands
 from assets.store import Store
 from assets.training.retrain import Claim, everything, last_claim, next_claim
 from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, claim_tags, job_names
@@ -95,7 +95,8 @@ def _judge(
     job, _, _ = job_names(line)
     batches = dict.fromkeys(landing.batch for _, landing in landing_journal(store, line.name).after(0))
     for batch in batches:
-        if read_verdict(store, line.name, batch) is not None:
+        verdict = read_verdict(store, line.name, batch)
+        if verdict is not None and stands(verdict, line):
             continue
         instance.add_dynamic_partitions(partitions_name(line), [batch])
         tags = {BATCH_TAG: batch, LINE_TAG: line.name, "dagster/run_key": batch}

@@ -58,9 +58,9 @@ def build_jobs(line: Line) -> LineJobs:
     )
 
 
-def judge_request(jobs: LineJobs, batch: str, retry: int = 0) -> dg.RunRequest:
-    """The run that judges `batch`; its key is the manifest's digest, a retry's key says so."""
-    key = batch if not retry else f"{batch}:retry{retry}"
+def judge_request(jobs: LineJobs, batch: str, retry: int = 0, again: str = "") -> dg.RunRequest:
+    """The run that judges `batch`; its key is the manifest's digest, and says where it is a retry or judged `again`."""
+    key = ":".join(part for part in (batch, again, f"retry{retry}" if retry else "") if part)
     return dg.RunRequest(run_key=key, job_name=jobs.judge.name, partition_key=batch, tags={BATCH_TAG: batch})
 
 

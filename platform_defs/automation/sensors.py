@@ -11,11 +11,11 @@ import time
 import dagster as dg
 
 from assets.feedback.contract import ReportEntry, report_journal
-from assets.ingest.contract import landing_journal
+from assets.ingest.contract import Landing, landing_journal
 from assets.ingest.landing import journal_unlisted
 from assets.journal import Journal
 from assets.line import Line
-from assets.quality.contract import accepted_journal, partitions_name, verdict_key
+from assets.quality.contract import accepted_journal, partitions_name, read_verdict, stands, verdict_key
 from assets.store import Store
 from assets.training.retrain import by_policy, last_claim, next_claim
 from platform_defs.automation.cursors import read_cursor, write_cursor
@@ -59,8 +59,13 @@ def new_work(line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInsta
     """
     partitions = dg.DynamicPartitionsDefinition(name=partitions_name(line))
     landed = list(landing_journal(store, line.name).after(cursor, MOST_PER_TICK))
-    batches = list(dict.fromkeys(landing.batch for _, landing in landed))
-    requests = [judge_request(jobs, batch) for batch in batches if not store.exists(verdict_key(line.name, batch))]
+    entries = {(landing.batch, landing.again): landing for _, landing in landed}
+    batches = list(dict.fromkeys(batch for batch, _ in entries))
+    requests = [
+        judge_request(jobs, landing.batch, again=landing.again)
+        for landing in entries.values()
+        if not _is_judged(store, line, landing)
+    ]
     retrain, why = _retrain(line, jobs, store, instance)
     requests += retrain
     return dg.SensorResult(
@@ -69,6 +74,14 @@ def new_work(line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInsta
         dynamic_partitions_requests=[partitions.build_add_request(batches)] if batches else [],
         skip_reason=None if requests else f"nothing new has landed; {why}",
     )
+
+
+def _is_judged(store: Store, line: Line, landing: Landing) -> bool:
+    """Whether a verdict stands; one that was landed again may have to be judged under rules that changed."""
+    if not landing.again:
+        return store.exists(verdict_key(line.name, landing.batch))
+    verdict = read_verdict(store, line.name, landing.batch)
+    return verdict is not None and stands(verdict, line)
 
 
 def _retrain(line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInstance) -> tuple[list[dg.RunRequest], str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
@@ -147,6 +149,25 @@ def test_a_batch_that_cannot_be_judged_hinders_no_other(worked: Worked) -> None:
     (failed,) = outcome["failed"]
     assert f"batch {damaged['batch'][:12]} was not judged: landing/hindered/{damaged['drop']}/manifest.json" in failed
     assert done.stderr == f"edgeloop: {failed}\n"
+
+
+def test_an_interrupted_run_stops_there(worked: Worked) -> None:
+    project = worked.project
+    _write_line(project, "interrupted", "min_records: 20", "min_records: 1000")
+    for seed in (11, 12):
+        project.run("edgeloop", "land", "interrupted", str(write_points(project.root / f"{seed}.csv", seed=seed)))
+    environment = {**project.environment, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [str(BIN / "edgeloop"), "run", "interrupted"], cwd=project.root, env=environment, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert b"interrupted_judge: batch" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    with dg.DagsterInstance.from_config(str(project.root / ".edgeloop" / "dagster")) as instance:
+        (run,) = instance.get_runs(filters=dg.RunsFilter(job_name="interrupted_judge"))
+    assert run.is_finished, "the second batch is not begun, and the first will be started again"
 
 
 def test_a_broken_line_is_told_without_a_traceback(worked: Worked) -> None:
