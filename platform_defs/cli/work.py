@@ -52,6 +52,8 @@ def land(
                 "drop": landed.drop,
                 "files": landed.files,
                 "new": landed.new,
+                "again": landed.again,
+                "repaired": list(landed.repaired),
                 "skipped": [vars(reason) for reason in landed.skipped],
             }
         )
@@ -59,6 +61,8 @@ def land(
     for reason in landed.skipped:
         tell(f"skipped {reason.file}: {reason.reason}; {reason.remedy}")
     known = "landed" if landed.new else "is known already, nothing to do"
+    if landed.again or landed.repaired:
+        known = f"is known, {_count(len(landed.repaired), 'damaged file')} repaired; it will be judged again"
     say(f"batch {landed.batch} {known} ({_count(landed.files, 'file')})")
 
 
