@@ -15,6 +15,7 @@ from dagster._core.errors import DagsterPipesExecutionError
 
 from assets.errors import RejectedError, StepDiedError
 from assets.line import Line
+from assets.pipes import WholeLineReader
 from assets.store import Store
 from edge.contracts import from_bytes
 
@@ -52,7 +53,8 @@ def run_step(
     }
     command = [*PYTHON_MODULE, "assets.supervisor", *launcher, module]
     try:
-        done = dg.PipesSubprocessClient().run(context=context, command=command, extras=extras)
+        client = dg.PipesSubprocessClient(message_reader=WholeLineReader())
+        done = client.run(context=context, command=command, extras=extras)
     except DagsterPipesExecutionError as error:
         raise StepDiedError(
             f"{module} ended without an answer ({error}); see the step's stderr in the run's page"

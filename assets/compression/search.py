@@ -103,7 +103,7 @@ def search(
 def _open_bench(
     store: Store, line: Line, dataset: DatasetVersion, model: TrainedModel, report: Callable[[str], None]
 ) -> _Bench:
-    set_up_torch(line.config.training.seed)
+    set_up_torch(line.config.training, model.input.shape)
     teacher = build_network(model.family, model.input.shape, len(model.labels), model.architecture)
     set_weights(teacher, store.fetch(model.weights), model.weights.uri)
     return _Bench(

@@ -39,7 +39,7 @@ def train(store: Store, line: Line, dataset: DatasetVersion, report: Callable[[s
     test = load_split(store, dataset, "test", spec)
     report(f"records: {len(train_set.y)} train, {len(validation.y)} validation, {len(test.y)} test")
 
-    set_up_torch(config.training.seed)
+    set_up_torch(config.training, spec.shape)
     family = config.model.family
     architecture = teacher_architecture(config.model, spec.shape)
     network = build_network(family, spec.shape, len(dataset.classes), architecture)

@@ -23,7 +23,8 @@ from assets.release.rollout import releases
 from assets.store import Store
 from assets.training.retrain import claim_journal
 from edge.contracts import DeviceReport
-from platform_defs.automation.runs import ClaimState, claim_state
+from platform_defs.automation.jobs import BATCH_TAG
+from platform_defs.automation.runs import ClaimState, claim_state, runs_with_tag
 from platform_defs.catalog import LINES_FOLDER, find_line
 from platform_defs.demo.data import write_batches
 from platform_defs.instance import daemon_lock, open_instance
@@ -112,6 +113,7 @@ def _one(stage: _Stage, path: Path) -> Step:
     landed = land(store, stage.line, path)
     stage.report(f"{path.name} landed: {landed.files} files{'' if landed.new else ' (known already)'}")
     verdict = stage.wait(lambda: read_verdict(store, name, landed.batch), f"a verdict on {path.name}")
+    stage.wait(lambda: _runs_ended(stage, landed.batch), f"the end of {path.name}'s run")
     stage.report(f"{path.name} is {verdict.state}: {verdict.why}")
     device = None
     if verdict.state == "accepted":
@@ -119,6 +121,11 @@ def _one(stage: _Stage, path: Path) -> Step:
         device = stage.wait(lambda: _activated(stage, landed.batch), "the device's report")
         stage.report(f"{DEVICE} activated release {device.release[:12]} on {device.target}")
     return Step(path.name, verdict, device, time.monotonic() - began)
+
+
+def _runs_ended(stage: _Stage, batch: str) -> bool | None:
+    """Whether no run that judges the batch is under way: its verdict stands a moment before its run has ended."""
+    return all(run.is_finished for run in runs_with_tag(stage.instance, BATCH_TAG, batch)) or None
 
 
 def _retrained(stage: _Stage, batch: str) -> bool | None:

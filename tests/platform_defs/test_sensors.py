@@ -301,6 +301,8 @@ def test_a_line_that_another_process_works_on_is_left_alone(kept: Bench) -> None
         other.communicate(b"\n")
     with line_lock(kept.store, "tiny") as free:
         assert free
+        with line_lock(kept.store, "tiny") as twice:
+            assert not twice
         with line_lock(kept.store, "other line") as other_free:
             assert other_free
     assert [request.run_key for request in _evaluate(kept, "tiny_new_batch_sensor", None).run_requests or []] == [batch]

@@ -31,13 +31,21 @@ class Automation(RuleBasedStateMachine):
         super().__init__()
         self.instance = dg.DagsterInstance.ephemeral()
         store = Store(f"memory://{uuid.uuid4().hex}")
-        self.bench = Bench(store, self.instance, retrain={"max_retries": MOST, "min_new_records": 15})
+        self.bench = Bench(store, self.instance, retrain={"max_retries": MOST})
         self.nights = 0
 
-    @rule(number=st.integers(0, 4))
+    @rule(number=st.integers(0, 9))
     def land(self, number: int) -> None:
         """A batch lands; of a few numbers, so that some land again."""
         self.bench.list_landing(number)
+
+    @rule(number=st.integers(0, 9))
+    def land_and_accept(self, number: int) -> None:
+        """Nothing goes wrong until the batch is accepted."""
+        self.land(number)
+        self.tick("new")
+        while self.bench.active("judge"):
+            self.judge("accepted", 0)
 
     @rule(sensor=sensors)
     def tick(self, sensor: str) -> None:
