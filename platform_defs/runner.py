@@ -17,7 +17,7 @@ from assets.line import Line
 from assets.quality.contract import partitions_name, read_verdict, stands
 from assets.store import Store
 from assets.training.retrain import Claim, everything, last_claim, next_claim
-from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, claim_tags, job_names
+from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, RUN_KEY_TAG, claim_tags, job_names
 from platform_defs.automation.liveness import PID_TAG, cancel_forgotten_runs, fail_dead_runs
 from platform_defs.automation.locks import SENSOR_SECONDS, line_lock
 from platform_defs.automation.runs import ClaimState, claim_state
@@ -99,7 +99,7 @@ def _judge(
         if verdict is not None and stands(verdict, line):
             continue
         instance.add_dynamic_partitions(partitions_name(line), [batch])
-        tags = {BATCH_TAG: batch, LINE_TAG: line.name, "dagster/run_key": batch}
+        tags = {BATCH_TAG: batch, LINE_TAG: line.name, RUN_KEY_TAG: batch}
         failure = _execute(location, job, instance, tags, report, partition=batch)
         verdict = read_verdict(store, line.name, batch)
         if verdict is None:
@@ -134,7 +134,7 @@ def _retrain(
 
 
 def _tags(line: Line, claim: Claim) -> dict[str, str]:
-    return {**claim_tags(claim), LINE_TAG: line.name, "dagster/run_key": claim.run_key}
+    return {**claim_tags(claim), LINE_TAG: line.name, RUN_KEY_TAG: claim.run_key}
 
 
 def _execute(

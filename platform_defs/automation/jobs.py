@@ -13,6 +13,7 @@ from assets.training.retrain import CLAIM_TAG, Claim
 LINE_TAG = "edgeloop/line"
 BATCH_TAG = "edgeloop/batch"
 BATCHES_TAG = "edgeloop/batches"
+RUN_KEY_TAG = "dagster/run_key"
 TRAINING_TAG = "edgeloop/training_line"
 """Carried by training runs only; dagster.yaml allows one run per value at a time."""
 

@@ -1,4 +1,4 @@
-"""What Dagster's run records say about a piece of work."""
+"""What the store and Dagster's run records say about a piece of work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from assets.ingest.contract import Landing
+from assets.line import Line
+from assets.quality.contract import read_verdict, stands, verdict_key
+from assets.store import Store
 from assets.training.retrain import CLAIM_TAG, Claim
+from platform_defs.automation.jobs import BATCH_TAG, RUN_KEY_TAG
 
 
 def runs_with_tag(instance: dg.DagsterInstance, tag: str, value: str) -> Sequence[dg.DagsterRun]:
@@ -60,3 +65,27 @@ def claim_state(instance: dg.DagsterInstance, claim: Claim | None, most: int) ->
     if all(was_refused(instance, run) for run in runs):
         return ClaimState.GIVEN_UP, 0
     return (ClaimState.RETRY, retry) if retry else (ClaimState.GIVEN_UP, 0)
+
+
+def is_judged(store: Store, line: Line, landing: Landing) -> bool:
+    """Whether a verdict stands; one that was landed again may have to be judged under rules that changed."""
+    if not landing.again:
+        return store.exists(verdict_key(line.name, landing.batch))
+    verdict = read_verdict(store, line.name, landing.batch)
+    return verdict is not None and stands(verdict, line)
+
+
+def judging_attempts(
+    store: Store, line: Line, instance: dg.DagsterInstance, landing: Landing
+) -> Sequence[dg.DagsterRun] | None:
+    """The runs that were to judge what landed; None where it is judged."""
+    if is_judged(store, line, landing):
+        return None
+    runs = runs_with_tag(instance, BATCH_TAG, landing.batch)
+    if landing.again:
+        key = f"{landing.batch}:{landing.again}"
+        runs = [run for run in runs if run.tags.get(RUN_KEY_TAG, "").startswith(key)]
+        if any(run.is_success or was_refused(instance, run) for run in runs):
+            return None  # it was judged anew, by rules that have changed once more since
+    # A run that ended between the two looks has left its verdict.
+    return None if is_judged(store, line, landing) else runs

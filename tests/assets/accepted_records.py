@@ -69,9 +69,9 @@ def digits_line(**sections: object) -> Line:
             "classes": [str(digit) for digit in range(10)],
             "image": {"height": 8, "width": 8, "channels": 1},
         },
-        "model": {"family": "cnn", "width": 16, "depth": 2},
-        "training": {"epochs": 8, "batch_size": 32, "learning_rate": 0.02},
-        "compress": {"prune": [0.5], "distill_epochs": 4, "calibration_records": 64},
+        "model": {"family": "cnn", "width": 24, "depth": 2},
+        "training": {"epochs": 12, "batch_size": 32, "learning_rate": 0.02},
+        "compress": {"prune": [0.5], "distill_epochs": 20, "calibration_records": 64},
         "budget": {"max_drop": 0.3},
     }
     return parse_line("digits", attributes | sections, "test")
@@ -87,8 +87,8 @@ def cancer_line() -> Line:
             "table": {"target": "diagnosis", "columns": names},
         },
         "model": {"family": "mlp", "width": 16, "depth": 2},
-        "training": {"epochs": 5, "batch_size": 32, "learning_rate": 0.01},
-        "compress": {"prune": [0.5], "distill_epochs": 3, "calibration_records": 64},
+        "training": {"epochs": 12, "batch_size": 32, "learning_rate": 0.01},
+        "compress": {"prune": [0.5], "distill_epochs": 12, "calibration_records": 64},
         "budget": {"max_drop": 0.1},
     }
     return parse_line("breast-cancer", attributes, "test")

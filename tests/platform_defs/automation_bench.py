@@ -19,7 +19,8 @@ from assets.quality.contract import Accepted, BatchVerdict, accepted_journal, ve
 from assets.store import Store
 from edge.contracts import digest, to_bytes
 from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, LineJobs, build_jobs
-from platform_defs.automation.sensors import new_work, unfinished_work
+from platform_defs.automation.reconcile import unfinished_work
+from platform_defs.automation.sensors import new_work
 from platform_defs.components import ModelLine
 from tests.projects import TINY, write_points
 
@@ -107,10 +108,10 @@ class Bench:
         """Land a real file; returns the batch's id."""
         return land(self.store, self.line, write_points(folder / f"{seed}.csv", seed, rows=4)).batch
 
-    def list_landing(self, number: int) -> str:
+    def list_landing(self, number: int, again: str = "") -> str:
         """An entry of the landing journal, without files; returns the batch's id."""
         batch = hashlib.sha256(f"batch {number}".encode()).hexdigest()
-        landing_journal(self.store, self.line.name).append(Landing(batch, batch[:16], 0.0))
+        landing_journal(self.store, self.line.name).append(Landing(batch, batch[:16], 0.0, again))
         return batch
 
     def judge(self, batch: str, state: str = "accepted", records: int = 10) -> None:

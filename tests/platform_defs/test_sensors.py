@@ -137,6 +137,25 @@ def test_a_verdict_between_the_two_looks_makes_no_retry(bench: Bench, monkeypatc
     assert batch not in " ".join(keys(bench.reconcile()))
 
 
+def test_a_batch_that_landed_again_is_judged_anew_until_that_succeeds(bench: Bench) -> None:
+    batch = bench.list_landing(1)
+    bench.tick("new")
+    bench.judge(batch, "blocked")  # by rules that the line has no longer: the verdict names none
+    bench.refuse(bench.active("judge")[0].run_id)
+    assert words(bench.tick("reconcile"))
+    bench.list_landing(1, again="rules-2")
+    assert keys(bench.tick("new")) == [f"{batch}:rules-2"]
+    assert words(bench.tick("reconcile")), "it is under way"
+    bench.end(bench.active("judge")[0].run_id, FAILURE)
+    assert keys(bench.tick("reconcile")) == [f"{batch}:rules-2:retry1"]
+    bench.refuse(bench.active("judge")[0].run_id)  # the gate blocks it once more
+    assert words(bench.tick("reconcile")) == "everything that landed is judged and trained on"
+    assert bench.cursors["reconcile"] == (2, 0)
+    bench.list_landing(1, again="rules-2")
+    bench.tick("new")
+    assert bench.active("judge") == [], "listed twice, judged anew once"
+
+
 def test_a_backlog_that_nobody_requests_is_told(bench: Bench) -> None:
     bench.list_landing(1)
     assert "1 landed batches wait for tiny_new_batch_sensor" in words(bench.reconcile())

@@ -61,8 +61,8 @@ def test_a_teacher_learns(model: TrainedModel, dataset: DatasetVersion, reports:
     assert test.low < test.value < test.high
     assert test.records == dataset.splits["test"]
     assert model.evidence.latency is not None
-    assert [row["epoch"] for row in model.curve] == list(range(1, 9))
-    assert any(text.startswith("epoch 8/8  loss ") for text in reports)
+    assert [row["epoch"] for row in model.curve] == list(range(1, 13))
+    assert any(text.startswith("epoch 12/12  loss ") for text in reports)
     assert from_bytes(TrainedModel, to_bytes(model)) == model
 
 
