@@ -26,6 +26,7 @@ def prepare_home() -> Store:
     Raises:
         RejectedError: the folder cannot be written.
     """
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"  # its uploader does not read dagster.yaml
     store = Store(find_home())
     if not store.local:
         if not os.environ.get("DAGSTER_HOME"):
@@ -42,11 +43,27 @@ def prepare_home() -> Store:
         settings = home / "dagster.yaml"
         if SETTINGS.is_file() and not settings.exists():
             shutil.copyfile(SETTINGS, settings)
+        _make_storages(home)
     except OSError as error:
         raise RejectedError(
             f"{error.filename}: cannot be written ({error.strerror}); set {HOME_VARIABLE} elsewhere"
         ) from error
     return Store(str(root))
+
+
+def _make_storages(home: Path) -> None:
+    """Make the instance's databases once: processes that make them at the same time leave them broken for good."""
+    made = home / ".storages-made"
+    if made.exists():
+        return
+    with (home / ".storages.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not made.exists():
+            with dg.DagsterInstance.from_config(str(home)) as instance:
+                instance.get_runs(limit=1)
+                instance.get_records_for_run("none")
+                instance.all_instigator_state()
+            made.touch()
 
 
 def open_instance() -> dg.DagsterInstance:

@@ -115,8 +115,9 @@ def land_and_kill(project: Project, retrain: dict[str, Any], landings: int, kill
     draw = random.Random(7)
     daemon, store, batches = Daemon(project), project.store, []
     kill_after = set(draw.sample(range(landings), kills))
-    daemon.start()
     with _instance(project) as instance:
+        instance.get_runs(limit=1)  # its databases are made before another process opens them
+        daemon.start()
         try:
             for number in range(landings):
                 source = write_points(project.root / "data" / f"{number}.csv", seed=number)
