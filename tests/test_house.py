@@ -155,7 +155,7 @@ def test_the_code_location_imports_neither_torch_nor_great_expectations(loaded: 
 
 
 def test_there_is_one_copy_of_each_package() -> None:
-    code = "import assets, edge, platform_defs; print(assets.__file__, edge.__file__, platform_defs.__file__, sep=chr(10))"
+    code = "import assets, edge, platform_defs as top; print(assets.__file__, edge.__file__, top.__file__, sep=chr(10))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/", check=True)
     assert done.stdout.splitlines() == [
         str(ROOT / package / "__init__.py") for package in ("assets", "edge", "platform_defs")
