@@ -59,7 +59,7 @@ def _make_storages(home: Path) -> None:
     with (home / ".storages.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         if not made.exists():
-            with dg.DagsterInstance.from_config(str(home)) as instance:
+            with open_instance() as instance:
                 instance.get_runs(limit=1)
                 instance.get_records_for_run("none")
                 instance.all_instigator_state()

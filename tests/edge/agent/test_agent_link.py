@@ -284,7 +284,7 @@ def test_trial_refuses_what_does_not_open(tmp_path: Path) -> None:
 )
 def test_trial_survives_its_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, reason: str) -> None:
     fake = tmp_path / "python"
-    fake.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}"\n')
+    fake.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{code}"\n')
     fake.chmod(0o755)
     monkeypatch.setattr("edge.agent.trial.sys.executable", str(fake))
     with pytest.raises(TransientError, match=reason):

@@ -136,7 +136,7 @@ def test_a_child_that_dies_is_a_clear_error(
     quantized: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, reason: str
 ) -> None:
     child = tmp_path / "python"
-    child.write_text(f"#!{sys.executable}\n{code}\n")
+    child.write_text(f"#!/bin/sh\nexec \"{sys.executable}\" - <<'END'\n{code}\nEND\n")
     child.chmod(0o755)
     monkeypatch.setattr(build_module.sys, "executable", str(child))
     with pytest.raises(RejectedError, match=reason):
