@@ -13,7 +13,7 @@ from tests.projects import make_project
 LANDINGS, KILLS = 10, 4
 POLICIES: dict[str, dict[str, Any]] = {
     "a run per batch": {"coalesce": False},
-    "coalesced, 180 new records": {"min_new_records": 180},
+    "coalesced, half a minute apart": {"cooldown_minutes": 0.5},
 }
 
 
