@@ -41,7 +41,7 @@ class Job:
 def serve(step: Callable[[Job], Any]) -> None:
     """Run `step` on the job that Pipes carries, and send back the document it returns.
 
-    Under `torch.distributed.run` only rank 0 speaks to the pipe; the other ranks read the same job and stay silent.
+    Under `torch.distributed.run` only rank 0 may speak to the pipe; more than one rank is refused for now.
     """
     die_with_parent()
     if int(os.environ.get("RANK", "0")) != 0:
