@@ -11,82 +11,19 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from assets.data import SECTIONS, DataContract, Frozen
 from assets.errors import LineError
+from assets.gate import QualityPolicy
 from edge.contracts import TARGETS
 
+FAMILIES = {"image": "cnn", "table": "mlp"}
+"""Section of the data contract to the model family that reads it."""
 LINE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ImageData(_Frozen):
-    """Pictures as the model sees them."""
-
-    height: int = Field(ge=4, le=1024, description="Height in pixels the picture is resized to.")
-    width: int = Field(ge=4, le=1024, description="Width in pixels the picture is resized to.")
-    channels: Literal[1, 3] = Field(default=3, description="1 for grey, 3 for RGB.")
-
-
-class TableData(_Frozen):
-    """Rows as the model sees them."""
-
-    target: str = Field(min_length=1, description="The column that holds the class.")
-    columns: tuple[str, ...] = Field(min_length=1, max_length=2000, description="The numeric input columns, in order.")
-
-    @model_validator(mode="after")
-    def _target_is_no_input(self) -> Self:
-        if self.target in self.columns:
-            raise ValueError(f"the target {self.target!r} is also listed as an input column; take it out of `columns`")
-        if len(set(self.columns)) != len(self.columns):
-            raise ValueError("a column is listed twice in `columns`")
-        return self
-
-
-class DataContract(_Frozen):
-    """What a batch of this line must look like."""
-
-    reader: Literal["image_folder", "csv"] = Field(description="Class folders of pictures, or CSV files.")
-    classes: tuple[str, ...] = Field(min_length=2, max_length=10_000, description="Every class, in the model's order.")
-    image: ImageData | None = Field(default=None, description="For reader image_folder.")
-    table: TableData | None = Field(default=None, description="For reader csv.")
-    validation_share: float = Field(default=0.15, gt=0, lt=0.5, description="Share of records used to choose models.")
-    test_share: float = Field(default=0.2, gt=0, lt=0.5, description="Share of records used to report, not to choose.")
-
-    @field_validator("classes")
-    @classmethod
-    def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(classes)) != len(classes):
-            raise ValueError("a class is listed twice")
-        return classes
-
-    @model_validator(mode="after")
-    def _reader_has_its_section(self) -> Self:
-        section = "image" if self.reader == "image_folder" else "table"
-        other = "table" if section == "image" else "image"
-        if getattr(self, section) is None:
-            raise ValueError(f"reader {self.reader} needs the section `{section}`")
-        if getattr(self, other) is not None:
-            raise ValueError(f"reader {self.reader} does not read the section `{other}`; remove it")
-        return self
-
-
-class QualityPolicy(_Frozen):
-    """When a batch is blocked as a whole."""
-
-    min_records: int = Field(default=20, ge=1, le=10_000_000, description="Fewer good records than this block a batch.")
-    max_bad_share: float = Field(
-        default=0.05,
-        ge=0,
-        le=1,
-        description="A larger share of bad records blocks the batch; exact copies are left out.",
-    )
-
-
-class ModelFamily(_Frozen):
+class ModelFamily(Frozen):
     """The teacher; the student is pruned from it."""
 
     family: Literal["cnn", "mlp"] = Field(description="cnn for pictures, mlp for tables.")
@@ -94,7 +31,7 @@ class ModelFamily(_Frozen):
     depth: int = Field(default=2, ge=1, le=8, description="How many blocks.")
 
 
-class TrainingPolicy(_Frozen):
+class TrainingPolicy(Frozen):
     """How the teacher is trained."""
 
     epochs: int = Field(default=20, ge=1, le=10_000, description="Passes over the training records.")
@@ -105,7 +42,7 @@ class TrainingPolicy(_Frozen):
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seeds weights, shuffling and augmentation.")
 
 
-class Budget(_Frozen):
+class Budget(Frozen):
     """What the chosen model may cost; None means no limit."""
 
     max_drop: float = Field(
@@ -119,7 +56,7 @@ class Budget(_Frozen):
     )
 
 
-class CompressionPolicy(_Frozen):
+class CompressionPolicy(Frozen):
     """Which smaller models are tried."""
 
     prune: tuple[float, ...] = Field(
@@ -137,7 +74,7 @@ class CompressionPolicy(_Frozen):
         return ratios
 
 
-class RetrainPolicy(_Frozen):
+class RetrainPolicy(Frozen):
     """When accepted batches become a training run."""
 
     min_new_records: int = Field(default=1, ge=1, description="Wait until so many new accepted records are there.")
@@ -155,7 +92,7 @@ class RetrainPolicy(_Frozen):
         return value
 
 
-class RolloutPolicy(_Frozen):
+class RolloutPolicy(Frozen):
     """How a release reaches devices."""
 
     promotion: Literal["manual", "gated", "auto"] = Field(
@@ -165,13 +102,15 @@ class RolloutPolicy(_Frozen):
     group: str = Field(default="canary", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="The devices to point.")
 
 
-class LineConfig(_Frozen):
+class LineConfig(Frozen):
     """One thing being learned and shipped: data contract, model, budget, targets, retrain and rollout policy."""
 
     description: str = Field(default="", description="One sentence for people.")
     data: DataContract = Field(description="What a batch must look like.")
     quality: QualityPolicy = Field(default=QualityPolicy(), description="When a batch is blocked.")
-    model: ModelFamily = Field(description="The teacher.")
+    model: ModelFamily | None = Field(
+        default=None, description="The teacher; a line without one checks and collects data only."
+    )
     training: TrainingPolicy = Field(default=TrainingPolicy(), description="How the teacher is trained.")
     compress: CompressionPolicy = Field(default=CompressionPolicy(), description="Which smaller models are tried.")
     budget: Budget = Field(default=Budget(), description="What the chosen model may cost.")
@@ -191,9 +130,16 @@ class LineConfig(_Frozen):
 
     @model_validator(mode="after")
     def _family_fits_reader(self) -> Self:
-        expected = "cnn" if self.data.reader == "image_folder" else "mlp"
-        if self.model.family != expected:
-            raise ValueError(f"model.family {self.model.family!r} does not read {self.data.reader}; use {expected!r}")
+        if self.model is None:
+            return self
+        section = SECTIONS[self.data.reader]
+        if section not in FAMILIES or self.data.regression:
+            kind = "numbers to predict" if self.data.regression else f"reader {self.data.reader}"
+            raise ValueError(f"no model family takes {kind} yet; leave `model` out: the line then collects data only")
+        if self.model.family != FAMILIES[section]:
+            raise ValueError(
+                f"model.family {self.model.family!r} does not read {self.data.reader}; use {FAMILIES[section]!r}"
+            )
         return self
 
     def digest(self, *sections: str) -> str:

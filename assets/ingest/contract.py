@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from assets.journal import Journal
 from assets.line import Line
 from assets.quality.contract import Reason
 from assets.store import Store
 from edge.contracts import check_key, check_sha256, document
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
 
 MANIFEST = "manifest.json"
 
@@ -29,6 +35,15 @@ class LandedFile:
             raise ValueError(f"size {self.size} is negative")
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """What lay in the source and did not land; it counts as refused, so that nothing is lost without a word."""
+
+    path: str
+    reason: str
+    remedy: str
+
+
 @document("edgeloop.batch_manifest")
 @dataclass(frozen=True)
 class BatchManifest:
@@ -36,6 +51,7 @@ class BatchManifest:
 
     line: str
     files: tuple[LandedFile, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @document("edgeloop.landing")
@@ -65,13 +81,19 @@ class Record:
     """One record as a reader found it, sound or not: the gate judges it.
 
     Attributes:
-        id: SHA-256 (hex) of the input without the label: decoded pixels with their shape, or the row's values.
-        label: as written in the source; "" where it is missing.
+        id: SHA-256 (hex) of the input without the label: decoded pixels with their shape, a row's values (of a series
+            with its unit and time), a text's characters, a sound's samples.
+        label: as written in the source (aliases resolved); "" where it is missing. A number to predict as its text.
         split: "train", "validation" or "test" where the source declares it, else "".
-        file: path in the batch, with `#line` for tables.
-        input: a picture file's bytes, or the row's values as little-endian float64 (NaN where a cell is no number).
-        facts: of a picture: width, height (pixels), mean, std (of all its 8-bit values, 0 to 255). Empty for rows.
-        notes: of a row: position of an input column to why its cell is not a finite number. Empty for pictures.
+        file: path in the batch, with `#line` for records that are part of a file.
+        input: what is stored and trained on: a picture's or sound's file bytes, a text in UTF-8, or a row's values as
+            little-endian float64 in the contract's order (a category as its position; NaN where a cell has no value).
+        group: records of one group (unit, patient) are on the same side; "" where each is on its own.
+        time: of a series: its position in time, a number as given, or seconds since 1970; None elsewhere.
+        facts: what the gate's table shows of it, by the names of `assets.ingest.chunks.fact_fields`.
+        notes: input column to why its cell has no value.
+        embedding: (k,) float32, where pictures, sounds and texts lie near each other when they are alike.
+        phash: 64 bits that hardly change when a picture is compressed, resized or blurred; None for other records.
     """
 
     id: str
@@ -79,8 +101,12 @@ class Record:
     split: str
     file: str
     input: bytes
-    facts: Mapping[str, float] = field(default_factory=dict)
-    notes: Mapping[int, str] = field(default_factory=dict)
+    group: str = ""
+    time: float | None = None
+    facts: Mapping[str, float | str | None] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    embedding: NDArray[np.float32] | None = None
+    phash: int | None = None
 
 
 def landing_journal(store: Store, line: str) -> Journal[Landing]:
@@ -88,9 +114,10 @@ def landing_journal(store: Store, line: str) -> Journal[Landing]:
     return Journal(store, f"landing/{line}/.journal", Landing)
 
 
-def read_batch(store: Store, line: Line, batch: str) -> Iterator[Record | Reason]:
-    """The records of a landed batch in the order of its manifest, and a reason for each thing that is not a record.
+def read_chunks(store: Store, line: Line, batch: str) -> Iterator[pa.Table | Reason]:
+    """The records of a landed batch as tables of bounded size, and a reason for each thing that is not a record.
 
+    Records come in the order of the manifest; the tables' columns are those of `assets.ingest.chunks.chunk_schema`.
     Every file's size and SHA-256 is checked against the manifest before it is read.
 
     Raises:

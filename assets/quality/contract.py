@@ -59,9 +59,11 @@ class BatchVerdict:
         reasons: what was wrong with each bad record, the first `MAX_REASONS` of them; all are beside the quarantine.
             The good records of a blocked batch are quarantined too, but have no entry here: `why` is their reason.
         per_class: accepted records of each class.
-        records: Parquet of accepted records, columns as in `RECORD_COLUMNS`; None where nothing was accepted.
+        records: Parquet shards of accepted records in order, columns as in `RECORD_COLUMNS`.
         ids: Parquet of the accepted records' id and label only, so that later batches compare cheaply.
-        quarantine: Parquet of quarantined records with a `reason` column; None where there are none.
+        quarantine: Parquet shards of quarantined records, columns as in `QUARANTINE_COLUMNS`.
+        profile: JSON of what accepted records look like, a few kB, for drift; None where nothing was accepted.
+        findings: JSON lines of every duplicate, leak and suspect, in full; None where there are none.
         report: key of the page for reviewers, `reports/<line>/<batch>/index.html`, a copy of `page`.
         seconds: what judging took.
         new: how many accepted records the line had not accepted before.
@@ -83,9 +85,11 @@ class BatchVerdict:
     report: str
     seconds: float
     per_class: Mapping[str, int] = field(default_factory=dict)
-    records: ArtifactRef | None = None
-    quarantine: ArtifactRef | None = None
+    records: tuple[ArtifactRef, ...] = ()
+    quarantine: tuple[ArtifactRef, ...] = ()
     ids: ArtifactRef | None = None
+    profile: ArtifactRef | None = None
+    findings: ArtifactRef | None = None
     new: int = 0
     rules: str = ""
     page: ArtifactRef | None = None
@@ -118,15 +122,44 @@ class Accepted:
     time: float
 
 
-RECORD_COLUMNS = ("id", "label", "split", "file", "input")
+RECORD_COLUMNS = ("id", "label", "split", "file", "group", "time", "input")
 """Columns of an accepted-records Parquet.
 
-id: SHA-256 of the record's input without its label (decoded pixels, or the row's input values), 64 hex digits.
-label: one of the line's classes.
+id: SHA-256 of the record's input without its label, 64 hex digits.
+label: one of the line's classes; where a number is predicted, the number as text.
 split: "train", "validation" or "test" where the source declared it, else "" (then `record_split` decides).
-file: path in the batch (with `#row` for tables).
-input: bytes: the picture's file bytes as landed, or the row's input values as little-endian float64.
+file: path in the batch (with `#line` for tables).
+group: records of one group are on the same side; "" where each is on its own.
+time: float64, of a series; null elsewhere.
+input: bytes: the picture's or sound's file bytes, the text in UTF-8, or the row's values as little-endian float64.
 """
+
+QUARANTINE_COLUMNS = (*RECORD_COLUMNS, "rule", "reason", "remedy")
+"""Columns of a quarantined-records Parquet.
+
+rule: name of the check that the record broke; "" where it is good, and only its batch was blocked.
+reason, remedy: plain words.
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Two records that are too alike, or one that looks wrong: what a reviewer should look at.
+
+    Attributes:
+        kind: "copy", "near_duplicate", "leak", "label_suspect", "target_leakage", "order", "gap", "unit", "pii".
+        row: position of the record in the batch; -1 where it is about the batch or a column.
+        other: file of the other record (of this batch or an earlier one), a column, or a suggested label; "" for none.
+        other_row: its position where it is in this batch, else -1.
+        score: how sure, by the check's own scale; `detail` says what it means.
+    """
+
+    kind: str
+    row: int
+    other: str
+    other_row: int
+    score: float
+    detail: str
 
 
 def accepted_journal(store: Store, line: str) -> Journal[Accepted]:

@@ -1,0 +1,221 @@
+"""The data contract of a line: which reader reads a batch, what a record is, and how records are split and protected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Reader = Literal["image_folder", "idx", "cifar10", "table", "series", "text", "audio_folder"]
+SECTIONS: Mapping[str, str] = {
+    "image_folder": "image",
+    "idx": "image",
+    "cifar10": "image",
+    "table": "table",
+    "series": "series",
+    "text": "text",
+    "audio_folder": "audio",
+}
+"""Reader to the section of the contract that it reads."""
+
+RESERVED = "_"
+"""Names of the gate's own columns begin with it, so no column of the data may."""
+
+
+class Frozen(BaseModel):
+    """A section of a line's YAML."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ImageData(Frozen):
+    """Pictures as the model sees them."""
+
+    height: int = Field(ge=4, le=1024, description="Height in pixels the picture is resized to.")
+    width: int = Field(ge=4, le=1024, description="Width in pixels the picture is resized to.")
+    channels: Literal[1, 3] = Field(default=3, description="1 for grey, 3 for RGB.")
+
+
+class _Columns(Frozen):
+    """Named columns, numbers or categories, that become a record's input."""
+
+    columns: tuple[str, ...] = Field(min_length=1, max_length=2000, description="The input columns, in order.")
+    categories: Mapping[str, tuple[str, ...]] = Field(
+        default={}, description="Input columns that hold words, each with its words; the model sees their position."
+    )
+    header: tuple[str, ...] = Field(
+        default=(), max_length=10_000, description="Names of all columns, for files without a header line."
+    )
+
+    @model_validator(mode="after")
+    def _columns_are_distinct(self) -> Self:
+        _refuse_twice("columns", self.columns)
+        _refuse_twice("header", self.header)
+        for name, words in self.categories.items():
+            if name not in self.columns:
+                raise ValueError(f"`categories` names {name!r}, which is not one of `columns`")
+            if len(words) < 2 or len(set(words)) < len(words):
+                raise ValueError(f"categories.{name}: at least two words are needed, each once")
+        for name in (*self.columns, *self.header):
+            if not name.strip() or name.startswith(RESERVED):
+                raise ValueError(f"a column is named {name!r}; names that are blank or begin with _ are reserved")
+        return self
+
+
+class TableData(_Columns):
+    """Rows as the model sees them."""
+
+    target: str = Field(min_length=1, description="The column that holds the class, or the number to predict.")
+    group: str | None = Field(
+        default=None, description="A column, e.g. a patient; records of one group are never on different sides."
+    )
+
+    @model_validator(mode="after")
+    def _target_is_no_input(self) -> Self:
+        if self.target in self.columns:
+            raise ValueError(f"the target {self.target!r} is also listed as an input column; take it out of `columns`")
+        return self
+
+
+class SeriesData(_Columns):
+    """Readings of units (machines, people) over time; windows are cut later, by unit."""
+
+    unit: str = Field(min_length=1, description="The column that says which unit a reading is of.")
+    time: str = Field(
+        min_length=1, description="The column that orders a unit's readings: a number, or an ISO 8601 time."
+    )
+    target: str | None = Field(
+        default=None, description="The column to predict; none where the target is the time a unit has left."
+    )
+    remaining: bool = Field(
+        default=False,
+        description="The target is the time left until the unit's last reading, as in C-MAPSS; files RUL_* say how "
+        "much more the units of test_* had.",
+    )
+    max_gap: float | None = Field(
+        default=None, gt=0, description="Longest step between a unit's readings, in units of `time` (seconds for times)."
+    )
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if (self.target is None) == (not self.remaining):
+            raise ValueError("name a `target` column, or say `remaining: true`; exactly one of them")
+        taken = [name for name in (self.unit, self.time, self.target) if name in self.columns]
+        if taken:
+            raise ValueError(f"{taken[0]!r} is unit, time or target, and also one of `columns`; take it out there")
+        return self
+
+
+class TextData(Frozen):
+    """Texts with a label each."""
+
+    column: str = Field(default="text", min_length=1, description="The column that holds the text.")
+    target: str = Field(default="label", min_length=1, description="The column that holds the class.")
+    header: tuple[str, ...] = Field(
+        default=(), max_length=10_000, description="Names of all columns, for files without a header line."
+    )
+    max_chars: int = Field(default=10_000, ge=1, le=100_000, description="Longer texts are quarantined.")
+
+
+class AudioData(Frozen):
+    """Sounds as the model sees them."""
+
+    rate: int = Field(ge=1_000, le=192_000, description="Samples per second.")
+    seconds: float = Field(gt=0, le=600, description="Length the sound is cut or padded to.")
+    tolerance: float = Field(default=0.5, ge=0, le=1, description="Share by which a sound's length may differ.")
+
+
+class PrivacyPolicy(Frozen):
+    """What is taken out of records before anything is stored, and what reports never show."""
+
+    pseudonymize: tuple[str, ...] = Field(
+        default=(),
+        max_length=100,
+        description="Columns whose values are replaced by a keyed digest (HMAC-SHA-256); losing the key forgets them.",
+    )
+    drop: tuple[str, ...] = Field(default=(), max_length=1000, description="Columns that are removed when data lands.")
+    private: tuple[str, ...] = Field(
+        default=(), max_length=1000, description="Columns whose values no report, message or log ever shows."
+    )
+    strip_metadata: bool = Field(
+        default=True, description="Remove EXIF, GPS and comments from pictures before they are stored."
+    )
+    scan: bool = Field(default=True, description="Warn where texts or cells look like e-mail addresses, cards and so on.")
+    encrypt: bool = Field(
+        default=False, description="Store records encrypted (AES-256-GCM) with the key that EDGELOOP_DATA_KEY names."
+    )
+
+
+class DataContract(Frozen):
+    """What a batch of this line must look like."""
+
+    reader: Reader = Field(description="The form of the data; `edgeloop inspect SOURCE` suggests one.")
+    classes: tuple[str, ...] = Field(
+        default=(), max_length=10_000, description="Every class, in the model's order; none where a number is predicted."
+    )
+    aliases: Mapping[str, str] = Field(
+        default={}, description="Other spellings of classes, e.g. `HAM: ham`; labels are exact otherwise."
+    )
+    image: ImageData | None = Field(default=None, description="For readers image_folder, idx and cifar10.")
+    table: TableData | None = Field(default=None, description="For reader table: CSV, TSV, Parquet or Arrow.")
+    series: SeriesData | None = Field(default=None, description="For reader series.")
+    text: TextData | None = Field(default=None, description="For reader text.")
+    audio: AudioData | None = Field(default=None, description="For reader audio_folder.")
+    carve: tuple[Literal["validation", "test"], ...] = Field(
+        default=(), description="Splits that the source does not declare; they are drawn from its train records."
+    )
+    validation_share: float = Field(default=0.15, gt=0, lt=0.5, description="Share of records used to choose models.")
+    test_share: float = Field(default=0.2, gt=0, lt=0.5, description="Share of records used to report, not to choose.")
+    privacy: PrivacyPolicy = Field(default=PrivacyPolicy(), description="What is taken out, hidden or encrypted.")
+
+    @field_validator("reader", mode="before")
+    @classmethod
+    def _csv_is_a_table(cls, reader: Any) -> Any:
+        return "table" if reader == "csv" else reader  # its name until 0.1
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(classes)) != len(classes):
+            raise ValueError("a class is listed twice")
+        if len(classes) == 1:
+            raise ValueError("one class alone teaches nothing; name at least two, or none to predict a number")
+        return classes
+
+    @model_validator(mode="after")
+    def _reader_has_its_section(self) -> Self:
+        section = SECTIONS[self.reader]
+        if getattr(self, section) is None:
+            raise ValueError(f"reader {self.reader} needs the section `{section}`")
+        for other in sorted(set(SECTIONS.values()) - {section}):
+            if getattr(self, other) is not None:
+                raise ValueError(f"reader {self.reader} does not read the section `{other}`; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_make_sense(self) -> Self:
+        if not self.classes and self.reader not in {"table", "series"}:
+            raise ValueError(f"reader {self.reader} needs `classes`, at least two")
+        for spelling, name in self.aliases.items():
+            if name not in self.classes:
+                raise ValueError(f"aliases.{spelling}: {name!r} is not one of `classes`")
+            if spelling in self.classes:
+                raise ValueError(f"aliases.{spelling}: is itself one of `classes`")
+        return self
+
+    @property
+    def regression(self) -> bool:
+        """Whether a number is predicted: there are no classes."""
+        return not self.classes
+
+    @property
+    def inputs(self) -> _Columns | None:
+        """The section with columns, for tables and series."""
+        return self.table or self.series
+
+
+def _refuse_twice(what: str, names: tuple[str, ...]) -> None:
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is listed twice in `{what}`")
