@@ -1,0 +1,102 @@
+"""A batch's records while it is judged: Arrow chunks on disk, so that more records than memory work."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+
+class Spool:
+    """Tables of one schema, each a file of a folder. Written once in order, then read by column, chunk or row.
+
+    Attributes:
+        rows: records so far.
+        starts: position of each chunk's first record.
+        paths: each chunk's file.
+    """
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self.schema = schema
+        self.rows = 0
+        self.starts: list[int] = []
+        self.paths: list[Path] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for path in self.paths:
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
+
+    def append(self, table: pa.Table) -> None:
+        """Add records. Columns are cast to the spool's schema; a table of other columns is a caller's mistake."""
+        if not table.num_rows:
+            return
+        path = self._folder / f"{len(self.paths):06d}.parquet"
+        # Dictionary pages cost time for ids and inputs, which never repeat; lz4 keeps pictures' bytes cheap to skip.
+        pq.write_table(table.select(self.schema.names).cast(self.schema), path, compression="lz4", use_dictionary=False)
+        self.starts.append(self.rows)
+        self.paths.append(path)
+        self.rows += table.num_rows
+
+    def chunks(self, names: Sequence[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
+        """Position of the first record and the table of each chunk, with the columns `names` (all without)."""
+        for start, path in zip(self.starts, self.paths, strict=True):
+            yield start, read_chunk(path, names)
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Whole columns, in memory."""
+        parts = [table for _, table in self.chunks(names)]
+        if parts:
+            return pa.concat_tables(parts)
+        return pa.schema([self.schema.field(name) for name in names]).empty_table()
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One whole column, in memory."""
+        return self.columns([name]).column(name)
+
+    def take(self, rows: Sequence[int] | NDArray[np.int64], names: Sequence[str]) -> pa.Table:
+        """The records at `rows`, in that order, with the columns `names`; only chunks that hold one are read."""
+        wanted = np.asarray(rows, dtype=np.int64)
+        order = np.argsort(wanted, kind="stable")
+        ordered = wanted[order]
+        parts = []
+        for start, path, stop in zip(self.starts, self.paths, [*self.starts[1:], self.rows], strict=True):
+            low, high = np.searchsorted(ordered, (start, stop))
+            if high > low:
+                parts.append(read_chunk(path, names).take(pa.array(ordered[low:high] - start)))
+        if not parts:
+            return pa.schema([self.schema.field(name) for name in names]).empty_table()
+        back = np.empty(len(order), dtype=np.int64)
+        back[order] = np.arange(len(order))
+        return pa.concat_tables(parts).take(pa.array(back))
+
+    def counts(self, name: str) -> dict[str, int]:
+        """How often each value of a text column occurs."""
+        found: dict[str, int] = {}
+        for _, table in self.chunks([name]):
+            for entry in pc.value_counts(table.column(name)).to_pylist():
+                key = entry["values"] or ""
+                found[key] = found.get(key, 0) + entry["counts"]
+        return found
+
+
+def read_chunk(path: Path, names: Sequence[str] | None = None) -> pa.Table:
+    """One chunk's table."""
+    with pq.ParquetFile(path) as file:
+        return file.read(columns=None if names is None else list(names), use_threads=False)
