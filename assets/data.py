@@ -94,7 +94,9 @@ class SeriesData(_Columns):
         "much more the units of test_* had.",
     )
     max_gap: float | None = Field(
-        default=None, gt=0, description="Longest step between a unit's readings, in units of `time` (seconds for times)."
+        default=None,
+        gt=0,
+        description="Longest step between a unit's readings, in units of `time` (seconds for times).",
     )
 
     @model_validator(mode="after")
@@ -141,7 +143,9 @@ class PrivacyPolicy(Frozen):
     strip_metadata: bool = Field(
         default=True, description="Remove EXIF, GPS and comments from pictures before they are stored."
     )
-    scan: bool = Field(default=True, description="Warn where texts or cells look like e-mail addresses, cards and so on.")
+    scan: bool = Field(
+        default=True, description="Warn where texts or cells look like e-mail addresses, cards and so on."
+    )
     encrypt: bool = Field(
         default=False, description="Store records encrypted (AES-256-GCM) with the key that EDGELOOP_DATA_KEY names."
     )
@@ -152,7 +156,9 @@ class DataContract(Frozen):
 
     reader: Reader = Field(description="The form of the data; `edgeloop inspect SOURCE` suggests one.")
     classes: tuple[str, ...] = Field(
-        default=(), max_length=10_000, description="Every class, in the model's order; none where a number is predicted."
+        default=(),
+        max_length=10_000,
+        description="Every class, in the model's order; none where a number is predicted.",
     )
     aliases: Mapping[str, str] = Field(
         default={}, description="Other spellings of classes, e.g. `HAM: ham`; labels are exact otherwise."

@@ -57,7 +57,10 @@ class DriftPolicy(Frozen):
         default=0.2, gt=0, le=1, description="Jensen-Shannon distance (base 2) from which a feature has drifted."
     )
     wasserstein: float = Field(
-        default=0.5, gt=0, le=100, description="Wasserstein distance, in standard deviations, from which it has drifted."
+        default=0.5,
+        gt=0,
+        le=100,
+        description="Wasserstein distance, in standard deviations, from which it has drifted.",
     )
     domain_auc: float = Field(
         default=0.8,

@@ -5,16 +5,17 @@ Training, compression and compilation read records here, so all of them see the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
 from assets.store import Store
-from assets.training.contract import DatasetVersion, Split, dataset_key, record_split
+from assets.training.contract import DatasetVersion, Shares, Split, dataset_key, record_side
 from edge.contracts import ArtifactRef, InputSpec
 from edge.runtime.preprocess import record_tensor
 
@@ -39,11 +40,11 @@ class Records(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A record that counts: its place in a shard, and its side."""
+    """A record that counts: its place in a shard, its class (or the number to predict), and its side."""
 
     index: int
     id: str
-    label: int
+    label: int | float
     split: Split
 
 
@@ -51,12 +52,13 @@ def distinct_rows(
     store: Store,
     shards: Sequence[ArtifactRef],
     classes: Sequence[str],
-    validation_share: float,
-    test_share: float,
+    shares: Shares,
 ) -> Iterator[tuple[bytes, list[Row]]]:
     """Each shard's bytes with the rows that count: of records accepted more than once, the first acceptance.
 
-    A split declared by the source wins over the one drawn from the id.
+    Args:
+        classes: positions are the labels; empty where labels are numbers to predict.
+        shares: the data contract or the dataset version, which says how sides are drawn.
 
     Raises:
         VerificationError: a shard is missing or its bytes were changed.
@@ -66,18 +68,19 @@ def distinct_rows(
     seen: set[str] = set()
     for shard in shards:
         data = store.fetch(shard)
-        table = _columns(data, shard.uri, ["id", "label", "split"])
+        table = _columns(data, shard.uri, ["id", "label", "split", "group"])
         rows: list[Row] = []
-        for index, (record, label, split) in enumerate(zip(table["id"], table["label"], table["split"], strict=True)):
-            if not isinstance(record, str) or label not in known or split not in ("", None, *SPLITS):
+        columns = (table["id"], table["label"], table["split"], table["group"])
+        for index, (record, label, split, group) in enumerate(zip(*columns, strict=True)):
+            value = known.get(label) if known else _number(label)
+            if not isinstance(record, str) or value is None or split not in ("", None, *SPLITS):
                 raise RejectedError(
                     f"{shard.uri}: row {index + 1}: label {label!r} with split {split!r} is not one of the line's "
                     f"classes with a split it knows; put the class back into `data.classes`, or land the batch anew"
                 )
             if record not in seen:
                 seen.add(record)
-                side = cast(Split, split) if split else record_split(record, validation_share, test_share)
-                rows.append(Row(index, record, known[label], side))
+                rows.append(Row(index, record, value, record_side(record, group or "", split or "", shares)))
         yield data, rows
 
 
@@ -100,7 +103,7 @@ def raw_inputs(
     shards = dataset.shards
     for shard, (data, rows) in zip(
         shards,
-        distinct_rows(store, shards, dataset.classes, dataset.validation_share, dataset.test_share),
+        distinct_rows(store, shards, dataset.classes, dataset),
         strict=True,
     ):
         wanted = [row for row in rows if row.split == split]
@@ -133,8 +136,17 @@ def load_split(store: Store, dataset: DatasetVersion, split: Split, spec: InputS
             x[number] = record_tensor(spec, data)
         except (RejectedError, TypeError) as error:
             raise RejectedError(f"line {dataset.line!r}: {split} record {row.id[:12]}…: {error}") from error
-    labels = np.asarray([row.label for row in rows], dtype=np.int64)
+    labels = np.asarray([row.label for row in rows], dtype=np.int64 if dataset.classes else np.float64)
     return Records(x, labels, tuple(row.id for row in rows), tuple(inputs))
+
+
+def _number(label: object) -> float | None:
+    """A number to predict, or None where the text is none."""
+    try:
+        value = float(str(label))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _columns(data: bytes, uri: str, names: list[str]) -> dict[str, list[Any]]:

@@ -5,11 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, cast
 
 from edge.contracts import ArtifactRef, Evidence, InputSpec, document
 
 Split = Literal["train", "validation", "test"]
+
+
+class Shares(Protocol):
+    """How records are drawn to sides: a data contract, or a dataset version."""
+
+    @property
+    def validation_share(self) -> float: ...
+
+    @property
+    def test_share(self) -> float: ...
+
+    @property
+    def carve(self) -> tuple[str, ...]: ...
 
 
 @document("edgeloop.dataset")
@@ -22,9 +35,11 @@ class DatasetVersion:
     Attributes:
         position: in the journal of accepted batches; a later dataset has a greater one.
         batches: ids in the order of acceptance.
-        shards: one records Parquet per batch (see `assets.quality.contract.RECORD_COLUMNS`), same order.
+        shards: the batches' records Parquets in order (see `assets.quality.contract.RECORD_COLUMNS`).
+        classes: empty where a number is predicted.
         splits: number of distinct records in each split.
-        validation_share, test_share: as configured when it was made.
+        validation_share, test_share, carve: as configured when it was made.
+        forgotten: how many of its line's records were forgotten when it was made; they are left out.
     """
 
     line: str
@@ -35,6 +50,8 @@ class DatasetVersion:
     splits: Mapping[str, int]
     validation_share: float
     test_share: float
+    carve: tuple[str, ...] = ()
+    forgotten: int = 0
 
 
 @document("edgeloop.trained_model")
@@ -75,9 +92,29 @@ def record_split(record_id: str, validation_share: float, test_share: float) -> 
     """The side of a record without a declared split: decided by its id alone, so it never changes.
 
     Args:
-        record_id: 64 hex digits; the first 8 bytes of its SHA-256 give a uniform number in [0, 1).
+        record_id: 64 hex digits, or a group's name; the first 8 bytes of its SHA-256 give a uniform number in [0, 1).
     """
     draw = int.from_bytes(hashlib.sha256(b"split\0" + record_id.encode()).digest()[:8], "big") / 2**64
     if draw < test_share:
         return "test"
     return "validation" if draw < test_share + validation_share else "train"
+
+
+def record_side(record_id: str, group: str, declared: str, data: Shares) -> Split:
+    """The side of any record.
+
+    A declared split wins, but train records give those that the source does not declare (`data.carve`). Records of one
+    group are on one side: the group's name is drawn with, not the record's id.
+
+    Args:
+        declared: "train", "validation", "test", or "" where the source declares none.
+        data: `validation_share`, `test_share` and `carve` of the line's contract, or of a dataset version.
+    """
+    if declared and (declared != "train" or not data.carve):
+        return cast(Split, declared)
+    carve = data.carve if declared else ("validation", "test")
+    return record_split(
+        f"group\0{group}" if group else record_id,
+        data.validation_share if "validation" in carve else 0.0,
+        data.test_share if "test" in carve else 0.0,
+    )

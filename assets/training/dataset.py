@@ -40,7 +40,7 @@ def accepted_shards(store: Store, line: Line, batches: tuple[str, ...]) -> tuple
     Raises:
         RejectedError: a verdict is missing, or does not accept the batch.
     """
-    return tuple(_shard(store, line.name, batch) for batch in batches)
+    return tuple(shard for batch in batches for shard in _shards(store, line.name, batch))
 
 
 def build_dataset(store: Store, line: Line, accepted: tuple[int, tuple[str, ...]] | None = None) -> DatasetVersion:
@@ -57,13 +57,14 @@ def build_dataset(store: Store, line: Line, accepted: tuple[int, tuple[str, ...]
     shards = accepted_shards(store, line, batches)
     data = line.config.data
     count: Counter[str] = Counter()
-    for _, rows in distinct_rows(store, shards, data.classes, data.validation_share, data.test_share):
+    for _, rows in distinct_rows(store, shards, data.classes, data):
         count.update(row.split for row in rows)
     for split in SPLITS:
         if not count[split]:
             raise RejectedError(
                 f"line {line.name!r}: the {split} split is empty ({sum(count.values())} records in {len(batches)} "
-                f"accepted batches); land more records, or declare the {split} split in the source"
+                f"accepted batches); land more records, declare the {split} split in the source, or let it be drawn from "
+                f"train records (`data.carve: [{split}]`)"
             )
     return DatasetVersion(
         line=line.name,
@@ -74,10 +75,11 @@ def build_dataset(store: Store, line: Line, accepted: tuple[int, tuple[str, ...]
         splits={split: count[split] for split in SPLITS},
         validation_share=data.validation_share,
         test_share=data.test_share,
+        carve=data.carve,
     )
 
 
-def _shard(store: Store, line: str, batch: str) -> ArtifactRef:
+def _shards(store: Store, line: str, batch: str) -> tuple[ArtifactRef, ...]:
     key = verdict_key(line, batch)
     redo = f"materialize partition {batch[:12]}… of {line}/batch again"
     try:
@@ -86,6 +88,6 @@ def _shard(store: Store, line: str, batch: str) -> ArtifactRef:
         raise RejectedError(f"{key}: the verdict of an accepted batch is missing; {redo}") from error
     if verdict.batch != batch or verdict.line != line:
         raise RejectedError(f"{key}: this is the verdict of another batch ({verdict.line}/{verdict.batch}); {redo}")
-    if verdict.state != "accepted" or verdict.records is None:
+    if verdict.state != "accepted" or not verdict.records:
         raise RejectedError(f"{key}: the batch is in the journal, but its verdict does not accept it; {redo}")
     return verdict.records
