@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import math
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.data import DataContract
 from assets.errors import LandingError, RejectedError
 from assets.ingest.contract import LandedFile, Record
+from assets.ingest.limits import MAX_IMAGE_BYTES
 from assets.ingest.names import declared_split, shown
+from assets.ingest.readers.files import Files
 from assets.ingest.refusals import refusal
-from assets.line import DataContract
 from assets.quality.contract import Reason
 from edge.runtime.preprocess import decode_image
 
@@ -22,32 +24,29 @@ _BLOCK = 2**20
 LAYOUT = "put pictures in <class>/ or in train/<class>/, validation/<class>/ and test/<class>/"
 
 
-def read_images(
-    files: Sequence[LandedFile], read: Callable[[LandedFile], bytes], data: DataContract
-) -> Iterator[Record | Reason]:
+def read_images(files: Sequence[LandedFile], source: Files, data: DataContract) -> Iterator[Record | Reason]:
     """A record for each picture, a refusal for each file that is none.
 
     A folder that is no class of the line still gives records: the gate quarantines them, so they can come back.
 
     Args:
-        read: gives a file's bytes, or raises RejectedError with "reason; remedy".
         data: the line's contract, with its section `image`.
 
     Raises:
-        LandingError: `read` found a fault of the landing zone, which says nothing about the data.
+        LandingError: `source` found a fault of the landing zone, which says nothing about the data.
     """
     assert data.image is not None
     for file in files:
         try:
             split, label = _place(file.path)
-            content = read(file)
+            content = source.read(file, MAX_IMAGE_BYTES)
             pixels = decode_image(content, data.image.channels)
         except LandingError:
             raise
         except RejectedError as error:
             yield refusal(file.path, "whole file", str(error))
             continue
-        yield Record(picture_id(pixels), label, split, file.path, content, _facts(pixels))
+        yield Record(picture_id(pixels), label, split, file.path, content, facts=_facts(pixels))
 
 
 def picture_id(pixels: NDArray[np.uint8]) -> str:
@@ -69,7 +68,7 @@ def _place(path: str) -> tuple[str, str]:
     return split, folders[1]
 
 
-def _facts(pixels: NDArray[np.uint8]) -> dict[str, float]:
+def _facts(pixels: NDArray[np.uint8]) -> dict[str, float | str | None]:
     """Width, height, mean and standard deviation; counted in blocks, since float64 copies take 8 times the memory."""
     height, width = pixels.shape[:2]
     flat, counts = pixels.reshape(-1), np.zeros(256, dtype=np.int64)

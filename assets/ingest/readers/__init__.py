@@ -1,0 +1,116 @@
+"""From a landed batch to records: opens the batch, checks each file against its manifest, and hands it to its reader.
+
+A reader is a pure function of a batch's files; what it cannot read becomes a `Reason`. Only a file that is not the one
+that landed raises: that is a fault of the landing zone, and no verdict on the data may come of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, cast
+
+from assets.data import SECTIONS, DataContract
+from assets.ingest.contract import BatchManifest, LandedFile, Record
+from assets.ingest.landing import find_landing, load_manifest
+from assets.ingest.names import system_part
+from assets.ingest.readers.files import BatchFiles, Files
+from assets.line import Line
+from assets.quality.contract import Reason
+from assets.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["READERS", "RETURNED", "BatchFiles", "Files", "read_files", "read_landed", "reader_of", "record_maker"]
+
+RETURNED = ".records.parquet"
+"""How the names of files end that hold records that were read before, e.g. corrected ones from quarantine."""
+
+
+class Reader(Protocol):
+    """Reads the files of a batch in their order; records come one by one, or as tables of `chunk_schema`.
+
+    A LandingError of `source` goes through; any other refusal becomes a `Reason`.
+    """
+
+    def __call__(
+        self, files: Sequence[LandedFile], source: Files, data: DataContract
+    ) -> Iterator[Record | pa.Table | Reason]: ...
+
+
+class RecordMaker(Protocol):
+    """Makes a record of its stored bytes: id, facts and the like are computed anew. Raises RejectedError."""
+
+    def __call__(
+        self,
+        stored: bytes,
+        label: str,
+        split: str,
+        file: str,
+        group: str,
+        time: float | None,
+        data: DataContract,
+        /,
+    ) -> Record: ...
+
+
+READERS: Mapping[str, tuple[str, str]] = {
+    "image_folder": ("images", "read_images"),
+    "idx": ("idx", "read_idx"),
+    "cifar10": ("cifar", "read_cifar"),
+    "table": ("tables", "read_tables"),
+    "series": ("series", "read_series"),
+    "text": ("text", "read_texts"),
+    "audio_folder": ("audio", "read_audio"),
+}
+"""`data.reader` to the module of this package and its function; imported when it is needed."""
+
+_MAKERS = {"image": "images", "table": "tables", "series": "series", "text": "text", "audio": "audio"}
+
+
+def reader_of(name: str) -> Reader:
+    """The reader that a data contract names in `reader`."""
+    module, function = READERS[name]
+    return cast(Reader, getattr(importlib.import_module(f"{__name__}.{module}"), function))
+
+
+def record_maker(data: DataContract) -> RecordMaker:
+    """`record_of` of the kind of records that a data contract describes."""
+    module = importlib.import_module(f"{__name__}.{_MAKERS[SECTIONS[data.reader]]}")
+    return cast(RecordMaker, module.record_of)
+
+
+def read_landed(store: Store, line: Line, batch: str) -> Iterator[pa.Table | Reason]:
+    """See `assets.ingest.contract.read_chunks`."""
+    from assets.ingest.chunks import chunked
+
+    landing = find_landing(store, line.name, batch)
+    manifest = load_manifest(store, line.name, landing.drop, batch)
+    data = line.config.data
+    source = BatchFiles(store, f"landing/{line.name}/{landing.drop}/files")
+    return chunked(_items(manifest, source, data), data)
+
+
+def read_files(files: Sequence[LandedFile], source: Files, data: DataContract) -> Iterator[Record | pa.Table | Reason]:
+    """Everything that lies in a batch: a system's own files ignored, then the data, then records that return."""
+    own, returned = [], []
+    for file in files:
+        if (part := system_part(file.path)) is not None:
+            yield Reason(file.path, "its name", "ignored", f"{part} is a system's own file, not data", "nothing to do")
+        elif file.path.lower().endswith(RETURNED):
+            returned.append(file)
+        else:
+            own.append(file)
+    if own:
+        yield from reader_of(data.reader)(own, source, data)
+    if returned:
+        from assets.ingest.readers.returned import read_returned
+
+        yield from read_returned(returned, source, data)
+
+
+def _items(manifest: BatchManifest, source: Files, data: DataContract) -> Iterator[Record | pa.Table | Reason]:
+    for thing in manifest.left_out:
+        yield Reason(thing.path, "whole file", "refused", thing.reason, thing.remedy)
+    yield from read_files(manifest.files, source, data)
