@@ -87,6 +87,19 @@ class Store:
             return False
         return True
 
+    def remove(self, key: str) -> bool:
+        """Take `key` and its bytes away for good, where something must be forgotten; False where nothing was there.
+
+        Nothing else removes bytes: whoever calls this has replaced every document that still leads here.
+        """
+        try:
+            self._location[0].rm_file(self.path(key))
+        except FileNotFoundError:
+            return False
+        if self.local:
+            _sync_folder(Path(self.path(key)).parent)
+        return True
+
     def names(self, prefix: str) -> list[str]:
         """Names directly below `prefix`, sorted; empty where there is nothing."""
         try:
@@ -103,6 +116,26 @@ class Store:
         ref = ArtifactRef(key, sha256, len(data), kind, parents)
         if not self.create(key, data) and not self.intact(ref):
             self.write(key, data)
+        return ref
+
+    def adopt(
+        self, folder: str, path: Path, kind: str, suffix: str, parents: tuple[str, ...] = ()
+    ) -> ArtifactRef:
+        """Move a finished local file to `<folder>/<its SHA-256><suffix>`, for what is too large to hold in memory."""
+        sha256, size = hashlib.sha256(), 0
+        with path.open("rb") as file:
+            while chunk := file.read(2**20):
+                sha256.update(chunk)
+                size += len(chunk)
+            os.fsync(file.fileno())
+        ref = ArtifactRef(f"{folder}/{sha256.hexdigest()}{suffix}", sha256.hexdigest(), size, kind, parents)
+        if not self.local:
+            self._location[0].put_file(str(path), self.path(ref.uri))
+            return ref
+        target = Path(self.path(ref.uri))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)  # the same bytes, where they are there already
+        _sync_folder(target.parent)
         return ref
 
     def intact(self, ref: ArtifactRef) -> bool:

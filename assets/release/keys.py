@@ -9,36 +9,18 @@ one real key there, and no demo key is ever made beside it.
 from __future__ import annotations
 
 import os
-import stat
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assets.store import Store
+from assets.keyring import check_private, create_private, keys_folder, make_private_folder
 from edge.errors import RejectedError
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
 
-KEYS_VARIABLE = "EDGELOOP_KEYS"
+__all__ = ["has_key", "is_demo_key", "keys_folder", "load_key", "make_key"]
 DEMO_MARK = b"# edgeloop demo key: made on first use, protects nothing\n"
 MAX_KEY_BYTES = 64 * 1024
-
-
-def keys_folder(store: Store) -> Path:
-    """Where the private keys are: $EDGELOOP_KEYS, else `keys/` in a store that is a folder of this machine.
-
-    Raises:
-        RejectedError: the store is elsewhere and $EDGELOOP_KEYS does not say where the keys are.
-    """
-    if folder := os.environ.get(KEYS_VARIABLE):
-        return Path(folder)
-    if not store.local:
-        raise RejectedError(
-            f"{store.root}: private keys are kept in a folder of this machine, never in a shared store; "
-            f"set {KEYS_VARIABLE} to that folder"
-        )
-    return Path(store.path("keys"))
 
 
 def load_key(folder: Path, role: str) -> CryptoSigner:
@@ -71,10 +53,9 @@ def make_key(folder: Path, role: str) -> CryptoSigner:
     from securesystemslib.signer import CryptoSigner
 
     path = _path(folder, role)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    check_private(folder)
+    make_private_folder(folder)
     if not path.exists():
-        _create_private(path, DEMO_MARK + CryptoSigner.generate_ed25519().private_bytes)
+        create_private(path, DEMO_MARK + CryptoSigner.generate_ed25519().private_bytes)
     return load_key(folder, role)
 
 
@@ -86,21 +67,6 @@ def has_key(folder: Path, role: str) -> bool:
 def is_demo_key(folder: Path, role: str) -> bool:
     """Whether `make_key` made the key of `role`."""
     return _read_private(_path(folder, role)).startswith(DEMO_MARK)
-
-
-def check_private(path: Path) -> None:
-    """Raise RejectedError where anyone but its owner may use `path`, or where it is a link."""
-    found = path.lstat()
-    if stat.S_ISLNK(found.st_mode):
-        raise RejectedError(f"{path}: is a symbolic link; private keys are plain files in a plain folder")
-    if found.st_uid != os.geteuid():
-        raise RejectedError(f"{path}: belongs to another user (id {found.st_uid}); chown it to the one who signs")
-    if found.st_mode & 0o077:
-        wanted = "700" if path.is_dir() else "600"
-        raise RejectedError(
-            f"{path}: others may use it (mode {stat.S_IMODE(found.st_mode):o}); run: chmod {wanted} '{path}', "
-            "and make new keys if someone may have read these"
-        )
 
 
 def _path(folder: Path, role: str) -> Path:
@@ -119,20 +85,3 @@ def _read_private(path: Path) -> bytes:
             f"{path}: the private key of role {path.stem!r} is missing; restore it from its backup (devices would not "
             "trust a new one). Only a repository that is just being made takes a new key: put yours there"
         ) from error
-
-
-def _create_private(path: Path, data: bytes) -> None:
-    """Write `path` with mode 600 unless it exists: complete or not at all, also when two processes try."""
-    temporary = path.with_name(f".tmp-{uuid.uuid4().hex}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            path.hardlink_to(temporary)
-        except FileExistsError:
-            return
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from edge.errors import EdgeError, TransientError
-from platform_defs.cli import listing, work
+from platform_defs.cli import listing, privacy, work
 from platform_defs.cli.output import printable
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ for command in (work.demo, work.land, work.run, work.promote, work.ui):
     app.command()(command)
 for command in (listing.lines, listing.batches, listing.releases, listing.fleet):
     app.command()(command)
+app.add_typer(privacy.audit)
 
 
 def main() -> None:
