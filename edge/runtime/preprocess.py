@@ -1,8 +1,10 @@
 """From a record, as it is stored or as a sensor gives it, to the model's input tensor.
 
-Training imports these functions, so device and training cannot differ. The one rule for pictures: EXIF orientation is
-applied, an alpha channel is laid on white, CMYK and palettes become RGB, 16-bit grey is scaled to 8 bits, then the
-picture is converted to grey or RGB and resized (bilinear) where its size differs.
+Training imports these functions, so device and training cannot differ. The one rule for pictures: of several frames the
+first; EXIF orientation is applied; alpha and transparent colours are laid on white; CMYK (Adobe's inverted one too) and
+palettes become RGB; 16-bit grey is scaled to 8 bits, and so are real numbers from 0 to 1 (other ranges are refused, as
+nobody knows their white); of 16-bit colours the upper 8 bits are taken; colour profiles are ignored; then the picture
+is converted to grey or RGB and resized (bilinear) where its size differs.
 """
 
 from __future__ import annotations
@@ -14,21 +16,35 @@ import math
 import reprlib
 import struct
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.contracts import InputSpec
 from edge.errors import RejectedError
+from edge.runtime.traps import refuse_traps
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+T = TypeVar("T")
+
 MAX_PIXELS = 64_000_000
 MAX_DEVIATIONS = 1e6
 IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
+
+
+@dataclass(frozen=True)
+class PictureHeader:
+    """What a picture file says of itself: pixels as stored, Pillow's name of the mode, one of `IMAGE_FORMATS`."""
+
+    width: int
+    height: int
+    mode: str
+    format: str
 
 
 def decode_image(data: bytes, channels: int) -> NDArray[np.uint8]:
@@ -44,16 +60,29 @@ def decode_image(data: bytes, channels: int) -> NDArray[np.uint8]:
     Raises:
         RejectedError: not such a picture, damaged, or more than `MAX_PIXELS` pixels (checked before decoding).
     """
-    if not data:
-        raise RejectedError("the file is empty; copy it again")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large pictures; `_check_size` refuses them
-            return _decode(data, channels)
-    except RejectedError:
-        raise
-    except Exception as error:  # Pillow's decoders raise many kinds
-        raise RejectedError(f"not a readable picture ({_reason(error)}); export it again as PNG or JPEG") from error
+    return picture_pixels(decode_picture(data, channels))
+
+
+def decode_picture(data: bytes, channels: int) -> Image:
+    """As `decode_image`, as a Pillow picture of mode L or RGB."""
+    return _with_picture(
+        data, lambda opened: _flatten(_upright(_loaded(opened))).convert("L" if channels == 1 else "RGB")
+    )
+
+
+def picture_pixels(picture: Image) -> NDArray[np.uint8]:
+    """(height, width, channels) uint8 of a Pillow picture of mode L or RGB."""
+    return np.asarray(picture, dtype=np.uint8).reshape(picture.height, picture.width, len(picture.getbands()))
+
+
+def picture_header(data: bytes) -> PictureHeader:
+    """What a picture file says of itself; nothing is decoded. Raises RejectedError as `decode_image` does."""
+
+    def header(opened: Image) -> PictureHeader:
+        kind = "JPEG" if opened.format == "MPO" else str(opened.format)  # several JPEGs in one file, as phones write
+        return PictureHeader(*opened.size, opened.mode, kind)
+
+    return _with_picture(data, header)
 
 
 def image_tensor(spec: InputSpec, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -139,19 +168,25 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _decode(data: bytes, channels: int) -> NDArray[np.uint8]:
+def _with_picture(data: bytes, use: Callable[[Image], T]) -> T:
+    """What `use` makes of the opened picture, whose size was checked; anything it raises is a refusal."""
     from PIL import Image as PillowImage
-    from PIL import ImageOps
 
+    if not data:
+        raise RejectedError("the file is empty; copy it again")
+    refuse_traps(data)
     try:
-        file = PillowImage.open(io.BytesIO(data), formats=IMAGE_FORMATS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large pictures; `_check_size` refuses them
+            with PillowImage.open(io.BytesIO(data), formats=IMAGE_FORMATS) as opened:
+                _check_size(*opened.size)
+                return use(opened)
+    except RejectedError:
+        raise
     except PillowImage.DecompressionBombError as error:  # Pillow's own limit, from the header too
         raise RejectedError(f"more than {MAX_PIXELS:,} pixels; scale the picture down") from error
-    with file as opened:
-        _check_size(*opened.size)
-        opened.load()
-        picture = _flatten(ImageOps.exif_transpose(opened)).convert("L" if channels == 1 else "RGB")
-    return np.asarray(picture, dtype=np.uint8).reshape(picture.height, picture.width, channels)
+    except Exception as error:  # Pillow's decoders raise many kinds
+        raise RejectedError(f"not a readable picture ({_reason(error)}); export it again as PNG or JPEG") from error
 
 
 def _check_size(width: int, height: int) -> None:
@@ -161,21 +196,68 @@ def _check_size(width: int, height: int) -> None:
         raise RejectedError(f"a picture of {width}x{height} pixels holds nothing; export it again")
 
 
+def _loaded(opened: Image) -> Image:
+    opened.load()
+    return opened
+
+
+def _upright(picture: Image) -> Image:
+    """Turned as EXIF says. Where that is broken, the picture is as it is stored: it is sound all the same."""
+    from PIL import ExifTags
+    from PIL.Image import Transpose
+
+    try:
+        orientation = picture.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # each of its parsers raises its own kinds
+        return picture
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    if orientation not in turns:
+        return picture
+    turned = picture.transpose(turns[orientation])
+    turned.info = picture.info  # a transparent colour stays one
+    return turned
+
+
 def _flatten(picture: Image) -> Image:
     """Without alpha, palette, CMYK or 16 bits."""
     from PIL import Image as PillowImage
 
     if picture.mode.startswith("I") or picture.mode == "F":
-        values = np.asarray(picture, dtype=np.float32)
-        if not np.isfinite(values).all():
-            raise RejectedError("some pixels are not numbers; export the picture again as PNG")
-        scale = np.float32(255 / 65535 if picture.mode.startswith("I") else 255)
-        return PillowImage.fromarray(np.clip(np.rint(values * scale), 0, 255).astype(np.uint8))
-    if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
+        return PillowImage.fromarray(_eight_bits(picture))
+    if picture.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in picture.info:
         layer = picture.convert("RGBA")
         paper = PillowImage.new("RGBA", layer.size, (255, 255, 255, 255))
         return PillowImage.alpha_composite(paper, layer).convert("RGB")
     return picture if picture.mode in {"L", "RGB"} else picture.convert("RGB")
+
+
+def _eight_bits(picture: Image) -> NDArray[np.uint8]:
+    """Grey of 16 bits, or of real numbers from 0 to 1, in 8 bits; in blocks, as copies of floats are large."""
+    values = np.asarray(picture)
+    white = 1.0 if picture.mode == "F" else 65535.0
+    clear = picture.info.get("transparency")
+    result = np.empty(values.shape, dtype=np.uint8)
+    rows = max(1, 2**20 // values.shape[1])
+    for start in range(0, len(values), rows):
+        block = values[start : start + rows].astype(np.float64)
+        if not np.isfinite(block).all():
+            raise RejectedError("some pixels are not numbers; export the picture again as PNG")
+        if block.min() < 0 or block.max() > white:
+            raise RejectedError(
+                f"its grey runs from {block.min():g} to {block.max():g}, beyond 0 to {white:g}; export it with 8 bits"
+            )
+        result[start : start + rows] = np.rint(block * (255 / white))
+        if isinstance(clear, int):
+            result[start : start + rows][block == clear] = 255
+    return result
 
 
 def _reason(error: Exception) -> str:
