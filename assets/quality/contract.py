@@ -69,6 +69,7 @@ class BatchVerdict:
         new: how many accepted records the line had not accepted before.
         rules: digest of the line's sections `data` and `quality` that it was judged under.
         page: the page itself.
+        suite_page: Great Expectations' own page of the suite, linked from it as `suite.html`.
         all_reasons: JSON of every reason, copied to `quarantine/<line>/<batch>.json`; None where all is well.
     """
 
@@ -93,6 +94,7 @@ class BatchVerdict:
     new: int = 0
     rules: str = ""
     page: ArtifactRef | None = None
+    suite_page: ArtifactRef | None = None
     all_reasons: ArtifactRef | None = None
 
     def __post_init__(self) -> None:

@@ -1,54 +1,128 @@
-"""The gate's table: one row per record, with everything the suite asks about it."""
+"""The gate's table as the suite sees it: a pandas frame per chunk, with no more columns than are asked about."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from assets.ingest.contract import Record
-from assets.line import DataContract
+from assets.data import DataContract
+from assets.ingest.chunks import chunk_schema, fact_fields
+
+ASPECT = "_aspect"
+"""Longer side over shorter side of a picture."""
 
 
-def input_column(index: int) -> str:
-    """The frame's name of a table's input column: by position, so that no name in a contract can clash with ours."""
-    return f"input_{index}"
+@dataclass(frozen=True)
+class Sparse:
+    """A derived column that has a value in few records only.
+
+    Attributes:
+        rows: positions of those records, ascending.
+        values: theirs.
+    """
+
+    rows: NDArray[np.int64]
+    values: NDArray[Any]
+
+    @classmethod
+    def of(cls, column: NDArray[Any]) -> Sparse:
+        """From a dense column, in which None and NaN stand for no value."""
+        rows = np.flatnonzero(~pd.isna(column))
+        return cls(rows, column[rows])
+
+    def dense(self, start: int, stop: int) -> NDArray[Any]:
+        """The part from `start` up to `stop`, None where there is no value; numbers stay float64 with NaN."""
+        low, high = np.searchsorted(self.rows, (start, stop))
+        numeric = self.values.dtype.kind in "if"
+        part = np.full(stop - start, np.nan if numeric else None, dtype=np.float64 if numeric else object)
+        part[self.rows[low:high] - start] = self.values[low:high]
+        return part
+
+    def at(self, row: int) -> Any:
+        """The value of one record, or None."""
+        place = int(np.searchsorted(self.rows, row))
+        return self.values[place] if place < len(self.rows) and self.rows[place] == row else None
 
 
-def build_frame(records: Sequence[Record], data: DataContract, known: Mapping[str, str]) -> pd.DataFrame:
-    """One row per record, index 0, 1, 2, ….
+def visible_columns(data: DataContract) -> dict[str, str]:
+    """The names that a user's expectations may use, each with the column of the record table behind it.
+
+    The facts under their own names; the label under the target's name (and as `label`), and split, file, group and
+    time, unless a column of the data has that name.
+    """
+    names = {field.name: field.name for field in fact_fields(data)}
+    section = data.inputs or data.text
+    if section is not None and section.target:
+        names.setdefault(section.target, "_label")
+    if data.series is not None:
+        names.setdefault(data.series.unit, "_group")
+        names.setdefault(data.series.time, "_time")
+    for own in ("label", "split", "file", "group", "time"):
+        names.setdefault(own, f"_{own}")
+    return names
+
+
+def stored_columns(names: Iterable[str], derived: Iterable[str], data: DataContract) -> list[str]:
+    """The columns of the record table that `frame_of` reads to build `names`."""
+    visible, found, known = visible_columns(data), list[str](), set(derived)
+    for name in names:
+        if name in known:
+            continue
+        found += ["width", "height"] if name == ASPECT else [visible.get(name, name)]
+    stored = set(chunk_schema(data).names)
+    return [name for name in dict.fromkeys(found) if name in stored]
+
+
+def frame_of(
+    table: pa.Table, derived: Mapping[str, Sparse], start: int, names: Iterable[str], data: DataContract
+) -> pd.DataFrame:
+    """One chunk as a frame with index 0, 1, 2, ….
 
     Args:
-        known: id to label of those records that earlier batches of the line had accepted.
+        table: the chunk, with at least the columns behind `names`.
+        derived: columns of the whole batch that own checks added.
+        start: position of the chunk's first record in the batch.
+        names: columns to build: visible ones, own ones (`_label`) and derived ones.
 
     Returns:
-        Columns id, label (None where missing), split; labels_of_id: how many of the line's classes this batch gives the
-        record's id; known_label: None where the id is new. For pictures width, height, smaller_side, aspect
-        (float64, pixels), mean and std (float64, 0 to 255); for tables `input_column(i)` (float64, NaN where
-        the cell is not a finite number; the record's notes say why).
+        float64 for numbers (NaN without a value), categorical text for labels and splits, text else; None where a text
+        is missing or empty. A label that is a number to predict is float64.
     """
-    frame = pd.DataFrame(
-        {
-            "id": pd.Series([record.id for record in records], dtype=object),
-            "label": pd.Series([record.label or None for record in records], dtype=object),
-            "split": pd.Series([record.split for record in records], dtype=object),
-            "known_label": pd.Series([known.get(record.id) for record in records], dtype=object),
-        }
-    )
-    sound = frame[frame["label"].isin(data.classes)]
-    labels = sound.groupby("id")["label"].nunique()
-    frame["labels_of_id"] = frame["id"].map(labels).fillna(1).astype(int)
-    if data.image is not None:
-        for fact in ("width", "height", "mean", "std"):
-            frame[fact] = np.array([record.facts[fact] for record in records], dtype=np.float64)
-        sides = frame[["width", "height"]]
-        frame["smaller_side"] = sides.min(axis=1)
-        frame["aspect"] = sides.max(axis=1) / sides.min(axis=1)
-        return frame
-    assert data.table is not None
-    width = len(data.table.columns)
-    values = np.frombuffer(b"".join(record.input for record in records), dtype="<f8").reshape(len(records), width)
-    finite = np.where(np.isfinite(values), values, np.nan)
-    inputs = pd.DataFrame(finite, columns=[input_column(index) for index in range(width)])
-    return pd.concat([frame, inputs], axis=1)
+    visible, rows = visible_columns(data), table.num_rows
+    columns: dict[str, Any] = {}
+    for name in names:
+        if name in derived:
+            columns[name] = derived[name].dense(start, start + rows)
+            continue
+        if name == ASPECT:
+            width, height = (table.column(side).to_numpy() for side in ("width", "height"))
+            columns[name] = np.maximum(width, height) / np.maximum(np.minimum(width, height), 1)
+            continue
+        source = visible.get(name, name)
+        if source in table.column_names:  # else it is left out, and the expectation itself says that it is missing
+            columns[name] = _values(table.column(source), source, data)
+    return pd.DataFrame(columns, index=pd.RangeIndex(rows))
+
+
+def _values(column: pa.ChunkedArray, source: str, data: DataContract) -> Any:
+    if not pa.types.is_string(column.type):
+        return column.to_numpy()
+    column = pc.replace_with_mask(column, pc.equal(column, ""), pa.scalar(None, pa.string()))
+    if source == "_label" and data.regression:
+        return _numbers(column)
+    if source in {"_label", "_split"}:
+        return column.dictionary_encode().to_pandas()
+    return pd.Series(column.to_numpy(zero_copy_only=False), dtype=object)
+
+
+def _numbers(texts: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Texts that are numbers as float64, NaN for the others."""
+    values = pd.to_numeric(pd.Series(texts.to_numpy(zero_copy_only=False), dtype=object), errors="coerce")
+    return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))

@@ -8,14 +8,19 @@ whoever comes second returns the first one's, and all after it is made from that
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from assets.ingest.contract import Record, read_batch
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from assets.ingest.chunks import chunk_schema
+from assets.ingest.contract import read_chunks
 from assets.line import Line
+from assets.quality.about import judge_batch
+from assets.quality.checks.copies import find_copies
 from assets.quality.contract import (
-    MAX_REASONS,
     Accepted,
     BatchVerdict,
     Reason,
@@ -27,26 +32,30 @@ from assets.quality.contract import (
     verdict_history,
     verdict_key,
 )
-from assets.quality.decide import Decision, decide
-from assets.quality.frame import build_frame
-from assets.quality.keeping import ids_parquet, known_labels, put_quarantine, reasons_json, records_parquet
-from assets.quality.report import batch_page, write_indexes
-from assets.quality.rules import rules_of
-from assets.quality.suite import run_suite
+from assets.quality.decide import GOOD, Allowed, Decision, broken_rules, decide
+from assets.quality.drift.compare import Drift, compare
+from assets.quality.drift.profile import Profile, make_profile
+from assets.quality.earlier import earlier_records, reference_profile
+from assets.quality.keeping import Keeper, Kept, keep_records
+from assets.quality.own import Own, known_columns, own_checks, sides_of
+from assets.quality.refused import Refused
+from assets.quality.report import batch_page, suite_page, write_indexes
+from assets.quality.reportdata import ReportData
+from assets.quality.rules import COPIES, rules_of
+from assets.quality.rulings import Judges, Ruling, run_rules
+from assets.quality.spool import Spool
+from assets.review.contract import active_waivers
+from assets.scratch import scratch_folder
 from assets.store import Store
+from assets.vault import forgotten_ids
 from assets.worker import Job, serve
 from edge.contracts import to_bytes
 
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class _Contents:
-    """A batch as it was read."""
-
-    records: list[Record]
-    refused: list[Reason]
-    ignored: list[Reason]
+TELL_SECONDS = 5.0
+MAX_CLASSES = 1000
 
 
 def step(job: Job) -> BatchVerdict:
@@ -103,7 +112,8 @@ def _judge_anew(store: Store, line: Line, blocked: BatchVerdict, tell: Tell) -> 
 def publish(store: Store, verdict: BatchVerdict) -> None:
     """Copy the verdict's page and reasons to where people look for them; one that was lost hinders nothing else."""
     reasons = f"quarantine/{verdict.line}/{verdict.batch}.json"
-    for ref, key in ((verdict.page, verdict.report), (verdict.all_reasons, reasons)):
+    suite = verdict.report.replace("index.html", "suite.html")
+    for ref, key in ((verdict.suite_page, suite), (verdict.page, verdict.report), (verdict.all_reasons, reasons)):
         if ref is not None and store.intact(ref):
             data = store.fetch(ref)
             if not store.exists(key) or store.read(key) != data:
@@ -120,76 +130,152 @@ def ensure_accepted(store: Store, verdict: BatchVerdict) -> None:
 
 def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
     started = time.perf_counter()
-    contents = _read(store, line, batch)
-    records, refused = contents.records, contents.refused
-    tell(f"read {len(records):,} records; {len(refused):,} refused")
-    known = known_labels(store, line.name, [record.id for record in records])
-    frame = build_frame(records, line.config.data, known)
-    rulings = run_suite(frame, rules_of(line.config))
-    decision = decide(records, refused, frame, rulings, line.config)
-    tell(f"{len(decision.good):,} records are good, {len(decision.bad):,} are quarantined")
-    new = sum(records[position].id not in known for position in decision.good)
-    verdict = _keep(store, line, batch, contents, decision, new, time.perf_counter() - started)
-    page = batch_page(verdict, line, records, decision, frame, contents.ignored)
-    tell(verdict.why)
-    return replace(verdict, page=store.put(line.name, page.encode(), "html", ".html", (batch,)))
-
-
-def _read(store: Store, line: Line, batch: str) -> _Contents:
-    contents = _Contents([], [], [])
-    for item in read_batch(store, line, batch):
-        if isinstance(item, Record):
-            contents.records.append(item)
-        elif item.outcome == "ignored":
-            contents.ignored.append(item)
-        else:
-            contents.refused.append(item)
-    return contents
-
-
-def _keep(
-    store: Store, line: Line, batch: str, contents: _Contents, decision: Decision, new: int, seconds: float
-) -> BatchVerdict:
-    """Store both Parquet files and the reasons, and write up the verdict."""
-    records, refused = contents.records, contents.refused
-    blocked = bool(decision.blocked)
-    accepted = [] if blocked else [records[position] for position in decision.good]
-    held = list(range(len(records))) if blocked else list(decision.bad)
-    why_held = {position: f"{reason.reason}; {reason.remedy}" for position, reason in decision.bad.items()}
-    blocked_by = [text.rstrip(".") for text in decision.blocked]
-    block_reason = f"batch blocked: {'; '.join(blocked_by)}"
-    reasons = [*refused, *decision.bad.values()]
-    quarantine = all_reasons = None
-    if held:
-        data = records_parquet(
-            [records[position] for position in held], [why_held.get(at, block_reason) for at in held]
+    data = line.config.data
+    with (
+        scratch_folder(store, "judge") as folder,
+        Judges() as judges,
+        Refused(folder / "refused") as refused,
+        Spool(folder / "records", chunk_schema(data)) as spool,
+    ):
+        _read(store, line, batch, spool, refused, judges, tell)
+        sides = sides_of(spool, data)
+        earlier = earlier_records(store, line, spool)
+        own = own_checks(spool, sides, earlier, forgotten_ids(store, line.name), line)
+        allowed = Allowed(active_waivers(store, line.name, time.time()), batch)
+        rulings, broken = _rule(spool, sides, earlier, own, allowed, line, judges)
+        good = np.flatnonzero(broken == GOOD)
+        reference = reference_profile(store, line)
+        profile, drift = _drift(spool, good, reference, own, line)
+        judge_batch(own, spool, good, reference, line)
+        decision = decide(rulings, broken, refused, line.config, allowed, own.outcomes)
+        tell(f"{len(decision.good):,} records are good, {len(decision.bad):,} are quarantined")
+        kept = keep_records(store, line, batch, spool, own.derived, decision, refused, sides, folder)
+        new = len(good) - len(own.derived["_known_label"].rows[np.isin(own.derived["_known_label"].rows, good)])
+        verdict = _verdict(store, line, batch, spool, decision, refused, kept, new)
+        findings = tuple(own.findings)
+        keeper = Keeper(store, line, batch, folder)
+        verdict = replace(
+            verdict,
+            findings=keeper.findings(findings),
+            profile=keeper.document(profile) if verdict.state == "accepted" and profile is not None else None,
+            seconds=time.perf_counter() - started,
         )
-        quarantine = put_quarantine(store, line.name, batch, data)
-    if reasons or blocked:
-        everything = [*contents.ignored, *reasons]
-        text = reasons_json(line.name, batch, decision.blocked, everything)
-        all_reasons = store.put(line.name, text, "json", ".json", (batch,))
-    seen = len(records) + len(refused)
+        contents = ReportData(
+            verdict=verdict,
+            line=line,
+            spool=spool,
+            derived=own.derived,
+            decision=decision,
+            reasons=tuple(kept.first),
+            findings=findings,
+            profile=profile,
+            reference=reference,
+            drift=drift,
+            ignored=tuple(refused.ignored),
+            ignored_count=refused.ignored_count,
+            raw=tuple(result for ruling in rulings for result in ruling.raw[:1]),
+        )
+        tell(verdict.why)
+        return replace(
+            verdict,
+            page=store.put(line.name, batch_page(contents).encode(), "html", ".html", (batch,)),
+            suite_page=store.put(line.name, suite_page(contents).encode(), "html", ".html", (batch,)),
+        )
+
+
+def _read(
+    store: Store, line: Line, batch: str, spool: Spool, refused: Refused, judges: Judges, tell: Tell
+) -> None:
+    told = time.monotonic()
+    for item in read_chunks(store, line, batch):
+        if isinstance(item, Reason):
+            refused.add(item)
+            continue
+        spool.append(item)
+        judges.expect(spool.rows)
+        if time.monotonic() - told > TELL_SECONDS:
+            told = time.monotonic()
+            tell(f"read {spool.rows:,} records so far")
+    tell(f"read {spool.rows:,} records; {refused.count:,} refused")
+
+
+def _rule(
+    spool: Spool,
+    sides: NDArray[np.int8],
+    earlier: pa.Table,
+    own: Own,
+    allowed: Allowed,
+    line: Line,
+    judges: Judges,
+) -> tuple[list[Ruling], NDArray[np.int16]]:
+    """The suite's rulings, and the first rule that each record breaks.
+
+    Asked in two steps, since of exact copies one is kept that breaks no other rule.
+    """
+    data = line.config.data
+    rules = rules_of(line.config)
+    identity = ("_conflict", "_relabelled", "_known_label")
+    own.add("known records", identity, lambda: known_columns(find_copies(spool, data.classes, sides, earlier), spool))
+    first = [rule for rule in rules if rule.name != COPIES]
+    rulings = run_rules(spool, own.derived, own.broken, first, data, judges)
+    broken = broken_rules(rulings, spool, allowed)
+    own.add("exact copies", ("_copy_of",), lambda: find_copies(spool, data.classes, sides, earlier, broken == GOOD))
+    last = [rule for rule in rules if rule.name == COPIES]
+    rulings += run_rules(spool, own.derived, own.broken, last, data, judges)
+    return rulings, broken_rules(rulings, spool, allowed)
+
+
+def _drift(
+    spool: Spool, good: NDArray[np.int64], reference: Profile | None, own: Own, line: Line
+) -> tuple[Profile | None, Drift | None]:
+    """What the good records look like, and how far that is from the data that the model in use was trained on."""
+    policy = line.config.quality.drift
+    profile = make_profile(spool, line.config.data, good, reference) if len(good) else None
+    if profile is None or reference is None or policy.action == "off":
+        return profile, None
+    found: list[Drift] = []
+
+    def check() -> tuple[bool, str]:
+        found.append(compare(profile, reference, policy))
+        return found[0].state != "drifted", " ".join(found[0].sentences)
+
+    severity = "critical" if policy.action == "block" else "warning"
+    own.judge("the batch looks like the data the model was trained on", severity, check)
+    return profile, found[0] if found else None
+
+
+def _verdict(
+    store: Store,
+    line: Line,
+    batch: str,
+    spool: Spool,
+    decision: Decision,
+    refused: Refused,
+    kept: Kept,
+    new: int,
+) -> BatchVerdict:
+    blocked, seen = bool(decision.blocked), spool.rows + refused.count
+    accepted = 0 if blocked else len(decision.good)
     return BatchVerdict(
         line=line.name,
         batch=batch,
         state="blocked" if blocked else "accepted",
-        why=_why(decision, seen, len(accepted), len(held), len(refused)),
+        why=_why(decision, seen, accepted, spool.rows - accepted, refused.count),
         seen=seen,
-        accepted=len(accepted),
-        quarantined=len(held),
-        refused=len(refused),
-        reasons=tuple(reasons[:MAX_REASONS]),
+        accepted=accepted,
+        quarantined=spool.rows - accepted,
+        refused=refused.count,
+        reasons=tuple(kept.first),
         checks=decision.checks,
         report=f"reports/{line.name}/{batch}/index.html",
-        seconds=seconds,
-        per_class=dict(Counter(record.label for record in accepted)),
-        records=store.put(line.name, records_parquet(accepted), "parquet", ".parquet", (batch,)) if accepted else None,
-        quarantine=quarantine,
-        ids=store.put(line.name, ids_parquet(accepted), "parquet", ".parquet", (batch,)) if accepted else None,
+        seconds=0.0,
+        per_class=dict(kept.per_class.most_common(MAX_CLASSES)),
+        records=kept.records,
+        quarantine=kept.quarantine,
+        ids=kept.ids,
         new=0 if blocked else new,
         rules=rules_digest(line),
-        all_reasons=all_reasons,
+        all_reasons=kept.reasons,
     )
 
 

@@ -1,87 +1,224 @@
-"""What the gate keeps: Parquet of accepted and of quarantined records, readable reasons, known ids."""
+"""What the gate keeps: Parquet shards of accepted and of quarantined records, readable reasons, an index for later.
+
+Everything is written chunk by chunk to scratch files, then moved below the store under its digest.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import io
+import binascii
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from assets.ingest.contract import Record
-from assets.quality.contract import RECORD_COLUMNS, Reason, accepted_batches, read_verdict
+from assets.line import Line
+from assets.quality.contract import MAX_REASONS, QUARANTINE_COLUMNS, RECORD_COLUMNS, Finding, Reason
+from assets.quality.decide import GOOD, Decision, explained
+from assets.quality.earlier import INDEX_SCHEMA, index_table
+from assets.quality.frame import Sparse
+from assets.quality.refused import Refused
+from assets.quality.spool import Spool
 from assets.store import Store
-from edge.contracts import ArtifactRef
+from assets.vault import seal
+from edge.contracts import ArtifactRef, to_bytes
 
-ROW_GROUP_BYTES = 64 * 1024**2
-
-
-def records_parquet(records: Sequence[Record], reasons: Sequence[str] | None = None) -> bytes:
-    """Records as Parquet with columns `RECORD_COLUMNS`, and `reason` where reasons are given (one per record).
-
-    The same records give the same bytes. Written in row groups of about 64 MiB, so records are not copied all at once.
-    """
-    fields = [pa.field(name, pa.string()) for name in RECORD_COLUMNS[:-1]] + [pa.field("input", pa.binary())]
-    schema = pa.schema(fields if reasons is None else [*fields, pa.field("reason", pa.string())])
-    buffer = io.BytesIO()
-    with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
-        for start, stop in _groups(records):
-            part = records[start:stop]
-            columns = [pa.array([getattr(record, name) for record in part], type=schema.field(name).type)
-                       for name in RECORD_COLUMNS]  # fmt: skip
-            if reasons is not None:
-                columns.append(pa.array(reasons[start:stop], type=pa.string()))
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
-    return buffer.getvalue()
+SHARD_BYTES = 64 * 1024**2
+SHARD_RECORDS = 500_000
+_TYPES = {"time": pa.float64(), "input": pa.binary()}
 
 
-def ids_parquet(records: Sequence[Record]) -> bytes:
-    """Only id and label of records, as Parquet."""
-    table = pa.table({"id": [record.id for record in records], "label": [record.label for record in records]})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
+def _schema(names: tuple[str, ...]) -> pa.Schema:
+    return pa.schema([pa.field(name, _TYPES.get(name, pa.string())) for name in names])
 
 
-def reasons_json(line: str, batch: str, blocked: Sequence[str], reasons: Sequence[Reason]) -> bytes:
-    """The reasons of a whole batch for people and scripts."""
-    body = {"line": line, "batch": batch, "blocked": list(blocked), "reasons": [asdict(reason) for reason in reasons]}
-    return json.dumps(body, indent=1, ensure_ascii=False).encode()
+RECORD_SCHEMA = _schema(RECORD_COLUMNS)
+QUARANTINE_SCHEMA = _schema(QUARANTINE_COLUMNS)
 
 
-def put_quarantine(store: Store, line: str, batch: str, data: bytes) -> ArtifactRef:
-    """Keep a Parquet of quarantined records below `quarantine/<line>/`, named by its digest: nobody overwrites it."""
-    sha256 = hashlib.sha256(data).hexdigest()
-    ref = ArtifactRef(f"quarantine/{line}/{sha256}.parquet", sha256, len(data), "parquet", (batch,))
-    if not store.create(ref.uri, data) and not store.intact(ref):
-        store.write(ref.uri, data)
-    return ref
+@dataclass
+class Kept:
+    """What was stored of a batch."""
+
+    records: tuple[ArtifactRef, ...] = ()
+    quarantine: tuple[ArtifactRef, ...] = ()
+    ids: ArtifactRef | None = None
+    reasons: ArtifactRef | None = None
+    first: list[Reason] = field(default_factory=list)
+    per_class: Counter[str] = field(default_factory=Counter)
 
 
-def known_labels(store: Store, line: str, ids: Sequence[str]) -> dict[str, str]:
-    """Those of `ids` that the line has accepted before, with the label of their first acceptance."""
-    wanted = pa.array(list(dict.fromkeys(ids)), type=pa.string())
-    known: dict[str, str] = {}
-    for _, entry in accepted_batches(store, line):
-        verdict = read_verdict(store, line, entry.batch)
-        ref = verdict and (verdict.ids or verdict.records)
-        if not ref:
-            continue
-        table = pq.read_table(io.BytesIO(store.fetch(ref)), columns=["id", "label"])
-        for row in table.filter(pc.is_in(table["id"], value_set=wanted)).to_pylist():
-            known.setdefault(row["id"], row["label"])
-    return known
+class Keeper:
+    """Writes below one store for one batch of a line; `folder` is where files grow."""
+
+    def __init__(self, store: Store, line: Line, batch: str, folder: Path) -> None:
+        self._store, self._line, self._batch, self._folder = store, line, batch, folder
+        self._sealed = line.config.data.privacy.encrypt
+        self._artifacts = f"store/{line.name}/artifacts"
+
+    def shards(self, name: str, schema: pa.Schema, below: str) -> Shards:
+        """A writer of Parquet shards that end up in folder `below` of the store."""
+        return Shards(self, self._folder / name, schema, below)
+
+    def findings(self, findings: tuple[Finding, ...]) -> ArtifactRef | None:
+        """Store every finding as one line of JSON each; None where there are none."""
+        if not findings:
+            return None
+        path = self._folder / "findings"
+        with path.open("w", encoding="utf-8") as file:
+            for finding in findings:
+                file.write(json.dumps(asdict(finding), ensure_ascii=False) + "\n")
+        return self.take(path, self._artifacts, "jsonl", ".jsonl")
+
+    def document(self, value: Any) -> ArtifactRef:
+        """Store a contract document."""
+        path = self._folder / "document"
+        path.write_bytes(to_bytes(value))
+        return self.take(path, self._artifacts, "json", ".json")
+
+    def take(self, path: Path, below: str, kind: str, suffix: str) -> ArtifactRef:
+        """Move a finished file into the store, sealed where the line says so."""
+        if self._sealed:
+            path.write_bytes(seal(path.read_bytes(), self._line.name, kind))
+        return self._store.adopt(below, path, kind, suffix, (self._batch,))
 
 
-def _groups(records: Sequence[Record]) -> Iterator[tuple[int, int]]:
-    start = size = 0
-    for position, record in enumerate(records):
-        size += len(record.input)
-        if size > ROW_GROUP_BYTES and position > start:
-            yield start, position
-            start, size = position, len(record.input)
-    yield start, len(records)
+class Shards:
+    """Parquet files of a bounded size each. The same tables give the same files."""
+
+    def __init__(self, keeper: Keeper, path: Path, schema: pa.Schema, below: str) -> None:
+        self._keeper, self._path, self._schema, self._below = keeper, path, schema, below
+        self._writer: pq.ParquetWriter | None = None
+        self._bytes = self._rows = 0
+        self._done: list[ArtifactRef] = []
+
+    def write(self, table: pa.Table) -> None:
+        """Add records."""
+        if not table.num_rows:
+            return
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, self._schema, compression="zstd", use_dictionary=["label", "split"])
+        self._writer.write_table(table)
+        self._bytes += table.nbytes
+        self._rows += table.num_rows
+        if self._bytes >= SHARD_BYTES or self._rows >= SHARD_RECORDS:
+            self._finish()
+
+    def close(self) -> tuple[ArtifactRef, ...]:
+        """The shards, in order."""
+        self._finish()
+        return tuple(self._done)
+
+    def _finish(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._done.append(self._keeper.take(self._path, self._below, "parquet", ".parquet"))
+            self._writer, self._bytes, self._rows = None, 0, 0
+
+
+def keep_records(
+    store: Store,
+    line: Line,
+    batch: str,
+    spool: Spool,
+    derived: Mapping[str, Sparse],
+    decision: Decision,
+    refused: Refused,
+    sides: NDArray[np.int8],
+    folder: Path,
+) -> Kept:
+    """Store every record of a batch, accepted or quarantined, and every reason; nothing of it is in memory at once."""
+    keeper, kept, blocked = Keeper(store, line, batch, folder), Kept(), bool(decision.blocked)
+    artifacts = f"store/{line.name}/artifacts"
+    good = keeper.shards("records", RECORD_SCHEMA, artifacts)
+    held = keeper.shards("held", QUARANTINE_SCHEMA, f"quarantine/{line.name}")
+    index = keeper.shards("index", INDEX_SCHEMA, artifacts)
+    kept.first = list(refused.first)
+    why_blocked = f"batch blocked: {'; '.join(decision.blocked)}"
+    with _Reasons(folder / "reasons", line.name, batch, decision.blocked) as reasons:
+        for line_of_json in refused:
+            reasons.add(line_of_json)
+        for reason in refused.ignored:
+            reasons.add(json.dumps(asdict(reason), ensure_ascii=False))
+        for start, chunk in spool.chunks():
+            broken = decision.broken[start : start + chunk.num_rows]
+            fine = np.flatnonzero(broken == GOOD)
+            bad = np.flatnonzero(broken != GOOD)
+            if len(fine) and not blocked:
+                accepted = chunk.take(pa.array(fine))
+                good.write(records_table(accepted))
+                index.write(index_table(accepted, sides[start + fine]))
+                kept.per_class.update(_labels(accepted))
+            elif len(fine):
+                table = records_table(chunk.take(pa.array(fine)))
+                held.write(_with_reasons(table, [""] * len(fine), [why_blocked] * len(fine), [""] * len(fine)))
+            if len(bad):
+                rules, texts, remedies = [], [], []
+                for rule, reason in explained(spool, derived, decision, start + bad, line.config.data):
+                    rules.append(rule)
+                    texts.append(reason.reason)
+                    remedies.append(reason.remedy)
+                    reasons.add(json.dumps(asdict(reason), ensure_ascii=False))
+                    if len(kept.first) < MAX_REASONS:
+                        kept.first.append(reason)
+                held.write(_with_reasons(records_table(chunk.take(pa.array(bad))), rules, texts, remedies))
+    kept.records, kept.quarantine = good.close(), held.close()
+    (kept.ids,) = index.close() or (None,)
+    if reasons.count or blocked:
+        kept.reasons = keeper.take(reasons.path, artifacts, "json", ".json")
+    return kept
+
+
+def records_table(chunk: pa.Table) -> pa.Table:
+    """A chunk's records with the columns `RECORD_COLUMNS`."""
+    columns = {"id": hex_ids(chunk.column("_id"))}
+    columns |= {name: chunk.column(f"_{name}") for name in RECORD_COLUMNS if name != "id"}
+    return pa.Table.from_arrays([columns[name] for name in RECORD_COLUMNS], schema=RECORD_SCHEMA)
+
+
+def hex_ids(column: pa.ChunkedArray) -> pa.Array:
+    """Ids of 32 bytes as texts of 64 hex digits, without a Python object for each."""
+    ids = column.combine_chunks()
+    ids = ids.chunk(0) if isinstance(ids, pa.ChunkedArray) else ids
+    start = 32 * ids.offset
+    digits = binascii.hexlify(memoryview(ids.buffers()[1])[start : start + 32 * len(ids)]) if len(ids) else b""
+    offsets = np.arange(0, 64 * (len(ids) + 1), 64, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(ids), pa.py_buffer(offsets), pa.py_buffer(digits))
+
+
+class _Reasons:
+    """The reasons of a whole batch for people and scripts, as one JSON document that grows on disk."""
+
+    def __init__(self, path: Path, line: str, batch: str, blocked: tuple[str, ...]) -> None:
+        self.path, self.count = path, 0
+        self._head = json.dumps({"line": line, "batch": batch, "blocked": list(blocked)}, indent=1, ensure_ascii=False)
+
+    def __enter__(self) -> _Reasons:
+        self._file = self.path.open("w", encoding="utf-8")
+        self._file.write(f'{self._head[:-2]},\n "reasons": [')
+        return self
+
+    def add(self, text: str) -> None:
+        """One reason, as JSON."""
+        self._file.write(f"{',' if self.count else ''}\n  {text}")
+        self.count += 1
+
+    def __exit__(self, *_: Any) -> None:
+        self._file.write("\n ]\n}")
+        self._file.close()
+
+
+def _with_reasons(table: pa.Table, rules: list[str], reasons: list[str], remedies: list[str]) -> pa.Table:
+    extra = [pa.array(values, pa.string()) for values in (rules, reasons, remedies)]
+    return pa.Table.from_arrays([*table.columns, *extra], schema=QUARANTINE_SCHEMA)
+
+
+def _labels(chunk: pa.Table) -> Iterator[str]:
+    counts = chunk.column("_label").value_counts().to_pylist()
+    return (entry["values"] for entry in counts for _ in range(entry["counts"]))

@@ -10,63 +10,77 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cache
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
-
-from assets.quality.contract import CheckOutcome
-from assets.quality.rules import Rule
+from numpy.typing import NDArray
 
 RESULT_FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
 
 
+class Asked(NamedTuple):
+    """What the suite is asked: an expectation's class name and its settings. Crosses to other processes."""
+
+    expectation: str
+    settings: Mapping[str, Any]
+
+
 @dataclass(frozen=True)
-class Ruling:
-    """What a rule found.
+class Answer:
+    """What one expectation found in one frame.
 
     Attributes:
-        outcome: "errored" where the check itself broke.
-        rows: positions of the records that break it, ascending; empty for a rule about the whole batch.
-        detail: one sentence.
+        holds: whether Great Expectations says so; of no meaning where `problem` is set.
+        rows: positions in the frame of the records that break it, ascending.
+        seen: records that were judged (those with a value, where the expectation passes over the others).
+        found: what was observed, for one about the frame as a whole.
+        problem: why the check itself broke; None where it did not.
+        raw: Great Expectations' own result as JSON, without the rows.
     """
 
-    rule: Rule
-    outcome: Literal["passed", "failed", "errored"]
-    rows: tuple[int, ...]
-    detail: str
-
-    def check(self) -> CheckOutcome:
-        """As it is written in the verdict."""
-        return CheckOutcome(self.rule.name, self.outcome, self.rule.severity, self.detail)
+    holds: bool
+    rows: NDArray[np.int64]
+    seen: int
+    found: str
+    problem: str | None
+    raw: Mapping[str, Any]
 
 
-def run_suite(frame: pd.DataFrame, rules: Sequence[Rule]) -> list[Ruling]:
-    """Every rule's ruling on a frame with index 0, 1, 2, …, in the rules' order.
+NO_ROWS = np.empty(0, dtype=np.int64)
 
-    A rule that Great Expectations cannot even set up, or gives no result for, is errored.
+
+def ask(frame: pd.DataFrame, questions: Sequence[Asked]) -> list[Answer]:
+    """Every expectation's answer on a frame with index 0, 1, 2, …, in their order.
+
+    One that Great Expectations cannot even set up, or gives no result for, has a `problem`.
     """
     gx, gxe = _great_expectations()
-    context = _context(gx)
-    asset = context.data_sources.add_pandas("records").add_dataframe_asset("records")
-    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-    errored: dict[int, str] = {}
+    batch = _frames().get_batch({"dataframe": frame})
+    broken: dict[int, str] = {}
     expectations = []
-    for position, rule in enumerate(rules):
+    for position, question in enumerate(questions):
         try:
-            common = {"severity": rule.severity, "description": rule.description, "meta": {"rule": position}}
-            expectations.append(getattr(gxe, rule.expectation)(**rule.settings, **common))
+            expectations.append(getattr(gxe, question.expectation)(**question.settings, meta={"asked": position}))
         except Exception as error:  # a check that breaks must never look like one that passes
-            errored[position] = _first_line(error)
-    result = batch.validate(gx.ExpectationSuite(name="gate", expectations=expectations), result_format=RESULT_FORMAT)
-    found = {item.expectation_config.meta["rule"]: item for item in result.results}
-    rulings = []
-    for position, rule in enumerate(rules):
-        if position in errored or position not in found:
-            text = errored.get(position, "it gave no result")
-            rulings.append(Ruling(rule, "errored", (), f"the check itself broke: {text}"))
-        else:
-            rulings.append(_ruling(rule, found[position], len(frame)))
-    return rulings
+            broken[position] = _first_line(error)
+    found = {}
+    if expectations:
+        suite = gx.ExpectationSuite(name="gate", expectations=expectations)
+        result = batch.validate(suite, result_format=RESULT_FORMAT)
+        found = {item.expectation_config.meta["asked"]: item for item in result.results}
+    return [
+        _answer(found[position], len(frame))
+        if position in found
+        else Answer(False, NO_ROWS, 0, "", broken.get(position, "it gave no result"), {})
+        for position in range(len(questions))
+    ]
+
+
+def warm_up() -> None:
+    """Load Great Expectations now, so that it need not be loaded when there is work."""
+    _frames()
 
 
 def _great_expectations() -> tuple[Any, Any]:
@@ -78,8 +92,10 @@ def _great_expectations() -> tuple[Any, Any]:
     return gx, gxe
 
 
-def _context(gx: Any) -> Any:
-    """An ephemeral context without docs site, progress bars and analytics; nothing outlives it."""
+@cache
+def _frames() -> Any:
+    """A batch definition for whole frames in an ephemeral context without docs site, progress bars and analytics."""
+    gx, _ = _great_expectations()
     from great_expectations.data_context.types.base import (
         DataContextConfig,
         InMemoryStoreBackendDefaults,
@@ -91,20 +107,31 @@ def _context(gx: Any) -> Any:
         progress_bars=ProgressBarsConfig(globally=False),
         analytics_enabled=False,
     )
-    return gx.get_context(mode="ephemeral", project_config=config)
+    context = gx.get_context(mode="ephemeral", project_config=config)
+    asset = context.data_sources.add_pandas("records").add_dataframe_asset("records")
+    return asset.add_batch_definition_whole_dataframe("all")
 
 
-def _ruling(rule: Rule, item: Any, records: int) -> Ruling:
-    if problem := _exception(item.exception_info):
-        return Ruling(rule, "errored", (), f"the check itself broke: {problem}")
-    rows = tuple(sorted(int(row) for row in item.result.get("unexpected_index_list") or ()))
-    if item.success:
-        return Ruling(rule, "passed", (), rule.description)
-    if rows:
-        return Ruling(rule, "failed", rows, f"{len(rows):,} of {records:,} records. {rule.description}")
-    if missing := item.result.get("partial_missing_list"):
-        return Ruling(rule, "failed", (), f"Missing: {', '.join(map(str, missing))}. {rule.description}")
-    return Ruling(rule, "failed", (), f"Found {item.result.get('observed_value')}. {rule.description}")
+def _answer(item: Any, records: int) -> Answer:
+    result = item.result
+    rows = np.asarray(result.get("unexpected_index_list") or (), dtype=np.int64)
+    rows.sort()
+    seen = int(result.get("element_count", records) or 0) - int(result.get("missing_count") or 0)
+    if missing := result.get("partial_missing_list") or result.get("details", {}).get("missing"):
+        found = f"missing: {', '.join(map(str, missing))}"
+    else:
+        found = f"found {result.get('observed_value')}" if "observed_value" in result else ""
+    return Answer(bool(item.success), rows, seen, found[:500], _exception(item.exception_info), _raw(item))
+
+
+def _raw(item: Any) -> Mapping[str, Any]:
+    """The result as JSON, without the lists that grow with the data: their numbers are added up over chunks."""
+    import json
+
+    body = item.to_json_dict()
+    for name in ("unexpected_index_list", "unexpected_list", "partial_unexpected_index_list"):
+        body.get("result", {}).pop(name, None)
+    return dict(json.loads(json.dumps(body, default=str)))
 
 
 def _exception(info: Any) -> str | None:

@@ -1,0 +1,164 @@
+"""The checks that no expectation can make: each adds columns to the gate's table, which the suite then asks about.
+
+One that breaks hinders no other: the rules over its columns are errored, with its reason.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from assets.data import DataContract
+from assets.line import Line
+from assets.quality.checks.derived import Derived
+from assets.quality.contract import CheckOutcome, Finding
+from assets.quality.frame import Sparse
+from assets.quality.spool import Spool
+from assets.training.contract import record_side
+
+SIDES = ("train", "validation", "test")
+
+
+@dataclass
+class Own:
+    """What own checks added.
+
+    Attributes:
+        derived: column to its values.
+        broken: column that is missing to why.
+        findings: of all checks.
+        outcomes: of checks that give no column.
+        seconds: check to how long it took.
+    """
+
+    derived: dict[str, Sparse] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    outcomes: list[CheckOutcome] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, name: str, columns: tuple[str, ...], check: Callable[[], Derived]) -> None:
+        """Run one check that gives `columns`."""
+        started = time.perf_counter()
+        try:
+            found = check()
+            self.derived |= {column: Sparse.of(found.columns[column]) for column in columns if column in found.columns}
+            self.findings += found.findings
+        except Exception as error:  # a check that breaks must never look like one that passes
+            self.broken |= dict.fromkeys(columns, _why(error))
+        self.seconds[name] = time.perf_counter() - started
+
+    def judge(self, name: str, severity: str, check: Callable[[], tuple[bool, str]]) -> None:
+        """Run one check about the batch as a whole, which says whether it holds and why."""
+        started = time.perf_counter()
+        try:
+            holds, detail = check()
+            self.outcomes.append(CheckOutcome(name, "passed" if holds else "failed", severity, detail))  # type: ignore[arg-type]
+        except Exception as error:
+            self.outcomes.append(CheckOutcome(name, "errored", severity, f"the check itself broke: {_why(error)}"))  # type: ignore[arg-type]
+        self.seconds[name] = time.perf_counter() - started
+
+
+def sides_of(spool: Spool, data: DataContract) -> NDArray[np.int8]:
+    """(rows,) int8: 0 train, 1 validation, 2 test, as datasets will draw them.
+
+    For rows of tables that are drawn one by one it is not computed (0): equal rows have equal ids, so they are on the
+    same side whatever it is, and nothing else asks.
+    """
+    sides = np.zeros(spool.rows, dtype=np.int8)
+    each = data.inputs is None
+    names = ["_split", "_group", "_id"] if each else ["_split", "_group"]
+    for start, table in spool.chunks(names):
+        part = sides[start : start + table.num_rows]
+        splits, groups = (table.column(name).combine_chunks().dictionary_encode() for name in ("_split", "_group"))
+        codes, units = splits.indices.to_numpy(zero_copy_only=False), groups.indices.to_numpy(zero_copy_only=False)
+        for code, split in enumerate(splits.dictionary.to_pylist()):
+            if split in SIDES and (split != "train" or not data.carve):
+                part[codes == code] = SIDES.index(split)
+                continue
+            drawn = np.flatnonzero(codes == code)
+            if each:
+                ids = table.column("_id").take(pa.array(drawn)).to_pylist()
+                names_of = groups.dictionary.to_pylist()
+                part[drawn] = [
+                    SIDES.index(record_side(identity.hex(), names_of[units[row]] or "", split or "", data))
+                    for row, identity in zip(drawn, ids, strict=True)
+                ]
+                continue
+            for unit, name in enumerate(groups.dictionary.to_pylist()):
+                if name:
+                    part[drawn[units[drawn] == unit]] = SIDES.index(record_side("", name, split or "", data))
+    return sides
+
+
+def own_checks(
+    spool: Spool, sides: NDArray[np.int8], earlier: pa.Table, forgotten: Mapping[bytes, str], line: Line
+) -> Own:
+    """Everything that is asked before the suite; exact copies come after it, since of sound copies one is kept."""
+    own, data, quality = Own(), line.config.data, line.config.quality
+    own.add("forgotten", ("_forgotten",), lambda: _forgotten(spool, forgotten))
+    if data.image is not None:
+        from assets.quality.checks.odd import find_odd
+
+        own.add("odd pictures", ("_odd",), lambda: find_odd(spool))
+    if data.inputs is None and (quality.near_duplicates != "off" or quality.leakage != "off"):
+        from assets.quality.checks.near import find_near
+
+        own.add("almost equal records", ("_near", "_leak"), lambda: find_near(spool, data, sides, earlier))
+    elif data.inputs is not None:
+        none: NDArray[Any] = np.full(spool.rows, None, dtype=object)
+        own.derived |= {"_near": Sparse.of(none), "_leak": Sparse.of(none)}
+    if data.classes and quality.label_suspects != "off":
+        from assets.quality.checks.labels import find_suspects
+
+        own.add("suspected labels", ("_suspect",), lambda: find_suspects(spool, data))
+    return own
+
+
+def known_columns(copies: Derived, spool: Spool) -> Derived:
+    """From what `find_copies` found to the columns that rules name: `_conflict` and `_relabelled`."""
+    rows = spool.rows
+    conflict = np.full(rows, None, dtype=object)
+    many = np.flatnonzero(copies.columns["_labels_of_id"] > 1)
+    if many.size:
+        named: dict[bytes, dict[str, str]] = {}
+        table = spool.take(many, ["_id", "_label", "_file"]).to_pylist()
+        for record in table:
+            named.setdefault(record["_id"], {}).setdefault(record["_label"], record["_file"])
+        texts = {
+            identity: " and as ".join(f"{label!r} ({file})" for label, file in labels.items())
+            for identity, labels in named.items()
+        }
+        conflict[many] = [texts[record["_id"]] for record in table]
+    known = copies.columns["_known_label"]
+    relabelled = np.full(rows, None, dtype=object)
+    again = np.flatnonzero(~(known == None))  # noqa: E711 - elementwise
+    if again.size:
+        labels = spool.take(again, ["_label"]).column("_label").to_pylist()
+        for row, label in zip(again.tolist(), labels, strict=True):
+            if label and label != known[row]:
+                relabelled[row] = known[row]
+    return Derived({"_conflict": conflict, "_relabelled": relabelled, "_known_label": known})
+
+
+def _forgotten(spool: Spool, forgotten: Mapping[bytes, str]) -> Derived:
+    column = np.full(spool.rows, None, dtype=object)
+    if forgotten:
+        wanted = pa.array(list(forgotten), pa.binary(32))
+        for start, table in spool.chunks(["_id"]):
+            hits = np.flatnonzero(pc.is_in(table.column("_id"), value_set=wanted).to_numpy())
+            for row, identity in zip(hits, table.column("_id").take(pa.array(hits)).to_pylist(), strict=True):
+                column[start + row] = forgotten[identity]
+    return Derived({"_forgotten": column})
+
+
+def _why(error: Exception) -> str:
+    text = (str(error).strip().splitlines() or [""])[0][:200]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

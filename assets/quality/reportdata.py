@@ -1,0 +1,49 @@
+"""Everything that a batch's page is made from, as the judge hands it over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from assets.line import Line
+from assets.quality.contract import BatchVerdict, Finding, Reason
+from assets.quality.decide import Decision
+from assets.quality.drift.compare import Drift
+from assets.quality.drift.profile import Profile
+from assets.quality.frame import Sparse
+from assets.quality.spool import Spool
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """A judged batch while its records are still at hand.
+
+    Attributes:
+        verdict: as it will stand, without its pages.
+        spool: the records, all of them.
+        derived: columns that own checks added.
+        decision: `broken` says for each record which rule of `rules` it broke; checks; why the batch is blocked.
+            `assets.quality.decide.explained` gives reasons for any rows.
+        reasons: the first of all reasons, refusals before quarantined records.
+        findings: every pair and suspect, the surest of each check first.
+        profile: of this batch's good records; None where there are none.
+        reference: of the accepted data that the model in use was trained on; None for a first batch.
+        drift: None where nothing was compared.
+        ignored: files that are no data, the first of `ignored_count`.
+        raw: Great Expectations' results as JSON, one per rule (of the first chunk, where there are more).
+    """
+
+    verdict: BatchVerdict
+    line: Line
+    spool: Spool
+    derived: Mapping[str, Sparse]
+    decision: Decision
+    reasons: tuple[Reason, ...]
+    findings: tuple[Finding, ...]
+    profile: Profile | None
+    reference: Profile | None
+    drift: Drift | None
+    ignored: tuple[Reason, ...]
+    ignored_count: int
+    raw: tuple[Mapping[str, Any], ...]

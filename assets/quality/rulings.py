@@ -1,0 +1,213 @@
+"""From rules to rulings over a whole batch: row-wise rules chunk by chunk on all cores, the others once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.forkserver import set_forkserver_preload
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.data import DataContract
+from assets.errors import TransientError
+from assets.quality.contract import CheckOutcome
+from assets.quality.frame import Sparse, frame_of, stored_columns, visible_columns
+from assets.quality.rules import Rule
+from assets.quality.spool import Spool, read_chunk
+from assets.quality.suite import NO_ROWS, Answer, Asked, ask, warm_up
+
+PARALLEL_RECORDS = 200_000
+"""Fewer records are judged in this process: starting others costs more than they save."""
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What a rule found in the batch.
+
+    Attributes:
+        outcome: "errored" where the check itself broke: it says nothing about the data.
+        rows: positions of the records that break it, ascending; empty for a rule about the whole batch.
+        detail: one sentence.
+        raw: Great Expectations' results, one per chunk, as JSON.
+    """
+
+    rule: Rule
+    outcome: Literal["passed", "failed", "errored"]
+    rows: NDArray[np.int64]
+    detail: str
+    raw: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+
+    def check(self) -> CheckOutcome:
+        """As it is written in the verdict."""
+        return CheckOutcome(self.rule.name, self.outcome, self.rule.severity, self.detail)
+
+
+class Judges:
+    """Processes that run suites on chunks; started when there is enough to do, and never before.
+
+    They load Great Expectations while the batch is still being read.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self._workers = workers or max(1, len(os.sched_getaffinity(0)))
+        self._pool: ProcessPoolExecutor | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def expect(self, records: int) -> None:
+        """Told how many records there are so far, so that the processes are ready in time."""
+        if records >= PARALLEL_RECORDS and self._workers > 1 and self._pool is None:
+            set_forkserver_preload(["great_expectations", "great_expectations.expectations", "assets.quality.rulings"])
+            self._pool = self._stack.enter_context(
+                ProcessPoolExecutor(self._workers, mp_context=get_context("forkserver"), initializer=warm_up)
+            )
+            for _ in range(self._workers):
+                self._pool.submit(warm_up)
+
+    def run(self, tasks: Iterator[_Task]) -> Iterator[list[Answer]]:
+        """The answers of each chunk, in order."""
+        if self._pool is None:
+            yield from map(_judge_chunk, tasks)
+            return
+        try:
+            waiting = []
+            for task in tasks:
+                waiting.append(self._pool.submit(_judge_chunk, task))
+                if len(waiting) > 2 * self._workers:
+                    yield waiting.pop(0).result()
+            for future in waiting:
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise TransientError(
+                "a process that ran the suite ended without an answer (out of memory?); judge again"
+            ) from error
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One chunk's suite. `derived` are slices of derived columns: the chunk's own positions, from 0."""
+
+    path: Path
+    stored: tuple[str, ...]
+    derived: Mapping[str, Sparse]
+    names: tuple[str, ...]
+    questions: tuple[Asked, ...]
+    data: DataContract
+
+
+def run_rules(
+    spool: Spool,
+    derived: Mapping[str, Sparse],
+    missing: Mapping[str, str],
+    rules: Sequence[Rule],
+    data: DataContract,
+    judges: Judges,
+) -> list[Ruling]:
+    """Every rule's ruling over the batch, in the rules' order.
+
+    Args:
+        derived: columns that own checks added.
+        missing: columns that they could not add, and why: the rules over them are errored.
+
+    Raises:
+        TransientError: a judging process died.
+    """
+    found: dict[int, Ruling] = {}
+    for at, rule in enumerate(rules):
+        if why := next((missing[name] for name in rule.columns if name in missing), None):
+            found[at] = Ruling(rule, "errored", NO_ROWS, f"the check itself broke: {why}")
+    row_wise = [at for at, rule in enumerate(rules) if rule.row_wise and at not in found]
+    for at, ruling in zip(row_wise, _row_wise(spool, derived, [rules[at] for at in row_wise], data, judges), strict=True):
+        found[at] = ruling
+    for at, rule in enumerate(rules):
+        if at not in found:
+            found[at] = _whole(spool, derived, rule, data)
+    return [found[at] for at in range(len(rules))]
+
+
+def _row_wise(
+    spool: Spool, derived: Mapping[str, Sparse], rules: Sequence[Rule], data: DataContract, judges: Judges
+) -> list[Ruling]:
+    if not rules:
+        return []
+    names = tuple(dict.fromkeys(name for rule in rules for name in rule.columns))
+    stored = tuple(stored_columns(names, derived, data)) or ("_split",)
+    questions = tuple(Asked(rule.expectation, rule.settings) for rule in rules)
+    parts: list[list[Answer]] = []
+    stops = [*spool.starts[1:], spool.rows]
+    tasks = (
+        _Task(path, stored, _cut(derived, names, start, stop), names, questions, data)
+        for path, start, stop in zip(spool.paths, spool.starts, stops, strict=True)
+    )
+    for answers in judges.run(tasks):
+        parts.append(answers)
+    if not parts:  # no record at all: still ask, since a check may be broken
+        empty = frame_of(spool.columns(stored), {}, 0, names, data)
+        parts.append(ask(empty, questions))
+    starts = spool.starts or [0]
+    return [
+        _together(rule, [answers[at] for answers in parts], starts, spool.rows) for at, rule in enumerate(rules)
+    ]
+
+
+def _cut(derived: Mapping[str, Sparse], names: Sequence[str], start: int, stop: int) -> dict[str, Sparse]:
+    cut = {}
+    for name in names:
+        if name in derived:
+            column = derived[name]
+            low, high = np.searchsorted(column.rows, (start, stop))
+            cut[name] = Sparse(column.rows[low:high] - start, column.values[low:high])
+    return cut
+
+
+def _judge_chunk(task: _Task) -> list[Answer]:
+    table = read_chunk(task.path, task.stored)
+    return ask(frame_of(table, task.derived, 0, task.names, task.data), task.questions)
+
+
+def _together(rule: Rule, answers: Sequence[Answer], starts: Sequence[int], records: int) -> Ruling:
+    """One ruling from the answers of all chunks; `mostly` is applied to all records together, as it is meant."""
+    raw = tuple(answer.raw for answer in answers)
+    if problem := next((answer.problem for answer in answers if answer.problem), None):
+        return Ruling(rule, "errored", NO_ROWS, f"the check itself broke: {problem}", raw)
+    rows = np.concatenate([answer.rows + start for answer, start in zip(answers, starts, strict=True)])
+    seen = sum(answer.seen for answer in answers)
+    if not len(rows):
+        return Ruling(rule, "passed", NO_ROWS, rule.description, raw)
+    share = len(rows) / seen if seen else 1.0
+    if rule.mostly is not None:
+        holds = 1 - share >= rule.mostly
+        detail = f"{len(rows):,} of {seen:,} records break it ({share:.2%}); {1 - rule.mostly:.2%} may. "
+        return Ruling(rule, "passed" if holds else "failed", rows if not holds else NO_ROWS, detail + rule.description, raw)
+    return Ruling(rule, "failed", rows, f"{len(rows):,} of {records:,} records. {rule.description}", raw)
+
+
+def _whole(spool: Spool, derived: Mapping[str, Sparse], rule: Rule, data: DataContract) -> Ruling:
+    names = rule.columns
+    if not names:  # about the table as such: its rows, or the names of its columns
+        names = ("split",) if "RowCount" in rule.expectation else tuple(visible_columns(data))
+    table = spool.columns(stored_columns(names, derived, data) or ["_split"])
+    (answer,) = ask(frame_of(table, derived, 0, names, data), [Asked(rule.expectation, rule.settings)])
+    if answer.problem:
+        return Ruling(rule, "errored", NO_ROWS, f"the check itself broke: {answer.problem}", (answer.raw,))
+    if answer.holds:
+        return Ruling(rule, "passed", NO_ROWS, rule.description, (answer.raw,))
+    count = f"{len(answer.rows):,} of {spool.rows:,} records" if len(answer.rows) else answer.found.capitalize()
+    detail = f"{count}. {rule.description}" if count else rule.description
+    return Ruling(rule, "failed", answer.rows, detail, (answer.raw,))
