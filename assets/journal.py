@@ -7,7 +7,7 @@ journal is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -37,16 +37,31 @@ class Journal(Generic[T]):
         """Add a document at exactly `position`, the one after the last; False where another writer took it."""
         return self.store.create(self._key(position), to_bytes(value))
 
+    def append_once(self, value: Any, same: Callable[[T], bool], after: int) -> tuple[int, bool]:
+        """Add a document unless one that is `same` stands after position `after`; several writers add one together.
+
+        Each walks on from `after`, which must be the same for all of them and not beyond the end, to the first
+        position that is free or holds one that is `same`: whoever is second at a free position finds there what the
+        first wrote. A writer that is killed and comes again walks the same way.
+
+        Returns:
+            The position of the first one that is `same`, and whether it was added now.
+        """
+        data = to_bytes(value)
+        position = after
+        while True:
+            position += 1
+            found = self.at(position)
+            if found is None:
+                if self.store.create(self._key(position), data):
+                    return position, True
+                found = self.at(position)
+            if found is not None and same(found):
+                return position, False
+
     def at(self, position: int) -> T | None:
         """The document at `position`, or None."""
         return next((value for _, value in self.after(position - 1, limit=1)), None)
-
-    def raw(self, position: int) -> bytes | None:
-        """The bytes kept at `position`, or None."""
-        try:
-            return self.store.read(self._key(position))
-        except FileNotFoundError:
-            return None
 
     def after(self, position: int, limit: int | None = None) -> Iterator[tuple[int, T]]:
         """Positions and documents after `position`, in order, at most `limit` of them."""
@@ -59,13 +74,24 @@ class Journal(Generic[T]):
                 return
             yield position, from_bytes(self.cls, data, self._key(position))
 
-    def length(self) -> int:
-        """The last position, 0 for an empty journal; found by doubling and halving, not by listing."""
-        if not self.store.exists(self._key(1)):
-            return 0
-        low, high = 1, 2
+    def newest_first(self) -> Iterator[tuple[int, T]]:
+        """Positions and documents from the last one back to the first; stop early, each costs a read."""
+        for position in range(self.length(), 0, -1):
+            value = self.at(position)
+            if value is not None:
+                yield position, value
+
+    def length(self, least: int = 0) -> int:
+        """The last position, 0 for an empty journal; found by doubling and halving, not by listing.
+
+        Args:
+            least: a position that is known to be taken, to start from.
+        """
+        if not self.store.exists(self._key(least + 1)):
+            return least
+        low, high = least + 1, least + 2
         while self.store.exists(self._key(high)):
-            low, high = high, high * 2
+            low, high = high, 2 * high - least
         while high - low > 1:
             middle = (low + high) // 2
             if self.store.exists(self._key(middle)):

@@ -3,7 +3,7 @@
     landing/<line>/<drop>/files/…         the batch's files
     landing/<line>/<drop>/manifest.json   appears last: from then on the batch is ready
     landing/<line>/.journal/              what became ready, in order (`new_batch_sensor` reads it)
-    landing/<line>/.ready/<batch>.json    the batch's journal entry, to find it without reading the journal
+    landing/<line>/.ready/<batch>.json    where in the journal to find the batch (`listing`)
 
 Killed at any point, a batch is not ready, or ready and found by `journal_unlisted`; landing it again completes it.
 Landing a known batch again also copies anew what was lost or damaged in the landing zone since.
@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets.errors import LandingError, RejectedError, TransientError
-from assets.ingest.contract import MANIFEST, BatchManifest, LandedFile, Landing, landing_journal
+from assets.ingest.contract import MANIFEST, BatchManifest, LandedFile, Landing
 from assets.ingest.limits import MAX_BATCH_BYTES, MAX_FILES, largest_file
+from assets.ingest.listing import known as known_landing
+from assets.ingest.listing import list_batch, unlisted_drops
 from assets.ingest.names import name_problem
 from assets.ingest.sources import SourceFile, list_source
 from assets.ingest.storage import copy_in, file_size, hash_stream, holds, make_durable
@@ -27,6 +29,9 @@ from assets.quality.contract import Reason, read_verdict, rules_digest, stands
 from assets.store import Store
 from edge.contracts import digest, from_bytes, to_bytes
 from edge.contracts.codec import MAX_DOCUMENT_BYTES
+
+INBOX = "inbox"
+"""The folder of a line's landing zone that plain drops go into; no batch's folder has this name."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def land(store: Store, line: Line, source: str | Path) -> Landed:
     data, batch = to_bytes(manifest), digest(manifest)
     if len(data) > MAX_DOCUMENT_BYTES:
         raise LandingError(f"{source}: its paths are too long for one manifest; land it in several parts")
-    known = _known(store, line.name, batch)
+    known = known_landing(store, line.name, batch)
     drop = known.drop if known else batch[:16]
     prefix = f"landing/{line.name}/{drop}"
     declared = dict(zip(manifest.files, files, strict=True))
@@ -91,17 +96,16 @@ def land(store: Store, line: Line, source: str | Path) -> Landed:
         _copy_all(store, prefix, declared, source)
         store.create(f"{prefix}/{MANIFEST}", data)
     if known is None:
-        _list(store, line.name, Landing(batch, drop, time.time()))
-        return Landed(batch, drop, len(files), tuple(skipped), new=True)
+        new = list_batch(store, line.name, Landing(batch, drop, time.time()))
+        return Landed(batch, drop, len(files), tuple(skipped), new=new)
     reason = _reason_to_judge(store, line, batch, bool(repaired))
-    if reason:
-        landing_journal(store, line.name).append(Landing(batch, drop, time.time(), reason))
-    return Landed(batch, drop, len(files), tuple(skipped), new=False, repaired=repaired, again=bool(reason))
+    again = bool(reason) and list_batch(store, line.name, Landing(batch, drop, time.time(), reason))
+    return Landed(batch, drop, len(files), tuple(skipped), new=False, repaired=repaired, again=again)
 
 
 def find_landing(store: Store, line: str, batch: str) -> Landing:
     """Where a batch lies. Raises LandingError where it is not ready."""
-    if (landing := _known(store, line, batch)) is not None:
+    if (landing := known_landing(store, line, batch)) is not None:
         return landing
     raise LandingError(f"line {line!r}: no batch {batch!r} is ready in the landing zone; land it first")
 
@@ -135,15 +139,14 @@ def load_manifest(store: Store, line: str, drop: str, batch: str | None = None) 
 
 
 def journal_unlisted(store: Store, line: str) -> Unlisted:
-    """Find ready batches that the journal does not list, and list them. Slow: it looks at every drop.
+    """Find ready batches that the journal does not list, and list them: the slow scan.
 
-    They come from other tools that write the landing zone, and from a kill between manifest and journal.
+    They come from other tools that write the landing zone, and from a kill between manifest and journal. Its time grows
+    with the number of folders, about a second for a million; only folders that no journal entry names are looked into.
     """
-    listed = [landing for _, landing in landing_journal(store, line).after(0)]
-    batches, drops = {landing.batch for landing in listed}, {landing.drop for landing in listed}
     added, broken = [], []
-    for drop in store.names(f"landing/{line}"):
-        if drop.startswith(".") or drop in drops or not store.exists(f"landing/{line}/{drop}/{MANIFEST}"):
+    for drop in unlisted_drops(store, line):
+        if drop == INBOX or not store.exists(f"landing/{line}/{drop}/{MANIFEST}"):
             continue
         try:
             batch = digest(load_manifest(store, line, drop))
@@ -153,10 +156,9 @@ def journal_unlisted(store: Store, line: str) -> Unlisted:
                 Reason(place, "whole file", "refused", str(error), "correct the manifest, or remove the folder")
             )
             continue
-        if batch not in batches:
-            batches.add(batch)
-            added.append(Landing(batch, drop, time.time()))
-            _list(store, line, added[-1])
+        landing = Landing(batch, drop, time.time())
+        if list_batch(store, line, landing):
+            added.append(landing)
     return Unlisted(tuple(added), tuple(broken))
 
 
@@ -189,16 +191,6 @@ def _changed(file: SourceFile, source: str | Path) -> LandingError:
     return LandingError(
         f"{source}: {file.path} changed while it was being landed; land again once the source is complete"
     )
-
-
-def _known(store: Store, line: str, batch: str) -> Landing | None:
-    """The first journal entry of a batch; None where it is not listed."""
-    try:
-        return store.load(_ready_key(line, batch), Landing)
-    except (FileNotFoundError, ValueError):
-        pass
-    entries = landing_journal(store, line).after(0)  # a kill came between journal and pointer
-    return next((landing for _, landing in entries if landing.batch == batch), None)
 
 
 def _copy_all(store: Store, prefix: str, files: Mapping[LandedFile, SourceFile], source: str | Path) -> None:
@@ -242,20 +234,7 @@ def _reason_to_judge(store: Store, line: Line, batch: str, repaired: bool) -> st
         return f"repaired-{time.time_ns()}" if repaired else ""
     if stands(verdict, line):
         return ""
-    reason = f"rules-{rules_digest(line)[:16]}"
-    asked = any(
-        entry.batch == batch and entry.again == reason for _, entry in landing_journal(store, line.name).after(0)
-    )
-    return "" if asked else reason
-
-
-def _list(store: Store, line: str, landing: Landing) -> None:
-    landing_journal(store, line).append(landing)
-    store.create(_ready_key(line, landing.batch), to_bytes(landing))
-
-
-def _ready_key(line: str, batch: str) -> str:
-    return f"landing/{line}/.ready/{batch}.json"
+    return f"rules-{rules_digest(line)[:16]}"
 
 
 def _manifest_problem(manifest: BatchManifest) -> str | None:
