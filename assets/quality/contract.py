@@ -71,6 +71,8 @@ class BatchVerdict:
         page: the page itself.
         suite_page: Great Expectations' own page of the suite, linked from it as `suite.html`.
         all_reasons: JSON of every reason, copied to `quarantine/<line>/<batch>.json`; None where all is well.
+        drift: largest population stability index of a feature against accepted data, for the line's history; None
+            where nothing was compared.
     """
 
     line: str
@@ -96,6 +98,7 @@ class BatchVerdict:
     page: ArtifactRef | None = None
     suite_page: ArtifactRef | None = None
     all_reasons: ArtifactRef | None = None
+    drift: float | None = None
 
     def __post_init__(self) -> None:
         if self.seen != self.accepted + self.quarantined + self.refused:
