@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 import unicodedata
 from collections.abc import Iterator, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from functools import partial
 
 from assets.data import DataContract
 from assets.errors import LandingError, RejectedError
 from assets.ingest.contract import LandedFile, Record
 from assets.ingest.limits import MAX_IMAGE_BYTES
 from assets.ingest.names import declared_split, shown
+from assets.ingest.pictures import brightness_contrast, measure, picture_id, shrink
 from assets.ingest.readers.files import Files
+from assets.ingest.readers.pool import Room, in_order
 from assets.ingest.refusals import refusal
 from assets.quality.contract import Reason
-from edge.runtime.preprocess import decode_image
+from edge.runtime.preprocess import MAX_PIXELS, decode_picture, picture_header, picture_pixels
 
-_BLOCK = 2**20
 LAYOUT = "put pictures in <class>/ or in train/<class>/, validation/<class>/ and test/<class>/"
+
+_PIXELS = Room(MAX_PIXELS)
+"""Pixels that are decoded at once: a folder of the largest pictures takes no more memory than one of them."""
 
 
 def read_images(files: Sequence[LandedFile], source: Files, data: DataContract) -> Iterator[Record | Reason]:
-    """A record for each picture, a refusal for each file that is none.
+    """A record for each picture, a refusal for each file that is none; decoded on all cores, given in order.
 
     A folder that is no class of the line still gives records: the gate quarantines them, so they can come back.
 
@@ -35,24 +35,60 @@ def read_images(files: Sequence[LandedFile], source: Files, data: DataContract) 
     Raises:
         LandingError: `source` found a fault of the landing zone, which says nothing about the data.
     """
+    yield from in_order(partial(_item, source=source, data=data), files)
+
+
+def record_of(
+    stored: bytes, label: str, split: str, file: str, group: str, time: float | None, data: DataContract
+) -> Record:
+    """The record of a picture file's bytes, decoded completely.
+
+    Args:
+        label: as written; the contract's aliases are resolved here.
+        time: pictures have none; it is not kept.
+
+    Raises:
+        RejectedError: no sound picture; "reason; remedy".
+    """
     assert data.image is not None
-    for file in files:
-        try:
-            split, label = _place(file.path)
-            content = source.read(file, MAX_IMAGE_BYTES)
-            pixels = decode_image(content, data.image.channels)
-        except LandingError:
-            raise
-        except RejectedError as error:
-            yield refusal(file.path, "whole file", str(error))
-            continue
-        yield Record(picture_id(pixels), label, split, file.path, content, facts=_facts(pixels))
+    header = picture_header(stored)
+    with _PIXELS.taken(header.width * header.height):
+        picture = decode_picture(stored, data.image.channels)
+        identity = picture_id(picture_pixels(picture))
+        brightness, contrast = brightness_contrast(picture)
+        small = shrink(picture)
+    measures = measure(small[None])
+    facts: dict[str, float | str | None] = {
+        "width": float(header.width),
+        "height": float(header.height),
+        "mode": header.mode,
+        "format": header.format,
+        "brightness": brightness,
+        "contrast": contrast,
+        "sharpness": float(measures.sharpness[0]),
+        "entropy": float(measures.entropy[0]),
+    }
+    return Record(
+        identity,
+        data.aliases.get(label, label),
+        split,
+        file,
+        stored,
+        group=group,
+        facts=facts,
+        embedding=measures.embedding[0],
+        phash=int(measures.phash[0]),
+    )
 
 
-def picture_id(pixels: NDArray[np.uint8]) -> str:
-    """SHA-256 (hex) of (height, width, channels) uint8 pixels with their shape: re-encoding keeps it."""
-    shape = "x".join(map(str, pixels.shape))
-    return hashlib.sha256(shape.encode() + b"\0" + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+def _item(file: LandedFile, source: Files, data: DataContract) -> Record | Reason:
+    try:
+        split, label = _place(file.path)
+        return record_of(source.read(file, MAX_IMAGE_BYTES), label, split, file.path, "", None, data)
+    except LandingError:
+        raise
+    except RejectedError as error:
+        return refusal(file.path, "whole file", str(error))
 
 
 def _place(path: str) -> tuple[str, str]:
@@ -66,15 +102,3 @@ def _place(path: str) -> tuple[str, str]:
     if split is None or len(folders) > 2:
         raise RejectedError(f"it lies in {shown('/'.join(folders))}, which declares no class; {LAYOUT}")
     return split, folders[1]
-
-
-def _facts(pixels: NDArray[np.uint8]) -> dict[str, float | str | None]:
-    """Width, height, mean and standard deviation; counted in blocks, since float64 copies take 8 times the memory."""
-    height, width = pixels.shape[:2]
-    flat, counts = pixels.reshape(-1), np.zeros(256, dtype=np.int64)
-    for start in range(0, flat.size, _BLOCK):
-        counts += np.bincount(flat[start : start + _BLOCK], minlength=256)
-    values = np.arange(256, dtype=np.float64)
-    mean = float(counts @ values) / flat.size
-    variance = float(counts @ (values - mean) ** 2) / flat.size
-    return {"width": width, "height": height, "mean": mean, "std": math.sqrt(variance)}
