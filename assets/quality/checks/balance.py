@@ -79,7 +79,7 @@ def class_balance(
     per_side = {}
     for side, name in enumerate(SIDES):
         here = np.bincount(found[known & (sides == side)], minlength=len(classes))
-        per_side[name] = {classes[place]: int(here[place]) for place in np.flatnonzero(here)}
+        per_side[name] = {classes[place]: int(here[place]) for place in np.flatnonzero(here).tolist()}
     there = counts[counts > 0]
     return Balance(
         {name: int(count) for name, count in zip(classes, counts, strict=True)},

@@ -194,7 +194,7 @@ def _scan(
 
 
 def _leaf(path: str) -> str:
-    return path.split("#")[0]
+    return path.split("#", maxsplit=1)[0]
 
 
 def _scan_numbers(start: int, name: str, column: pa.ChunkedArray, tallies: dict[tuple[str, str], _Tally]) -> None:
