@@ -40,15 +40,15 @@ class Journal(Generic[T]):
     def append_once(self, value: Any, same: Callable[[T], bool], after: int) -> tuple[int, bool]:
         """Add a document unless one that is `same` stands after position `after`; several writers add one together.
 
-        Each walks on from `after`, which must be the same for all of them and not beyond the end, to the first
-        position that is free or holds one that is `same`: whoever is second at a free position finds there what the
-        first wrote. A writer that is killed and comes again walks the same way.
+        Each walks on from `after`, which must be the same for all of them, to the first position that is free or holds
+        one that is `same`: whoever is second at a free position finds there what the first wrote. A writer that is
+        killed and comes again walks the same way.
 
         Returns:
             The position of the first one that is `same`, and whether it was added now.
         """
         data = to_bytes(value)
-        position = after
+        position = after if self._taken(after) else self.length()  # a journal that was lost has no gap before it
         while True:
             position += 1
             found = self.at(position)
@@ -87,18 +87,21 @@ class Journal(Generic[T]):
         Args:
             least: a position that is known to be taken, to start from.
         """
-        if not self.store.exists(self._key(least + 1)):
+        if not self._taken(least + 1):
             return least
         low, high = least + 1, least + 2
-        while self.store.exists(self._key(high)):
+        while self._taken(high):
             low, high = high, 2 * high - least
         while high - low > 1:
             middle = (low + high) // 2
-            if self.store.exists(self._key(middle)):
+            if self._taken(middle):
                 low = middle
             else:
                 high = middle
         return low
+
+    def _taken(self, position: int) -> bool:
+        return position == 0 or self.store.exists(self._key(position))
 
     def _key(self, position: int) -> str:
         return f"{self.prefix}/{position:012d}.json"

@@ -71,6 +71,7 @@ class BatchVerdict:
         page: the page itself.
         suite_page: Great Expectations' own page of the suite, linked from it as `suite.html`.
         all_reasons: JSON of every reason, copied to `quarantine/<line>/<batch>.json`; None where all is well.
+        since: how long the journal of accepted batches was when this was judged: the batch is listed behind that only.
         drift: largest population stability index of a feature against accepted data, for the line's history; None
             where nothing was compared.
     """
@@ -99,6 +100,7 @@ class BatchVerdict:
     suite_page: ArtifactRef | None = None
     all_reasons: ArtifactRef | None = None
     drift: float | None = None
+    since: int = 0
 
     def __post_init__(self) -> None:
         if self.seen != self.accepted + self.quarantined + self.refused:
@@ -120,11 +122,13 @@ class Accepted:
     Attributes:
         records: those that are new to the line, so that `retrain.min_new_records` counts no record twice.
         time: seconds since 1970.
+        since: the batch is listed nowhere at or before this position, so that who looks for copies need not go further.
     """
 
     batch: str
     records: int
     time: float
+    since: int = 0
 
 
 RECORD_COLUMNS = ("id", "label", "split", "file", "group", "time", "input")
@@ -203,6 +207,34 @@ def read_verdict(store: Store, line: str, batch: str) -> BatchVerdict | None:
         return store.load(verdict_key(line, batch), BatchVerdict)
     except FileNotFoundError:
         return None
+
+
+def list_accepted(store: Store, verdict: BatchVerdict, now: float) -> bool:
+    """List an accepted batch in the journal of accepted batches, unless it is there; whether it was listed now.
+
+    Walks on from where the journal ended when the batch was judged, so that several judges, and one that was killed
+    and comes again, list it together once.
+    """
+    journal = accepted_journal(store, verdict.line)
+    entry = Accepted(verdict.batch, verdict.new, now, verdict.since)
+    return journal.append_once(entry, lambda other: other.batch == verdict.batch, verdict.since)[1]
+
+
+def accepted_after(store: Store, line: str, after: int, most: int) -> list[tuple[int, Accepted]]:
+    """The first `most` entries of accepted batches behind position `after`, each batch once: its first entry counts.
+
+    Reads these, and before them what was listed since the oldest of them was judged; not the whole journal.
+    """
+    journal = accepted_journal(store, line)
+    window = list(journal.after(after, most))
+    start = min((entry.since for _, entry in window), default=after)
+    seen = {entry.batch for _, entry in journal.after(start, after - start)} if start < after else set()
+    found = []
+    for position, entry in window:
+        if entry.batch not in seen:
+            seen.add(entry.batch)
+            found.append((position, entry))
+    return found
 
 
 def accepted_batches(store: Store, line: str) -> list[tuple[int, Accepted]]:

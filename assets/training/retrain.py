@@ -16,7 +16,7 @@ from typing import Literal
 from assets.errors import RejectedError
 from assets.journal import Journal
 from assets.line import RetrainPolicy
-from assets.quality.contract import Accepted, accepted_batches
+from assets.quality.contract import Accepted, accepted_after
 from assets.store import Store
 from edge.contracts import digest, document
 
@@ -24,6 +24,8 @@ Trigger = Literal["new batches", "nightly", "command"]
 DAY_SECONDS = 86_400
 MOST_CLAIMS = 10_000
 """How many of the last claims a policy sees; `retrain.max_per_day` allows no more."""
+MOST_BATCHES = 10_000
+"""Batches of one claim: more go into the next one. So many are enough for a run, whatever `min_new_records` says."""
 CLAIM_TAG = "edgeloop/claim"
 """The run tag that says which claim a training run carries out."""
 
@@ -73,15 +75,15 @@ def decide(
     """Apply the line's retrain policy.
 
     Args:
-        waiting: accepted batches after the last claim, in order.
-        claims: at least those of the last 24 hours, in order.
+        waiting: accepted batches after the last claim, in order, the first `MOST_BATCHES` of them.
+        claims: at least the last one and those of the last 24 hours, in order.
         now: seconds since 1970.
     """
     if not waiting:
         return Decision(False, "no accepted batch is waiting")
     chosen = tuple(waiting) if policy.coalesce else _smallest(waiting, policy.min_new_records)
     records = sum(entry.records for _, entry in chosen)
-    if records < policy.min_new_records:
+    if records < policy.min_new_records and len(chosen) < MOST_BATCHES:
         return Decision(
             False, f"{records} new records are waiting, retrain.min_new_records is {policy.min_new_records}"
         )
@@ -105,7 +107,7 @@ Policy = Callable[[Sequence[tuple[int, Accepted]], Sequence[Claim]], Decision]
 def next_claim(
     store: Store, line: str, trigger: Trigger, now: float, policy: Policy, *, replace_last: bool = False
 ) -> tuple[Claim | None, str]:
-    """Claim the waiting batches that `policy` picks.
+    """Claim the waiting batches that `policy` picks. Its time grows with those and with a day's claims, with no more.
 
     Args:
         replace_last: the last claim was given up; its batches wait again.
@@ -114,10 +116,9 @@ def next_claim(
         The new claim, or None with the reason. None also where another process claimed at this moment.
     """
     journal = claim_journal(store, line)
-    last = journal.length()
-    claims = [claim for _, claim in journal.after(max(0, last - MOST_CLAIMS))]
+    last, claims = _recent_claims(journal, now)
     after = (claims[-1].after if replace_last else claims[-1].upto) if claims else 0
-    decision = policy([(at, entry) for at, entry in accepted_batches(store, line) if at > after], claims)
+    decision = policy(accepted_after(store, line, after, MOST_BATCHES), claims)
     if not decision.retrain:
         return None, decision.why
     batches = tuple(entry.batch for _, entry in decision.batches)
@@ -145,6 +146,18 @@ def last_claim(store: Store, line: str) -> Claim | None:
     """The newest claim of the line."""
     journal = claim_journal(store, line)
     return journal.at(journal.length())
+
+
+def _recent_claims(journal: Journal[Claim], now: float) -> tuple[int, list[Claim]]:
+    """The last position, and in order the last claim and those of the 24 hours before `now`."""
+    last = 0
+    claims: list[Claim] = []
+    for position, claim in journal.newest_first():
+        last = max(last, position)
+        if claims and (now - claim.time >= DAY_SECONDS or len(claims) >= MOST_CLAIMS):
+            break
+        claims.append(claim)
+    return last, claims[::-1]
 
 
 def find_claim(store: Store, line: str, run_key: str) -> Claim:
