@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from assets.ingest.limits import MAX_PART_BYTES, MAX_PATH_BYTES
+
 _SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "icon\r"})
 _SPLITS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 MAX_SHOWN = 120
@@ -27,7 +29,17 @@ def name_problem(name: str) -> str | None:
         return "its name is not UTF-8"
     if any(unicodedata.category(character) == "Cc" for character in name):
         return "its name has a control character"
+    if max(len(part.encode()) for part in name.split("/")) > MAX_PART_BYTES:
+        return f"its name is longer than {MAX_PART_BYTES} bytes"
+    if len(name.encode()) > MAX_PATH_BYTES:
+        return f"its path is longer than {MAX_PATH_BYTES} bytes"
     return None
+
+
+def printable(name: str) -> str:
+    """A name as text that can be stored: what is not UTF-8 as escapes, a very long one cut."""
+    text = name.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= MAX_PATH_BYTES else f"{text[: MAX_PATH_BYTES - 1]}…"
 
 
 def declared_split(folder: str) -> str | None:
