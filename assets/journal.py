@@ -63,6 +63,13 @@ class Journal(Generic[T]):
         """The document at `position`, or None."""
         return next((value for _, value in self.after(position - 1, limit=1)), None)
 
+    def raw(self, position: int) -> bytes | None:
+        """The bytes of the document at `position` as stored, or None."""
+        try:
+            return self.store.read(self._key(position))
+        except FileNotFoundError:
+            return None
+
     def after(self, position: int, limit: int | None = None) -> Iterator[tuple[int, T]]:
         """Positions and documents after `position`, in order, at most `limit` of them."""
         last = None if limit is None else position + limit
