@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from assets.feedback.contract import ReportEntry, report_journal
@@ -15,28 +17,42 @@ from assets.training.retrain import last_claim
 from platform_defs.automation.cursors import write_cursor
 from platform_defs.automation.jobs import LineJobs, judge_request, retrain_request
 from platform_defs.automation.liveness import fail_dead_runs
-from platform_defs.automation.runs import ClaimState, claim_state, judging_attempts, retry_number, was_refused
+from platform_defs.automation.runs import (
+    ClaimState,
+    claim_state,
+    is_judged,
+    judging_attempts,
+    retry_number,
+    was_refused,
+)
 
 MOST_PER_TICK = 200
 MOST_LOOKS_PER_TICK = 1000
-"""A look at a batch's runs is a query, a look at a report is a read."""
+"""Device reports that a tick reads."""
+MOST_LANDINGS = 5000
+"""New entries of the landing journal that a tick looks at: far behind, it catches up in several."""
+MOST_OPEN = 1000
+"""Batches without a verdict that are watched: the cursor names each."""
+MOST_GIVEN_UP = 100
+"""Of these, batches that were refused or retried too often: people are told of the newest until they are judged."""
 MOST_NOTES = 5
 
 
 def unfinished_work(
-    line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInstance, settled: int, heard: int
+    line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInstance, seen: int, heard: int, *watched: int
 ) -> dg.SensorResult:
-    """What was started and did not finish, or was never noticed.
+    """What was started and did not finish, or was never noticed. A tick looks at a bounded number of things.
 
     Args:
-        settled: position in the landing journal up to which every batch has its verdict.
+        seen: position in the landing journal up to which every batch has its verdict or is watched.
         heard: position in the journal of device reports up to which they were read.
+        watched: positions up to `seen` whose batches have no verdict yet.
     """
     fail_dead_runs(instance, line.name)
     found = journal_unlisted(store, line.name)
     notes = [f"{len(found.added)} unlisted batches found"] if found.added else []
     notes += [f"{broken.file}: {broken.reason}; {broken.remedy}" for broken in found.broken]
-    settled, requests, more = _unjudged(line, jobs, store, instance, settled)
+    seen, open_positions, requests, more = _unjudged(line, jobs, store, instance, seen, watched)
     partitions = dg.DynamicPartitionsDefinition(name=partitions_name(line))
     again = [request.partition_key for request in requests if request.partition_key]
     notes += more
@@ -53,40 +69,49 @@ def unfinished_work(
         notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES} more"]
     return dg.SensorResult(
         run_requests=requests,
-        cursor=write_cursor(settled, heard),
+        cursor=write_cursor(seen, heard, *open_positions),
         dynamic_partitions_requests=[partitions.build_add_request(again)] if again else [],
         skip_reason=None if requests else "; ".join(notes) or "everything that landed is judged and trained on",
     )
 
 
 def _unjudged(
-    line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInstance, settled: int
-) -> tuple[int, list[dg.RunRequest], list[str]]:
-    """How far every batch has its verdict, the retries that are due for those without, and notes on the others."""
+    line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInstance, seen: int, watched: Sequence[int]
+) -> tuple[int, list[int], list[dg.RunRequest], list[str]]:
+    """How far was looked, the positions to watch, the retries that are due, and notes on the others."""
     most = line.config.retrain.max_retries
+    journal = landing_journal(store, line.name)
+    found = [(position, landing) for position in watched if (landing := journal.at(position)) is not None]
+    for position, landing in journal.after(seen, MOST_LANDINGS):
+        if len(found) >= MOST_OPEN:
+            break
+        seen = position
+        if not is_judged(store, line, landing):
+            found.append((position, landing))
     requests: dict[str, dg.RunRequest] = {}
     notes: list[str] = []
-    waiting = unjudged = 0
-    for position, landing in landing_journal(store, line.name).after(settled):
-        batch, runs = landing.batch, judging_attempts(store, line, instance, landing)
+    waiting = 0
+    watching: list[int] = []
+    given_up: list[int] = []
+    attempts = judging_attempts(store, line, instance, [landing for _, landing in found])
+    for (position, landing), runs in zip(found, attempts, strict=True):
         if runs is None:
-            settled = settled if unjudged else position
             continue
-        unjudged += 1
         retry = retry_number(runs, most)
-        if retry and all(was_refused(instance, run) for run in runs):
-            notes.append(f"batch {batch[:12]} was refused; its run says why")
-        elif retry:
-            request = judge_request(jobs, batch, retry, landing.again)
-            requests[str(request.run_key)] = request
-        elif retry == 0:
-            notes.append(f"batch {batch[:12]} was not judged in {most} retries; look at its runs")
+        if retry == 0 or (retry and all(was_refused(instance, run) for run in runs)):
+            why = "was refused; its run says why" if retry else f"was not judged in {most} retries; look at its runs"
+            notes.append(f"batch {landing.batch[:12]} {why}")
+            given_up.append(position)
+            continue
+        watching.append(position)
         waiting += not runs
-        if len(requests) >= MOST_PER_TICK or unjudged >= MOST_LOOKS_PER_TICK:
-            break
+        if retry and len(requests) < MOST_PER_TICK:
+            request = judge_request(jobs, landing.batch, retry, landing.again)
+            requests[str(request.run_key)] = request
     if waiting:
         notes.append(f"{waiting} landed batches wait for {line.identifier}_new_batch_sensor; is it switched on?")
-    return settled, list(requests.values()), notes
+    kept = given_up[max(0, len(given_up) - MOST_GIVEN_UP) :]
+    return seen, sorted([*watching, *kept]), [*requests.values()], notes
 
 
 def _reports(journal: Journal[ReportEntry], line: str, heard: int) -> tuple[int, int]:

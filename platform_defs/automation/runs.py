@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections import defaultdict
 from collections.abc import Sequence
 
 import dagster as dg
@@ -13,6 +14,9 @@ from assets.quality.contract import read_verdict, stands, verdict_key
 from assets.store import Store
 from assets.training.retrain import CLAIM_TAG, Claim
 from platform_defs.automation.jobs import BATCH_TAG, RUN_KEY_TAG
+
+MOST_VALUES = 500
+"""Values that one query asks for."""
 
 
 def runs_with_tag(instance: dg.DagsterInstance, tag: str, value: str) -> Sequence[dg.DagsterRun]:
@@ -76,12 +80,25 @@ def is_judged(store: Store, line: Line, landing: Landing) -> bool:
 
 
 def judging_attempts(
-    store: Store, line: Line, instance: dg.DagsterInstance, landing: Landing
+    store: Store, line: Line, instance: dg.DagsterInstance, landings: Sequence[Landing]
+) -> list[Sequence[dg.DagsterRun] | None]:
+    """For each of what landed the runs that were to judge it, newest first; None where it is judged."""
+    waiting = {landing for landing in landings if not is_judged(store, line, landing)}
+    runs: dict[str, list[dg.DagsterRun]] = defaultdict(list)
+    batches = list({landing.batch for landing in waiting})
+    for start in range(0, len(batches), MOST_VALUES):
+        tags = {BATCH_TAG: batches[start : start + MOST_VALUES]}
+        for run in instance.get_runs(filters=dg.RunsFilter(tags=tags)):
+            runs[run.tags[BATCH_TAG]].append(run)
+    return [
+        _attempts(store, line, instance, landing, runs[landing.batch]) if landing in waiting else None
+        for landing in landings
+    ]
+
+
+def _attempts(
+    store: Store, line: Line, instance: dg.DagsterInstance, landing: Landing, runs: Sequence[dg.DagsterRun]
 ) -> Sequence[dg.DagsterRun] | None:
-    """The runs that were to judge what landed; None where it is judged."""
-    if is_judged(store, line, landing):
-        return None
-    runs = runs_with_tag(instance, BATCH_TAG, landing.batch)
     if landing.again:
         key = f"{landing.batch}:{landing.again}"
         runs = [run for run in runs if run.tags.get(RUN_KEY_TAG, "").startswith(key)]

@@ -16,10 +16,10 @@ from assets.line import Line
 from assets.quality.contract import accepted_journal, partitions_name
 from assets.store import Store
 from assets.training.retrain import by_policy, last_claim, next_claim
-from platform_defs.automation.cursors import read_cursor, write_cursor
+from platform_defs.automation.cursors import read_cursor, read_watched, write_cursor
 from platform_defs.automation.jobs import LineJobs, judge_request, retrain_request
 from platform_defs.automation.locks import BUSY, line_lock
-from platform_defs.automation.reconcile import unfinished_work
+from platform_defs.automation.reconcile import MOST_OPEN, unfinished_work
 from platform_defs.automation.runs import ClaimState, claim_state, is_judged
 
 MOST_PER_TICK = 200
@@ -89,7 +89,7 @@ def _retrain(line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInsta
 
 
 def build_reconcile_sensor(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
-    """Finds what was missed or left unfinished; the cursor counts how far everything is settled."""
+    """Finds what was missed or left unfinished; the cursor says how far it looked, and what it watches."""
 
     @dg.sensor(
         name=f"{line.identifier}_reconcile_sensor",
@@ -102,7 +102,8 @@ def build_reconcile_sensor(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
         with line_lock(store, line.name) as free:
             if not free:
                 return dg.SensorResult(skip_reason=BUSY)
-            settled, heard = read_cursor(context.cursor, [landing_journal(store, line.name), report_journal(store)])
-            return unfinished_work(line, jobs, store, context.instance, settled, heard)
+            seen, heard = read_cursor(context.cursor, [landing_journal(store, line.name), report_journal(store)])
+            watched = read_watched(context.cursor, 2, seen, MOST_OPEN)
+            return unfinished_work(line, jobs, store, context.instance, seen, heard, *watched)
 
     return reconcile_sensor
