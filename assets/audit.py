@@ -29,7 +29,17 @@ _FOLDER = "audit"
 _HEAD = "audit/head/newest.json"
 
 Action = Literal[
-    "landed", "accepted", "blocked", "quarantined", "waived", "fixed", "rejected", "released", "forgot", "promoted"
+    "landed",
+    "accepted",
+    "blocked",
+    "quarantined",
+    "waived",
+    "fixed",
+    "rejected",
+    "revoked",
+    "released",
+    "forgot",
+    "promoted",
 ]
 
 

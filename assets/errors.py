@@ -5,6 +5,7 @@ edge.errors.EdgeError
 │   ├── LineError             a line's YAML that is broken, or a line that does not exist
 │   ├── LandingError          a source or a landed batch that cannot be taken as a whole
 │   ├── BatchBlockedError     a batch that was judged, and blocked
+│   ├── ConflictError         somebody else decided first
 │   ├── BudgetError           no candidate fits the line's budget
 │   └── CompileError          a model that a target's compiler refuses
 └── TransientError            worth another try
@@ -19,6 +20,7 @@ __all__ = [
     "BatchBlockedError",
     "BudgetError",
     "CompileError",
+    "ConflictError",
     "EdgeError",
     "LandingError",
     "LineError",
@@ -38,6 +40,10 @@ class LandingError(RejectedError):
 
 class BatchBlockedError(RejectedError):
     """A batch that was judged, and blocked."""
+
+
+class ConflictError(RejectedError):
+    """Somebody else decided first; the text says who, what and when."""
 
 
 class BudgetError(RejectedError):

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("platform_defs", "assets", "edge")
-ROOMS = ("ingest", "quality", "training", "compression", "compilation", "release", "feedback")
+ROOMS = ("ingest", "quality", "training", "compression", "compilation", "release", "feedback", "review")
 DEVICE_LIBRARIES = {"PIL", "cryptography", "numpy", "onnx", "onnxruntime", "securesystemslib", "tensorrt", "tuf"}
 DEVICE_LIBRARIES |= {"tensorrt_rtx_bindings", "tensorrt_rtx_libs", "urllib3"}
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from assets.data import DataContract
 from assets.journal import Journal
 from assets.line import Line
 from assets.quality.contract import Reason
 from assets.store import Store
-from edge.contracts import check_key, check_sha256, document
+from edge.contracts import ArtifactRef, check_key, check_sha256, document
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,3 +128,50 @@ def read_chunks(store: Store, line: Line, batch: str) -> Iterator[pa.Table | Rea
     from assets.ingest.readers import read_landed
 
     return read_landed(store, line, batch)
+
+
+def make_record(
+    data: DataContract, stored: bytes, label: str, split: str, file: str, group: str, time: float | None
+) -> Record:
+    """The record that stored bytes (see `Record.input`) are, its id and facts made anew.
+
+    Raises:
+        RejectedError: they are no such input; "reason; remedy".
+    """
+    from assets.ingest.readers import record_maker
+
+    return record_maker(data)(stored, label, split, file, group, time, data)
+
+
+def is_landed(store: Store, line: str, batch: str) -> bool:
+    """Whether a batch is ready in the landing zone and listed in its journal."""
+    from assets.errors import LandingError
+    from assets.ingest.landing import find_landing
+
+    try:
+        find_landing(store, line, batch)
+    except LandingError:
+        return False
+    return True
+
+
+def returned_batch(line: Line, files: Sequence[ArtifactRef]) -> str:
+    """The id of the batch that `land_returned` makes of these files."""
+    from assets.ingest.returning import batch_of
+
+    return batch_of(line, files)
+
+
+def land_returned(store: Store, line: Line, files: Sequence[ArtifactRef]) -> str:
+    """Land Parquets of records (columns `assets.quality.contract.RECORD_COLUMNS`) as one batch; returns its id.
+
+    The same files are the same batch: landing them again completes what a kill cut short, and changes nothing else.
+
+    Raises:
+        VerificationError: a file is missing or was changed.
+        LandingError: the batch is too large.
+        TransientError: the landing zone cannot be written, e.g. its disk is full.
+    """
+    from assets.ingest.returning import land_files
+
+    return land_files(store, line, files)

@@ -1,0 +1,1 @@
+"""Decisions about quarantined records, and the way back for those that are good."""

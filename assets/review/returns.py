@@ -1,0 +1,220 @@
+"""Sends decided records back as a new batch, exactly once.
+
+In this order: the records' Parquets, named by their digests; the release, an entry of the journal of decisions, which
+says that these decisions are done and which batch their records become; the landing of that batch. Killed before the
+entry, nothing happened; killed after it, the next `release` (by anybody) completes the landing, which changes nothing
+where it is complete. Two people at once: the journal gives the entry's position to one of them, and the other finds
+nothing left to release.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assets.ingest.contract import is_landed, land_returned, returned_batch
+from assets.line import Line
+from assets.quality.contract import RECORD_COLUMNS, BatchVerdict
+from assets.review import corrections
+from assets.review.contract import Decision
+from assets.review.decisions import append
+from assets.review.held import held_batches, scan
+from assets.review.state import State
+from assets.store import Store
+from edge.contracts import ArtifactRef
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_FILE_RECORDS = 100_000
+MAX_FILE_BYTES = 64 * 1024**2
+
+
+@dataclass(frozen=True)
+class Release:
+    """What `release` did.
+
+    Attributes:
+        batch: id of the new batch; "" where nothing was left to release.
+        records: how many records it has.
+        position: of the release in the journal; 0 where there was none.
+        completed: batches of earlier releases whose landing had been cut short, and was completed now.
+    """
+
+    batch: str
+    records: int
+    position: int
+    completed: tuple[str, ...] = ()
+
+
+def release(state: State, line: Line, who: str, why: str = "", batch: str = "") -> Release:
+    """Land everything that was decided to come back, and did not yet, as one new batch.
+
+    Args:
+        batch: only what came in this batch; "" for all.
+
+    Raises:
+        RejectedError: a record cannot be corrected as decided, because the line's columns changed since.
+        VerificationError: a shard is missing or was changed.
+    """
+    completed = tuple(complete(state, line))
+    while True:
+        try:
+            position = _enter(state, line, who, why, batch)
+        except _ChangedError:
+            continue  # somebody revised, revoked or released some of it meanwhile: look again
+        if not position:
+            return Release("", 0, 0, completed)
+        entry = state.entry(position)
+        land_returned(state.store, line, entry.files)
+        return Release(entry.returned, entry.count, position, completed)
+
+
+def pending(state: State, now: float, batch: str = "") -> list[int]:
+    """Positions of the decisions whose records a release at `now` sends back."""
+    batches = [batch] if batch else state.batches()
+    return [position for name in batches for position in state.of(name) if state.pending(position, now)]
+
+
+def complete(state: State, line: Line) -> Iterator[str]:
+    """Complete the landing of each release that was cut short; yields the batches."""
+    for position in unfinished(state):
+        entry = state.entry(position)
+        land_returned(state.store, line, entry.files)
+        yield entry.returned
+
+
+def unfinished(state: State) -> list[int]:
+    """Positions of releases whose batch is not in the landing zone."""
+    return [
+        position
+        for position in state.releases()
+        if state.entry(position).returned and not is_landed(state.store, state.line, state.entry(position).returned)
+    ]
+
+
+def _enter(state: State, line: Line, who: str, why: str, batch: str) -> int:
+    """Write the records that go back, then the release; returns its position, 0 where nothing is to be released."""
+    upto, now = state.refresh().position, time.time()
+    positions = pending(state, now, batch)
+    files, count = _write(state.store, line, state, positions, upto)
+    if not count:
+        return 0
+    returned = returned_batch(line, files)
+    draft = Decision("release", who, why, now, batch, count, upto=upto, files=files, returned=returned)
+    return append(state, draft, lambda: _refuse_changed(state, upto, positions, batch))
+
+
+class _ChangedError(Exception):
+    """A decision that was about to be released is not what it was."""
+
+
+def _refuse_changed(state: State, upto: int, positions: list[int], batch: str) -> None:
+    """Raise _ChangedError where an entry after `upto` touches what is about to be released."""
+    chosen = set(positions)
+    for entry in state.entries[upto:]:
+        released = entry.action == "release" and (not entry.batch or not batch or entry.batch == batch)
+        if released or entry.replaces in chosen:
+            raise _ChangedError
+
+
+def _write(
+    store: Store, line: Line, state: State, positions: list[int], upto: int
+) -> tuple[tuple[ArtifactRef, ...], int]:
+    """The records that these decisions cover, corrected, as Parquets below `quarantine/<line>/.returns/`."""
+    decisions = {position: state.entry(position) for position in positions}
+    wanted = {entry.batch for entry in decisions.values()}
+    writer = _Writer(store, line.name, {"line": line.name, "upto": upto})
+    for verdict in held_batches(store, line.name):
+        if verdict.batch in wanted:
+            for row in _rows(store, line, state, verdict, decisions):
+                writer.add(row)
+    return writer.finish(), writer.count
+
+
+def _rows(
+    store: Store, line: Line, state: State, verdict: BatchVerdict, decisions: dict[int, Decision]
+) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
+
+    seen: set[bytes] = set()
+    numbers = np.asarray(sorted(decisions), dtype=np.int64)
+    for _, table in scan(store, verdict, RECORD_COLUMNS):
+        found = state.decided(verdict.batch, table["id"])
+        rows = np.flatnonzero(np.isin(found, numbers))
+        if not len(rows):
+            continue
+        part = table.take(pa.array(rows))
+        for row, position in zip(_dicts(part), found[rows], strict=True):
+            key = bytes.fromhex(row["id"])
+            if key not in seen:  # of copies one comes back
+                seen.add(key)
+                yield _corrected(store, line, verdict, row, decisions[int(position)])
+
+
+def _dicts(table: pa.Table) -> Iterator[dict[str, Any]]:
+    for start in range(0, table.num_rows, 1000):
+        yield from table.slice(start, 1000).to_pylist()
+
+
+def _corrected(store: Store, line: Line, verdict: BatchVerdict, row: dict[str, Any], entry: Decision) -> dict[str, Any]:
+    if entry.label:
+        row["label"] = entry.label
+    if entry.input is not None:
+        row["input"] = store.fetch(entry.input)
+    if entry.changes or entry.input is not None:
+        data = line.config.data
+        held = corrections.as_held(verdict.batch, row)
+        row["input"] = corrections.apply(data, row["input"], entry.changes)
+        row["id"] = corrections.checked_record(data, held, row["input"], row["label"])
+    return row
+
+
+class _Writer:
+    """Packs rows into Parquets of bounded size; each is kept under its digest."""
+
+    def __init__(self, store: Store, line: str, about: dict[str, Any]) -> None:
+        self._store, self._line = store, line
+        self._about = about
+        self._rows: list[dict[str, Any]] = []
+        self._bytes = 0
+        self._files: list[ArtifactRef] = []
+        self.count = 0
+
+    def add(self, row: dict[str, Any]) -> None:
+        self._rows.append(row)
+        self._bytes += len(row["input"] or b"")
+        self.count += 1
+        if len(self._rows) >= MAX_FILE_RECORDS or self._bytes >= MAX_FILE_BYTES:
+            self._flush()
+
+    def finish(self) -> tuple[ArtifactRef, ...]:
+        if self._rows:
+            self._flush()
+        return tuple(self._files)
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        # says which release it is of: the same records returned a second time are another batch
+        about = {"edgeloop.release": json.dumps({**self._about, "part": len(self._files)})}
+        kinds = {"time": pa.float64(), "input": pa.binary()}
+        schema = pa.schema([(name, kinds.get(name, pa.string())) for name in RECORD_COLUMNS], metadata=about)
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(self._rows, schema=schema), buffer, compression="zstd")
+        data = buffer.getvalue()
+        sha256 = hashlib.sha256(data).hexdigest()
+        key = f"quarantine/{self._line}/.returns/{sha256}.records.parquet"
+        ref = ArtifactRef(key, sha256, len(data), "parquet")
+        if not self._store.create(key, data) and not self._store.intact(ref):
+            self._store.write(key, data)
+        self._files.append(ref)
+        self._rows, self._bytes = [], 0

@@ -1,0 +1,244 @@
+"""What stands on a line's quarantined records: its journal of decisions, read once and continued."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import RejectedError
+from assets.quality.contract import BatchVerdict
+from assets.review.contract import MAX_INLINE, Decision, Member, decisions_journal
+from assets.review.held import scan
+from assets.store import Store
+from edge.contracts import ArtifactRef
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ABOUT_RECORDS = ("accept", "fix", "waive", "reject")
+RETURNING = ("accept", "fix", "waive")
+
+
+class State:
+    """The journal as far as it was read. `refresh` reads on; of two states, the one that read further knows more.
+
+    Attributes:
+        entries: the entry at position p is `entries[p - 1]`.
+    """
+
+    def __init__(self, store: Store, line: str) -> None:
+        self.store = store
+        self.line = line
+        self.journal = decisions_journal(store, line)
+        self.entries: list[Decision] = []
+        self._by_batch: dict[str, list[int]] = {}
+        self._revoked: dict[int, int] = {}
+        self._releases: list[int] = []
+        self._tables: dict[int, pa.Table] = {}
+        self._current: dict[str, tuple[tuple[int, int, int], pa.Table]] = {}
+        self.refresh()
+
+    @property
+    def position(self) -> int:
+        """The last position that was read; 0 where nothing was decided yet."""
+        return len(self.entries)
+
+    def refresh(self) -> State:
+        """Read what was added since. Raises ContractError for an entry that is none."""
+        for position, entry in self.journal.after(self.position):
+            self.entries.append(entry)
+            if entry.action in ABOUT_RECORDS and entry.count:
+                self._by_batch.setdefault(entry.batch, []).append(position)
+            elif entry.action == "revoke":
+                self._revoked[entry.replaces] = position
+            elif entry.action == "release":
+                self._releases.append(position)
+        return self
+
+    def entry(self, position: int) -> Decision:
+        """The entry at `position`. Raises RejectedError where there is none."""
+        if not 1 <= position <= self.position:
+            raise RejectedError(f"line {self.line!r}: there is no decision {position}; the last one is {self.position}")
+        return self.entries[position - 1]
+
+    def batches(self) -> list[str]:
+        """Batches with decided records, in the order of their first decision."""
+        return list(self._by_batch)
+
+    def of(self, batch: str) -> Sequence[int]:
+        """Positions of the decisions about records of a batch."""
+        return self._by_batch.get(batch, ())
+
+    def revoked(self, position: int) -> int:
+        """Position of the entry that took this one back; 0 where none did."""
+        return self._revoked.get(position, 0)
+
+    def releases(self) -> list[int]:
+        """Positions of the releases."""
+        return list(self._releases)
+
+    def release_of(self, position: int) -> int:
+        """Position of the release that sent back what decision `position` covers; 0 where none did yet."""
+        entry = self.entry(position)
+        if entry.action not in RETURNING:
+            return 0
+        taken_back = self.revoked(position) or self.position + 1
+        for number in self._releases:
+            release = self.entries[number - 1]
+            covers = position <= release.upto and release.batch in ("", entry.batch) and number < taken_back
+            if covers and (entry.until is None or release.time <= entry.until):
+                return number
+        return 0
+
+    def pending(self, position: int, now: float) -> bool:
+        """Whether what decision `position` covers would go back with a release at `now`."""
+        entry = self.entry(position)
+        return (
+            entry.action in RETURNING
+            and not self.revoked(position)
+            and (entry.until is None or now <= entry.until)
+            and not self.release_of(position)
+        )
+
+    def stands(self, position: int) -> bool:
+        """Whether a decision holds its records: it was not taken back, or was after they had gone."""
+        return not self.revoked(position) or bool(self.release_of(position))
+
+    def members(self, position: int) -> pa.Table:
+        """The records of a decision: columns id (64 hex digits) and rule. Raises VerificationError."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if position not in self._tables:
+            entry = self.entry(position)
+            if entry.more is None:
+                table = members_table([(member.id, member.rule) for member in entry.members])
+            else:
+                table = pq.read_table(pa.BufferReader(self.store.fetch(entry.more)), columns=["id", "rule"])
+            self._tables[position] = table
+        return self._tables[position]
+
+    def current(self, batch: str) -> pa.Table:
+        """The batch's decided records: columns id (each once) and position of the decision that stands on it."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        stamp = (len(self.of(batch)), len(self._revoked), len(self._releases))
+        if batch in self._current and self._current[batch][0] == stamp:
+            return self._current[batch][1]
+        parts = [self._numbered(position) for position in self.of(batch)]
+        table = pa.concat_tables(parts) if parts else _NO_DECISIONS()
+        table = table.select(["id", "position"]).group_by("id").aggregate([("position", "max")])
+        table = table.rename_columns(["id", "position"])  # the last decision on a record is the one that was validated
+        gone = [position for position in self.of(batch) if not self.stands(position)]
+        if gone:
+            table = table.filter(pc.invert(pc.is_in(table["position"], value_set=pa.array(gone, pa.int64()))))
+        self._current[batch] = (stamp, table)
+        return table
+
+    def decided(self, batch: str, ids: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
+        """Position of the decision that stands on each record of a batch, 0 for none.
+
+        Args:
+            ids: (n,) 64 hex digits.
+
+        Returns:
+            (n,) int64.
+        """
+        import pyarrow.compute as pc
+
+        current = self.current(batch)
+        if not current.num_rows or not len(ids):
+            return np.zeros(len(ids), dtype=np.int64)
+        found = pc.index_in(ids, value_set=current["id"].combine_chunks())
+        at = np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
+        positions = np.asarray(current["position"].to_numpy(), dtype=np.int64)
+        return np.where(at >= 0, positions[at], 0)
+
+    def numbered(self, batch: str) -> pa.Table:
+        """Every member of every decision on a batch: columns id, rule and position."""
+        import pyarrow as pa
+
+        parts = [self._numbered(position) for position in self.of(batch)]
+        return pa.concat_tables(parts) if parts else _NO_DECISIONS()
+
+    def _numbered(self, position: int) -> pa.Table:
+        import pyarrow as pa
+
+        table = self.members(position)
+        return table.append_column("position", pa.array(np.full(table.num_rows, position, dtype=np.int64)))
+
+
+def _NO_DECISIONS() -> pa.Table:  # noqa: N802 - an empty table, made where pyarrow is there
+    import pyarrow as pa
+
+    return pa.schema([("id", pa.string()), ("rule", pa.string()), ("position", pa.int64())]).empty_table()
+
+
+def members_table(members: Sequence[tuple[str, str]]) -> pa.Table:
+    """Pairs of id and rule as a table."""
+    import pyarrow as pa
+
+    ids, rules = [identity for identity, _ in members], [rule for _, rule in members]
+    return pa.table({"id": pa.array(ids, pa.string()), "rule": pa.array(rules, pa.string())})
+
+
+def keep_members(store: Store, line: str, members: pa.Table) -> tuple[tuple[Member, ...], ArtifactRef | None]:
+    """Members as a `Decision` holds them: itself, or as a Parquet below `quarantine/<line>/.decisions-of/`."""
+    import hashlib
+
+    import pyarrow.parquet as pq
+
+    if members.num_rows <= MAX_INLINE:
+        return tuple(Member(row["id"], row["rule"]) for row in members.to_pylist()), None
+    buffer = io.BytesIO()
+    pq.write_table(members, buffer, compression="zstd", use_dictionary=["rule"])
+    data = buffer.getvalue()
+    sha256 = hashlib.sha256(data).hexdigest()
+    ref = ArtifactRef(f"quarantine/{line}/.decided/{sha256}.parquet", sha256, len(data), "parquet")
+    if not store.create(ref.uri, data) and not store.intact(ref):
+        store.write(ref.uri, data)
+    return (), ref
+
+
+def select(
+    state: State,
+    verdict: BatchVerdict,
+    *,
+    rule: str | None = None,
+    labelled: str | None = None,
+    ids: Sequence[str] | None = None,
+    decided: bool = False,
+) -> pa.Table:
+    """Quarantined records of a batch: columns id, rule and label, each combination once, in the order of the batch.
+
+    Args:
+        rule: only those that this rule set aside; "" for good records of a blocked batch.
+        labelled: only those with this label.
+        ids: only these.
+        decided: also those that were decided already.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = []
+    wanted = None if ids is None else pa.array(list(ids), pa.string())
+    for _, table in scan(state.store, verdict, ("id", "rule", "label")):
+        keep = np.ones(table.num_rows, dtype=bool)
+        for name, value in (("rule", rule), ("label", labelled)):
+            if value is not None:
+                same = pc.equal(pc.fill_null(table[name], ""), value)
+                keep &= np.asarray(same.to_numpy(zero_copy_only=False), dtype=bool)
+        if wanted is not None:
+            keep &= np.asarray(pc.is_in(table["id"], value_set=wanted).to_numpy(zero_copy_only=False), dtype=bool)
+        if not decided:
+            keep &= state.decided(verdict.batch, table["id"]) == 0
+        parts.append(table.filter(pa.array(keep)))
+    if not parts:
+        return pa.table({name: pa.array([], pa.string()) for name in ("id", "rule", "label")})
+    found = pa.concat_tables(parts)
+    return found.group_by(["id", "rule", "label"], use_threads=False).aggregate([])

@@ -1,0 +1,14 @@
+"""A store for the review tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assets.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "home"))
