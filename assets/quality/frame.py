@@ -58,15 +58,20 @@ def visible_columns(data: DataContract) -> dict[str, str]:
     time, unless a column of the data has that name.
     """
     names = {field.name: field.name for field in fact_fields(data)}
-    section = data.inputs or data.text
-    if section is not None and section.target:
-        names.setdefault(section.target, "_label")
+    if (target := target_column(data)) is not None:
+        names.setdefault(target, "_label")
     if data.series is not None:
         names.setdefault(data.series.unit, "_group")
         names.setdefault(data.series.time, "_time")
     for own in ("label", "split", "file", "group", "time"):
         names.setdefault(own, f"_{own}")
     return names
+
+
+def target_column(data: DataContract) -> str | None:
+    """The source's name of the label, where it has one."""
+    section = data.table or data.series or data.text
+    return section.target if section is not None else None
 
 
 def stored_columns(names: Iterable[str], derived: Iterable[str], data: DataContract) -> list[str]:
@@ -114,7 +119,7 @@ def frame_of(
 def _values(column: pa.ChunkedArray, source: str, data: DataContract) -> Any:
     if not pa.types.is_string(column.type):
         return column.to_numpy()
-    column = pc.replace_with_mask(column, pc.equal(column, ""), pa.scalar(None, pa.string()))
+    column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
     if source == "_label" and data.regression:
         return _numbers(column)
     if source in {"_label", "_split"}:

@@ -21,11 +21,10 @@ from assets.line import Line
 from assets.quality.about import judge_batch
 from assets.quality.checks.copies import find_copies
 from assets.quality.contract import (
-    Accepted,
     BatchVerdict,
     Reason,
-    accepted_batches,
     accepted_journal,
+    list_accepted,
     read_verdict,
     rules_digest,
     stands,
@@ -122,14 +121,13 @@ def publish(store: Store, verdict: BatchVerdict) -> None:
 
 def ensure_accepted(store: Store, verdict: BatchVerdict) -> None:
     """List an accepted batch in the journal of accepted batches, unless it is there: the step after the verdict."""
-    if verdict.state != "accepted":
-        return
-    if all(entry.batch != verdict.batch for _, entry in accepted_batches(store, verdict.line)):
-        accepted_journal(store, verdict.line).append(Accepted(verdict.batch, verdict.new, time.time()))
+    if verdict.state == "accepted":
+        list_accepted(store, verdict, time.time())
 
 
 def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
     started = time.perf_counter()
+    since = accepted_journal(store, line.name).length()
     data = line.config.data
     with (
         scratch_folder(store, "judge") as folder,
@@ -146,7 +144,7 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
         good = np.flatnonzero(broken == GOOD)
         reference = reference_profile(store, line)
         profile, drift = _drift(spool, good, reference, own, line)
-        judge_batch(own, spool, good, reference, line)
+        judge_batch(own, spool, sides, good, reference, line)
         decision = decide(rulings, broken, refused, line.config, allowed, own.outcomes)
         tell(f"{len(decision.good):,} records are good, {len(decision.bad):,} are quarantined")
         kept = keep_records(store, line, batch, spool, own.derived, decision, refused, sides, folder)
@@ -159,6 +157,7 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
             findings=keeper.findings(findings),
             profile=keeper.document(profile) if verdict.state == "accepted" and profile is not None else None,
             seconds=time.perf_counter() - started,
+            since=since,
         )
         contents = ReportData(
             verdict=verdict,
@@ -183,9 +182,7 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
         )
 
 
-def _read(
-    store: Store, line: Line, batch: str, spool: Spool, refused: Refused, judges: Judges, tell: Tell
-) -> None:
+def _read(store: Store, line: Line, batch: str, spool: Spool, refused: Refused, judges: Judges, tell: Tell) -> None:
     told = time.monotonic()
     for item in read_chunks(store, line, batch):
         if isinstance(item, Reason):
@@ -196,6 +193,7 @@ def _read(
         if time.monotonic() - told > TELL_SECONDS:
             told = time.monotonic()
             tell(f"read {spool.rows:,} records so far")
+    spool.finish()
     tell(f"read {spool.rows:,} records; {refused.count:,} refused")
 
 

@@ -103,7 +103,9 @@ class Shards:
         if not table.num_rows:
             return
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, self._schema, compression="zstd", use_dictionary=["label", "split"])
+            self._writer = pq.ParquetWriter(
+                self._path, self._schema, compression="zstd", use_dictionary=["label", "split"]
+            )
         self._writer.write_table(table)
         self._bytes += table.nbytes
         self._rows += table.num_rows

@@ -12,6 +12,7 @@ from assets.data import DataContract, ImageData
 from assets.expectations import ROW_WISE
 from assets.gate import UserExpectation
 from assets.line import LineConfig
+from assets.quality.frame import target_column
 
 LEAST_CONTRAST = 1.0
 """Standard deviation of 8-bit values below which a picture shows nothing."""
@@ -234,7 +235,10 @@ def _audio_rules(rate: int, seconds: float, tolerance: float) -> Iterator[Rule]:
         f"{low:g} to {high:g} seconds (data.audio.seconds, tolerance).",
         "ExpectColumnValuesToBeBetween",
         {"column": "seconds", "min_value": low, "max_value": high},
-        explain=lambda row: (f"it lasts {row['seconds']:.2f} s, allowed are {low:g} to {high:g}", "cut or record it anew"),
+        explain=lambda row: (
+            f"it lasts {row['seconds']:.2f} s, allowed are {low:g} to {high:g}",
+            "cut or record it anew",
+        ),
     )
     yield Rule(
         "every sound can be heard",
@@ -288,7 +292,10 @@ def _identity_rules(config: LineConfig) -> Iterator[Rule]:
             "no train record is almost a validation or test record",
             "A model that has seen what it is tested on looks better than it is.",
             "_leak",
-            lambda row: (f"it is almost the same as {row['_leak']}, on which models are judged", "leave one of them out"),
+            lambda row: (
+                f"it is almost the same as {row['_leak']}, on which models are judged",
+                "leave one of them out",
+            ),
             "critical" if quality.leakage == "quarantine" else "warning",
         )
     if quality.near_duplicates != "off":
@@ -378,9 +385,8 @@ def _explain_own(rule: Rule, private: frozenset[str], row: Mapping[str, Any]) ->
 
 
 def _explain_no_label(data: DataContract, row: Mapping[str, Any]) -> tuple[str, str]:
-    section = data.inputs or data.text
-    note = (row["_notes"] or {}).get(getattr(section, "target", None) or "target")
-    return (f"the {'label' if data.classes else 'number to predict'} is missing" if not note else note), "fill it in"
+    note = (row["_notes"] or {}).get(target_column(data) or "target")
+    return note or f"the {'label' if data.classes else 'number to predict'} is missing", "fill it in"
 
 
 def _explain_label(label: str, data: DataContract) -> tuple[str, str]:

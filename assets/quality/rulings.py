@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from assets.data import DataContract
@@ -133,7 +134,9 @@ def run_rules(
         if why := next((missing[name] for name in rule.columns if name in missing), None):
             found[at] = Ruling(rule, "errored", NO_ROWS, f"the check itself broke: {why}")
     row_wise = [at for at, rule in enumerate(rules) if rule.row_wise and at not in found]
-    for at, ruling in zip(row_wise, _row_wise(spool, derived, [rules[at] for at in row_wise], data, judges), strict=True):
+    for at, ruling in zip(
+        row_wise, _row_wise(spool, derived, [rules[at] for at in row_wise], data, judges), strict=True
+    ):
         found[at] = ruling
     for at, rule in enumerate(rules):
         if at not in found:
@@ -161,9 +164,7 @@ def _row_wise(
         empty = frame_of(spool.columns(stored), {}, 0, names, data)
         parts.append(ask(empty, questions))
     starts = spool.starts or [0]
-    return [
-        _together(rule, [answers[at] for answers in parts], starts, spool.rows) for at, rule in enumerate(rules)
-    ]
+    return [_together(rule, [answers[at] for answers in parts], starts, spool.rows) for at, rule in enumerate(rules)]
 
 
 def _cut(derived: Mapping[str, Sparse], names: Sequence[str], start: int, stop: int) -> dict[str, Sparse]:
@@ -194,20 +195,45 @@ def _together(rule: Rule, answers: Sequence[Answer], starts: Sequence[int], reco
     if rule.mostly is not None:
         holds = 1 - share >= rule.mostly
         detail = f"{len(rows):,} of {seen:,} records break it ({share:.2%}); {1 - rule.mostly:.2%} may. "
-        return Ruling(rule, "passed" if holds else "failed", rows if not holds else NO_ROWS, detail + rule.description, raw)
+        return Ruling(
+            rule, "passed" if holds else "failed", rows if not holds else NO_ROWS, detail + rule.description, raw
+        )
     return Ruling(rule, "failed", rows, f"{len(rows):,} of {records:,} records. {rule.description}", raw)
 
 
 def _whole(spool: Spool, derived: Mapping[str, Sparse], rule: Rule, data: DataContract) -> Ruling:
     names = rule.columns
-    if not names:  # about the table as such: its rows, or the names of its columns
-        names = ("split",) if "RowCount" in rule.expectation else tuple(visible_columns(data))
+    if rule.expectation.startswith("ExpectColumnDistinct") and len(names) == 1 and names[0] not in derived:
+        return _ruled(
+            rule, ask(_distinct(spool, names[0], data), [Asked(rule.expectation, rule.settings)])[0], spool.rows
+        )
+    if not names and "RowCount" in rule.expectation:
+        rows = pd.DataFrame(index=pd.RangeIndex(spool.rows))
+        return _ruled(rule, ask(rows, [Asked(rule.expectation, rule.settings)])[0], spool.rows)
+    names = names or tuple(visible_columns(data))  # about the table's columns as such
     table = spool.columns(stored_columns(names, derived, data) or ["_split"])
-    (answer,) = ask(frame_of(table, derived, 0, names, data), [Asked(rule.expectation, rule.settings)])
+    return _ruled(
+        rule, ask(frame_of(table, derived, 0, names, data), [Asked(rule.expectation, rule.settings)])[0], spool.rows
+    )
+
+
+def _distinct(spool: Spool, name: str, data: DataContract) -> pd.DataFrame:
+    """A frame of one column with each of its values once: all that expectations about distinct values look at."""
+    seen: pd.Series[Any] | None = None
+    for _, table in spool.chunks(stored_columns([name], {}, data)):
+        found = frame_of(table, {}, 0, [name], data)
+        if name not in found:
+            return found
+        part = pd.Series(found[name].unique().tolist(), dtype=object)
+        seen = part if seen is None else pd.concat([seen, part]).drop_duplicates()
+    return pd.DataFrame({name: pd.Series(dtype=object) if seen is None else seen}).reset_index(drop=True)
+
+
+def _ruled(rule: Rule, answer: Answer, records: int) -> Ruling:
     if answer.problem:
         return Ruling(rule, "errored", NO_ROWS, f"the check itself broke: {answer.problem}", (answer.raw,))
     if answer.holds:
         return Ruling(rule, "passed", NO_ROWS, rule.description, (answer.raw,))
-    count = f"{len(answer.rows):,} of {spool.rows:,} records" if len(answer.rows) else answer.found.capitalize()
+    count = f"{len(answer.rows):,} of {records:,} records" if len(answer.rows) else answer.found.capitalize()
     detail = f"{count}. {rule.description}" if count else rule.description
     return Ruling(rule, "failed", answer.rows, detail, (answer.raw,))

@@ -14,9 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+CHUNK_RECORDS = 250_000
+"""A chunk has at most so many records: the suite's fixed cost is paid per chunk, its memory grows with the chunk."""
+CHUNK_BYTES = 64 * 1024**2
+
 
 class Spool:
     """Tables of one schema, each a file of a folder. Written once in order, then read by column, chunk or row.
+
+    Small tables are gathered into one chunk; the last is written by `finish`.
 
     Attributes:
         rows: records so far.
@@ -28,6 +34,8 @@ class Spool:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self.schema = schema
+        self._waiting: list[pa.Table] = []
+        self._written = 0
         self.rows = 0
         self.starts: list[int] = []
         self.paths: list[Path] = []
@@ -45,14 +53,27 @@ class Spool:
 
     def append(self, table: pa.Table) -> None:
         """Add records. Columns are cast to the spool's schema; a table of other columns is a caller's mistake."""
-        if not table.num_rows:
+        for start in range(0, table.num_rows, CHUNK_RECORDS):
+            part = table.slice(start, CHUNK_RECORDS).select(self.schema.names).cast(self.schema)
+            rows = sum(item.num_rows for item in self._waiting)
+            size = sum(item.nbytes for item in self._waiting)
+            if rows + part.num_rows > CHUNK_RECORDS or size + part.nbytes > CHUNK_BYTES:
+                self.finish()
+            self._waiting.append(part)
+            self.rows += part.num_rows
+
+    def finish(self) -> None:
+        """Write what was gathered; call it once after the last `append`."""
+        if not self._waiting:
             return
         path = self._folder / f"{len(self.paths):06d}.parquet"
+        table = pa.concat_tables(self._waiting).combine_chunks()
+        self._waiting = []
         # Dictionary pages cost time for ids and inputs, which never repeat; lz4 keeps pictures' bytes cheap to skip.
-        pq.write_table(table.select(self.schema.names).cast(self.schema), path, compression="lz4", use_dictionary=False)
-        self.starts.append(self.rows)
+        pq.write_table(table, path, compression="lz4", use_dictionary=False)
+        self.starts.append(self._written)
         self.paths.append(path)
-        self.rows += table.num_rows
+        self._written += table.num_rows
 
     def chunks(self, names: Sequence[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
         """Position of the first record and the table of each chunk, with the columns `names` (all without)."""

@@ -63,8 +63,8 @@ def build_dataset(store: Store, line: Line, accepted: tuple[int, tuple[str, ...]
         if not count[split]:
             raise RejectedError(
                 f"line {line.name!r}: the {split} split is empty ({sum(count.values())} records in {len(batches)} "
-                f"accepted batches); land more records, declare the {split} split in the source, or let it be drawn from "
-                f"train records (`data.carve: [{split}]`)"
+                f"accepted batches); land more records, declare the {split} split in the source, or let it be drawn "
+                f"from train records (`data.carve: [{split}]`)"
             )
     return DatasetVersion(
         line=line.name,

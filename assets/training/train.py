@@ -40,6 +40,8 @@ def train(store: Store, line: Line, dataset: DatasetVersion, report: Callable[[s
     report(f"records: {len(train_set.y)} train, {len(validation.y)} validation, {len(test.y)} test")
 
     set_up_torch(config.training, spec.shape)
+    if config.model is None:
+        raise RejectedError(f"line {line.name!r} has no `model`: it collects data only; name a family to train one")
     family = config.model.family
     architecture = teacher_architecture(config.model, spec.shape)
     network = build_network(family, spec.shape, len(dataset.classes), architecture)

@@ -18,6 +18,7 @@ TRAINING_TAG = "edgeloop/training_line"
 """Carried by training runs only; dagster.yaml allows one run per value at a time."""
 
 RETRAIN_ASSETS = ("dataset", "trained_model", "candidates", "chosen_model", "engines", "release", "rollout")
+"""What a retrain makes; a line without a model makes its dataset only."""
 
 
 class LineJobs(NamedTuple):
@@ -37,6 +38,7 @@ def build_jobs(line: Line) -> LineJobs:
     """The line's jobs."""
     tags = {LINE_TAG: line.name}
     judge, retrain, observe = job_names(line)
+    made = RETRAIN_ASSETS if line.config.model is not None else RETRAIN_ASSETS[:1]
     return LineJobs(
         judge=dg.define_asset_job(
             judge,
@@ -46,7 +48,7 @@ def build_jobs(line: Line) -> LineJobs:
         ),
         retrain=dg.define_asset_job(
             retrain,
-            selection=dg.AssetSelection.assets(*([line.name, asset] for asset in RETRAIN_ASSETS)),
+            selection=dg.AssetSelection.assets(*([line.name, asset] for asset in made)),
             tags={**tags, TRAINING_TAG: line.name},
             description="Train on every accepted batch, compress, compile, sign and roll out.",
         ),

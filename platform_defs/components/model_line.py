@@ -18,6 +18,8 @@ from platform_defs.automation import build_automation
 from platform_defs.components.scaffolder import ModelLineScaffolder
 
 ROOMS = (build_quality, build_training, build_compression, build_compilation, build_release, build_feedback)
+DATA_ROOMS = (build_quality, build_training, build_feedback)
+"""Those of a line without a model, which checks and collects data only."""
 
 
 @dg.scaffold_with(ModelLineScaffolder)
@@ -48,5 +50,6 @@ class ModelLine(dg.Component):
 
 def line_definitions(line: Line) -> dg.Definitions:
     """A line's assets, jobs, sensors and schedule."""
-    assets = [asset for build in ROOMS for asset in build(line)]
+    rooms = ROOMS if line.config.model is not None else DATA_ROOMS
+    assets = [asset for build in rooms for asset in build(line)]
     return dg.Definitions.merge(dg.Definitions(assets=assets), build_automation(line))

@@ -22,12 +22,12 @@ HEADER = """\
 class LineParams(BaseModel):
     """What the scaffolder may be told."""
 
-    reader: Literal["image_folder", "csv"] = Field(
-        default="image_folder", description="Class folders of pictures, or CSV."
+    reader: Literal["image_folder", "table", "csv"] = Field(
+        default="image_folder", description="Class folders of pictures, or tables (csv says the same)."
     )
     classes: str = Field(default="negative,positive", description="The classes, separated by commas.")
-    target: str = Field(default="label", description="For csv: the column that holds the class.")
-    columns: str = Field(default="x1,x2", description="For csv: the numeric input columns, separated by commas.")
+    target: str = Field(default="label", description="For table: the column that holds the class.")
+    columns: str = Field(default="x1,x2", description="For table: the numeric input columns, separated by commas.")
 
 
 class ModelLineScaffolder(dg.Scaffolder[LineParams]):
@@ -57,8 +57,9 @@ class ModelLineScaffolder(dg.Scaffolder[LineParams]):
 
 def line_attributes(params: LineParams) -> dict[str, Any]:
     """A complete line for the given data, with settings that suit a first run on a laptop."""
-    data: dict[str, Any] = {"reader": params.reader, "classes": _split(params.classes)}
-    if params.reader == "image_folder":
+    reader = "table" if params.reader == "csv" else params.reader
+    data: dict[str, Any] = {"reader": reader, "classes": _split(params.classes)}
+    if reader == "image_folder":
         data["image"] = {"height": 32, "width": 32, "channels": 3}
         model = {"family": "cnn", "width": 32, "depth": 3}
     else:

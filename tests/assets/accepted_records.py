@@ -17,7 +17,7 @@ from assets.quality.contract import RECORD_COLUMNS, Accepted, BatchVerdict, acce
 from assets.store import Store
 
 Record = tuple[str, str, str, str, bytes]
-"""id, label, split, file, input: the columns of `RECORD_COLUMNS`."""
+"""id, label, split, file, input."""
 
 
 def digit_records(rows: Iterable[int] | None = None) -> list[Record]:
@@ -46,16 +46,17 @@ def cancer_records() -> list[Record]:
 
 def accept(store: Store, line: str, records: Sequence[Record], batch: str) -> None:
     """Leave a batch as the gate does: records, verdict, an entry in the journal."""
-    columns = {
-        name: pa.array(values, pa.binary() if name == "input" else pa.string())
-        for name, values in zip(RECORD_COLUMNS, zip(*records, strict=True), strict=True)
-    }
+    ids, labels, splits, files, inputs = zip(*records, strict=True)
+    texts = {"id": ids, "label": labels, "split": splits, "file": files, "group": [""] * len(ids)}
+    columns: dict[str, pa.Array] = {name: pa.array(values, pa.string()) for name, values in texts.items()}
+    columns |= {"time": pa.nulls(len(ids), pa.float64()), "input": pa.array(inputs, pa.binary())}
+    assert tuple(columns) == RECORD_COLUMNS
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer)
     ref = store.put(line, buffer.getvalue(), "parquet", ".parquet")
     count = len(records)
     verdict = BatchVerdict(
-        line, batch, "accepted", "all good", count, count, 0, 0, (), (), "reports/x/index.html", 0.1, records=ref
+        line, batch, "accepted", "all good", count, count, 0, 0, (), (), "reports/x/index.html", 0.1, records=(ref,)
     )
     store.save(verdict_key(line, batch), verdict)
     accepted_journal(store, line).append(Accepted(batch, count, 0.0))

@@ -28,7 +28,7 @@ def test_at_least_two_lines_of_different_shape_are_shipped() -> None:
         parse_line(path.parent.name, yaml.safe_load(path.read_text())["attributes"], str(path)).config.data.reader
         for path in LINES
     }
-    assert readers == {"image_folder", "csv"}
+    assert readers == {"image_folder", "table"}
 
 
 MISTAKES: list[tuple[dict[str, Any], str, str]] = [
@@ -37,7 +37,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"rollout": {"promotion": "yolo"}}, "rollout.promotion = 'yolo'", "'manual', 'gated' or 'auto'"),
     ({"retrain": {"nightly": "at night"}}, "retrain.nightly = 'at night'", "cron"),
     ({"training": {"epochs": "many"}}, "training.epochs = 'many'", "valid integer"),
-    ({"model": {"family": "cnn"}}, "model.family", "does not read csv"),
+    ({"model": {"family": "cnn"}}, "model.family", "does not read table"),
     ({"surprise": 1}, "surprise = 1", "not permitted"),
     ({"compress": {"prune": [0.99]}}, "compress.prune", "below 0.95"),
     ({"quality": {"max_bad_share": float("nan")}}, "quality.max_bad_share", "finite"),

@@ -60,7 +60,7 @@ def test_a_scaffolded_line_says_what_it_was_told(scaffolded: Project) -> None:
     pictures = read_line(_defs(scaffolded, "my-line")).config
     assert (pictures.data.reader, pictures.data.classes) == ("image_folder", ("negative", "positive"))
     table = read_line(_defs(scaffolded, "my-table")).config
-    assert (table.data.reader, table.data.classes) == ("csv", ("low", "high"))
+    assert (table.data.reader, table.data.classes) == ("table", ("low", "high"))
     assert table.data.table is not None
     assert (table.data.table.target, table.data.table.columns) == ("kind", ("x1", "x2"))
     assert table.rollout.promotion == "manual", "people promote by default"
@@ -95,7 +95,7 @@ def test_a_scaffolded_line_works(scaffolded: Project) -> None:
     ("name", "options", "told"),
     [
         ("Bad_Name", (), "line 'Bad_Name': a line's name has lower-case letters, digits and hyphens only"),
-        ("narrow", ("--classes", "one"), "data.classes = ['one']: Tuple should have at least 2 items"),
+        ("narrow", ("--classes", "one"), "data.classes = ['one']: one class alone teaches nothing"),
         ("twice", (*CSV[:-1], "kind"), "the target 'kind' is also listed as an input column"),
     ],
 )

@@ -13,7 +13,7 @@ from assets.errors import RejectedError
 from assets.quality.contract import Accepted, BatchVerdict, accepted_journal, verdict_key
 from assets.records import load_split, raw_inputs
 from assets.store import Store
-from assets.training.contract import record_split
+from assets.training.contract import record_side, record_split
 from assets.training.dataset import build_dataset
 from assets.training.normalize import input_spec
 from edge.contracts import digest
@@ -130,7 +130,7 @@ def test_records_that_were_changed_are_refused(store: Store) -> None:
 @pytest.mark.parametrize("bytes_", [b"", b"not parquet", b"PAR1" * 10])
 def test_records_that_are_no_parquet_are_refused(store: Store, bytes_: bytes) -> None:
     ref = store.put("digits", bytes_, "parquet", ".parquet")
-    verdict = BatchVerdict("digits", A, "accepted", "", 1, 1, 0, 0, (), (), "r", 0.0, records=ref)
+    verdict = BatchVerdict("digits", A, "accepted", "", 1, 1, 0, 0, (), (), "r", 0.0, records=(ref,))
     store.save(verdict_key("digits", A), verdict)
     accepted_journal(store, "digits").append(Accepted(A, 1, 0.0))
     with pytest.raises(RejectedError, match="not a records Parquet"):
@@ -171,3 +171,28 @@ def test_splits_have_the_configured_shares() -> None:
     sides = [record_split(f"{number:064x}", 0.15, 0.2) for number in range(20_000)]
     assert sides.count("test") / len(sides) == pytest.approx(0.2, abs=0.01)
     assert sides.count("validation") / len(sides) == pytest.approx(0.15, abs=0.01)
+
+
+class Shares:
+    """What a contract says about sides."""
+
+    validation_share, test_share = 0.2, 0.3
+
+    def __init__(self, *carve: str) -> None:
+        self.carve = carve
+
+
+def test_what_the_source_does_not_declare_is_drawn_from_its_train_records_only() -> None:
+    ids = [f"{number:064x}" for number in range(2000)]
+    carved = [record_side(key, "", "train", Shares("validation")) for key in ids]
+    assert carved.count("test") == 0
+    assert carved.count("validation") / len(carved) == pytest.approx(0.2, abs=0.03)
+    assert {record_side(key, "", "test", Shares("validation")) for key in ids} == {"test"}
+    assert {record_side(key, "", "train", Shares()) for key in ids} == {"train"}
+
+
+def test_records_of_one_group_are_on_one_side() -> None:
+    sides = [{record_side(f"{number:064x}", f"unit {number % 40}", "", Shares())} for number in range(2000)]
+    for unit in range(40):
+        assert len(set().union(*sides[unit::40])) == 1
+    assert len(set().union(*sides)) == 3
