@@ -1,0 +1,240 @@
+"""Rows of a text of rows, in blocks of columns: the fast way for plain blocks, the careful one for all others.
+
+A block is plain where every line is one row and every cell is what stands between delimiters, or a whole quoted cell
+without quotes or line ends inside; then Arrow's parser and `csvrows` cannot differ, which a property test checks.
+Anything else (a ragged row, NUL bytes, bytes that are not UTF-8, an open quote, an enormous line) is read row by row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+from numpy.typing import NDArray
+
+from assets.errors import RejectedError
+from assets.ingest.limits import MAX_LINE_CHARS, MAX_REFUSED_ROWS, MAX_ROWS
+from assets.ingest.readers.cells import MAX_VALUE
+from assets.ingest.readers.csvrows import SPACES, Blocks, Form, Lines, Row, rows_of
+from assets.ingest.refusals import refusal
+from assets.quality.contract import Reason
+
+ROWS_TOGETHER = 65_536
+"""Rows of one block at most."""
+_CELLS_TOGETHER = 200_000
+
+_CONTROL = bytes({*range(32), 127} - {9, 10, 13})
+_GAPS = re.compile(rb"[ \t]+")
+_OUTER_GAPS = re.compile(rb"^[ \t]+|[ \t]+(?=\r?$)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the wanted columns are in a row.
+
+    Attributes:
+        form: how rows are written.
+        width: cells of every row.
+        positions: wanted column to its position.
+        numbers: those of them that hold numbers, tried as such first.
+    """
+
+    form: Form
+    width: int
+    positions: Mapping[str, int]
+    numbers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of a file, by column.
+
+    Attributes:
+        places: (rows,) each row's line in a text, or its number in another file, from 1.
+        columns: wanted column to its cells, as text or typed.
+    """
+
+    places: NDArray[np.int64]
+    columns: Mapping[str, pa.Array]
+
+    def part(self, start: int, count: int) -> Block:
+        """At most `count` rows from `start` on."""
+        columns = {name: column.slice(start, count) for name, column in self.columns.items()}
+        return Block(self.places[start : start + count], columns)
+
+
+def text_blocks(path: str, blocks: Blocks, line: int, layout: Layout) -> Iterator[Block | Reason]:
+    """The rows of a text of rows, and a refusal for each line of a row whose form is wrong.
+
+    Args:
+        line: lines before the first block, a header for example.
+
+    Raises:
+        RejectedError: it has too many rows, or too many that cannot be read; what was read before stands.
+    """
+    rows = refused = 0
+    while block := blocks.take():
+        found: Iterator[Block | Reason]
+        if (fast := _fast(block, line, layout)) is not None:
+            line += len(fast.places)
+            found = _sliced(fast)
+        else:
+            lines = Lines(block, blocks, line)
+            found = _careful(path, lines, layout)
+        for item in found:
+            if isinstance(item, Reason):
+                refused += 1
+                if refused > MAX_REFUSED_ROWS:
+                    raise RejectedError(
+                        f"more than {MAX_REFUSED_ROWS:,} of its lines cannot be read, the rest was not read; "
+                        "write it again as UTF-8 CSV"
+                    )
+            else:
+                room, count = MAX_ROWS - rows, len(item.places)
+                rows += count
+                if count > room:
+                    if room:
+                        yield item.part(0, room)
+                    raise RejectedError(
+                        f"it has more than {MAX_ROWS:,} rows, the rest was not read; split it into more files"
+                    )
+            yield item
+        if fast is None:
+            line = lines.number
+
+
+def row_problem(row: Row, width: int) -> str | None:
+    """What is wrong with a row's form, "reason; remedy"; None for a sound one."""
+    if row.problem is not None:
+        place = "" if row.first == row.last else f" (lines {row.first} to {row.last})"
+        return f"the row cannot be read{place}: {row.problem}; correct it, as UTF-8 CSV"
+    if len(row.cells) != width:
+        return f"the row has {len(row.cells)} cells, the header has {width}; correct the row"
+    return None
+
+
+def _careful(path: str, lines: Lines, layout: Layout) -> Iterator[Block | Reason]:
+    names, wanted = list(layout.positions), list(layout.positions.values())
+    together = max(1, min(ROWS_TOGETHER, _CELLS_TOGETHER // max(1, len(wanted))))
+    places: list[int] = []
+    cells: list[list[str]] = []
+    for row in rows_of(lines, layout.form):
+        if (problem := row_problem(row, layout.width)) is not None:
+            for line in range(row.first, row.last + 1):  # every line that was swallowed counts
+                yield refusal(path, f"line {line}", problem)
+            continue
+        places.append(row.first)
+        cells.append([row.cells[position] for position in wanted])
+        if len(places) >= together:
+            yield _packed(places, names, cells)
+            places, cells = [], []
+    if places:
+        yield _packed(places, names, cells)
+
+
+def _packed(places: Sequence[int], names: Sequence[str], cells: Sequence[Sequence[str]]) -> Block:
+    columns = zip(*cells, strict=True)
+    arrays = {name: pa.array(column, pa.string()) for name, column in zip(names, columns, strict=True)}
+    return Block(np.asarray(places, dtype=np.int64), arrays)
+
+
+def _fast(block: bytes, line: int, layout: Layout) -> Block | None:
+    """The rows of a plain block; None where it is not plain."""
+    form = layout.form
+    count = _plain_lines(block, form)
+    if not count:
+        return None
+    delimiter = form.delimiter
+    if delimiter == SPACES:
+        if b"," in block or not block.isascii():
+            return None
+        block = _GAPS.sub(b",", _OUTER_GAPS.sub(b"", block))
+        delimiter = ","
+        if _has_blank_line(block):
+            return None
+    quoted = form.quotes and b'"' in block
+    if quoted and not _whole_cells(block, delimiter):
+        return None
+    columns = _parse(block, delimiter, quoted, layout, layout.numbers) or _parse(
+        block, delimiter, quoted, layout, frozenset()
+    )
+    if columns is None or any(len(column) != count for column in columns.values()):
+        return None
+    return Block(np.arange(line + 1, line + count + 1, dtype=np.int64), columns)
+
+
+def _plain_lines(block: bytes, form: Form) -> int:
+    """How many lines a block has; 0 where a line may not be one row, or is too long or not UTF-8."""
+    if len(block.translate(None, _CONTROL)) != len(block) or _has_blank_line(block):
+        return 0
+    if block.count(b"\r") != block.count(b"\r\n"):
+        return 0
+    if not block.isascii():
+        try:
+            block.decode()
+        except UnicodeDecodeError:
+            return 0
+    ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n"))
+    if not block.endswith(b"\n"):
+        ends = np.append(ends, len(block))
+    if int(np.diff(ends, prepend=-1).max()) > form.cell_chars:  # then a cell may be too long
+        marks = np.isin(np.frombuffer(block, dtype=np.uint8), list(b"\n" + form.delimiter.encode()))
+        longest = int(np.diff(np.flatnonzero(marks), prepend=-1, append=len(block)).max())
+        if longest > form.cell_chars or int(np.diff(ends, prepend=-1).max()) > MAX_LINE_CHARS or b'"' in block:
+            return 0
+    return len(ends)
+
+
+def _has_blank_line(block: bytes) -> bool:
+    return b"\n\n" in block or b"\n\r\n" in block or block.startswith((b"\n", b"\r\n"))
+
+
+def _whole_cells(block: bytes, delimiter: str) -> bool:
+    """Whether quotes surround whole cells only, without quotes or line ends inside."""
+    mark = re.escape(delimiter.encode())
+    cell = rb"(?:(?<=\A)|(?<=[\n" + mark + rb']))"[^"\r\n]*"(?=' + mark + rb"|\r?\n|\Z)"
+    return b'"' not in re.sub(cell, b"", block)
+
+
+def _parse(
+    block: bytes, delimiter: str, quoted: bool, layout: Layout, as_numbers: frozenset[str]
+) -> dict[str, pa.Array] | None:
+    """Wanted columns of a plain block; None where a row has another width, or a number is none."""
+    keys = {name: f"c{position}" for name, position in layout.positions.items()}
+    types = {key: pa.float64() if name in as_numbers else pa.string() for name, key in keys.items()}
+    try:
+        table = pa_csv.read_csv(
+            pa.py_buffer(block),
+            pa_csv.ReadOptions(
+                use_threads=False,
+                block_size=len(block) + 1,
+                column_names=[f"c{position}" for position in range(layout.width)],
+            ),
+            pa_csv.ParseOptions(delimiter=delimiter, quote_char='"' if quoted else False, newlines_in_values=False),
+            pa_csv.ConvertOptions(
+                column_types=types,
+                include_columns=list(keys.values()),
+                null_values=[],
+                strings_can_be_null=False,
+                check_utf8=False,  # done for the whole block
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    columns = {name: table.column(key).combine_chunks() for name, key in keys.items()}
+    if any(_has_odd_number(columns[name]) for name in as_numbers):
+        return None  # its note shows the cell as it is written
+    return columns
+
+
+def _has_odd_number(column: pa.Array) -> bool:
+    return not bool((np.abs(column.to_numpy(zero_copy_only=False)) <= MAX_VALUE).all())
+
+
+def _sliced(block: Block) -> Iterator[Block]:
+    for start in range(0, len(block.places), ROWS_TOGETHER):
+        yield block.part(start, ROWS_TOGETHER)
