@@ -1,7 +1,8 @@
 """What the gate measures of pictures: facts, a perceptual hash and an embedding, of one picture or a stack of them.
 
-Brightness and contrast count every pixel. Everything else is measured on the picture made smaller (longest side at most
-`LONGEST`): what a reviewer would call blurred or alike shows there too, at a tenth of the cost.
+All of it is measured on the picture made smaller (longest side at most `LONGEST`, by means of whole squares of pixels):
+what a reviewer would call dark, blurred or alike shows there too, at a tenth of the cost, and means the same for a large
+picture and a small one. Pictures of at most `LONGEST` are measured as they are.
 """
 
 from __future__ import annotations
@@ -19,26 +20,37 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 LONGEST = 256
+COARSE = 127
+"""Sides of the picture that hash and embedding begin with. Larger matrices would have the linear algebra library start
+threads of its own beside the reader's."""
 EMBEDDING = 131
 """Length of a picture's embedding: a 7x7 grey layout, 4x4 cells of 4 directions, two 3x3 colour layouts."""
 
 _SIDE = 32
 _GREY, _CELLS, _TURNS, _COLOUR = 7, 4, 4, 3
 _WEIGHTS = (0.7, 1.0, 0.5)  # of layout, directions and colours: chosen on MNIST, Fashion-MNIST and CIFAR-10
+_LUMA = np.asarray([0.299, 0.587, 0.114], dtype=np.float32)
 _FAINT = 1e-3
+_STRIP_BYTES = 128 * 1024
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Measures:
-    """Of n pictures: sharpness and entropy (n,) float64, phash (n,) uint64, embedding (n, EMBEDDING) float32.
+    """Of n pictures.
 
-    sharpness: variance of the Laplacian of the grey picture (8-bit values). entropy: bits of its histogram.
-    phash: signs of the 63 lowest waves of the picture (DCT of 32x32 grey) against their median.
-    embedding: L2-normalized; the grey layout and the directions do not change with brightness and contrast.
+    Attributes:
+        brightness, contrast: (n,) float64, mean and standard deviation of all 8-bit values.
+        sharpness: (n,) float64, variance of the Laplacian of the grey picture (8-bit values).
+        entropy: (n,) float64, bits of the grey picture's histogram.
+        phash: (n,) uint64, signs of the 63 lowest waves of the picture (DCT of 32x32 grey) against their median.
+        embedding: (n, EMBEDDING) float32, of length 1 (0 for a flat grey picture). Its grey layout and directions do
+            not change with brightness and contrast.
     """
 
+    brightness: NDArray[np.float64]
+    contrast: NDArray[np.float64]
     sharpness: NDArray[np.float64]
     entropy: NDArray[np.float64]
     phash: NDArray[np.uint64]
@@ -53,37 +65,37 @@ def picture_id(pixels: NDArray[np.uint8]) -> str:
 def picture_digest(pixels: NDArray[np.uint8]) -> bytes:
     """`picture_id` as 32 bytes."""
     digest = hashlib.sha256("x".join(map(str, pixels.shape)).encode() + b"\0")
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.digest()
 
 
-def brightness_contrast(picture: Image) -> tuple[float, float]:
-    """Mean and standard deviation of all 8-bit values of a picture of mode L or RGB."""
-    counts = np.asarray(picture.histogram(), dtype=np.int64).reshape(-1, 256).sum(axis=0)
-    return _moments(counts)
-
-
-def shrink(picture: Image) -> NDArray[np.uint8]:
-    """(height, width, channels) of a picture of mode L or RGB, its longest side at most `LONGEST` (areas averaged)."""
-    from PIL.Image import Resampling
-
+def picture_id_of(picture: Image) -> str:
+    """`picture_id` of a Pillow picture of mode L or RGB; taken in strips, since copies of whole pictures are slow."""
     width, height = picture.size
-    if (scale := LONGEST / max(width, height)) < 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        picture = picture.resize(size, Resampling.BOX, reducing_gap=1.0)
-    return np.asarray(picture, dtype=np.uint8).reshape(picture.height, picture.width, -1)
+    digest = hashlib.sha256(f"{height}x{width}x{len(picture.getbands())}".encode() + b"\0")
+    rows = max(1, _STRIP_BYTES // (width * len(picture.getbands())))
+    for top in range(0, height, rows):
+        digest.update(picture.crop((0, top, width, min(top + rows, height))).tobytes())
+    return digest.hexdigest()
 
 
-def measure(pixels: NDArray[np.uint8]) -> Measures:
-    """Measure pictures of one size.
+def measure_picture(picture: Image) -> Measures:
+    """Measure one picture of mode L or RGB."""
+    small = _reduced(picture, LONGEST, LONGEST)
+    tiny = _reduced(small, COARSE, COARSE)
+    pixels, grey, coarse = (
+        np.asarray(each, dtype=np.uint8).reshape(1, each.height, each.width, -1)
+        for each in (small, small.convert("L"), tiny)
+    )
+    return _measure(pixels, grey[..., 0], coarse)
 
-    Args:
-        pixels: (n, height, width, channels), grey or RGB. Float copies are made of all of them: call it in blocks.
+
+def measure_stack(pixels: NDArray[np.uint8]) -> Measures:
+    """Measure (n, height, width, 1 or 3) pictures with sides of at most `COARSE`: what `measure_picture` gives for each.
+
+    Float copies are made of all of them: call it in blocks.
     """
-    grey8 = as_grey(pixels)
-    grey = grey8.astype(np.float32)
-    square = _grid(grey, _SIDE)
-    return Measures(_sharpness(grey), _entropy(grey8), _phash(square), _embedding(square, _chroma(pixels, grey)))
+    return _measure(pixels, as_grey(pixels), pixels)
 
 
 def as_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -95,19 +107,28 @@ def as_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return grey
 
 
-def stack_moments(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of all values of each of n pictures, two of (n,)."""
+def _measure(pixels: NDArray[np.uint8], grey: NDArray[np.uint8], coarse: NDArray[np.uint8]) -> Measures:
     flat = pixels.reshape(len(pixels), -1)
-    means = flat.mean(axis=1, dtype=np.float64)
-    squares = np.einsum("ij,ij->i", flat, flat, dtype=np.float64)
-    return means, np.sqrt(np.maximum(squares / max(1, flat.shape[1]) - means**2, 0))
+    brightness = flat.mean(axis=1, dtype=np.float64)
+    squares = np.einsum("ij,ij->i", flat, flat, dtype=np.float64) / max(1, flat.shape[1])
+    contrast = np.sqrt(np.maximum(squares - brightness**2, 0))
+    colours = coarse.astype(np.float32)
+    square = _resized(colours @ _LUMA if colours.shape[-1] == 3 else colours[..., 0], _SIDE, _SIDE)
+    return Measures(
+        brightness,
+        contrast,
+        _sharpness(grey.astype(np.float32)),
+        _entropy(grey),
+        _phash(square),
+        _embedding(square, _chroma(colours)),
+    )
 
 
-def _moments(counts: NDArray[np.int64]) -> tuple[float, float]:
-    values = np.arange(256, dtype=np.float64)
-    total = max(1, int(counts.sum()))
-    mean = float(counts @ values) / total
-    return mean, math.sqrt(float(counts @ (values - mean) ** 2) / total)
+def _reduced(picture: Image, width: int, height: int) -> Image:
+    across, down = -(-picture.width // width), -(-picture.height // height)
+    if width == height == LONGEST:
+        across = down = max(across, down)  # keeps its shape
+    return picture.reduce((across, down)) if max(across, down) > 1 else picture
 
 
 def _sharpness(grey: Floats) -> NDArray[np.float64]:
@@ -126,7 +147,8 @@ def _entropy(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
     counts = np.bincount(places.reshape(-1), minlength=256 * len(flat)).reshape(-1, 256)
     shares = counts / max(1, flat.shape[1])
     logs = np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
-    return -(shares * logs).sum(axis=1) + 0.0  # no minus zero
+    entropy: NDArray[np.float64] = -(shares * logs).sum(axis=1) + 0.0  # no minus zero
+    return entropy
 
 
 def _phash(square: Floats) -> NDArray[np.uint64]:
@@ -164,23 +186,13 @@ def _directions(square: Floats) -> Floats:
     return np.stack(cells, axis=-1).reshape(len(square), -1)
 
 
-def _chroma(pixels: NDArray[np.uint8], grey: Floats) -> Floats:
+def _chroma(colours: Floats) -> Floats:
     """Red and blue above grey in 3x3 cells, (n, 18)."""
-    if pixels.shape[-1] == 1:
-        return np.zeros((len(pixels), 2 * _COLOUR**2), dtype=np.float32)
-    parts = [_grid(pixels[..., channel].astype(np.float32) - grey, _COLOUR) for channel in (0, 2)]
-    return np.stack(parts, axis=1).reshape(len(pixels), -1)
-
-
-def _grid(pictures: Floats, side: int) -> Floats:
-    """(n, height, width) to (n, side, side), areas averaged; whole steps first, which is cheap."""
-    height, width = pictures.shape[1:]
-    down, across = max(1, height // (2 * side)), max(1, width // (2 * side))
-    if down > 1 or across > 1:
-        rows, columns = height // down, width // across
-        pictures = pictures[:, : rows * down, : columns * across]  # leaves out less than a step at the edge
-        pictures = pictures.reshape(len(pictures), rows, down, columns, across).mean(axis=(2, 4))
-    return _resized(pictures, side, side)
+    if colours.shape[-1] == 1:
+        return np.zeros((len(colours), 2 * _COLOUR**2), dtype=np.float32)
+    grey = colours @ _LUMA
+    parts = [_resized(colours[..., channel] - grey, _COLOUR, _COLOUR) for channel in (0, 2)]
+    return np.stack(parts, axis=1).reshape(len(colours), -1)
 
 
 def _resized(pictures: Floats, height: int, width: int) -> Floats:
@@ -191,7 +203,8 @@ def _resized(pictures: Floats, height: int, width: int) -> Floats:
 def _unit(values: Floats) -> Floats:
     """Rows of length 1; a row without content stays zero."""
     lengths = np.linalg.norm(values, axis=1, keepdims=True)
-    return values / np.where(lengths > _FAINT, lengths, np.inf).astype(np.float32)
+    unit: Floats = values / np.where(lengths > _FAINT, lengths, np.inf).astype(np.float32)
+    return unit
 
 
 @functools.lru_cache(maxsize=256)
@@ -201,7 +214,8 @@ def _areas(new: int, old: int) -> Floats:
     low, high = edges[:-1, None], edges[1:, None]
     places = np.arange(old)[None]
     shares = np.clip(np.minimum(places + 1, high) - np.maximum(places, low), 0, None)
-    return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+    weights: Floats = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+    return weights
 
 
 @functools.lru_cache(maxsize=4)

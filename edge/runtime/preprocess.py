@@ -15,8 +15,10 @@ import json
 import math
 import reprlib
 import struct
+import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -60,29 +62,33 @@ def decode_image(data: bytes, channels: int) -> NDArray[np.uint8]:
     Raises:
         RejectedError: not such a picture, damaged, or more than `MAX_PIXELS` pixels (checked before decoding).
     """
-    return picture_pixels(decode_picture(data, channels))
+    return picture_pixels(read_picture(data, channels)[1])
 
 
-def decode_picture(data: bytes, channels: int) -> Image:
-    """As `decode_image`, as a Pillow picture of mode L or RGB."""
-    return _with_picture(
-        data, lambda opened: _flatten(_upright(_loaded(opened))).convert("L" if channels == 1 else "RGB")
-    )
+def read_picture(
+    data: bytes, channels: int, room: Callable[[int], AbstractContextManager[None]] = lambda pixels: nullcontext()
+) -> tuple[PictureHeader, Image]:
+    """As `decode_image`, as a Pillow picture of mode L or RGB, with what the file says of itself.
+
+    Args:
+        room: entered with the number of pixels before they are decoded; callers with threads bound their memory by it.
+    """
+    mode = "L" if channels == 1 else "RGB"
+
+    def read(opened: Image) -> tuple[PictureHeader, Image]:
+        kind = "JPEG" if opened.format == "MPO" else str(opened.format)  # several JPEGs in one file, as phones write
+        header = PictureHeader(*opened.size, opened.mode, kind)
+        with room(header.width * header.height):
+            opened.load()
+            picture = _flatten(_upright(opened))
+            return header, picture.convert(mode) if picture.mode != mode else picture
+
+    return _with_picture(data, read)
 
 
 def picture_pixels(picture: Image) -> NDArray[np.uint8]:
     """(height, width, channels) uint8 of a Pillow picture of mode L or RGB."""
     return np.asarray(picture, dtype=np.uint8).reshape(picture.height, picture.width, len(picture.getbands()))
-
-
-def picture_header(data: bytes) -> PictureHeader:
-    """What a picture file says of itself; nothing is decoded. Raises RejectedError as `decode_image` does."""
-
-    def header(opened: Image) -> PictureHeader:
-        kind = "JPEG" if opened.format == "MPO" else str(opened.format)  # several JPEGs in one file, as phones write
-        return PictureHeader(*opened.size, opened.mode, kind)
-
-    return _with_picture(data, header)
 
 
 def image_tensor(spec: InputSpec, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -168,6 +174,36 @@ def _number(value: Any) -> float:
     return float(value)
 
 
+class _Quiet:
+    """No warnings, in several threads at once: Pillow warns of large and odd pictures, which are refused or read here.
+
+    `warnings.catch_warnings` alone would not do: of two threads that overlap, the one that leaves last would put back
+    the other's filters, for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._filters = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._filters.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
+
+
 def _with_picture(data: bytes, use: Callable[[Image], T]) -> T:
     """What `use` makes of the opened picture, whose size was checked; anything it raises is a refusal."""
     from PIL import Image as PillowImage
@@ -176,11 +212,9 @@ def _with_picture(data: bytes, use: Callable[[Image], T]) -> T:
         raise RejectedError("the file is empty; copy it again")
     refuse_traps(data)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large pictures; `_check_size` refuses them
-            with PillowImage.open(io.BytesIO(data), formats=IMAGE_FORMATS) as opened:
-                _check_size(*opened.size)
-                return use(opened)
+        with _QUIET, PillowImage.open(io.BytesIO(data), formats=IMAGE_FORMATS) as opened:
+            _check_size(*opened.size)
+            return use(opened)
     except RejectedError:
         raise
     except PillowImage.DecompressionBombError as error:  # Pillow's own limit, from the header too
@@ -194,11 +228,6 @@ def _check_size(width: int, height: int) -> None:
         raise RejectedError(f"{width}x{height} pixels are more than {MAX_PIXELS:,}; scale the picture down")
     if width < 1 or height < 1:
         raise RejectedError(f"a picture of {width}x{height} pixels holds nothing; export it again")
-
-
-def _loaded(opened: Image) -> Image:
-    opened.load()
-    return opened
 
 
 def _upright(picture: Image) -> Image:

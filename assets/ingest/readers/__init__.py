@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from assets.data import SECTIONS, DataContract
 from assets.ingest.contract import BatchManifest, LandedFile, Record
-from assets.ingest.landing import find_landing, load_manifest
+from assets.ingest.limits import RETURNED_SUFFIX
 from assets.ingest.names import system_part
 from assets.ingest.readers.files import BatchFiles, Files
 from assets.line import Line
@@ -22,10 +22,7 @@ from assets.store import Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["READERS", "RETURNED", "BatchFiles", "Files", "read_files", "read_landed", "reader_of", "record_maker"]
-
-RETURNED = ".records.parquet"
-"""How the names of files end that hold records that were read before, e.g. corrected ones from quarantine."""
+__all__ = ["READERS", "BatchFiles", "Files", "read_files", "read_landed", "reader_of", "record_maker"]
 
 
 class Reader(Protocol):
@@ -84,6 +81,7 @@ def record_maker(data: DataContract) -> RecordMaker:
 def read_landed(store: Store, line: Line, batch: str) -> Iterator[pa.Table | Reason]:
     """See `assets.ingest.contract.read_chunks`."""
     from assets.ingest.chunks import chunked
+    from assets.ingest.landing import find_landing, load_manifest
 
     landing = find_landing(store, line.name, batch)
     manifest = load_manifest(store, line.name, landing.drop, batch)
@@ -98,7 +96,7 @@ def read_files(files: Sequence[LandedFile], source: Files, data: DataContract) -
     for file in files:
         if (part := system_part(file.path)) is not None:
             yield Reason(file.path, "its name", "ignored", f"{part} is a system's own file, not data", "nothing to do")
-        elif file.path.lower().endswith(RETURNED):
+        elif file.path.lower().endswith(RETURNED_SUFFIX):
             returned.append(file)
         else:
             own.append(file)

@@ -11,12 +11,12 @@ from assets.errors import LandingError, RejectedError
 from assets.ingest.contract import LandedFile, Record
 from assets.ingest.limits import MAX_IMAGE_BYTES
 from assets.ingest.names import declared_split, shown
-from assets.ingest.pictures import brightness_contrast, measure, picture_id, shrink
+from assets.ingest.pictures import measure_picture, picture_id_of
 from assets.ingest.readers.files import Files
 from assets.ingest.readers.pool import Room, in_order
 from assets.ingest.refusals import refusal
 from assets.quality.contract import Reason
-from edge.runtime.preprocess import MAX_PIXELS, decode_picture, picture_header, picture_pixels
+from edge.runtime.preprocess import MAX_PIXELS, read_picture
 
 LAYOUT = "put pictures in <class>/ or in train/<class>/, validation/<class>/ and test/<class>/"
 
@@ -51,20 +51,16 @@ def record_of(
         RejectedError: no sound picture; "reason; remedy".
     """
     assert data.image is not None
-    header = picture_header(stored)
-    with _PIXELS.taken(header.width * header.height):
-        picture = decode_picture(stored, data.image.channels)
-        identity = picture_id(picture_pixels(picture))
-        brightness, contrast = brightness_contrast(picture)
-        small = shrink(picture)
-    measures = measure(small[None])
+    header, picture = read_picture(stored, data.image.channels, _PIXELS.taken)
+    identity = picture_id_of(picture)
+    measures = measure_picture(picture)
     facts: dict[str, float | str | None] = {
         "width": float(header.width),
         "height": float(header.height),
         "mode": header.mode,
         "format": header.format,
-        "brightness": brightness,
-        "contrast": contrast,
+        "brightness": float(measures.brightness[0]),
+        "contrast": float(measures.contrast[0]),
         "sharpness": float(measures.sharpness[0]),
         "entropy": float(measures.entropy[0]),
     }
