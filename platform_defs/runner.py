@@ -12,7 +12,7 @@ import dagster as dg
 
 from assets.errors import TransientError
 from assets.ingest.contract import landing_journal
-from assets.ingest.landing import journal_unlisted
+from assets.ingest.scan import scan
 from assets.line import Line
 from assets.quality.contract import partitions_name, read_verdict, stands
 from assets.store import Store
@@ -77,7 +77,10 @@ def run_line(line: Line, store: Store, instance: dg.DagsterInstance, report: Cal
         _wait_for_runs(line, instance, report)
         location = definitions()
         outcome = Outcome()
-        for broken in journal_unlisted(store, line.name).broken:
+        found = scan(store, line)
+        if found.waiting:
+            report(f"{found.waiting} drops in the inbox are not quiet yet; run again in a minute")
+        for broken in found.broken:
             report(f"{broken.file}: {broken.reason}; {broken.remedy}")
         _judge(line, store, instance, location, report, outcome)
         _retrain(line, store, instance, location, report, outcome)

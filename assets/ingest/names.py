@@ -6,7 +6,7 @@ import unicodedata
 
 from assets.ingest.limits import MAX_PART_BYTES, MAX_PATH_BYTES
 
-_SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "icon\r"})
+_SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "icon\r", "_success"})
 _SPLITS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 MAX_SHOWN = 120
 

@@ -8,7 +8,6 @@ import dagster as dg
 
 from assets.feedback.contract import ReportEntry, report_journal
 from assets.ingest.contract import landing_journal
-from assets.ingest.landing import journal_unlisted
 from assets.journal import Journal
 from assets.line import Line
 from assets.quality.contract import partitions_name
@@ -25,6 +24,7 @@ from platform_defs.automation.runs import (
     retry_number,
     was_refused,
 )
+from platform_defs.automation.scanning import scan_beside
 
 MOST_PER_TICK = 200
 MOST_LOOKS_PER_TICK = 1000
@@ -49,9 +49,7 @@ def unfinished_work(
         watched: positions up to `seen` whose batches have no verdict yet.
     """
     fail_dead_runs(instance, line.name)
-    found = journal_unlisted(store, line.name)
-    notes = [f"{len(found.added)} unlisted batches found"] if found.added else []
-    notes += [f"{broken.file}: {broken.reason}; {broken.remedy}" for broken in found.broken]
+    notes = _scan(store, line)
     seen, open_positions, requests, more = _unjudged(line, jobs, store, instance, seen, watched)
     partitions = dg.DynamicPartitionsDefinition(name=partitions_name(line))
     again = [request.partition_key for request in requests if request.partition_key]
@@ -73,6 +71,17 @@ def unfinished_work(
         dynamic_partitions_requests=[partitions.build_add_request(again)] if again else [],
         skip_reason=None if requests else "; ".join(notes) or "everything that landed is judged and trained on",
     )
+
+
+def _scan(store: Store, line: Line) -> list[str]:
+    """Have the slow scan look for drops of others, and what it says."""
+    found = scan_beside(store, line)
+    if found is None:
+        return ["the slow scan is under way"]
+    notes = [f"{len(found.landed)} drops landed from the inbox"] if found.landed else []
+    notes += [f"{found.added} unlisted batches found"] if found.added else []
+    notes += [f"{found.waiting} drops in the inbox are not quiet yet"] if found.waiting else []
+    return [*notes, *(f"{broken.file}: {broken.reason}; {broken.remedy}" for broken in found.broken)]
 
 
 def _unjudged(

@@ -1,0 +1,211 @@
+"""The inbox of a line: plain files and folders that people and tools drop without ours, landed once they are quiet.
+
+    landing/<line>/inbox/<name>           a file or folder: one batch, as `edgeloop land` would make it
+    landing/<line>/inbox/<name>.done      makes a file ready at once; `_SUCCESS` or `.done` inside does so for a folder
+    landing/<line>/.inbox/seen.json       what every drop looked like when it was last looked at
+    landing/<line>/.inbox/taken/<n>.json  a drop whose batch is listed, and which of its files are to be cleared away
+    landing/<line>/.left-out/<batch>/     drops of which something could not be landed: moved here, so nothing is lost
+
+Without a marker a drop is ready when two looks, at least `EDGELOOP_QUIET_SECONDS` (60) apart, find the same names,
+sizes and times. Files are cleared away only after their batch is listed, and only as they were when they were looked
+at: a kill in between lands the same batch again, and a file that changed meanwhile stays and becomes another batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from assets.errors import RejectedError, TransientError
+from assets.ingest.dropped import MAX_ENTRIES, Dropped
+from assets.ingest.landing import INBOX, land
+from assets.ingest.listing import names_below
+from assets.ingest.names import is_system_name, name_problem, shown
+from assets.line import Line
+from assets.quality.contract import Reason, rules_digest
+from assets.store import Store
+from edge.contracts import document
+
+QUIET_SECONDS = float(os.environ.get("EDGELOOP_QUIET_SECONDS", "60"))
+MOST_DROPS = 1000
+"""Drops that one scan looks into; the others wait for the next."""
+FILE_MARKER = ".done"
+FOLDER_MARKERS = (".done", "_SUCCESS")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A drop at the last look: the digest of its names, sizes and times, since when, and why it cannot be landed."""
+
+    looks: str
+    since: float
+    problem: str = ""
+
+
+@document("edgeloop.inbox_seen")
+@dataclass(frozen=True)
+class InboxSeen:
+    """Every drop of a line's inbox at the last look, by its name."""
+
+    drops: Mapping[str, Seen] = field(default_factory=dict)
+
+
+@document("edgeloop.inbox_taken")
+@dataclass(frozen=True)
+class Taken:
+    """A drop that landed as `batch`: its files (path in the inbox to how it looked) are to be removed, or kept aside.
+
+    Attributes:
+        keep: something of it did not land, so all of it moves to `.left-out`.
+    """
+
+    name: str
+    batch: str
+    files: Mapping[str, str]
+    keep: bool
+
+
+@dataclass(frozen=True)
+class PickedUp:
+    """What a look into the inbox did: batches that landed, how many drops are not quiet yet, and what is wrong."""
+
+    landed: tuple[str, ...] = ()
+    waiting: int = 0
+    problems: tuple[Reason, ...] = ()
+
+
+def pick_up(store: Store, line: Line, quiet: float = QUIET_SECONDS) -> PickedUp:
+    """Land each drop of the line's inbox that is ready, and clear it away. What is wrong with one stops no other.
+
+    Its time grows with the files in the inbox, which holds only what has not landed yet.
+
+    Args:
+        quiet: seconds without a change after which a drop without a marker is complete.
+    """
+    work = _Work(store, line, quiet, time.time())
+    held = {name for key in _taken_keys(store, line.name) if (name := work.clear(key))}
+    names = {name for name in names_below(store, f"landing/{line.name}/{INBOX}") if not is_system_name(name)}
+    before = _load_seen(store, line.name) if names else {}
+    everything = frozenset(names)
+    looked = 0
+    for name in sorted(names - held):
+        if name.endswith(FILE_MARKER) and name.removesuffix(FILE_MARKER) in everything:
+            continue
+        looked += 1
+        if looked - len(work.problems) > MOST_DROPS:
+            work.waiting += 1
+            continue
+        work.look(name, before.get(name), f"{name}{FILE_MARKER}" in everything)
+    if names and work.seen != before:
+        store.save(_seen_key(line.name), InboxSeen(work.seen))
+    return PickedUp(tuple(work.landed), work.waiting, tuple(work.problems))
+
+
+class _Work:
+    """One look into the inbox."""
+
+    def __init__(self, store: Store, line: Line, quiet: float, now: float) -> None:
+        self._store, self._line, self._quiet, self._now = store, line, quiet, now
+        self._inbox = Dropped(store, line.name)
+        self.seen: dict[str, Seen] = {}
+        self.landed: list[str] = []
+        self.problems: list[Reason] = []
+        self.waiting = 0
+
+    def look(self, name: str, before: Seen | None, marked: bool) -> None:
+        """Land the drop if it is ready, else remember how it looks."""
+        if (problem := name_problem(name)) is not None:
+            self._tell(name, f"{problem}; rename it")
+            return
+        files = self._inbox.files(name, f"{name}{FILE_MARKER}" if marked else None)
+        if files is None:
+            self._tell(name, "it is a link, pipe or device, which is never opened; put the file itself there")
+            return
+        if not files:
+            return  # an empty folder: somebody is about to fill it
+        if len(files) > MAX_ENTRIES:
+            self._tell(name, f"more than {MAX_ENTRIES:,} files; put it there in several parts")
+            return
+        looks = _digest(files, rules_digest(self._line))
+        same = before is not None and before.looks == looks and before.since <= self._now
+        seen = before if same and before is not None else Seen(looks, self._now)
+        self.seen[name] = seen
+        ready = marked or any(f"{name}/{marker}" in files for marker in FOLDER_MARKERS)
+        if seen.problem:
+            self._tell(name, seen.problem)
+        elif ready or (same and self._now - seen.since >= self._quiet):
+            self._land(name, files, seen)
+        else:
+            self.waiting += 1
+
+    def _land(self, name: str, files: Mapping[str, str], seen: Seen) -> None:
+        try:
+            landed = land(self._store, self._line, self._inbox.source(name))
+        except RejectedError as error:  # the same files would be refused again: not read again until they change
+            self.seen[name] = replace(seen, problem=str(error))
+            self._tell(name, str(error))
+            return
+        except TransientError as error:
+            self._tell(name, str(error))
+            return
+        keep = any(reason.outcome == "refused" for reason in landed.skipped)
+        key = f"{_taken_prefix(self._line.name)}/{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
+        cleared = {
+            path: looks for path, looks in files.items() if name_problem(path) is None
+        }  # others stay, and are told
+        self._store.save(key, Taken(name, landed.batch, cleared, keep))
+        self.landed.append(landed.batch)
+        del self.seen[name]
+        self.clear(key)
+
+    def clear(self, key: str) -> str | None:
+        """Clear a taken drop away, however often that was begun; its name where it could not be done."""
+        try:
+            taken = self._store.load(key, Taken)
+        except (FileNotFoundError, RejectedError):
+            return None  # another scan did
+        aside = f"landing/{self._line.name}/.left-out/{taken.batch[:16]}" if taken.keep else None
+        try:
+            for path, looked in taken.files.items():
+                self._inbox.clear(path, looked, aside)
+        except OSError as error:
+            why = error.strerror or str(error)
+            self._tell(taken.name, f"it has landed, but cannot be taken out of the inbox ({why}); remove it by hand")
+            return taken.name
+        self._inbox.remove_empty(taken.name)
+        self._inbox.forget(key)
+        return None
+
+    def _tell(self, name: str, problem: str) -> None:
+        reason, _, remedy = problem.rpartition("; ")
+        place = f"{INBOX}/{name.encode('utf-8', 'backslashreplace').decode()}"
+        self.problems.append(Reason(place, "whole drop", "refused", reason or shown(problem), remedy))
+
+
+def _load_seen(store: Store, line: str) -> Mapping[str, Seen]:
+    try:
+        return store.load(_seen_key(line), InboxSeen).drops
+    except (FileNotFoundError, RejectedError):
+        return {}  # every drop is looked at once more before it lands
+
+
+def _digest(files: Mapping[str, str], rules: str) -> str:
+    return hashlib.sha256(
+        "\0".join([rules, *(f"{path}\0{files[path]}" for path in sorted(files))]).encode()
+    ).hexdigest()
+
+
+def _seen_key(line: str) -> str:
+    return f"landing/{line}/.inbox/seen.json"
+
+
+def _taken_prefix(line: str) -> str:
+    return f"landing/{line}/.inbox/taken"
+
+
+def _taken_keys(store: Store, line: str) -> list[str]:
+    names = names_below(store, _taken_prefix(line))
+    return [f"{_taken_prefix(line)}/{name}" for name in sorted(names) if not name.startswith(".")]
