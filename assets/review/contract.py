@@ -38,9 +38,14 @@ STRUCTURAL = frozenset(
 """Rules that nobody can waive: a record that breaks one cannot be trained on, or must not be. See `waivable`."""
 
 RETURN_RULES = frozenset(
-    {"there are enough good records", "the batch has enough records", "every class is in the batch"}
+    {
+        "the share of bad records is small",
+        "there are enough good records",
+        "the batch has enough records",
+        "every class is in the batch",
+    }
 )
-"""Rules about a batch's size, which a batch of returned records need not keep."""
+"""Rules about a batch as a whole that a batch of returned records need not keep: people looked at each of them."""
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from assets.errors import RejectedError
 from assets.ingest.contract import landing_journal
 from assets.quality.contract import QUARANTINE_COLUMNS, BatchVerdict, read_verdict
 from assets.store import Store
+from assets.vault import fetch_records, open_unsealed
 from edge.contracts import ArtifactRef
 from edge.errors import VerificationError
 
@@ -142,11 +143,10 @@ def find_rows(store: Store, verdict: BatchVerdict, record: str) -> list[tuple[in
 @contextlib.contextmanager
 def _shard(store: Store, ref: ArtifactRef) -> Iterator[Any]:
     """A shard's ParquetFile, its bytes checked before; on this machine it is not loaded as a whole."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not store.local:
-        source: Any = io.BytesIO(store.fetch(ref))
+        source: BinaryIO = io.BytesIO(fetch_records(store, ref))
     else:
         path = Path(store.path(ref.uri))
         try:
@@ -159,9 +159,13 @@ def _shard(store: Store, ref: ArtifactRef) -> Iterator[Any]:
                 f"{ref.uri}: expected SHA-256 {ref.sha256[:12]}…, found {found[:12]}…; the stored file was changed: "
                 "restore it, or land the batch again"
             )
-        source = str(path)
-    with _readable(ref.uri):
-        file = pq.ParquetFile(source if not isinstance(source, io.BytesIO) else pa.BufferReader(source.getvalue()))
+        source = open_unsealed(cast(BinaryIO, path.open("rb")))
+    try:
+        with _readable(ref.uri):
+            file = pq.ParquetFile(source)
+    except BaseException:
+        source.close()
+        raise
     try:
         missing = set(QUARANTINE_COLUMNS) - set(file.schema_arrow.names)
         if missing:
@@ -172,6 +176,7 @@ def _shard(store: Store, ref: ArtifactRef) -> Iterator[Any]:
         yield file
     finally:
         file.close()
+        source.close()
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 from assets.data import DataContract
 from assets.errors import RejectedError
 from assets.quality.contract import BatchVerdict
+from assets.review.contract import Decision
 from assets.review.held import Held, rows_at, scan
 from assets.review.state import State
 from edge.runtime.preprocess import decode_image
@@ -117,6 +118,16 @@ def show_rows(state: State, verdict: BatchVerdict, rows: list[int]) -> list[Show
         Shown(record, int(position), STATUSES[status_of[position]])
         for record, position in zip(held, positions, strict=True)
     ]
+
+
+def history(state: State, batch: str, identity: str) -> list[tuple[int, Decision]]:
+    """Position and entry of everything that was ever decided about a record of a batch, in order."""
+    import pyarrow.compute as pc
+
+    table = state.numbered(batch)
+    own = set(table.filter(pc.equal(table["id"], identity))["position"].to_pylist())
+    own |= {state.revoked(position) for position in own} | {state.release_of(position) for position in own}
+    return [(position, state.entry(position)) for position in sorted(own - {0})]
 
 
 def fields(data: DataContract, held: Held) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ import typer
 from edge.errors import EdgeError, TransientError
 from platform_defs.cli import listing, privacy, work
 from platform_defs.cli.output import printable
+from platform_defs.cli.quarantine import quarantine
 
 app = typer.Typer(
     name="edgeloop",
@@ -24,6 +25,7 @@ for command in (work.demo, work.land, work.run, work.promote, work.ui):
 for command in (listing.lines, listing.batches, listing.releases, listing.fleet):
     app.command()(command)
 app.add_typer(privacy.audit)
+app.add_typer(quarantine)
 
 
 def main() -> None:

@@ -1,0 +1,157 @@
+"""Commands that show what is in quarantine: list, show, waivers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from assets.line import Line
+from assets.review.contract import Decision, active_waivers, moment
+from assets.store import Store, find_home
+from platform_defs.catalog import find_line
+from platform_defs.cli.output import JsonFlag, LineName, print_json, print_rows, say
+
+if TYPE_CHECKING:
+    from assets.quality.contract import BatchVerdict
+    from assets.review.state import State
+
+Batch = Annotated[str, typer.Option("--batch", metavar="BATCH", help="Only this batch; its first digits will do.")]
+Record = Annotated[str, typer.Argument(metavar="RECORD", help="First digits of a record's id, or its file.")]
+GOOD = "(good, but its batch was blocked)"
+
+
+def opened(line: str, batch: str = "") -> tuple[State, Line, Sequence[BatchVerdict]]:
+    """The line's decisions, the line, and the verdicts on its batches with quarantined records (or on one batch)."""
+    from assets.review.held import find_batch, held_batches
+    from assets.review.state import State
+
+    config, store = find_line(line), Store(find_home())
+    verdicts = [find_batch(store, line, batch)] if batch else list(held_batches(store, line))
+    return State(store, line), config, verdicts
+
+
+def list_held(
+    line: LineName,
+    batch: Batch = "",
+    rule: Annotated[str, typer.Option("--rule", help="Only what this rule set aside.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """List what is in quarantine by batch and rule, and what was decided about it."""
+    from assets.review.returns import unfinished
+    from assets.review.summary import STATUSES, groups
+
+    state, _, verdicts = opened(line, batch)
+    found = [group for verdict in verdicts for group in groups(state, verdict) if rule in ("", group.rule)]
+    rows = [
+        {
+            "batch": group.batch,
+            "rule": group.rule if as_json else group.rule or GOOD,
+            "held": group.held,
+            **group.counts,
+            "decided": ", ".join(f"{count:,} {name}" for name, count in group.counts.items() if count),
+        }
+        for group in found
+    ]
+    empty = f"Nothing of {line} is in quarantine."
+    print_rows(f"Quarantine of {line}", rows, ("batch", "rule", "held", "decided"), as_json=as_json, empty=empty)
+    if as_json or not rows:
+        return
+    if undecided := sum(group.counts["undecided"] for group in found):
+        say(f"{undecided:,} undecided: `edgeloop quarantine show {line} RECORD`, then accept, fix, waive or reject")
+    if waiting := sum(group.counts[name] for group in found for name in STATUSES[1:4]):
+        say(f"{waiting:,} decided: `edgeloop quarantine release {line}` sends them back as a new batch")
+    if cut := unfinished(state):
+        say(f"release {cut[0]} was cut short: `edgeloop quarantine release {line}` completes it")
+
+
+def show(
+    line: LineName,
+    record: Record,
+    batch: Batch = "",
+    save: Annotated[Path | None, typer.Option("--save", metavar="FILE.png", help="Save its picture there.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show everything known of one quarantined record; the values of private columns stay hidden."""
+    from assets.review.decisions import locate
+    from assets.review.summary import fields, history, label_shown, picture, show_rows
+
+    state, config, verdicts = opened(line, batch)
+    data = config.config.data
+    verdict, rows, identity = locate(state.store, config, record, verdicts[0] if batch else None)
+    shown = show_rows(state, verdict, rows)
+    bodies: list[dict[str, Any]] = [
+        {
+            "batch": verdict.batch,
+            "id": identity,
+            "file": item.held.file,
+            "label": label_shown(data, item.held),
+            "split": item.held.split,
+            "rule": item.held.rule,
+            "reason": item.held.reason,
+            "remedy": item.held.remedy,
+            "status": item.status,
+            "values": dict(fields(data, item.held)),
+        }
+        for item in shown
+    ]
+    decided = history(state, verdict.batch, identity)
+    if save is not None:
+        save.write_bytes(picture(data, shown[0].held))
+    if as_json:
+        print_json({"records": bodies, "decisions": [_decision(position, entry) for position, entry in decided]})
+        return
+    for body in bodies:
+        for name, value in body.items():
+            if value and name != "values":
+                say(f"{name:<8}{value}")
+        for name, value in body["values"].items():
+            say(f"        {name} = {value}")
+    for position, entry in decided:
+        say(f"decision {position}: {entry.sentence()}")
+    if not decided:
+        say("nobody has decided about it yet")
+    if save is not None:
+        say(f"its picture is in {save}")
+
+
+def waivers(line: LineName, as_json: JsonFlag = False) -> None:
+    """List the waivers in force: rules that are not asked, for whom, until when and why."""
+    find_line(line)
+    found = active_waivers(Store(find_home()), line, time.time()).waivers
+    rows = [
+        {
+            "position": waiver.position,
+            "rule": waiver.rule,
+            "for": f"{waiver.count:,} records"
+            if not waiver.whole
+            else f"batch {waiver.batch}"
+            if waiver.batch
+            else "line",
+            "until": None if waiver.until is None else waiver.until if as_json else moment(waiver.until),
+            "who": waiver.who,
+            "why": waiver.why,
+        }
+        for waiver in found
+    ]
+    columns = ("position", "rule", "for", "until", "who", "why")
+    print_rows(f"Waivers of {line}", rows, columns, as_json=as_json, empty=f"No rule of {line} is waived.")
+
+
+def _decision(position: int, entry: Decision) -> dict[str, Any]:
+    return {
+        "position": position,
+        "action": entry.action,
+        "who": entry.who,
+        "why": entry.why,
+        "time": entry.time,
+        "label": entry.label,
+        "changed": sorted(entry.changes),
+        "rule": entry.rule,
+        "until": entry.until,
+        "replaces": entry.replaces,
+        "returned": entry.returned,
+    }
