@@ -141,7 +141,7 @@ def waive(
 
     end, name = _end_of(until), who or current_user()
     if not batch and not record:
-            state, config, _ = opened(line)
+        state, config, _ = opened(line)
         position = decisions.waive(state, config, rule, name, why, end)
         _told(line, [_result(state, position)], as_json)
         return
