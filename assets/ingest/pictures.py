@@ -1,8 +1,8 @@
 """What the gate measures of pictures: facts, a perceptual hash and an embedding, of one picture or a stack of them.
 
-All of it is measured on the picture made smaller (longest side at most `LONGEST`, by means of whole squares of pixels):
-what a reviewer would call dark, blurred or alike shows there too, at a tenth of the cost, and means the same for a large
-picture and a small one. Pictures of at most `LONGEST` are measured as they are.
+All of it is measured on the picture made smaller (longest side at most `LONGEST`, by means of whole squares of
+pixels): what a reviewer would call dark, blurred or alike shows there too, at a tenth of the cost, and means the same
+for a large picture and a small one. Pictures of at most `LONGEST` are measured as they are.
 """
 
 from __future__ import annotations
@@ -91,9 +91,10 @@ def measure_picture(picture: Image) -> Measures:
 
 
 def measure_stack(pixels: NDArray[np.uint8]) -> Measures:
-    """Measure (n, height, width, 1 or 3) pictures with sides of at most `COARSE`: what `measure_picture` gives for each.
+    """Measure pictures of one size with sides of at most `COARSE`: what `measure_picture` gives for each.
 
-    Float copies are made of all of them: call it in blocks.
+    Args:
+        pixels: (n, height, width, 1 or 3). Float copies are made of all of them: call it in blocks.
     """
     return _measure(pixels, as_grey(pixels), pixels)
 
@@ -168,9 +169,8 @@ def _embedding(square: Floats, chroma: Floats) -> Floats:
         _unit(np.sqrt(_directions(square))),
         chroma / np.float32(128),
     )
-    return _unit(
-        np.concatenate([part * np.float32(weight) for part, weight in zip(parts, _WEIGHTS, strict=True)], axis=1)
-    )
+    weighted = [part * np.float32(weight) for part, weight in zip(parts, _WEIGHTS, strict=True)]
+    return _unit(np.concatenate(weighted, axis=1, dtype=np.float32))
 
 
 def _directions(square: Floats) -> Floats:
@@ -202,8 +202,8 @@ def _resized(pictures: Floats, height: int, width: int) -> Floats:
 
 def _unit(values: Floats) -> Floats:
     """Rows of length 1; a row without content stays zero."""
-    lengths = np.linalg.norm(values, axis=1, keepdims=True)
-    unit: Floats = values / np.where(lengths > _FAINT, lengths, np.inf).astype(np.float32)
+    lengths = np.sqrt(np.einsum("ij,ij->i", values, values))[:, None]
+    unit: Floats = np.divide(values, np.where(lengths > _FAINT, lengths, np.inf), dtype=np.float32)
     return unit
 
 

@@ -81,7 +81,7 @@ def _parquet(
     numbers: frozenset[str],
     check: Callable[[Sequence[str]], None],
 ) -> Iterator[pa.RecordBatch]:
-    _check_footer(file, stream)
+    check_footer(file, stream)
     limits = {"thrift_string_size_limit": MAX_FOOTER_BYTES, "thrift_container_size_limit": 10_000_000}
     with pq.ParquetFile(pa.PythonFile(stream, "r"), pre_buffer=False, **limits) as opened:
         metadata, schema = opened.metadata, opened.schema_arrow
@@ -99,7 +99,8 @@ def _parquet(
     yield from again.iter_batches(together, columns=list(names), use_threads=False)
 
 
-def _check_footer(file: LandedFile, stream: BinaryIO) -> None:
+def check_footer(file: LandedFile, stream: BinaryIO) -> None:
+    """Raise RejectedError where a Parquet file has no sound end. The stream is then at its begin."""
     if file.size < 12:
         raise RejectedError("it is cut off; copy it again")
     stream.seek(file.size - 8)

@@ -104,14 +104,10 @@ class _Machine:
 
     def _take(self, count: int) -> list[Any]:
         values = self._stack[len(self._stack) - count :]
-        if len(values) < count or _MARK in [value for value in values if value is _MARK]:
+        if len(values) < count or any(value is _MARK for value in values):
             raise ValueError("a step finds too few values")
         del self._stack[len(self._stack) - count :]
         return values
-
-    def _binary_text(self, argument: str) -> None:
-        # Python 2's str may be a text or bytes; either way each character is one byte.
-        self._stack.append(argument)
 
     def _tuple(self, argument: Any) -> None:
         self._stack.append(tuple(self._since_mark()))
@@ -197,7 +193,8 @@ def _set_state(target: Any, state: tuple[Any, ...]) -> None:
 def _array(content: bytes, kind: _Type, shape: Any, columns_first: bool) -> NDArray[Any]:
     if not all(isinstance(length, int) and 0 <= length < 2**40 for length in _of(shape, tuple)) or len(shape) > 4:
         raise RejectedError(f"an array has the shape {str(shape)[:80]}; {_REMEDY}")
-    values = np.frombuffer(content, dtype=np.dtype(kind.code).newbyteorder(kind.order if kind.order != "|" else "="))
+    order = kind.order if kind.order in {"<", ">"} else ""
+    values = np.frombuffer(content, dtype=np.dtype(order + kind.code))
     return values.reshape(shape, order="F" if columns_first else "C")
 
 

@@ -22,23 +22,32 @@ class _CutOffError(Exception):
     """The header goes on beyond the bytes at hand."""
 
 
-def check_pages(stream: BinaryIO, metadata: Any, columns: Sequence[int]) -> None:
+def check_pages(stream: BinaryIO, metadata: Any, columns: Sequence[int]) -> int:
     """Raise RejectedError where a page of the leaf columns `columns` unpacks to too much, or its header makes no sense.
 
     Args:
         metadata: the file's, as pyarrow gives it.
+
+    Returns:
+        Bytes that these columns unpack to in the largest row group.
     """
+    largest = 0
     for group in range(metadata.num_row_groups):
+        unpacked = 0
         for index in columns:
             chunk = metadata.row_group(group).column(index)
             offsets = [chunk.data_page_offset]
             if chunk.has_dictionary_page and chunk.dictionary_page_offset:
                 offsets.append(chunk.dictionary_page_offset)
             start = min(offsets)
-            _check_chunk(stream, start, start + chunk.total_compressed_size)
+            unpacked += _check_chunk(stream, start, start + chunk.total_compressed_size)
+        largest = max(largest, unpacked)
+    return largest
 
 
-def _check_chunk(stream: BinaryIO, at: int, end: int) -> None:
+def _check_chunk(stream: BinaryIO, at: int, end: int) -> int:
+    """Bytes that its pages unpack to."""
+    total = 0
     if at < 4 or end < at:
         raise RejectedError("a column's place in it makes no sense; write it again")
     while at < end:
@@ -50,6 +59,8 @@ def _check_chunk(stream: BinaryIO, at: int, end: int) -> None:
         if unpacked < 0 or packed < 0:
             raise RejectedError("a page is said to have fewer than no bytes; write it again")
         at += size + packed
+        total += unpacked
+    return total
 
 
 def _header(stream: BinaryIO, at: int) -> tuple[int, int, int]:
