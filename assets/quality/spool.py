@@ -97,7 +97,8 @@ class Spool:
         order = np.argsort(wanted, kind="stable")
         ordered = wanted[order]
         parts = []
-        for start, path, stop in zip(self.starts, self.paths, [*self.starts[1:], self.rows], strict=True):
+        stops = [*self.starts[1:], self.rows][: len(self.paths)]  # none where there is no chunk
+        for start, path, stop in zip(self.starts, self.paths, stops, strict=True):
             low, high = np.searchsorted(ordered, (start, stop))
             if high > low:
                 parts.append(read_chunk(path, names).take(pa.array(ordered[low:high] - start)))

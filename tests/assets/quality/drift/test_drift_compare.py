@@ -59,6 +59,7 @@ def profile(tmp_path: Path) -> ProfileOf:
         with Spool(tmp_path / f"spool{made}", table.schema) as spool:
             for start in range(0, table.num_rows, 4000):
                 spool.append(table.slice(start, 4000))
+            spool.finish()
             return make_profile(spool, contract(**privacy), np.ones(spool.rows, dtype=bool), reference)
 
     return call

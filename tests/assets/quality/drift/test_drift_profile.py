@@ -34,6 +34,7 @@ def spooled(
     with Spool(folder, table.schema) as spool:
         for start in range(0, max(table.num_rows, 1), 300):
             spool.append(table.slice(start, 300))
+        spool.finish()
         return make_profile(spool, data, kept, reference)
 
 
