@@ -31,7 +31,7 @@ MOST_LOOKS_PER_TICK = 1000
 """Device reports that a tick reads."""
 MOST_LANDINGS = 5000
 """New entries of the landing journal that a tick looks at: far behind, it catches up in several."""
-MOST_OPEN = 1000
+MOST_OPEN = 500
 """Batches without a verdict that are watched: the cursor names each."""
 MOST_GIVEN_UP = 100
 """Of these, batches that were refused or retried too often: people are told of the newest until they are judged."""

@@ -13,10 +13,15 @@ from assets.line import Line
 from assets.quality.contract import read_verdict, stands, verdict_key
 from assets.store import Store
 from assets.training.retrain import CLAIM_TAG, Claim
-from platform_defs.automation.jobs import BATCH_TAG, RUN_KEY_TAG
+from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, RUN_KEY_TAG
 
-MOST_VALUES = 500
-"""Values that one query asks for."""
+UNFINISHED = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
 
 
 def runs_with_tag(instance: dg.DagsterInstance, tag: str, value: str) -> Sequence[dg.DagsterRun]:
@@ -79,26 +84,41 @@ def is_judged(store: Store, line: Line, landing: Landing) -> bool:
     return verdict is not None and stands(verdict, line)
 
 
+def unfinished_runs(instance: dg.DagsterInstance, line: Line) -> list[dg.DagsterRun]:
+    """The line's runs that are queued or under way.
+
+    Asked by status alone, of which there are few: asked by tag as well, a database of a million runs looks at all of
+    them.
+    """
+    runs = instance.get_runs(filters=dg.RunsFilter(statuses=list(UNFINISHED)))
+    return [run for run in runs if run.tags.get(LINE_TAG) == line.name]
+
+
 def judging_attempts(
     store: Store, line: Line, instance: dg.DagsterInstance, landings: Sequence[Landing]
 ) -> list[Sequence[dg.DagsterRun] | None]:
-    """For each of what landed the runs that were to judge it, newest first; None where it is judged."""
-    waiting = {landing for landing in landings if not is_judged(store, line, landing)}
-    runs: dict[str, list[dg.DagsterRun]] = defaultdict(list)
-    batches = list({landing.batch for landing in waiting})
-    for start in range(0, len(batches), MOST_VALUES):
-        tags = {BATCH_TAG: batches[start : start + MOST_VALUES]}
-        for run in instance.get_runs(filters=dg.RunsFilter(tags=tags)):
-            runs[run.tags[BATCH_TAG]].append(run)
-    return [
-        _attempts(store, line, instance, landing, runs[landing.batch]) if landing in waiting else None
-        for landing in landings
-    ]
+    """For each of what landed the runs that were to judge it, newest first; None where it is judged.
+
+    One query for those under way, and one for each of the others.
+    """
+    under_way: dict[str, list[dg.DagsterRun]] = defaultdict(list)
+    for run in unfinished_runs(instance, line):
+        under_way[run.tags.get(BATCH_TAG, "")].append(run)
+    found: list[Sequence[dg.DagsterRun] | None] = []
+    for landing in landings:
+        if is_judged(store, line, landing):
+            found.append(None)
+        elif not landing.again and landing.batch in under_way:
+            found.append(under_way[landing.batch])
+        else:
+            found.append(_attempts(store, line, instance, landing))
+    return found
 
 
 def _attempts(
-    store: Store, line: Line, instance: dg.DagsterInstance, landing: Landing, runs: Sequence[dg.DagsterRun]
+    store: Store, line: Line, instance: dg.DagsterInstance, landing: Landing
 ) -> Sequence[dg.DagsterRun] | None:
+    runs = runs_with_tag(instance, BATCH_TAG, landing.batch)
     if landing.again:
         key = f"{landing.batch}:{landing.again}"
         runs = [run for run in runs if run.tags.get(RUN_KEY_TAG, "").startswith(key)]
