@@ -74,6 +74,11 @@ class Judges:
     def expect(self, records: int) -> None:
         """Told how many records there are so far, so that the processes are ready in time."""
         if records >= PARALLEL_RECORDS and self._workers > 1 and self._pool is None:
+            self.start()
+
+    def start(self) -> None:
+        """Start the processes; they load Great Expectations on their own."""
+        if self._pool is None:
             set_forkserver_preload(["great_expectations", "great_expectations.expectations", "assets.quality.rulings"])
             self._pool = self._stack.enter_context(
                 ProcessPoolExecutor(self._workers, mp_context=get_context("forkserver"), initializer=warm_up)
