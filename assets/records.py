@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
+from assets.forgotten import fetch_shard, forgotten_ids
 from assets.store import Store
 from assets.training.contract import DatasetVersion, Shares, Split, dataset_key, record_side
 from edge.contracts import ArtifactRef, InputSpec
@@ -56,6 +57,8 @@ def distinct_rows(
 ) -> Iterator[tuple[bytes, list[Row]]]:
     """Each shard's bytes with the rows that count: of records accepted more than once, the first acceptance.
 
+    Records that were forgotten since do not count.
+
     Args:
         classes: positions are the labels; empty where labels are numbers to predict.
         shares: the data contract or the dataset version, which says how sides are drawn.
@@ -65,13 +68,17 @@ def distinct_rows(
         RejectedError: a shard cannot be read, or holds a label or split that the line does not know.
     """
     known = {name: number for number, name in enumerate(classes)}
-    seen: set[str] = set()
+    lines = {_line_of(shard) for shard in shards}
+    forgotten = {record.hex() for name in lines for record in forgotten_ids(store, name)}
+    seen: set[str] = set(forgotten)
     for shard in shards:
-        data = store.fetch(shard)
+        data = fetch_shard(store, shard)
         table = _columns(data, shard.uri, ["id", "label", "split", "group"])
         rows: list[Row] = []
         columns = (table["id"], table["label"], table["split"], table["group"])
         for index, (record, label, split, group) in enumerate(zip(*columns, strict=True)):
+            if record in forgotten:
+                continue
             value = known.get(label) if known else _number(label)
             if not isinstance(record, str) or value is None or split not in ("", None, *SPLITS):
                 raise RejectedError(
@@ -138,6 +145,12 @@ def load_split(store: Store, dataset: DatasetVersion, split: Split, spec: InputS
             raise RejectedError(f"line {dataset.line!r}: {split} record {row.id[:12]}…: {error}") from error
     labels = np.asarray([row.label for row in rows], dtype=np.int64 if dataset.classes else np.float64)
     return Records(x, labels, tuple(row.id for row in rows), tuple(inputs))
+
+
+def _line_of(shard: ArtifactRef) -> str:
+    """The line that a shard is of: artifacts lie below `store/<line>/`."""
+    parts = shard.uri.split("/")
+    return parts[1] if len(parts) > 2 else ""
 
 
 def _number(label: object) -> float | None:
