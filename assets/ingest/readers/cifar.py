@@ -19,7 +19,7 @@ from assets.errors import LandingError, RejectedError
 from assets.ingest.contract import LandedFile
 from assets.ingest.readers.files import Files
 from assets.ingest.readers.opcodes import read_pickled
-from assets.ingest.readers.stacks import block_size, blocks, label_names, stack_table
+from assets.ingest.readers.stacks import block_size, blocks, label_names, read_exactly, stack_table
 from assets.ingest.refusals import refusal
 from assets.quality.contract import Reason
 
@@ -83,15 +83,17 @@ _Part = tuple[int, NDArray[np.uint8], NDArray[np.int64]]
 
 
 def _binary(file: LandedFile, source: Files) -> Iterator[_Part]:
-    count, over = divmod(file.size, 1 + _VALUES)
-    if over or not count:
-        raise RejectedError(
-            f"{file.size:,} bytes are {count:,} records of {1 + _VALUES:,} bytes and {over:,} more, expected a whole "
-            "number of records; copy it again"
-        )
     with source.open(file) as stream:
+        size = stream.seek(0, 2)  # of a sealed file, not the one that landed
+        count, over = divmod(size, 1 + _VALUES)
+        if over or not count:
+            raise RejectedError(
+                f"{size:,} bytes are {count:,} records of {1 + _VALUES:,} bytes and {over:,} more, expected a whole "
+                "number of records; copy it again"
+            )
+        stream.seek(0)
         for start, stop in blocks(count, _BLOCK):
-            content = stream.read((stop - start) * (1 + _VALUES))
+            content = read_exactly(stream, (stop - start) * (1 + _VALUES))
             rows = np.frombuffer(content, dtype=np.uint8).reshape(stop - start, 1 + _VALUES)
             yield start, _pixels(rows[:, 1:]), rows[:, 0].astype(np.int64)
 

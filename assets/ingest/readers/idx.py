@@ -22,6 +22,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from assets.data import DataContract
 from assets.errors import LandingError, RejectedError
@@ -29,7 +30,7 @@ from assets.ingest.contract import LandedFile
 from assets.ingest.limits import FREE_BYTES, MAX_BLOCK_BYTES, MAX_RATIO
 from assets.ingest.names import declared_split, shown
 from assets.ingest.readers.files import Files
-from assets.ingest.readers.stacks import block_size, blocks, label_names, stack_table
+from assets.ingest.readers.stacks import block_size, blocks, label_names, read_exactly, stack_table
 from assets.ingest.refusals import refusal
 from assets.quality.contract import Reason
 from edge.runtime.preprocess import MAX_PIXELS
@@ -41,7 +42,7 @@ _NAME = re.compile(
 )
 _READ = 1024**2
 _LABELS, _GREY, _COLOUR = 0x801, 0x803, 0x804  # magic numbers; the last digit counts the dimensions
-_NUMBERS, _PICTURES = {_LABELS: 1}, {_GREY: 3, _COLOUR: 4}
+_OF_LABELS, _OF_PICTURES = {_LABELS: 1}, {_GREY: 3, _COLOUR: 4}
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,16 @@ def read_idx(files: Sequence[LandedFile], source: Files, data: DataContract) -> 
     for file, missing in alone:
         yield refusal(file.path, "whole file", _why_alone(file, missing, source))
     for images, labels in pairs:
+        broken, whole = labels, images
         try:
-            yield from _pair(images, labels, source, data)
+            numbers = _numbers(labels, source)
+            broken, whole = images, labels
+            yield from _pictures(images, labels, numbers, source, data)
         except LandingError:
             raise
         except RejectedError as error:
-            yield refusal(images.path, "whole file", str(error))
-            yield refusal(labels.path, "whole file", f"it belongs to {shown(images.path)}: {error}")
+            yield refusal(broken.path, "whole file", str(error))
+            yield refusal(whole.path, "whole file", f"{shown(broken.path)}, to which it belongs, is refused: {error}")
 
 
 def _pairs(
@@ -92,8 +96,7 @@ def _pairs(
         if (other := found[key].setdefault(kind.lower(), file)) is not file:
             text = f"it has the same part as {shown(other.path)}; leave one of them out"
             refused.append(refusal(file.path, "its name", text))
-    for folder in {key[0] for key in found}:
-        _join_left_over(found, folder)
+    _join_left_over(found)
     pairs, alone = [], []
     for parts in found.values():
         if len(parts) == 2:
@@ -108,7 +111,7 @@ def _why_alone(file: LandedFile, missing: str, source: Files) -> str:
     """What is wrong with a file without partner: what it holds, if that is broken, else that it is alone."""
     try:
         with _opened(file, source) as stream:
-            _checked(stream, file, _PICTURES if missing == "labels" else _NUMBERS)
+            _checked(stream, file, _OF_PICTURES if missing == "labels" else _OF_LABELS)
     except LandingError:
         raise
     except RejectedError as error:
@@ -116,15 +119,16 @@ def _why_alone(file: LandedFile, missing: str, source: Files) -> str:
     return f"its {missing} are missing; land {NAMES} together, with the same stem"
 
 
-def _join_left_over(found: dict[tuple[str, ...], dict[str, LandedFile]], folder: str) -> None:
+def _join_left_over(found: dict[tuple[str, ...], dict[str, LandedFile]]) -> None:
     """One file of pictures and one of labels, all others of the folder paired: a pair, unless their splits differ."""
-    alone = [key for key, parts in found.items() if key[0] == folder and len(parts) == 1]
-    images = [key for key in alone if "images" in found[key]]
-    labels = [key for key in alone if "labels" in found[key]]
-    if len(images) == len(labels) == 1:
-        splits = {_stem_split(key[1]) for key in (*images, *labels)} - {""}
-        if len(splits) < 2:
-            found[images[0]].update(found.pop(labels[0]))
+    left_over = defaultdict(list)
+    for key, parts in found.items():
+        if len(parts) == 1:
+            left_over[key[0]].append(key)
+    for keys in left_over.values():
+        splits = {_stem_split(key[1]) for key in keys} - {""}
+        if len(keys) == 2 and len(splits) < 2 and found[keys[0]].keys() != found[keys[1]].keys():
+            found[keys[0]].update(found.pop(keys[1]))
 
 
 def _stem_split(stem: str) -> str:
@@ -138,21 +142,28 @@ def _split(path: str) -> str:
     return _stem_split(name) or next((split for folder in folders if (split := declared_split(folder))), "")
 
 
-def _pair(images: LandedFile, labels: LandedFile, source: Files, data: DataContract) -> Iterator[pa.Table | Reason]:
+def _numbers(labels: LandedFile, source: Files) -> NDArray[np.int64]:
+    """(n,) labels as they are in the file."""
     with _opened(labels, source) as stream:
-        (count,) = _checked(stream, labels, _NUMBERS).shape
-        numbers = np.frombuffer(_exactly(stream, count), dtype=np.uint8).astype(np.int64)
+        (count,) = _checked(stream, labels, _OF_LABELS).shape
+        return np.frombuffer(read_exactly(stream, count), dtype=np.uint8).astype(np.int64)
+
+
+def _pictures(
+    images: LandedFile, labels: LandedFile, numbers: NDArray[np.int64], source: Files, data: DataContract
+) -> Iterator[pa.Table]:
     names = label_names(numbers, data.classes)
     with _opened(images, source) as stream:
-        header = _checked(stream, images, _PICTURES)
-        if header.shape[0] != count:
+        header = _checked(stream, images, _OF_PICTURES)
+        count = header.shape[0]
+        if count != len(names):
             raise RejectedError(
-                f"it has {header.shape[0]:,} pictures, but {shown(labels.path)} has {count:,} labels; land files that "
-                "belong together"
+                f"it has {count:,} pictures, but {shown(labels.path)} has {len(names):,} labels; land files that belong "
+                "together"
             )
         height, width, channels = (*header.shape[1:], 1)[:3]
         for start, stop in blocks(count, block_size(height, width, channels)):
-            content = _exactly(stream, (stop - start) * height * width * channels)
+            content = read_exactly(stream, (stop - start) * height * width * channels)
             pixels = np.frombuffer(content, dtype=np.uint8).reshape(-1, height, width, channels)
             yield stack_table(pixels, names[start:stop], images.path, start, _split(images.path), data)
 
@@ -220,13 +231,3 @@ def _check_shape(magic: int, shape: tuple[int, ...], wanted: str) -> None:
 
 def _times(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
-
-
-def _exactly(stream: BinaryIO, size: int) -> bytes:
-    parts, missing = [], size
-    while missing and (part := stream.read(missing)):
-        parts.append(part)
-        missing -= len(part)
-    if missing:
-        raise RejectedError("it ended earlier than when it was checked; copy it again")
-    return b"".join(parts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -70,7 +70,8 @@ def read_returned(files: Sequence[LandedFile], source: Files, data: DataContract
             if file.size > MAX_TABLE_BYTES:
                 raise RejectedError(f"{file.size:,} bytes are more than {MAX_TABLE_BYTES:,}; split the file")
             with source.open(file) as stream:
-                yield from in_order(partial(_item, file=file, data=data, make=make), _rows(file, stream))
+                opened = replace(file, size=stream.seek(0, 2))  # of a sealed file, not as it landed
+                yield from in_order(partial(_item, file=opened, data=data, make=make), _rows(opened, stream))
         except LandingError:
             raise
         except RejectedError as error:

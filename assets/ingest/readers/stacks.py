@@ -5,12 +5,14 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from assets.data import DataContract
+from assets.errors import RejectedError
 from assets.ingest.chunks import chunk_schema, to_table
 from assets.ingest.pictures import COARSE, as_grey, measure_stack, picture_digest
 from assets.ingest.readers.images import record_of
@@ -122,3 +124,14 @@ def blocks(count: int, size: int) -> Iterator[tuple[int, int]]:
     """Start and stop of each block of at most `size`."""
     for start in range(0, count, size):
         yield start, min(start + size, count)
+
+
+def read_exactly(stream: BinaryIO, size: int) -> bytes:
+    """`size` bytes. Raises RejectedError where there are less, though the file was checked."""
+    parts, missing = [], size
+    while missing and (part := stream.read(missing)):
+        parts.append(part)
+        missing -= len(part)
+    if missing:
+        raise RejectedError("it ended earlier than when it was checked; copy it again")
+    return b"".join(parts)
