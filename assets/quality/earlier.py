@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assets.errors import RejectedError
+from assets.forgotten import fetch_shard
 from assets.line import Line
 from assets.quality.contract import accepted_batches, read_verdict
 from assets.quality.drift.profile import Profile, merge
 from assets.quality.spool import Spool
 from assets.store import Store
 from assets.training.contract import DatasetVersion, TrainedModel, dataset_key
-from assets.vault import unseal
 from edge.contracts import ArtifactRef, from_bytes
 
 INDEX_SCHEMA = pa.schema(
@@ -48,7 +48,7 @@ def earlier_records(store: Store, line: Line, spool: Spool) -> pa.Table:
         verdict = read_verdict(store, line.name, entry.batch)
         if verdict is None or verdict.ids is None:
             continue
-        table = pq.read_table(io.BytesIO(unseal(store.fetch(verdict.ids))))
+        table = pq.read_table(io.BytesIO(fetch_shard(store, verdict.ids)))
         if wanted is not None:
             table = table.filter(pc.is_in(table.column("_id"), value_set=wanted))
         elif rows >= MOST_COMPARED:  # too many to look for likeness: exact copies are still found
@@ -93,4 +93,4 @@ def _profiles(store: Store, line: Line, batches: Iterable[str]) -> Iterable[Prof
 
 
 def _profile(store: Store, ref: ArtifactRef) -> Profile:
-    return from_bytes(Profile, unseal(store.fetch(ref)), ref.uri)
+    return from_bytes(Profile, fetch_shard(store, ref), ref.uri)

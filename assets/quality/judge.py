@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from assets.forgotten import forgotten_ids
 from assets.ingest.chunks import chunk_schema
 from assets.ingest.contract import read_chunks
 from assets.line import Line
@@ -46,7 +47,6 @@ from assets.quality.spool import Spool
 from assets.review.contract import active_waivers
 from assets.scratch import scratch_folder
 from assets.store import Store
-from assets.vault import forgotten_ids
 from assets.worker import Job, serve
 from edge.contracts import to_bytes
 

@@ -64,7 +64,7 @@ class Keeper:
 
     def shards(self, name: str, schema: pa.Schema, below: str) -> Shards:
         """A writer of Parquet shards that end up in folder `below` of the store."""
-        return Shards(self, self._folder / name, schema, below)
+        return Shards(self, self._folder / f"{name}.parquet", schema, below)
 
     def findings(self, findings: tuple[Finding, ...]) -> ArtifactRef | None:
         """Store every finding as one line of JSON each; None where there are none."""
