@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from assets.errors import RejectedError, TransientError
+from assets.errors import RejectedError
 from assets.ingest.limits import FREE_BYTES, MAX_DEPTH, MAX_RATIO
 from assets.ingest.members import BLOCK, Damaged, Member, Unreadable, read_exactly
 from assets.ingest.names import declared_split, name_problem, printable, system_part
+from assets.ingest.scratch import writing
 from assets.ingest.tars import is_tar, packing, tar_members
 from assets.ingest.zips import is_zip, zip_members
 from assets.quality.contract import Reason
@@ -37,7 +38,7 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 @dataclass
 class Budget:
-    """What all archives of a source may still unpack to.
+    """What all archives of a source may still unpack to; below zero once there was more.
 
     Attributes:
         members: entries, folders too.
@@ -168,9 +169,9 @@ class _Expansion:
         problem = problem or member.problem
         if problem is None and path in self._names:
             problem = "a member of this name came before; leave one of them out"
-        limit = min(self._budget.largest(path), self._budget.size)
+        limit = self._budget.largest(path)
         if problem is None and member.size > limit:
-            problem = self._too_large(limit)
+            problem = _too_large(limit)
         if problem is None:
             try:
                 self._write(member, path, limit)
@@ -188,17 +189,12 @@ class _Expansion:
     def _shown(self, member: str | None) -> str:
         return printable(self._name if member is None else f"{self._name}/{member}")
 
-    def _too_large(self, limit: int) -> str:
-        if limit == self._budget.size:
-            return "what is unpacked would be more than one batch may have; split the archive"
-        return f"it has more than {limit:,} bytes; make the file smaller"
-
     def _write(self, member: Member, path: str, limit: int) -> None:
         file = self._folder / f"{len(self._names):07d}"
         blocks = self._checked(member, path, limit)
         size = 0
         try:
-            with _writing(self._folder), file.open("xb") as out:
+            with writing(self._folder), file.open("xb") as out:
                 for block in blocks:
                     size += len(block)
                     out.write(block)
@@ -216,7 +212,10 @@ class _Expansion:
             size += len(block)
             self._unpacked += len(block)
             if size > limit:
-                raise Unreadable(self._too_large(limit))
+                raise Unreadable(_too_large(limit))
+            if size > self._budget.size:
+                self._budget.size = -1
+                raise Damaged("it unpacks to more than one batch may have; split it")
             if member.packed is not None and size > FREE_BYTES and size > MAX_RATIO * member.packed:
                 raise Unreadable(
                     f"it unpacks to more than {MAX_RATIO} times its size, as no real data does; look at it"
@@ -228,6 +227,10 @@ class _Expansion:
             yield block
         if _is_nested(first, path):
             raise Unreadable("it is an archive inside an archive, and only one level is unpacked; unpack it yourself")
+
+
+def _too_large(limit: int) -> str:
+    return f"it has more than {limit:,} bytes; make the file smaller"
 
 
 def _reading(member: Member) -> Iterator[bytes]:
@@ -242,20 +245,6 @@ def _is_nested(first: bytes, path: str) -> bool:
         return is_archive(first, path) is not None
     except RejectedError:
         return True
-
-
-class _writing:  # noqa: N801 - reads as a verb
-    """What a block raises as OSError is the scratch folder's fault: worth another try once there is room."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, OSError):
-            raise TransientError(f"{self._folder}: cannot be written ({error}); make room, then try again") from error
 
 
 def _plain_path(name: str) -> tuple[str, str | None]:

@@ -12,18 +12,21 @@ Landing a known batch again also copies anew what was lost or damaged in the lan
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assets.errors import LandingError, RejectedError, TransientError
-from assets.ingest.contract import MANIFEST, BatchManifest, LandedFile, Landing
-from assets.ingest.limits import MAX_BATCH_BYTES, MAX_FILES, largest_file
+from assets.audit import current_user, record
+from assets.errors import LandingError, RejectedError
+from assets.ingest.contract import MANIFEST, BatchManifest, LandedFile, Landing, LeftOut
+from assets.ingest.copying import Taking
+from assets.ingest.limits import MAX_BATCH_BYTES, MAX_FILES, MAX_LEFT_OUT, largest_file
 from assets.ingest.listing import known as known_landing
 from assets.ingest.listing import list_batch, unlisted_drops
 from assets.ingest.names import name_problem
-from assets.ingest.sources import SourceFile, list_source
-from assets.ingest.storage import copy_in, file_size, hash_stream, holds, make_durable
+from assets.ingest.scratch import scratch_folder, scratch_root
+from assets.ingest.sources import Collected, Limits, Progress, SourceFile, collect, shown_source
+from assets.ingest.storage import file_size, holds
 from assets.line import Line
 from assets.quality.contract import Reason, read_verdict, rules_digest, stands
 from assets.store import Store
@@ -65,42 +68,62 @@ class Unlisted:
     broken: tuple[Reason, ...]
 
 
-def land(store: Store, line: Line, source: str | Path) -> Landed:
+def land(store: Store, line: Line, source: str | Path, tell: Progress | None = None) -> Landed:
     """Copy a source's plain files into the landing zone and declare them as a batch, manifest last.
+
+    Archives in the source are unpacked, files of other machines fetched, each once, into a scratch folder that is
+    removed at the end. What is left in the source stands in the manifest, so the gate counts it as refused: a row for
+    each thing, and where there are more than `MAX_LEFT_OUT`, one last row that says how many more.
 
     The same files are the same batch: landing them again changes nothing that is whole. It completes what a kill cut
     short, copies damaged files anew, and lists the batch once more where it may be judged anew: damaged files were
     replaced, or it was blocked under rules that the line has changed since. An accepted batch stays accepted.
 
     Args:
-        source: a folder, one file, or an fsspec URL.
+        source: a folder, one file, or an fsspec URL of one; archives among them are unpacked.
+        tell: told what is done, bytes so far and bytes in all.
 
     Raises:
         LandingError: the source is missing, empty, too large, or changes while it is read.
-        TransientError: the landing zone cannot be written, e.g. its disk is full.
+        TransientError: another machine is away, or the landing zone cannot be written, e.g. its disk is full.
     """
+    from assets.ingest.guard import guard_source  # lazily: Arrow is heavy for a sensor's tick
+
     forbidden = store.path("landing").rsplit("/", 1)[0] if store.local else None
-    files, skipped = list_source(source, largest_file(line.config.data.reader), forbidden)
-    manifest = BatchManifest(line.name, tuple(_hashed(file, source) for file in files))
+    reader = line.config.data.reader
+    limits = Limits(lambda path: largest_file(reader, path), MAX_FILES, MAX_BATCH_BYTES)
+    name = shown_source(source)
+    with scratch_folder(scratch_root(store)) as scratch:
+        found = collect(source, limits, scratch, forbidden, tell)
+        return _land(store, line, guard_source(store, line, found, scratch, name), Taking(name, tell))
+
+
+def _land(store: Store, line: Line, found: Collected, taking: Taking) -> Landed:
+    from assets.ingest.guard import note_filtered
+
+    skipped = tuple(found.skipped)
+    manifest = BatchManifest(line.name, taking.declare(found.files), _left_out(skipped))
     data, batch = to_bytes(manifest), digest(manifest)
     if len(data) > MAX_DOCUMENT_BYTES:
-        raise LandingError(f"{source}: its paths are too long for one manifest; land it in several parts")
+        raise LandingError(f"{taking.name}: its paths are too many for one manifest; land it in several parts")
     known = known_landing(store, line.name, batch)
     drop = known.drop if known else batch[:16]
     prefix = f"landing/{line.name}/{drop}"
-    declared = dict(zip(manifest.files, files, strict=True))
+    declared = dict(zip(manifest.files, found.files, strict=True))
     repaired: tuple[str, ...] = ()
+    note_filtered(store, line, drop)
     if known or store.exists(f"{prefix}/{MANIFEST}"):
-        repaired = _repair(store, prefix, declared, data, source)
+        repaired = _repair(store, prefix, declared, data, taking)
     else:
-        _copy_all(store, prefix, declared, source)
+        taking.copy(store, f"{prefix}/files", declared)
         store.create(f"{prefix}/{MANIFEST}", data)
     if known is None:
         new = list_batch(store, line.name, Landing(batch, drop, time.time()))
-        return Landed(batch, drop, len(files), tuple(skipped), new=new)
+        record(store, current_user(), "landed", line.name, batch, f"{len(declared):,} files, {len(skipped):,} left out")
+        return Landed(batch, drop, len(declared), skipped, new=new)
     reason = _reason_to_judge(store, line, batch, bool(repaired))
     again = bool(reason) and list_batch(store, line.name, Landing(batch, drop, time.time(), reason))
-    return Landed(batch, drop, len(files), tuple(skipped), new=False, repaired=repaired, again=again)
+    return Landed(batch, drop, len(declared), skipped, new=False, repaired=repaired, again=again)
 
 
 def find_landing(store: Store, line: str, batch: str) -> Landing:
@@ -162,45 +185,17 @@ def journal_unlisted(store: Store, line: str) -> Unlisted:
     return Unlisted(tuple(added), tuple(broken))
 
 
-def _hashed(file: SourceFile, source: str | Path) -> LandedFile:
-    try:
-        with file.open() as stream:
-            sha256, size = hash_stream(stream, file.size)
-    except (OSError, OverflowError) as error:
-        raise _changed(file, source) from error
-    return LandedFile(file.path, sha256, size)
-
-
-def _copy(store: Store, key: str, file: SourceFile, declared: LandedFile, source: str | Path) -> None:
-    try:
-        stream = file.open()
-    except OSError as error:
-        raise _changed(file, source) from error
-    try:
-        with stream:
-            found = copy_in(store, key, stream, declared.size)
-    except OverflowError as error:
-        raise _changed(file, source) from error
-    except OSError as error:
-        raise TransientError(f"{file.path}: cannot be copied into the landing zone ({error}); land again") from error
-    if found != (declared.sha256, declared.size):
-        raise _changed(file, source)
-
-
-def _changed(file: SourceFile, source: str | Path) -> LandingError:
-    return LandingError(
-        f"{source}: {file.path} changed while it was being landed; land again once the source is complete"
-    )
-
-
-def _copy_all(store: Store, prefix: str, files: Mapping[LandedFile, SourceFile], source: str | Path) -> None:
-    for declared, file in files.items():
-        _copy(store, f"{prefix}/files/{declared.path}", file, declared, source)
-    make_durable(store, f"{prefix}/files")
+def _left_out(skipped: Sequence[Reason]) -> tuple[LeftOut, ...]:
+    rows = sorted((reason.file, reason.reason, reason.remedy) for reason in skipped if reason.outcome == "refused")
+    left = [LeftOut(*row) for row in rows[:MAX_LEFT_OUT]]
+    if len(rows) > MAX_LEFT_OUT:
+        more = len(rows) - MAX_LEFT_OUT + 1
+        left[-1] = LeftOut("…", f"{more:,} more things were left out; this row counts as one", "land a cleaner source")
+    return tuple(left)
 
 
 def _repair(
-    store: Store, prefix: str, files: Mapping[LandedFile, SourceFile], manifest: bytes, source: str | Path
+    store: Store, prefix: str, files: Mapping[LandedFile, SourceFile], manifest: bytes, taking: Taking
 ) -> tuple[str, ...]:
     """Copy anew each landed file that is not the declared one, and the manifest; returns their paths."""
     damaged = {
@@ -209,7 +204,7 @@ def _repair(
         if not holds(store, f"{prefix}/files/{declared.path}", declared.sha256, declared.size)
     }
     if damaged:
-        _copy_all(store, prefix, damaged, source)
+        taking.copy(store, f"{prefix}/files", damaged)
     repaired = [declared.path for declared in damaged]
     if not _declares(store, f"{prefix}/{MANIFEST}", manifest):
         store.write(f"{prefix}/{MANIFEST}", manifest)

@@ -8,9 +8,11 @@ what lies below the page that was named is followed, on the same server.
 from __future__ import annotations
 
 import errno
+import io
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any, BinaryIO, cast
@@ -36,13 +38,14 @@ _NO_KEY = frozenset({"NoCredentialsError", "PartialCredentialsError", "ProfileNo
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file elsewhere: its path below the source, its bytes where they are known, and how to open it.
+    """A file elsewhere: its path below the source, its bytes where they are known, whether it is the whole source.
 
     `open` raises RejectedError ("reason; remedy") where this file cannot be had, TransientError where it may be later.
     """
 
     path: str
     size: int | None
+    whole: bool
     open: Callable[[], BinaryIO]
 
 
@@ -53,7 +56,10 @@ def is_url(source: str) -> bool:
 
 def local_path(url: str) -> str | None:
     """The path that a `file://` URL names; None for others. Raises LandingError for one of another machine."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise LandingError(f"{shown_url(url)}: cannot be read ({error}); write the address again") from error
     if parts.scheme.lower() not in LOCAL or "::" in url:
         return None
     if parts.netloc not in ("", "localhost"):
@@ -163,7 +169,7 @@ def _bucket(url: str) -> Iterator[RemoteFile | Reason]:
             yield problem
             continue
         size = info.get("size")
-        yield RemoteFile(path, None if size is None else int(size), _opener(filesystem, name, url))
+        yield RemoteFile(path, None if size is None else int(size), name == root, _opener(filesystem, name, url))
 
 
 def _opener(filesystem: Any, name: str, url: str) -> Callable[[], BinaryIO]:
@@ -196,23 +202,20 @@ class _Links(HTMLParser):
 def _http(url: str) -> Iterator[RemoteFile | Reason]:
     """The one file that a URL names, or everything that a server's listing names below it."""
     filesystem = _http_filesystem()
-    stream = _get(filesystem, url)
-    try:
-        if not _is_page(stream):
-            name = unquote(urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1]) or "file"
-            problem = _path_problem(name)
-            length = stream.r.headers.get("Content-Length", "")
-            size = int(length) if length.isdigit() else None
-            yield problem or RemoteFile(name, size, _http_opener(filesystem, url))
-            return
-        root, links = _links_below(stream, url)
-    finally:
-        stream.close()
-    if not links:
+    with closing(_Reply(filesystem, url)) as stream:
+        page = _is_page(stream)
+        length = stream.reply.headers.get("Content-Length", "")
+        root, links = _links_below(stream) if page else ("", [])
+    if not page:
+        name = unquote(urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1]) or "file"
+        size = int(length) if length.isdigit() and len(length) < 19 else None
+        yield _path_problem(name) or RemoteFile(name, size, True, _http_opener(filesystem, url))
+    elif links:
+        yield from _listed(filesystem, root, links)
+    else:
         raise LandingError(
             f"{shown_url(url)}: the server gave a web page, not a file or a listing; use the address of the file itself"
         )
-    yield from _listed(filesystem, root, links)
 
 
 def _listed(filesystem: Any, root: str, links: list[str]) -> Iterator[RemoteFile | Reason]:
@@ -223,7 +226,7 @@ def _listed(filesystem: Any, root: str, links: list[str]) -> Iterator[RemoteFile
         link = waiting.popleft()
         path = unquote(urlsplit(link).path).removeprefix(base)
         if not link.endswith("/"):
-            yield _path_problem(path) or RemoteFile(path, None, _http_opener(filesystem, link))
+            yield _path_problem(path) or RemoteFile(path, None, False, _http_opener(filesystem, link))
             continue
         if (problem := _path_problem(path.rstrip("/"))) is not None:
             yield problem
@@ -231,27 +234,24 @@ def _listed(filesystem: Any, root: str, links: list[str]) -> Iterator[RemoteFile
         pages += 1
         if pages > MAX_PAGES or len(seen) > MAX_FILES:
             raise LandingError(f"{shown_url(root)}: its listing has no end; name a smaller folder")
-        stream = _get(filesystem, link)
-        try:
-            _, more = _links_below(stream, link) if _is_page(stream) else ("", [])
-        finally:
-            stream.close()
+        with closing(_Reply(filesystem, link)) as stream:
+            _, more = _links_below(stream) if _is_page(stream) else ("", [])
         fresh = [found for found in more if found not in seen and found.startswith(root)]
         seen.update(fresh)
         waiting.extend(fresh)
 
 
-def _links_below(stream: Any, url: str) -> tuple[str, list[str]]:
+def _links_below(stream: _Reply) -> tuple[str, list[str]]:
     """A page's own folder, and the links on it that lie below that, sorted."""
-    page = read_exactly(stream, MAX_PAGE_BYTES)
+    page = read_exactly(cast(BinaryIO, stream), MAX_PAGE_BYTES)
     parser = _Links()
     parser.feed(page.decode("utf-8", "replace"))
-    here = urlsplit(str(stream.r.url))
+    here = urlsplit(str(stream.reply.url))
     folder = urlunsplit((here.scheme, here.netloc, here.path if here.path.endswith("/") else f"{here.path}/", "", ""))
     found = set()
     for href in parser.found:
         try:
-            joined = urlsplit(urljoin(str(stream.r.url), href))
+            joined = urlsplit(urljoin(str(stream.reply.url), href))
         except ValueError:
             continue
         link = urlunsplit((joined.scheme, joined.netloc, joined.path, "", ""))
@@ -270,20 +270,44 @@ def _http_filesystem() -> Any:
     )
 
 
-def _get(filesystem: Any, url: str) -> Any:
-    return filesystem.open(
-        url, "rb", block_size=0, size=1
-    )  # a size, so that it is not asked for in a request of its own
+class _Reply(io.RawIOBase):
+    """An answer of a server as a stream. Raises what aiohttp raises, a status of 400 and more included."""
+
+    def __init__(self, filesystem: Any, url: str) -> None:
+        from fsspec.asyn import sync
+
+        self._sync, self._loop = sync, filesystem.loop
+
+        async def ask() -> Any:
+            session = await filesystem.set_session()
+            reply = await session.get(filesystem.encode_url(url))
+            if reply.status >= 400:
+                reply.close()
+            reply.raise_for_status()
+            return reply
+
+        self.reply = sync(self._loop, ask)
+
+    def read(self, size: int = -1) -> bytes:
+        return bytes(self._sync(self._loop, self.reply.content.read, size))
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            self._loop.call_soon_threadsafe(self.reply.close)
+        super().close()
 
 
-def _is_page(stream: Any) -> bool:
-    return str(stream.r.headers.get("Content-Type", "")).lower().startswith(("text/html", "application/xhtml"))
+def _is_page(stream: _Reply) -> bool:
+    return str(stream.reply.headers.get("Content-Type", "")).lower().startswith(("text/html", "application/xhtml"))
 
 
 def _http_opener(filesystem: Any, url: str) -> Callable[[], BinaryIO]:
     def open_file() -> BinaryIO:
         try:
-            stream = _get(filesystem, url)
+            stream = _Reply(filesystem, url)
         except Exception as error:
             raise _of_one_file(url, error) from error
         if _is_page(stream):

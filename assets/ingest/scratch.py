@@ -48,6 +48,15 @@ def scratch_folder(root: Path) -> Iterator[Path]:
         os.close(lock)
 
 
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """What is raised as OSError inside is the folder's fault: TransientError, worth another try once there is room."""
+    try:
+        yield
+    except OSError as error:
+        raise TransientError(f"{folder}: cannot be written ({error.strerror}); make room, then try again") from error
+
+
 def remove_stale(root: Path) -> int:
     """Remove folders whose process is gone; returns how many."""
     removed = 0

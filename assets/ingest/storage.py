@@ -62,6 +62,13 @@ def copy_in(store: Store, key: str, source: BinaryIO, limit: int) -> tuple[str, 
     return result
 
 
+def move_in(store: Store, key: str, file: Path) -> None:
+    """Move our own file to `key` of a local store, in one step on one file system; durable after `make_durable`."""
+    path = Path(store.path(key))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file.replace(path)
+
+
 def hash_stream(source: BinaryIO, limit: int, copy: BinaryIO | None = None) -> tuple[str, int]:
     """SHA-256 and size of a stream, copied on the way. Raises OverflowError beyond `limit` bytes."""
     sha256, size = hashlib.sha256(), 0

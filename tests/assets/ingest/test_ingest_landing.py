@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
+import tarfile
 import threading
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from assets.errors import LandingError
+from assets.ingest import copying
 from assets.ingest import landing as landing_module
-from assets.ingest import sources
-from assets.ingest.contract import BatchManifest, LandedFile, landing_journal, read_batch
+from assets.ingest.contract import BatchManifest, LandedFile, landing_journal, read_chunks
 from assets.ingest.landing import find_landing, journal_unlisted, land, load_manifest
+from assets.ingest.scratch import scratch_folder
 from assets.line import Line
+from assets.quality.contract import Reason
 from assets.store import Store
 from edge.contracts import digest, from_bytes, to_bytes
 
@@ -86,6 +92,12 @@ def test_only_plain_files_below_the_source_are_taken(tmp_path: Path, store: Stor
     assert landed.files == 1
     skipped = {reason.file: reason for reason in landed.skipped}
     strange = {"we\\ird", "cat/new\nline", "cat/\\udcff.png"}
+    manifest = load_manifest(store, "pets", landed.drop)
+    left_out = {thing.path: thing for thing in manifest.left_out}
+    assert set(left_out) == set(skipped) - {".git", "cat/Thumbs.db"}
+    assert "links are not followed" in left_out["loop"].reason
+    read = [item for item in read_chunks(store, pictures, landed.batch) if isinstance(item, Reason)]
+    assert {reason.file for reason in read} >= set(left_out)
     assert set(skipped) == {".git", "cat/Thumbs.db", "link.png", "folder", "loop", "pipe", "socket"} | strange
     assert "links are not followed" in skipped["loop"].reason
     assert "pipe" in skipped["pipe"].reason
@@ -104,7 +116,7 @@ def test_an_empty_or_missing_source_is_refused(tmp_path: Path, store: Store, pic
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(LandingError, match="neither a folder nor a plain file"):
         land(store, pictures, tmp_path / "pipe")
-    with pytest.raises(LandingError, match="cannot be read"):
+    with pytest.raises(LandingError, match="'nosuchprotocol' is not read, only file, memory"):
         land(store, pictures, "nosuchprotocol://x")
     with pytest.raises(LandingError, match="cannot be read"):
         land(store, pictures, "bad\0name")
@@ -119,11 +131,11 @@ def test_limits_are_checked_before_anything_is_copied(
         file.truncate(1 << 40)
     landed = land(store, pictures, source)
     assert [reason.file for reason in landed.skipped] == ["cat/sparse.png"]
-    monkeypatch.setattr(sources, "MAX_FILES", 2)
-    with pytest.raises(LandingError, match="more than 2 files; land it in several parts"):
+    monkeypatch.setattr(landing_module, "MAX_FILES", 1)
+    with pytest.raises(LandingError, match="more than 1 files; land it in several parts"):
         land(store, pictures, source)
-    monkeypatch.setattr(sources, "MAX_FILES", 100)
-    monkeypatch.setattr(sources, "MAX_BATCH_BYTES", 5)
+    monkeypatch.setattr(landing_module, "MAX_FILES", 100)
+    monkeypatch.setattr(landing_module, "MAX_BATCH_BYTES", 5)
     with pytest.raises(LandingError, match="more than 5 bytes"):
         land(store, pictures, source)
 
@@ -146,14 +158,14 @@ def test_a_source_that_changes_is_refused(
     tmp_path: Path, store: Store, pictures: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = fill(tmp_path / "in", {"cat/1.png": b"one"})
-    copy = landing_module.copy_in
+    copy = copying.copy_in
 
     def late(*arguments: Any) -> Any:
         (source / "cat/1.png").write_bytes(b"ONE")
         with (source / "cat/1.png").open("rb") as changed:
             return copy(arguments[0], arguments[1], changed, arguments[3])
 
-    monkeypatch.setattr(landing_module, "copy_in", late)
+    monkeypatch.setattr(copying, "copy_in", late)
     with pytest.raises(LandingError, match="changed while it was being landed"):
         land(store, pictures, source)
     assert entries(store, pictures) == []
@@ -186,10 +198,10 @@ def test_killed_anywhere_then_repeated_it_is_one_batch(
 
         original = Store.create
         monkeypatch.setattr(Store, "create", wrap(original))
-        monkeypatch.setattr(landing_module, "copy_in", wrap(copy_in))
+        monkeypatch.setattr(copying, "copy_in", wrap(copy_in))
         return store
 
-    copy_in, create = landing_module.copy_in, Store.create
+    copy_in, create = copying.copy_in, Store.create
     expected = land(Store(str(tmp_path / "reference")), pictures, source)
     die_at = 0
     while True:
@@ -203,7 +215,7 @@ def test_killed_anywhere_then_repeated_it_is_one_batch(
             except Killed:
                 died = True
             monkeypatch.setattr(Store, "create", create)
-            monkeypatch.setattr(landing_module, "copy_in", copy_in)
+            monkeypatch.setattr(copying, "copy_in", copy_in)
             ready = store.exists(f"landing/pets/{expected.drop}/manifest.json")
             if ready:  # whole: each declared file is there
                 assert load_manifest(store, "pets", expected.drop, expected.batch).files
@@ -267,7 +279,7 @@ def test_a_changed_manifest_is_refused(tmp_path: Path, store: Store, pictures: L
     one = LandedFile("cat/1.png", "0" * 64, 3)
     store.write(f"landing/pets/{landed.drop}/manifest.json", to_bytes(BatchManifest("pets", (one,))))
     with pytest.raises(LandingError, match="changed after it was landed"):
-        list(read_batch(store, pictures, landed.batch))
+        list(read_chunks(store, pictures, landed.batch))
 
 
 def test_a_remote_source_and_store_work(pictures: Line) -> None:
@@ -278,3 +290,101 @@ def test_a_remote_source_and_store_work(pictures: Line) -> None:
     assert landed.files == 1
     assert store.read(f"landing/pets/{landed.drop}/files/cat/1.png") == b"one"
     assert land(store, pictures, "memory://source").new is False
+
+
+def test_what_is_left_out_is_bounded_and_the_last_row_counts_the_rest(
+    tmp_path: Path, store: Store, pictures: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing_module, "MAX_LEFT_OUT", 3)
+    source = fill(tmp_path / "in", {"cat/1.png": b"one"})
+    for n in range(5):
+        (source / f"link{n}").symlink_to(source)
+    landed = land(store, pictures, source)
+    left = load_manifest(store, "pets", landed.drop).left_out
+    assert [thing.path for thing in left] == ["link0", "link1", "…"]
+    assert left[2].reason.startswith("3 more things")
+    assert len(landed.skipped) == 5
+
+
+def test_archives_are_landed_as_their_files(tmp_path: Path, store: Store, pictures: Line) -> None:
+    source = fill(tmp_path / "in", {"validation/cat/3.png": b"three"})
+    with zipfile.ZipFile(source / "train.zip", "w") as archive:
+        archive.writestr("train/cat/1.png", b"one")
+        archive.writestr("train/../../evil.png", b"evil")
+    with tarfile.open(source / "test.tgz", "w:gz") as packed:
+        packed.add(source / "validation/cat/3.png", "dog/2.png")
+    landed = land(store, pictures, source)
+    manifest = load_manifest(store, "pets", landed.drop)
+    paths = ["test/dog/2.png", "train/cat/1.png", "validation/cat/3.png"]
+    assert [file.path for file in manifest.files] == paths
+    assert store.read(f"landing/pets/{landed.drop}/files/train/cat/1.png") == b"one"
+    assert [thing.path for thing in manifest.left_out] == ["train.zip/train/../../evil.png"]
+    assert list((tmp_path / "home/scratch").iterdir()) == []
+    assert land(store, pictures, source).batch == landed.batch
+    assert (source / "train.zip").exists()
+    alone = land(store, pictures, source / "train.zip")
+    assert [file.path for file in load_manifest(store, "pets", alone.drop).files] == ["train/cat/1.png"]
+
+
+def test_a_path_twice_or_below_a_file_is_refused(tmp_path: Path, store: Store, pictures: Line) -> None:
+    source = fill(tmp_path / "in", {"train/cat": b"a file", "train/dog/1.png": b"folder wins"})
+    with zipfile.ZipFile(source / "train.zip", "w") as archive:
+        archive.writestr("cat/1.png", b"one")
+        archive.writestr("dog/1.png", b"two")
+        archive.writestr("dog/2.png", b"three")
+    landed = land(store, pictures, source)
+    manifest = load_manifest(store, "pets", landed.drop)
+    assert [file.path for file in manifest.files] == ["train/cat", "train/dog/1.png", "train/dog/2.png"]
+    assert {thing.path: thing.reason for thing in manifest.left_out} == {
+        "train/cat/1.png": "train/cat is a file, not a folder",
+        "train/dog/1.png": "an archive has it a second time",
+    }
+    assert store.read(f"landing/pets/{landed.drop}/files/train/dog/1.png") == b"folder wins"
+
+
+def test_scratch_of_dead_processes_is_removed_and_of_living_ones_kept(tmp_path: Path) -> None:
+    root = tmp_path / "scratch"
+    script = (
+        "import os, sys; from pathlib import Path; from assets.ingest.scratch import scratch_folder\n"
+        "with scratch_folder(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'big').write_bytes(b'x'); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(root)], check=False).returncode == -9
+    (left,) = [path for path in root.iterdir() if path.is_dir()]
+    with scratch_folder(root) as mine:
+        assert not left.exists()
+        with scratch_folder(root) as other:
+            assert mine.is_dir() and other.is_dir() and mine != other
+        assert not other.exists()
+    assert list(root.iterdir()) == []
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path, store: Store, pictures: Line) -> None:
+    source = fill(tmp_path / "in", {"cat/1.png": b"x" * (3 << 20)})
+    told = []
+
+    def tell(what: str, done: int, total: int) -> None:
+        told.append((what, done, total))
+        with (source / "cat/1.png").open("ab") as file:
+            file.write(b"more")
+
+    with pytest.raises(LandingError, match="changed while it was being landed"):
+        land(store, pictures, source, tell)
+    assert told == [("reading", 3 << 20, 3 << 20)]
+
+
+def test_a_folder_swapped_for_a_link_is_not_followed(
+    tmp_path: Path, store: Store, pictures: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = fill(tmp_path / "secret", {"1.png": b"two"})
+    source = fill(tmp_path / "in", {"cat/1.png": b"one"})
+    declare = copying.Taking.declare
+
+    def swapped(self: Any, files: Any) -> Any:
+        (source / "cat").rename(tmp_path / "away")
+        (source / "cat").symlink_to(secret)
+        return declare(self, files)
+
+    monkeypatch.setattr(copying.Taking, "declare", swapped)
+    with pytest.raises(LandingError, match="changed while it was being landed"):
+        land(store, pictures, source)
