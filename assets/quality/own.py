@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from assets.data import DataContract
 from assets.line import Line
 from assets.quality.checks.derived import Derived
+from assets.quality.checks.odd import find_odd
 from assets.quality.contract import CheckOutcome, Finding
 from assets.quality.frame import Sparse
 from assets.quality.spool import Spool
@@ -103,23 +104,37 @@ def own_checks(
 ) -> Own:
     """Everything that is asked before the suite; exact copies come after it, since of sound copies one is kept."""
     own, data, quality = Own(), line.config.data, line.config.quality
+    none: NDArray[Any] = np.full(spool.rows, None, dtype=object)
     own.add("forgotten", ("_forgotten",), lambda: _forgotten(spool, forgotten))
     if data.image is not None:
-        from assets.quality.checks.odd import find_odd
-
         own.add("odd pictures", ("_odd",), lambda: find_odd(spool))
-    if data.inputs is None and (quality.near_duplicates != "off" or quality.leakage != "off"):
-        from assets.quality.checks.near import find_near
-
-        own.add("almost equal records", ("_near", "_leak"), lambda: find_near(spool, data, sides, earlier))
-    elif data.inputs is not None:
-        none: NDArray[Any] = np.full(spool.rows, None, dtype=object)
+    if data.series is not None:
+        own.add("order in time", ("_order", "_gap"), lambda: _disorder(spool, data))
+    if data.inputs is not None:
         own.derived |= {"_near": Sparse.of(none), "_leak": Sparse.of(none)}
+    elif quality.near_duplicates != "off" or quality.leakage != "off":
+        own.add("almost equal records", ("_near", "_leak"), lambda: _near(spool, data, sides, earlier))
     if data.classes and quality.label_suspects != "off":
-        from assets.quality.checks.labels import find_suspects
-
-        own.add("suspected labels", ("_suspect",), lambda: find_suspects(spool, data))
+        own.add("suspected labels", ("_suspect",), lambda: _suspects(spool, data))
     return own
+
+
+def _disorder(spool: Spool, data: DataContract) -> Derived:
+    from assets.quality.checks.series_checks import find_disorder
+
+    return find_disorder(spool, data)
+
+
+def _near(spool: Spool, data: DataContract, sides: NDArray[np.int8], earlier: pa.Table) -> Derived:
+    from assets.quality.checks.near import find_near
+
+    return find_near(spool, data, sides, earlier)
+
+
+def _suspects(spool: Spool, data: DataContract) -> Derived:
+    from assets.quality.checks.labels import find_suspects
+
+    return find_suspects(spool, data)
 
 
 def known_columns(copies: Derived, spool: Spool) -> Derived:

@@ -29,7 +29,7 @@ from assets.quality.contract import (
     verdict_history,
 )
 from assets.quality.judge import judge
-from assets.quality.suite import Ruling
+from assets.quality.rulings import Ruling
 from assets.store import Store
 from edge.contracts import ArtifactRef
 
@@ -41,10 +41,9 @@ class Killed(BaseException):
     """Stands for kill -9: nothing catches it."""
 
 
-def table(store: Store, ref: ArtifactRef | None) -> list[dict[str, Any]]:
-    assert ref is not None
-    rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(store.fetch(ref))).to_pylist()
-    return rows
+def table(store: Store, refs: tuple[ArtifactRef, ...]) -> list[dict[str, Any]]:
+    assert refs
+    return [row for ref in refs for row in pq.read_table(io.BytesIO(store.fetch(ref))).to_pylist()]
 
 
 def reasons(verdict: BatchVerdict) -> dict[str, str]:
@@ -61,7 +60,7 @@ def test_a_good_batch_is_accepted(store: Store, pictures: Line, put: Land, good:
     assert (verdict.state, verdict.seen, verdict.accepted) == ("accepted", 12, 12)
     assert verdict.per_class == {"cat": 6, "dog": 6}
     assert verdict.reasons == ()
-    assert verdict.quarantine is None
+    assert verdict.quarantine == ()
     assert set(outcomes(verdict).values()) == {"passed"}
     kept = table(store, verdict.records)
     assert tuple(kept[0]) == RECORD_COLUMNS
@@ -103,7 +102,7 @@ def test_too_many_bad_records_block_the_whole_batch(
     verdict = judge(store, pictures, put(pictures, {**good, **{f"bird/{n}.png": png(100 + n) for n in range(5)}}))
     assert (verdict.state, verdict.accepted, verdict.quarantined) == ("blocked", 0, 17)
     assert "5 of 17 records are bad (29.4%); at most 25.0% may be" in verdict.why
-    assert verdict.records is None
+    assert verdict.records == ()
     assert len(verdict.reasons) == 5
     held = {row["file"]: row["reason"] for row in table(store, verdict.quarantine)}
     assert held["cat/1.png"].startswith("batch blocked: 5 of 17")
@@ -122,7 +121,7 @@ def test_a_batch_without_any_record_is_blocked(store: Store, pictures: Line, row
     for line, files in ((pictures, {"cat/x.png": b"junk"}), (rows, {"x.csv": b"a,b,kind\n"})):
         verdict = judge(store, line, put(line, files))
         assert (verdict.state, verdict.seen, verdict.refused) == ("blocked", 1, 1)
-        assert verdict.quarantine is None
+        assert verdict.quarantine == ()
 
 
 def test_known_pictures_under_another_label_are_quarantined(
@@ -184,7 +183,7 @@ def test_rows_are_judged_cell_by_cell(store: Store, rows: Line, put: Land) -> No
         "column b: '1e400' is larger than a 32-bit number holds; fill it in or correct it, or leave the row out",
         "'HAM' is not a class of this line (yes, no); correct the cell, or add it to the line's data.classes, "
         "and land these records as a new batch",
-        "'YES' is not a class of this line (yes, no); if 'yes' is meant, write it so",
+        "'YES' is not a class of this line (yes, no); if 'yes' is meant, write it so, or name it in data.aliases",
         "the label is missing; fill it in",
         "the row has 2 cells, the header has 3; correct the row",
     ]
@@ -197,7 +196,7 @@ def test_a_table_that_cannot_be_read_blocks(store: Store, rows: Line, put: Land)
     sound = "a,b,kind\n" + "".join(f"{n},1,yes\n" for n in range(100))
     verdict = judge(store, rows, put(rows, {"x.csv": sound.encode(), "y.csv": b"a,b\n1,2\n"}))
     assert verdict.state == "blocked"
-    assert "y.csv cannot be read as a table: the target column 'kind' is missing" in verdict.why
+    assert "y.csv cannot be read: the target column 'kind' is missing" in verdict.why
     fine = judge(store, rows, put(rows, {"x.csv": sound.encode(), "README.md": b"hello"}))
     assert (fine.state, fine.refused) == ("accepted", 1)
 
@@ -364,14 +363,14 @@ def test_a_second_judge_returns_the_first_verdict(
         "pets", pictures.config.model_copy(update={"quality": QualityPolicy(min_records=10, max_bad_share=1)})
     )
     winners: list[BatchVerdict] = []
-    suite = judge_module.run_suite
+    suite = judge_module.run_rules
 
     def slow(*arguments: Any) -> list[Ruling]:
-        monkeypatch.setattr(judge_module, "run_suite", suite)
+        monkeypatch.setattr(judge_module, "run_rules", suite)
         winners.append(judge(store, lenient, batch))
         return suite(*arguments)
 
-    monkeypatch.setattr(judge_module, "run_suite", slow)
+    monkeypatch.setattr(judge_module, "run_rules", slow)
     assert judge(store, strict, batch) == winners[0] == read_verdict(store, "pets", batch)
     assert winners[0].state == "accepted"
     assert {row["file"] for row in table(store, winners[0].quarantine)} == {"bird/x.png"}
@@ -419,8 +418,8 @@ def test_killed_at_any_write_then_repeated_the_result_is_single_and_whole(
     store: Store, pictures: Line, put: Land, good: dict[str, bytes], png: Png, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dies before and after each write in turn; the same store is judged on, as a restarted run would."""
-    write, create = Store.write, Store.create
-    batches = [put(pictures, {**good, "cat/broken.png": b"junk", f"cat/new{n}.png": png(1000 + n)}) for n in range(24)]
+    write, create, adopt = Store.write, Store.create, Store.adopt
+    batches = [put(pictures, {**good, "cat/broken.png": b"junk", f"cat/new{n}.png": png(1000 + n)}) for n in range(40)]
     for number, batch in enumerate(batches):
         die_at, after = number // 2 + 1, number % 2 == 1
         count = 0
@@ -440,6 +439,7 @@ def test_killed_at_any_write_then_repeated_the_result_is_single_and_whole(
 
         monkeypatch.setattr(Store, "write", wrap(write))
         monkeypatch.setattr(Store, "create", wrap(create))
+        monkeypatch.setattr(Store, "adopt", wrap(adopt))
         died = False
         try:
             judge(store, pictures, batch)
@@ -447,6 +447,7 @@ def test_killed_at_any_write_then_repeated_the_result_is_single_and_whole(
             died = True
         monkeypatch.setattr(Store, "write", write)
         monkeypatch.setattr(Store, "create", create)
+        monkeypatch.setattr(Store, "adopt", adopt)
         before = read_verdict(store, "pets", batch)
         verdict = judge(store, pictures, batch)
         assert before in (None, verdict)

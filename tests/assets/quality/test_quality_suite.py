@@ -5,20 +5,27 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
 import pytest
 
+from assets.expectations import EXPECTATIONS
+from assets.ingest.chunks import chunk_schema, to_table
 from assets.ingest.contract import Record
 from assets.line import Line, parse_line
 from assets.quality import judge as judge_module
-from assets.quality.decide import decide
-from assets.quality.frame import build_frame
+from assets.quality.decide import Allowed, broken_rules, decide
+from assets.quality.earlier import INDEX_SCHEMA as INDEX
 from assets.quality.judge import judge
+from assets.quality.own import own_checks
+from assets.quality.refused import Refused
 from assets.quality.rules import Rule, rules_of
-from assets.quality.suite import run_suite
+from assets.quality.rulings import Judges, Ruling, run_rules
+from assets.quality.spool import Spool
+from assets.review.contract import Waivers
 from assets.store import Store
 
 
@@ -26,38 +33,111 @@ def rule(name: str, expectation: str, **settings: Any) -> Rule:
     return Rule(name, "A description.", expectation, settings)
 
 
-def test_rulings_come_in_order_with_the_rows_that_break_them() -> None:
-    frame = pd.DataFrame({"x": [1.0, 5.0, None, 9.0], "id": ["a", "b", "a", "c"]})
-    rulings = run_suite(
-        frame,
+def line_of(*columns: str) -> Line:
+    data = {"reader": "table", "classes": ["yes", "no"], "table": {"target": "t", "columns": list(columns)}}
+    return parse_line("numbers", {"data": data}, "test")
+
+
+def spool_of(folder: Path, line: Line, chunks: int = 1, **columns: list[float | None]) -> Spool:
+    """A spool of rows, each of its chunks with the same number of records."""
+    data = line.config.data
+    spool = Spool(folder / "spool", chunk_schema(data))
+    rows = len(next(iter(columns.values())))
+    for part in range(chunks):
+        places = range(part * rows // chunks, (part + 1) * rows // chunks)
+        facts = [{name: values[place] for name, values in columns.items()} for place in places]
+        records = [
+            Record(f"{place:064x}", "yes", "", f"t.csv#{place + 2}", b"", facts=fact)
+            for place, fact in zip(places, facts, strict=True)
+        ]
+        spool.append(to_table(records, spool.schema))
+        spool.finish()
+    return spool
+
+
+def ruled(spool: Spool, line: Line, rules: list[Rule]) -> list[Ruling]:
+    with Judges(workers=1) as judges:
+        return run_rules(spool, {}, {}, rules, line.config.data, judges)
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 4])
+def test_rulings_come_in_order_with_the_rows_that_break_them(tmp_path: Path, chunks: int) -> None:
+    line = line_of("x", "y")
+    spool = spool_of(tmp_path, line, chunks, x=[1.0, 5.0, None, 9.0], y=[1.0, 2.0, 1.0, 3.0])
+    found = ruled(
+        spool,
+        line,
         [
             rule("between", "ExpectColumnValuesToBeBetween", column="x", max_value=4),
             rule("filled", "ExpectColumnValuesToNotBeNull", column="x"),
-            rule("once", "ExpectColumnValuesToBeUnique", column="id"),
+            rule("once", "ExpectColumnValuesToBeUnique", column="y"),
             rule("enough", "ExpectTableRowCountToBeBetween", min_value=4),
             rule("more", "ExpectTableRowCountToBeBetween", min_value=5),
+            rule("values", "ExpectColumnDistinctValuesToBeInSet", column="y", value_set=[1.0, 2.0]),
         ],
     )
-    assert [(ruling.rule.name, ruling.outcome, ruling.rows) for ruling in rulings] == [
-        ("between", "failed", (1, 3)),
-        ("filled", "failed", (2,)),
-        ("once", "failed", (0, 2)),
-        ("enough", "passed", ()),
-        ("more", "failed", ()),
+    assert [(ruling.rule.name, ruling.outcome, ruling.rows.tolist()) for ruling in found] == [
+        ("between", "failed", [1, 3]),
+        ("filled", "failed", [2]),
+        ("once", "failed", [0, 2]),
+        ("enough", "passed", []),
+        ("more", "failed", []),
+        ("values", "failed", []),
     ]
-    assert rulings[4].detail == "Found 4. A description."
+    assert found[4].detail == "Found 4. A description."
 
 
-def test_a_broken_check_is_errored_not_failed() -> None:
-    frame = pd.DataFrame({"x": [1.0]})
+@pytest.mark.parametrize(("mostly", "outcome"), [(0.5, "passed"), (0.75, "failed")])
+def test_mostly_is_of_all_records_that_have_a_value_not_of_each_chunk(
+    tmp_path: Path, mostly: float, outcome: str
+) -> None:
+    line = line_of("x")
+    spool = spool_of(tmp_path, line, 2, x=[9.0, None, 1.0, 1.0, 9.0, 9.0, 1.0, 1.0])  # 3 of 7 break it
+    most = Rule("most", "A.", "ExpectColumnValuesToBeBetween", {"column": "x", "max_value": 4}, mostly=mostly)
+    (ruling,) = ruled(spool, line, [most])
+    assert (ruling.outcome, "3 of 7 records break it" in ruling.detail) == (outcome, True)
+
+
+def test_a_broken_check_is_errored_not_failed(tmp_path: Path) -> None:
+    line = line_of("x")
     broken = [
         rule("no such column", "ExpectColumnValuesToNotBeNull", column="y"),
         rule("no such expectation", "ExpectMiracles", column="x"),
         rule("bad settings", "ExpectColumnValuesToBeBetween", column="x", min_value="five"),
     ]
-    rulings = run_suite(frame, [*broken, rule("sound", "ExpectColumnValuesToNotBeNull", column="x")])
-    assert [ruling.outcome for ruling in rulings] == ["errored", "errored", "errored", "passed"]
-    assert '"y"' in rulings[0].detail
+    spool = spool_of(tmp_path, line, x=[1.0])
+    found = ruled(spool, line, [*broken, rule("sound", "ExpectColumnValuesToNotBeNull", column="x")])
+    assert [ruling.outcome for ruling in found] == ["errored", "errored", "errored", "passed"]
+    assert '"y"' in found[0].detail
+
+
+def test_processes_find_what_one_process_finds(tmp_path: Path) -> None:
+    line = line_of("x", "y")
+    values = [None if n % 97 == 0 else float(n % 11) for n in range(3000)]
+    spool = spool_of(tmp_path, line, 5, x=values, y=[float(n) for n in range(3000)])
+    rules = [
+        rule("filled", "ExpectColumnValuesToNotBeNull", column="x"),
+        rule("between", "ExpectColumnValuesToBeBetween", column="x", max_value=9),
+        rule("broken", "ExpectColumnValuesToNotBeNull", column="nowhere"),
+    ]
+    alone = ruled(spool, line, rules)
+    with Judges(workers=2) as judges:
+        judges.start()
+        together = run_rules(spool, {}, {}, rules, line.config.data, judges)
+    assert [(one.outcome, one.rows.tolist(), one.detail) for one in together] == [
+        (one.outcome, one.rows.tolist(), one.detail) for one in alone
+    ]
+    assert len(together[0].rows) == 31
+
+
+def test_every_expectation_is_known_and_no_other() -> None:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import great_expectations.expectations as gxe
+    names = {name for name in dir(gxe) if name.startswith("Expect") and name != "Expectation"}
+    assert names == EXPECTATIONS
 
 
 def test_an_errored_critical_check_blocks(
@@ -70,32 +150,42 @@ def test_an_errored_critical_check_blocks(
     assert "'a check of our own' broke, so nobody knows" in verdict.why
 
 
-def test_a_critical_rule_about_the_batch_blocks(pictures: Line) -> None:
-    records = [Record(f"{n:064d}", "cat", "", f"cat/{n}.png", b"", {"width": 8, "height": 8, "mean": 9, "std": 9})
-               for n in range(20)]  # fmt: skip
-    frame = build_frame(records, pictures.config.data, {})
-    rules = [rule("many labels", "ExpectColumnUniqueValueCountToBeBetween", column="label", min_value=2)]
-    decision = decide(records, [], frame, run_suite(frame, rules), pictures.config)
-    assert decision.blocked == ("'many labels' does not hold. Found 1. A description.",)
+def test_a_critical_rule_about_the_batch_blocks(tmp_path: Path, refused: Refused) -> None:
+    line = line_of("x")
+    spool = spool_of(tmp_path, line, x=[1.0] * 20)
+    rules = [rule("many values", "ExpectColumnUniqueValueCountToBeBetween", column="x", min_value=2)]
+    allowed = Allowed(Waivers((), {}), "b")
+    found = ruled(spool, line, rules)
+    decision = decide(found, broken_rules(found, spool, allowed), refused, line.config, allowed)
+    assert decision.blocked == ("'many values' does not hold. Found 1. A description.",)
     assert len(decision.good) == 20
 
 
-def test_no_records_is_judged_too(pictures: Line, rows: Line) -> None:
+def test_no_records_is_judged_too(tmp_path: Path, refused: Refused, pictures: Line, rows: Line) -> None:
     for line in (pictures, rows):
-        frame = build_frame([], line.config.data, {})
-        decision = decide([], [], frame, run_suite(frame, rules_of(line.config)), line.config)
-        assert decision.blocked
+        schema, data = chunk_schema(line.config.data), line.config.data
+        spool = Spool(tmp_path / line.name, schema)
+        own = own_checks(spool, np.zeros(0, dtype=np.int8), INDEX.empty_table(), {}, line)
+        rules = [rule for rule in rules_of(line.config) if not any(name.startswith("_copy") for name in rule.columns)]
+        allowed = Allowed(Waivers((), {}), "b")
+        with Judges(workers=1) as judges:
+            found = run_rules(spool, own.derived, own.broken, rules, data, judges)
+        assert decide(found, broken_rules(found, spool, allowed), refused, line.config, allowed).blocked
 
 
-def test_many_columns_stay_quick() -> None:
+def test_many_columns_stay_quick(tmp_path: Path) -> None:
     columns = [f"c{n}" for n in range(200)]
-    data = {"reader": "csv", "classes": ["x", "y"], "table": {"target": "t", "columns": columns}}
-    line = parse_line("wide", {"data": data, "model": {"family": "mlp"}}, "test")
-    records = [Record(f"{n:064d}", "x", "", f"t.csv#{n}", bytes(8 * 200)) for n in range(50)]
-    frame = build_frame(records, line.config.data, {})
-    rulings = run_suite(frame, rules_of(line.config))
-    assert len(rulings) > 200
-    assert {ruling.outcome for ruling in rulings if ruling.rule.severity == "critical"} == {"passed"}
+    line = line_of(*columns)
+    spool = spool_of(tmp_path, line, **{name: [1.0] * 50 for name in columns})
+    found = ruled(spool, line, [one for one in rules_of(line.config) if one.columns and one.columns[0] in columns])
+    assert len(found) == 200
+    assert {ruling.outcome for ruling in found} == {"passed"}
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Iterator[Refused]:
+    with Refused(tmp_path / "refused") as found:
+        yield found
 
 
 def test_nothing_is_left_behind_or_sent(tmp_path: Path) -> None:
@@ -104,10 +194,9 @@ def test_nothing_is_left_behind_or_sent(tmp_path: Path) -> None:
         "import socket, pandas as pd\n"
         "def refuse(*arguments): raise SystemExit('a connection was tried')\n"
         "socket.socket.connect = refuse\n"
-        "from assets.quality.rules import Rule\n"
-        "from assets.quality.suite import run_suite\n"
-        "rule = Rule('x', 'x', 'ExpectColumnValuesToNotBeNull', {'column': 'x'})\n"
-        "assert run_suite(pd.DataFrame({'x': [1]}), [rule])[0].outcome == 'passed'\n"
+        "from assets.quality.suite import Asked, ask\n"
+        "asked = Asked('ExpectColumnValuesToNotBeNull', {'column': 'x'})\n"
+        "assert ask(pd.DataFrame({'x': [1]}), [asked])[0].holds\n"
     )
     for name in ("home", "temporary"):
         (tmp_path / name).mkdir()
