@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 
 from assets.data import PrivacyPolicy
 from assets.errors import RejectedError
-from assets.ingest.limits import MAX_COLUMNS, MAX_FOOTER_BYTES
+from assets.ingest.limits import MAX_COLUMNS
+from assets.ingest.readers.columnar import THRIFT_LIMITS
 from assets.ingest.readers.frames import check_frames
-from assets.ingest.readers.pages import check_pages
+from assets.ingest.readers.pages import check_pages, read_footer
 from assets.ingest.tokens import Tokens
 
 _ROWS_TOGETHER = 65_536
@@ -39,15 +40,9 @@ def filter_typed(source: BinaryIO, size: int, target: BinaryIO, policy: PrivacyP
 
 
 def _parquet(source: BinaryIO, size: int, target: BinaryIO, policy: PrivacyPolicy, tokens: Tokens) -> None:
-    source.seek(max(0, size - 8))
-    tail = source.read(8)
+    check_pages(source, read_footer(source, size))
     source.seek(0)
-    if tail[4:] != b"PAR1" or int.from_bytes(tail[:4], "little") > min(MAX_FOOTER_BYTES, size - 12):
-        raise RejectedError("it is cut off or encrypted; write it again")
-    limits = {"thrift_string_size_limit": MAX_FOOTER_BYTES, "thrift_container_size_limit": 10_000_000}
-    with pq.ParquetFile(pa.PythonFile(source, "r"), pre_buffer=False, **limits) as opened:
-        metadata = opened.metadata
-        check_pages(source, metadata, range(metadata.num_columns))
+    with pq.ParquetFile(pa.PythonFile(source, "r"), pre_buffer=False, **THRIFT_LIMITS) as opened:
         plan = _plan(opened.schema_arrow, policy, tokens)
         kept = [name for name, _ in plan]
         with pq.ParquetWriter(target, _schema(opened.schema_arrow, plan), compression="zstd") as writer:

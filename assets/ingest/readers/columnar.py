@@ -21,10 +21,23 @@ from assets.ingest.names import shown
 from assets.ingest.readers.cells import is_numeric, is_text
 from assets.ingest.readers.csvblocks import ROWS_TOGETHER, Block
 from assets.ingest.readers.frames import check_frames
-from assets.ingest.readers.pages import check_pages
+from assets.ingest.readers.pages import check_pages, read_footer
 from assets.ingest.refusals import refusal
 from assets.quality.contract import Reason
 
+DAMAGE = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    MemoryError,
+    OverflowError,
+    SystemError,
+)
+"""What pyarrow raises on a damaged file."""
+THRIFT_LIMITS = {"thrift_string_size_limit": MAX_FOOTER_BYTES, "thrift_container_size_limit": 2_000_000}
 _VALUES_TOGETHER = 4_000_000
 _TEXT_TOGETHER = 32 * 1024**2
 
@@ -60,16 +73,7 @@ def typed_blocks(
                 raise RejectedError(f"it has more than {MAX_ROWS:,} rows; split it into more files")
     except RejectedError:
         raise
-    except (
-        pa.ArrowException,
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        IndexError,
-        MemoryError,
-        OverflowError,
-    ) as error:
+    except DAMAGE as error:
         text = (str(error).splitlines() or [""])[0][:160] or type(error).__name__
         raise RejectedError(f"it is not a readable {kind} file ({text}); write it again") from error
 
@@ -81,38 +85,21 @@ def _parquet(
     numbers: frozenset[str],
     check: Callable[[Sequence[str]], None],
 ) -> Iterator[pa.RecordBatch]:
-    check_footer(file, stream)
-    limits = {"thrift_string_size_limit": MAX_FOOTER_BYTES, "thrift_container_size_limit": 10_000_000}
-    with pq.ParquetFile(pa.PythonFile(stream, "r"), pre_buffer=False, **limits) as opened:
-        metadata, schema = opened.metadata, opened.schema_arrow
-        if metadata.num_rows > MAX_ROWS:
-            raise RejectedError(f"it has {metadata.num_rows:,} rows, at most {MAX_ROWS:,} are read; split it")
-        check(schema.names)
-        _check_types(schema, names, numbers)
-        leaves = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
-        wanted = [leaves.index(name) for name in names]
-        check_pages(stream, metadata, wanted)
+    footer = read_footer(stream, file.size)
+    if footer.rows > MAX_ROWS:
+        raise RejectedError(f"it has {footer.rows:,} rows, at most {MAX_ROWS:,} are read; split it")
+    check(footer.names)
+    if nested := [name for name in names if name not in footer.plain]:
+        raise RejectedError(f"its column {shown(nested[0])} is nested; write it as numbers or text")
+    check_pages(stream, footer, names)
+    stream.seek(0)
+    schema = pq.ParquetFile(pa.PythonFile(stream, "r"), pre_buffer=False, **THRIFT_LIMITS).schema_arrow
+    _check_types(schema, names, numbers)
     texts = [name for name in names if is_text(_plain_type(schema.field(name).type))]
     stream.seek(0)
-    again = pq.ParquetFile(pa.PythonFile(stream, "r"), pre_buffer=False, read_dictionary=texts, **limits)
+    opened = pq.ParquetFile(pa.PythonFile(stream, "r"), pre_buffer=False, read_dictionary=texts, **THRIFT_LIMITS)
     together = max(1, min(ROWS_TOGETHER, _VALUES_TOGETHER // len(names)))
-    yield from again.iter_batches(together, columns=list(names), use_threads=False)
-
-
-def check_footer(file: LandedFile, stream: BinaryIO) -> None:
-    """Raise RejectedError where a Parquet file has no sound end. The stream is then at its begin."""
-    if file.size < 12:
-        raise RejectedError("it is cut off; copy it again")
-    stream.seek(file.size - 8)
-    tail = stream.read(8)
-    stream.seek(0)
-    if tail[4:] == b"PARE":
-        raise RejectedError("it is encrypted; write it without encryption")
-    if tail[4:] != b"PAR1":
-        raise RejectedError("it is cut off: a Parquet file ends with PAR1; copy it again")
-    size = int.from_bytes(tail[:4], "little")
-    if size > min(MAX_FOOTER_BYTES, file.size - 12):
-        raise RejectedError(f"its footer is said to have {size:,} bytes; write it again")
+    yield from opened.iter_batches(together, columns=list(names), use_threads=False)
 
 
 def _ipc(
@@ -129,10 +116,24 @@ def _ipc(
     together = max(1, min(ROWS_TOGETHER, _VALUES_TOGETHER // len(names)))
     for batch in pa.ipc.open_stream(pa.PythonFile(stream, "r"), options=options):
         for column in batch.columns:
-            if not pa.types.is_dictionary(column.type):
-                column.validate(full=not is_text(column.type))  # texts are looked at one by one
+            _check_array(column)
         for begin in range(0, batch.num_rows, together):
             yield batch.slice(begin, together)
+
+
+def _check_array(column: pa.Array) -> None:
+    """Raise ArrowInvalid where an array's parts contradict each other; whether texts are UTF-8 is seen later."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        _check_array(column.dictionary)
+        numbers_only = pa.array(range(len(column.dictionary)), pa.int64())
+        pa.DictionaryArray.from_arrays(column.indices, numbers_only, safe=True)
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        column.view(pa.binary() if pa.types.is_string(kind) else pa.large_binary()).validate(full=True)
+    elif pa.types.is_string_view(kind):
+        column.view(pa.binary_view()).validate(full=True)
+    else:
+        column.validate(full=True)
 
 
 def _check_types(schema: pa.Schema, names: Sequence[str], numbers: frozenset[str]) -> None:
@@ -204,7 +205,7 @@ def _bad_texts(column: pa.Array, cell_chars: int, name: str) -> dict[int, str]:
             return {}
     except pa.ArrowInvalid:
         pass
-    raw = column.cast(pa.large_binary()).to_pylist()
+    raw = (column.view(pa.binary()) if pa.types.is_string(column.type) else column.view(pa.large_binary())).to_pylist()
     found = {row: _text_problem(value, cell_chars) for row, value in enumerate(raw) if value is not None}
     return {row: f"column {shown(name)}: {problem}" for row, problem in found.items() if problem}
 

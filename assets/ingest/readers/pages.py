@@ -1,66 +1,155 @@
-"""What the pages of a Parquet file unpack to, read from their headers before any page is unpacked.
+"""What a Parquet file says of itself, read before anything is unpacked: its columns, rows, and pages.
 
-The footer sums sizes up, but nothing holds it to the truth, and a page is unpacked as its own header says. Headers are
-written in Thrift's compact protocol, of which this reads what a page header may hold.
+The footer sums sizes up, but nothing holds it to the truth, and a page is unpacked as its own header says: so every
+page's header is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from assets.errors import RejectedError
-from assets.ingest.limits import MAX_UNPACKED_PAGE
+from assets.ingest.limits import MAX_COLUMNS, MAX_FOOTER_BYTES, MAX_UNPACKED_PAGE
+from assets.ingest.names import shown
+from assets.ingest.readers.thrift import CutOffError, Shape, read_struct
 
 _HEADER_BYTES = 1024
 _LARGEST_HEADER = 512 * 1024
-_DEPTH = 16
-_LIST = 10_000
+_NESTING = 32
+_CHUNK: Shape = {1: None, 3: {3: None, 7: None, 9: None, 11: None}}
+_FOOTER: Shape = {2: {4: None, 5: None}, 3: None, 4: {1: _CHUNK, 3: None}}
+_PAGE: Shape = {2: None, 3: None}
 
 
-class _CutOffError(Exception):
-    """The header goes on beyond the bytes at hand."""
+@dataclass(frozen=True)
+class Part:
+    """The values of one column in one row group: its pages lie from `start` to `end`.
+
+    Attributes:
+        path: the column's name; of a nested one, names joined by dots.
+    """
+
+    path: str
+    start: int
+    end: int
 
 
-def check_pages(stream: BinaryIO, metadata: Any, columns: Sequence[int]) -> int:
-    """Raise RejectedError where a page of the leaf columns `columns` unpacks to too much, or its header makes no sense.
+@dataclass(frozen=True)
+class Footer:
+    """What a Parquet file holds.
 
-    Args:
-        metadata: the file's, as pyarrow gives it.
+    Attributes:
+        rows: how many.
+        names: its columns, in order.
+        plain: those of them that are not nested.
+        groups: the parts of each row group that has rows.
+    """
+
+    rows: int
+    names: tuple[str, ...]
+    plain: frozenset[str]
+    groups: tuple[tuple[Part, ...], ...]
+
+
+def read_footer(stream: BinaryIO, size: int) -> Footer:
+    """The footer of a Parquet file of `size` bytes; the stream is then at its begin.
+
+    Raises:
+        RejectedError: cut off, encrypted, beyond a limit, or it makes no sense; "reason; remedy".
+    """
+    if size < 12:
+        raise RejectedError("it is cut off; copy it again")
+    stream.seek(size - 8)
+    tail = stream.read(8)
+    if tail[4:] == b"PARE":
+        raise RejectedError("it is encrypted; write it without encryption")
+    if tail[4:] != b"PAR1":
+        raise RejectedError("it is cut off: a Parquet file ends with PAR1; copy it again")
+    length = int.from_bytes(tail[:4], "little")
+    if length > min(MAX_FOOTER_BYTES, size - 12):
+        raise RejectedError(f"its footer is said to have {length:,} bytes; write it again")
+    stream.seek(size - 8 - length)
+    description = stream.read(length)
+    stream.seek(0)
+    try:
+        found, _ = read_struct(description, 0, _FOOTER)
+        names, plain = _columns(found[2])
+        groups = tuple(tuple(_part(chunk, size) for chunk in group[1]) for group in found[4] if group[3])
+        rows = int(found[3])
+        counted = sum(int(group[3]) for group in found[4])
+    except (CutOffError, KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+        raise RejectedError("its footer makes no sense; write it again") from error
+    if rows < 0 or rows != counted:
+        raise RejectedError("its footer contradicts itself on the number of rows; write it again")
+    return Footer(rows, names, plain, groups)
+
+
+def check_pages(stream: BinaryIO, footer: Footer, names: Sequence[str] | None = None) -> int:
+    """Read the header of every page of the plain columns `names`, or of all columns.
 
     Returns:
-        Bytes that these columns unpack to in the largest row group.
+        Bytes that the pages of a row group unpack to, of the largest group.
+
+    Raises:
+        RejectedError: a page unpacks to more than `MAX_UNPACKED_PAGE`, or its header makes no sense.
     """
+    wanted = None if names is None else set(names)
     largest = 0
-    for group in range(metadata.num_row_groups):
-        unpacked = 0
-        for index in columns:
-            chunk = metadata.row_group(group).column(index)
-            offsets = [chunk.data_page_offset]
-            if chunk.has_dictionary_page and chunk.dictionary_page_offset:
-                offsets.append(chunk.dictionary_page_offset)
-            start = min(offsets)
-            unpacked += _check_chunk(stream, start, start + chunk.total_compressed_size)
-        largest = max(largest, unpacked)
+    for group in footer.groups:
+        parts = [part for part in group if wanted is None or part.path in wanted]
+        largest = max(largest, sum(_unpacked(stream, part) for part in parts))
     return largest
 
 
-def _check_chunk(stream: BinaryIO, at: int, end: int) -> int:
-    """Bytes that its pages unpack to."""
-    total = 0
-    if at < 4 or end < at:
-        raise RejectedError("a column's place in it makes no sense; write it again")
-    while at < end:
-        unpacked, packed, size = _header(stream, at)
+def _unpacked(stream: BinaryIO, part: Part) -> int:
+    at, total = part.start, 0
+    while at < part.end:
+        unpacked, packed, used = _header(stream, at)
         if unpacked > MAX_UNPACKED_PAGE:
             raise RejectedError(
                 f"a page unpacks to {unpacked:,} bytes, at most {MAX_UNPACKED_PAGE:,} are; write it with smaller pages"
             )
         if unpacked < 0 or packed < 0:
             raise RejectedError("a page is said to have fewer than no bytes; write it again")
-        at += size + packed
+        at += used + packed
         total += unpacked
     return total
+
+
+def _columns(elements: Sequence[Any]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Names of the columns, and of those that are not nested; the schema is a tree, written from its root on."""
+    if len(elements) > 4 * MAX_COLUMNS:
+        raise RejectedError(f"its schema has {len(elements):,} parts; leave some out")
+    names, plain = [], set()
+    open_children = [int(elements[0].get(5, 0))]
+    for element in elements[1:]:
+        while open_children and open_children[-1] <= 0:
+            open_children.pop()
+        if not open_children or len(open_children) > _NESTING:
+            raise RejectedError(f"its columns are nested more than {_NESTING} deep; write plain columns")
+        open_children[-1] -= 1
+        children = int(element.get(5, 0))
+        if len(open_children) == 1:
+            names.append(element[4].decode())
+            if not children:
+                plain.add(names[-1])
+        if children > 0:
+            open_children.append(children)
+    return tuple(names), frozenset(plain)
+
+
+def _part(chunk: Any, size: int) -> Part:
+    if 1 in chunk:
+        raise RejectedError("its columns lie in other files; write it as one file")
+    meta = chunk[3]
+    path = ".".join(part.decode() for part in meta[3])
+    start = meta[9] if not 0 < meta.get(11, 0) < meta[9] else meta[11]  # where Arrow begins to read
+    end = start + meta[7]
+    if not 4 <= start <= end <= size:
+        raise RejectedError(f"its column {shown(path)} is said to lie outside the file; copy it again")
+    return Part(path, start, end)
 
 
 def _header(stream: BinaryIO, at: int) -> tuple[int, int, int]:
@@ -70,96 +159,13 @@ def _header(stream: BinaryIO, at: int) -> tuple[int, int, int]:
         stream.seek(at)
         data = stream.read(size)
         try:
-            fields, used = _struct(data, 0, 0)
-        except _CutOffError:
+            fields, used = read_struct(data, 0, _PAGE)
+        except CutOffError:
             if len(data) < size or size >= _LARGEST_HEADER:
                 raise RejectedError("it is cut off within a page's header; copy it again") from None
             size *= 8
             continue
-        if 2 not in fields or 3 not in fields:
+        sizes = fields.get(2), fields.get(3)
+        if not all(isinstance(one, int) for one in sizes):
             raise RejectedError("a page's header does not say its size; write it again")
-        return fields[2], fields[3], used
-
-
-def _struct(data: bytes, at: int, depth: int) -> tuple[dict[int, int], int]:
-    """A struct's fields that are whole numbers, and where it ends."""
-    if depth > _DEPTH:
-        raise RejectedError("a page's header is nested too deeply; write it again")
-    fields: dict[int, int] = {}
-    number = 0
-    while True:
-        head, at = _byte(data, at)
-        if head == 0:
-            return fields, at
-        if head >> 4:
-            number += head >> 4
-        else:
-            number, at = _zigzag(data, at)
-        kind = head & 15
-        if kind in {4, 5, 6}:
-            fields[number], at = _zigzag(data, at)
-        else:
-            at = _skip(data, at, kind, depth)
-
-
-_FIXED = {1: 0, 2: 0, 3: 1, 7: 8}
-"""Bytes of a value by its compact type; true and false are in the type itself."""
-
-
-def _skip(data: bytes, at: int, kind: int, depth: int) -> int:
-    """Where a value of a compact type ends."""
-    if kind in _FIXED:
-        return _within(data, at + _FIXED[kind])
-    if kind in {4, 5, 6}:
-        return _zigzag(data, at)[1]
-    if kind == 8:
-        length, at = _varint(data, at)
-        return _within(data, at + length)
-    if kind in {9, 10}:
-        return _skip_list(data, at, depth)
-    if kind == 12:
-        return _struct(data, at, depth + 1)[1]
-    raise RejectedError("a page's header makes no sense; write it again")
-
-
-def _skip_list(data: bytes, at: int, depth: int) -> int:
-    head, at = _byte(data, at)
-    count, kind = head >> 4, head & 15
-    if depth > _DEPTH:
-        raise RejectedError("a page's header is nested too deeply; write it again")
-    if count == 15:
-        count, at = _varint(data, at)
-    if count > _LIST:
-        raise RejectedError("a page's header is longer than any writer makes it; write it again")
-    for _ in range(count):
-        at = _within(data, at + 1) if kind in {1, 2} else _skip(data, at, kind, depth + 1)
-    return at
-
-
-def _within(data: bytes, at: int) -> int:
-    if at > len(data):
-        raise _CutOffError
-    return at
-
-
-def _byte(data: bytes, at: int) -> tuple[int, int]:
-    if at >= len(data):
-        raise _CutOffError
-    return data[at], at + 1
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte, at = _byte(data, at)
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise RejectedError("a page's header makes no sense; write it again")
-
-
-def _zigzag(data: bytes, at: int) -> tuple[int, int]:
-    value, at = _varint(data, at)
-    return (value >> 1) ^ -(value & 1), at
+        return int(fields[2]), int(fields[3]), used

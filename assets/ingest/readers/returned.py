@@ -22,16 +22,15 @@ from assets.ingest.limits import (
     FREE_BYTES,
     MAX_CELL_CHARS,
     MAX_FILES,
-    MAX_FOOTER_BYTES,
     MAX_IMAGE_BYTES,
     MAX_RATIO,
     MAX_TABLE_BYTES,
     MAX_UNPACKED_BATCH,
 )
 from assets.ingest.names import shown
-from assets.ingest.readers.columnar import check_footer
+from assets.ingest.readers.columnar import DAMAGE, THRIFT_LIMITS
 from assets.ingest.readers.files import Files
-from assets.ingest.readers.pages import check_pages
+from assets.ingest.readers.pages import check_pages, read_footer
 from assets.ingest.readers.pool import in_order
 from assets.ingest.refusals import refusal
 from assets.quality.contract import Reason
@@ -100,35 +99,35 @@ def _rows(file: LandedFile, stream: BinaryIO) -> Iterator[_Row]:
                         f"its records unpack to more than {allowed:,} bytes, the rest was not read; split it"
                     )
                 yield _Row(number, values)
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError, OverflowError) as error:
+    except DAMAGE as error:
         text = (str(error).splitlines() or [""])[0][:160] or type(error).__name__
         raise RejectedError(f"it is not a readable Parquet file ({text}); write it again") from error
 
 
 def _batches(file: LandedFile, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
-    check_footer(file, stream)
-    limits = {"thrift_string_size_limit": MAX_FOOTER_BYTES, "thrift_container_size_limit": 10_000_000}
-    with pq.ParquetFile(pa.PythonFile(stream, "r"), pre_buffer=False, **limits) as opened:
-        metadata, schema = opened.metadata, opened.schema_arrow
-        if missing := [name for name in _NEEDED if name not in schema.names]:
-            raise RejectedError(f"its columns {', '.join(missing)} are missing; it needs label, split and input")
-        if metadata.num_rows > MAX_RECORDS:
-            raise RejectedError(f"it has {metadata.num_rows:,} rows, at most {MAX_RECORDS:,} are read; split it")
-        if not metadata.num_rows:
-            raise RejectedError("it holds no records; leave it out")
-        wanted = [name for name in (*_NEEDED, *_OPTIONAL) if name in schema.names]
-        for name in wanted:
-            _check_type(name, schema.field(name).type)
-        leaves = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
-        unpacked = check_pages(stream, metadata, [leaves.index(name) for name in wanted])
-        if unpacked > MAX_UNPACKED_BATCH:
-            raise RejectedError(
-                f"a row group unpacks to {unpacked:,} bytes, at most {MAX_UNPACKED_BATCH:,} are; write smaller ones"
-            )
+    footer = read_footer(stream, file.size)
+    if missing := [name for name in _NEEDED if name not in footer.names]:
+        raise RejectedError(f"its columns {', '.join(missing)} are missing; it needs label, split and input")
+    if footer.rows > MAX_RECORDS:
+        raise RejectedError(f"it has {footer.rows:,} rows, at most {MAX_RECORDS:,} are read; split it")
+    if not footer.rows:
+        raise RejectedError("it holds no records; leave it out")
+    wanted = [name for name in (*_NEEDED, *_OPTIONAL) if name in footer.names]
+    if nested := [name for name in wanted if name not in footer.plain]:
+        raise RejectedError(f"its column {nested[0]} is nested; write it as bytes, text or numbers")
+    unpacked = check_pages(stream, footer, wanted)
+    if unpacked > MAX_UNPACKED_BATCH:
+        raise RejectedError(
+            f"a row group unpacks to {unpacked:,} bytes, at most {MAX_UNPACKED_BATCH:,} are; write smaller ones"
+        )
+    stream.seek(0)
+    schema = pq.ParquetFile(pa.PythonFile(stream, "r"), pre_buffer=False, **THRIFT_LIMITS).schema_arrow
+    for name in wanted:
+        _check_type(name, schema.field(name).type)
     stream.seek(0)
     # As a dictionary, a value that is there a million times is in memory once.
     texts = [name for name in wanted if name != "time"]
-    again = pq.ParquetFile(pa.PythonFile(stream, "r"), pre_buffer=False, read_dictionary=texts, **limits)
+    again = pq.ParquetFile(pa.PythonFile(stream, "r"), pre_buffer=False, read_dictionary=texts, **THRIFT_LIMITS)
     yield from again.iter_batches(_ROWS, columns=wanted, use_threads=False)
 
 

@@ -193,16 +193,16 @@ def _headerless(first: bytes, wanted: Wanted) -> tuple[Layout, int, int]:
     """
     forms = [Form(delimiter, delimiter not in {"\t", SPACES}, wanted.cell_chars) for delimiter in "\t,; "]
 
-    def fit(form: Form) -> int:
-        rows = rows_of(Lines(first, Blocks(io.BytesIO()), 0), form)
-        return sum(len(row.cells) == len(wanted.header) for row, _ in zip(rows, range(_LOOKED_AT), strict=False))
+    def fit(form: Form) -> tuple[int, int]:
+        found = rows_of(Lines(first, Blocks(io.BytesIO()), 0), form)
+        widths = [len(row.cells) for row, _ in zip(found, range(_LOOKED_AT), strict=False)]
+        return widths.count(len(wanted.header)), max(widths, default=0)
 
     form = max(forms, key=fit)
-    if not fit(form):
-        row, _ = first_row(first, form)
-        cells = len(row.cells) if row else 0
+    fitting, cells = fit(form)
+    if not fitting:
         raise RejectedError(
-            f"its first row has {cells} cells, `header` names {len(wanted.header)} columns; "
+            f"its first rows have at most {cells} cells, `header` names {len(wanted.header)} columns; "
             "correct `header`, or the file"
         )
     missing = [name for name in wanted.names if name not in wanted.header]

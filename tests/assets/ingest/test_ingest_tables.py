@@ -2,46 +2,56 @@
 
 from __future__ import annotations
 
+import functools
+import gzip
 import hashlib
+import io
+import json
 import math
 import struct
 import tracemalloc
-from collections.abc import Callable
+from typing import Any
+from unittest import mock
 
+import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.ingest import csvrows, tables
-from assets.ingest.contract import LandedFile, Record
-from assets.ingest.tables import read_tables
-from assets.line import Line
+from assets.data import DataContract
+from assets.errors import LandingError, RejectedError
+from assets.ingest.contract import LandedFile
+from assets.ingest.readers import cells, csvblocks, csvrows, rows
+from assets.ingest.readers.tables import read_tables, record_of
 from assets.quality.contract import Reason
+from tests.assets.ingest.rows_of_readers import SHARED, InMemory, needs_shared, read_all
 
-MakeLine = Callable[..., Line]
-
-
-def read(line: Line, content: bytes, path: str = "x.csv") -> list[Record | Reason]:
-    file = LandedFile(path, hashlib.sha256(content).hexdigest(), len(content))
-    return list(read_tables([file], lambda _: content, line.config.data))
+Rows = list[dict[str, Any]]
 
 
-def only_reason(items: list[Record | Reason]) -> str:
-    (item,) = items
-    assert isinstance(item, Reason)
-    assert item.outcome == "refused"
-    assert item.remedy
-    return f"{item.place}: {item.reason}; {item.remedy}"
+def contract(*, classes: tuple[str, ...] = ("yes", "no"), aliases: dict[str, str] | None = None, **table: Any) -> Any:
+    section = {"target": "kind", "columns": ("a", "b"), **table}
+    return DataContract(reader="table", classes=classes, aliases=aliases or {}, table=section)  # type: ignore[arg-type]
 
 
-def test_rows_become_records(table_line: MakeLine) -> None:
-    first, second = read(table_line(), b"name,b,kind,a\nx, 2.5 ,yes,-1e3\ny,0,no,-0.0\n")
-    assert isinstance(first, Record)
-    assert isinstance(second, Record)
-    assert (first.label, first.split, first.file) == ("yes", "", "x.csv#2")
-    assert first.input == struct.pack("<2d", -1000.0, 2.5)
-    assert first.id == hashlib.sha256(first.input).hexdigest()
-    assert second.input == struct.pack("<2d", 0.0, 0.0)  # minus zero is zero
+def read(content: bytes, path: str = "x.csv", data: DataContract | None = None) -> tuple[Rows, list[Reason]]:
+    return read_all(read_tables, {path: content}, data or contract())
+
+
+def only_reason(content: bytes, path: str = "x.csv", data: DataContract | None = None) -> str:
+    found, (reason,) = read(content, path, data)
+    assert not found
+    assert reason.outcome == "refused"
+    return f"{reason.place}: {reason.reason}; {reason.remedy}"
+
+
+def test_rows_become_records() -> None:
+    (first, second), _ = read(b"name,b,kind,a\nx, 2.5 ,yes,-1e3\ny,0,no,-0.0\n")
+    assert (first["_label"], first["_split"], first["_file"], first["_group"]) == ("yes", "", "x.csv#2", "")
+    assert (first["a"], first["b"], first["_notes"], first["_time"]) == (-1000.0, 2.5, None, None)
+    assert first["_input"] == struct.pack("<2d", -1000.0, 2.5)
+    assert first["_id"] == hashlib.sha256(first["_input"]).digest()
+    assert second["_input"] == struct.pack("<2d", 0.0, 0.0)  # minus zero is zero
 
 
 @pytest.mark.parametrize(
@@ -53,20 +63,69 @@ def test_rows_become_records(table_line: MakeLine) -> None:
         b"\xef\xbb\xbfa,b,kind\r1,2,yes\r",
         b'\n\n"a","b","kind"\n"1","2","yes"\n\n  \n',
         b'"note, long",a;b,a,b,kind\n"line\nbreak",0,1,2,yes',
+        b"a b   kind\n 1  2 yes \n",
+        gzip.compress(b"a,b,kind\n1,2,yes\n"),
     ],
 )
-def test_delimiters_boms_quotes_and_line_ends(table_line: MakeLine, content: bytes) -> None:
-    (record,) = read(table_line(), content)
-    assert isinstance(record, Record)
-    assert record.input == struct.pack("<2d", 1, 2)
-    assert record.label == "yes"
+def test_delimiters_boms_quotes_line_ends_and_gzip(content: bytes) -> None:
+    (row,), _ = read(content)
+    assert row["_input"] == struct.pack("<2d", 1, 2)
+    assert row["_label"] == "yes"
 
 
-def test_a_folder_declares_the_split(table_line: MakeLine) -> None:
-    for path, split in (("test/x.csv", "test"), ("val/x.tsv", "validation"), ("other/x.csv", ""), ("train.csv", "")):
-        (record,) = read(table_line(), b"a,b,kind\n1,2,yes\n", path)
-        assert isinstance(record, Record)
-        assert record.split == split
+def test_folders_and_names_declare_the_split() -> None:
+    for path, split in {
+        "test/x.csv": "test",
+        "val/x.tsv": "validation",
+        "other/x.csv": "",
+        "train.csv": "train",
+        "a/test.csv.gz": "test",
+        "validation-0001.csv": "validation",
+        "train_part2.csv": "train",
+        "train/test.csv": "train",
+        "training.csv": "",
+        "val_x.csv": "",
+    }.items():
+        (row,), _ = read(b"a,b,kind\n1,2,yes\n", path)
+        assert row["_split"] == split, path
+
+
+def test_categories_groups_and_aliases() -> None:
+    data = contract(categories={"b": ("low", "high")}, group="person", aliases={"Y": "yes"})
+    found, _ = read(b"a,b,kind,person\n1,high,Y,p1\n2,mid,no,p1\n3,,no,\n", data=data)
+    assert [row["b"] for row in found] == ["high", "mid", ""]
+    assert [row["_label"] for row in found] == ["yes", "no", "no"]
+    assert [row["_group"] for row in found] == ["p1", "p1", ""]
+    assert struct.unpack("<2d", found[0]["_input"]) == (1.0, 1.0)
+    assert math.isnan(struct.unpack("<2d", found[1]["_input"])[1])
+    assert json.loads(found[1]["_notes"]) == {"b": "'mid' is none of the column's words"}
+    assert json.loads(found[2]["_notes"]) == {"b": "the cell is empty", "person": "the cell is empty"}
+
+
+def test_a_number_to_predict_is_its_text() -> None:
+    found, _ = read(b"a,b,kind\n1,2,0.1\n1,2,5\n1,2,many\n1,2,\n", data=contract(classes=()))
+    assert [row["_label"] for row in found] == ["0.1", "5.0", "", ""]
+    assert [json.loads(row["_notes"] or "{}") for row in found] == [
+        {},
+        {},
+        {"kind": "'many' is not a number"},
+        {"kind": "the cell is empty"},
+    ]
+
+
+def test_files_without_a_header() -> None:
+    data = contract(header=("a", "b", "kind"))
+    for content, path in (
+        (b"1,2,yes\n", "x.data"),
+        (b"1 2 yes \n", "x.txt"),
+        (b"\xef\xbb\xbf1;2;yes", "x"),
+        (b"1\t2\tyes", "x.tsv"),
+        (b"a,b,kind\n1,2,yes\n", "x.csv"),
+    ):
+        (row,), _ = read(content, path, data)
+        assert (row["a"], row["b"], row["_label"]) == (1.0, 2.0, "yes")
+    assert "its first rows have at most 2 cells, `header` names 3 columns" in only_reason(b"1,2\n", data=data)
+    assert "`header` does not name 'b'" in only_reason(b"1,yes\n", data=contract(header=("a", "kind")))
 
 
 @pytest.mark.parametrize(
@@ -80,17 +139,42 @@ def test_a_folder_declares_the_split(table_line: MakeLine) -> None:
         (b"A,b,Kind \n1,2,yes\n", "rename 'Kind ' to 'kind'"),
         (b"a,b,a,kind\n1,2,3,yes\n", "its header has 'a' more than once"),
         ("a,b,kind\n1,2,yes\n".encode("utf-16"), "it is UTF-16; save it as UTF-8"),
+        ("a,b,kind\n1,2,yes\n".encode("utf-16-le"), "NUL bytes"),
         (b"a,b,kind\0\n1,2,yes\n", "its header (line 1): it has NUL bytes"),
         (b"a,b,kind,\xfc\n1,2,yes,x\n", "its header (line 1): it has bytes that are not UTF-8"),
-        (b"PK\x03\x04\x14\x00\x06\x00", "NUL bytes"),
+        (b"PK\x03\x04\x14\x00\x06\x00", "a zip archive or an Excel workbook"),
+        (b"x" * 5_000_000, "the line is longer than 1,048,576 characters"),
+        (gzip.compress(b"a,b,kind\n1,2,yes\n")[:-4], "it is damaged gzip"),
+        (b"\x28\xb5\x2f\xfd" + bytes(9), "it is packed by zstd; unpack it"),
     ],
 )
-def test_a_table_that_cannot_be_read_is_one_refusal(table_line: MakeLine, content: bytes, expected: str) -> None:
-    assert expected in only_reason(read(table_line(), content))
+def test_a_table_that_cannot_be_read_is_one_refusal(content: bytes, expected: str) -> None:
+    found, reasons = read(content)
+    (reason,) = [reason for reason in reasons if reason.place == "whole file"]
+    assert expected in f"{reason.place}: {reason.reason}; {reason.remedy}"
+    assert len(found) <= 1  # gzip is damaged at its end only
 
 
-def test_what_is_no_table_by_its_name(table_line: MakeLine) -> None:
-    assert "not a table by its name" in only_reason(read(table_line(), b"hello", "README.md"))
+def test_gzip_that_unpacks_to_absurdly_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "FREE_BYTES", 1000)
+    content = gzip.compress(b"a,b,kind\n" + b"1,2,yes\n" * 500_000)
+    tracemalloc.start()
+    _, reasons = read(content)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "it unpacks to more than 200 times its size" in reasons[-1].reason
+    assert peak < 50e6
+
+
+def test_what_is_no_table_by_its_name() -> None:
+    assert "not a table by its name" in only_reason(b"hello", "README.md")
+
+
+def test_a_damaged_landing_zone_goes_through() -> None:
+    source = mock.Mock()
+    source.open.side_effect = LandingError("lost")
+    with pytest.raises(LandingError):
+        list(read_tables([LandedFile("x.csv", "0" * 64, 1)], source, contract()))
 
 
 @pytest.mark.parametrize(
@@ -103,23 +187,22 @@ def test_what_is_no_table_by_its_name(table_line: MakeLine) -> None:
         (b'1,"2"x,yes', "expected after"),
         (b"1,2," + b"x" * 20_000, "a cell is longer than 10,000 characters"),
         (b"1,2," + b"x" * (2 << 20), "the line is longer than"),
+        (b"1,2," + b"x" * (9 << 20), "the line is longer than"),
         (b"," * 500_000, "the row has 500001 cells"),
     ],
 )
-def test_a_row_of_wrong_form_is_refused_and_the_rest_goes_on(table_line: MakeLine, row: bytes, expected: str) -> None:
-    before, refused, after = read(table_line(), b"a,b,kind\n1,2,yes\n" + row + b"\n3,4,no\n")
-    assert isinstance(before, Record)
-    assert isinstance(after, Record)
-    assert isinstance(refused, Reason)
+def test_a_row_of_wrong_form_is_refused_and_the_rest_goes_on(row: bytes, expected: str) -> None:
+    found, (refused,) = read(b"a,b,kind\n1,2,yes\n" + row + b"\n3,4,no\n")
+    assert [one["_file"] for one in found] == ["x.csv#2", "x.csv#4"]
     assert refused.place == "line 3"
     assert expected in refused.reason
 
 
-def test_an_open_quote_counts_every_line_it_swallows(table_line: MakeLine) -> None:
-    items = read(table_line(), b'a,b,kind\n1,2,yes\n1,"2,yes\n' + b"3,4,no\n" * 5)
-    places = [item.place for item in items if isinstance(item, Reason)]
-    assert places == [f"line {number}" for number in range(3, 9)]
-    assert "a quote is not closed" in items[-1].reason  # type: ignore[union-attr]
+def test_an_open_quote_counts_every_line_it_swallows() -> None:
+    found, reasons = read(b'a,b,kind\n1,2,yes\n1,"2,yes\n' + b"3,4,no\n" * 5)
+    assert len(found) == 1
+    assert [reason.place for reason in reasons] == [f"line {number}" for number in range(3, 9)]
+    assert "a quote is not closed" in reasons[-1].reason
 
 
 @pytest.mark.parametrize(
@@ -135,78 +218,169 @@ def test_an_open_quote_counts_every_line_it_swallows(table_line: MakeLine) -> No
         ("1e39", "larger than a 32-bit number holds"),
         ("12;5", "'12;5' is not a number"),
         ("1_000", "is not a number"),
+        ('"1,000"', "'1,000' is not a number"),
+        ("1 000", "is not a number"),
         ("0x10", "is not a number"),
         ("١٢", "is not a number"),
         ("9" * 5000, "larger than a 32-bit number holds"),
         ("yes" * 1000, "is not a number"),
     ],
 )
-def test_a_wrong_cell_makes_a_note(table_line: MakeLine, cell: str, expected: str) -> None:
-    (record,) = read(table_line(), f"a,b,kind\n1,{cell},yes\n".encode())
-    assert isinstance(record, Record)
-    assert list(record.notes) == [1]
-    assert "column b" in record.notes[1]
-    assert expected in record.notes[1]
-    assert len(record.notes[1]) < 250
-    assert not math.isfinite(struct.unpack("<2d", record.input)[1])
+def test_a_wrong_cell_makes_a_note(cell: str, expected: str) -> None:
+    (row,), _ = read(f"a,b,kind\n1,{cell},yes\n".encode())
+    (name, note), *_ = json.loads(row["_notes"]).items()
+    assert name == "b"
+    assert expected in note
+    assert len(note) < 250
+    assert row["b"] is None
+    assert not math.isfinite(struct.unpack("<2d", row["_input"])[1])
 
 
-def test_too_many_rows_and_columns(table_line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "MAX_ROWS", 3)
-    items = read(table_line(), b"a,b,kind\n" + b"1,2,yes\n" * 9)
-    assert len(items) == 4
-    assert "more than 3 rows" in only_reason(items[3:])
-    header = b",".join([b"a", b"b", b"kind", *(b"c%d" % n for n in range(10_000))])
-    assert "10,003 columns" in only_reason(read(table_line(), header + b"\n"))
+def test_notes_do_not_show_private_cells() -> None:
+    data = DataContract.model_validate({**contract().model_dump(), "privacy": {"private": ("b",)}})
+    (row,), _ = read(b"a,b,kind\n1,secret,yes\n", data=data)
+    assert json.loads(row["_notes"]) == {"b": "a private value is not a finite number"}
 
 
-def test_memory_stays_bounded_on_hostile_rows(table_line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_rows_columns_and_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csvblocks, "MAX_ROWS", 3)
+    monkeypatch.setattr(csvblocks, "MAX_REFUSED_ROWS", 5)
+    found, (reason,) = read(b"a,b,kind\n" + b"1,2,yes\n" * 9)
+    assert len(found) == 3
+    assert "more than 3 rows" in reason.reason
+    _, reasons = read(b"a,b,kind\n" + b"1,2\n" * 9)
+    assert len(reasons) == 6
+    assert "more than 5 of its lines cannot be read" in reasons[-1].reason
+    header = b",".join([b"a", b"b", b"kind", *(b"c%d" % number for number in range(10_000))])
+    assert "10,003 columns" in only_reason(header + b"\n")
+
+
+def test_many_small_files_make_one_table() -> None:
+    contents = {f"{number}.csv": b"a,b,kind\n1,2,yes\n" for number in range(50)}
+    files = [LandedFile(path, "0" * 64, len(raw)) for path, raw in contents.items()]
+    (table,) = read_tables(files, InMemory(contents), contract())
+    assert isinstance(table, pa.Table)
+    assert table.num_rows == 50
+
+
+def test_memory_stays_bounded_on_hostile_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """A quoted line break in every cell makes the csv module hold all of them as one row."""
     monkeypatch.setattr(csvrows, "MAX_ROW_LINES", 100)
     content = b"a,b,kind\n" + b'"\n",' * 200_000
+    source = InMemory({"x.csv": content})
     tracemalloc.start()
-    file = LandedFile("x.csv", "0" * 64, len(content))
-    count = sum(1 for _ in read_tables([file], lambda _: content, table_line().config.data))
+    count = sum(1 for _ in read_tables([LandedFile("x.csv", "0" * 64, len(content))], source, contract()))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count > 1000
     assert peak < 20e6
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_stored_row_becomes_a_record_again() -> None:
+    data = contract(categories={"b": ("low", "high")}, group="p", classes=())
+    (row,), _ = read(b"a,b,kind,p\n1,high,7,x\n", data=data)
+    record = record_of(row["_input"], row["_label"], "", "r#1", row["_group"], None, data)
+    assert bytes.fromhex(record.id) == row["_id"]
+    assert (record.label, record.group, record.facts, record.notes) == ("7.0", "x", {"a": 1.0, "b": "high"}, {})
+    record = record_of(struct.pack("<2d", math.inf, 5), "x", "", "r#1", "", None, data)
+    assert set(record.notes) == {"a", "b", "kind"}
+    assert record.facts == {"a": None, "b": ""}
+    with pytest.raises(RejectedError, match="2 columns are 16"):
+        record_of(b"123", "1", "", "r#1", "", None, data)
+
+
+@settings(max_examples=150, deadline=None)
 @given(
     body=st.one_of(st.binary(max_size=300), st.text('ab,;"\n\r1.e-\t\0é ', max_size=120).map(str.encode)),
     head=st.booleans(),
 )
-def test_any_bytes_are_records_or_refusals(table_line: MakeLine, body: bytes, head: bool) -> None:
-    line = table_line()
-    items = read(line, (b"a,b,kind\n" if head else b"") + body)
-    for item in items:
-        if isinstance(item, Record):
-            assert len(item.input) == 16
-            item.label.encode()
-            values = struct.unpack("<2d", item.input)
-            assert [math.isfinite(value) for value in values] == [index not in item.notes for index in (0, 1)]
-        else:
-            assert item.reason
-            assert item.remedy
-            item.reason.encode()
+def test_any_bytes_are_records_or_refusals(body: bytes, head: bool) -> None:
+    found, _ = read((b"a,b,kind\n" if head else b"") + body)
+    for row in found:
+        row["_label"].encode()
+        values = struct.unpack("<2d", row["_input"])
+        notes = json.loads(row["_notes"] or "{}")
+        assert [math.isfinite(value) for value in values] == [name not in notes for name in ("a", "b")]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None)
 @given(
-    rows=st.lists(
+    given_rows=st.lists(
         st.tuples(st.floats(-1e30, 1e30), st.floats(-1e30, 1e30), st.sampled_from(["yes", "no"])),
         min_size=1,
         max_size=10,
     ),
-    delimiter=st.sampled_from([",", ";", "\t"]),
+    delimiter=st.sampled_from([",", ";", "\t", " "]),
 )
-def test_good_rows_come_back_exactly(
-    table_line: MakeLine, rows: list[tuple[float, float, str]], delimiter: str
+def test_good_rows_come_back_exactly(given_rows: list[tuple[float, float, str]], delimiter: str) -> None:
+    text = "\n".join(delimiter.join((label, repr(b), repr(a))) for a, b, label in given_rows)
+    found, _ = read(f"kind{delimiter}b{delimiter}a\n{text}".encode())
+    assert [(row["_label"], row["a"], row["b"]) for row in found] == [(label, a, b) for a, b, label in given_rows]
+
+
+CELL = st.one_of(
+    st.sampled_from(
+        ["1", "-2.5", " 3 ", "+4", ".5", "6.", "1e3", "nan", "", "x", "1e400", "é", '"q"', '"q""q"', '"a,b"']
+    ),
+    st.sampled_from(['"', '"a\nb"', "\0", "\x1c1", "\u20031", "-0", "inf", "x" * 30, "'", "\\", '"1"', "\t", ";", " "]),
+    st.floats(width=32).map(repr),
+    st.text("0123456789+-.eE_ ", max_size=8),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    lines=st.lists(st.lists(CELL, min_size=1, max_size=4), max_size=12),
+    delimiter=st.sampled_from([",", ";", "\t", " "]),
+    ends=st.lists(st.sampled_from(["\n", "\n", "\r\n", "\r", "\n\n"]), min_size=12, max_size=12),
+    raw=st.binary(max_size=3),
+)
+def test_the_fast_way_finds_what_the_careful_reader_finds(
+    lines: list[list[str]], delimiter: str, ends: list[str], raw: bytes
 ) -> None:
-    text = "\n".join(delimiter.join((label, repr(b), repr(a))) for a, b, label in rows)
-    items = read(table_line(), f"kind{delimiter}b{delimiter}a\n{text}".encode())
-    assert [(item.label, *struct.unpack("<2d", item.input)) for item in items if isinstance(item, Record)] == [
-        (label, a, b) for a, b, label in rows
-    ]
+    body = "".join(delimiter.join(line) + end for line, end in zip(lines, ends, strict=False)).encode() + raw
+    content = delimiter.join(("a", "b", "kind")).encode() + b"\n" + body
+    with mock.patch.object(csvblocks, "_fast", lambda *_: None):
+        expected = read(content)
+    assert read(content) == expected
+    with (
+        mock.patch.object(csvrows, "MAX_LINE_CHARS", 60),
+        mock.patch.object(csvblocks, "MAX_LINE_CHARS", 60),
+    ):
+        with mock.patch.object(csvblocks, "_fast", lambda *_: None):
+            expected = read(content)
+        with mock.patch.object(rows, "Blocks", functools.partial(csvrows.Blocks, size=256)):
+            assert read(content) == expected
+
+
+@given(st.one_of(st.text("0123456789+-.eEinfa ", max_size=12), st.floats().map(repr), CELL))
+def test_arrow_reads_numbers_as_the_rule_says(cell: str) -> None:
+    values, notes = cells.numbers(pa.array([cell]))
+    value, note = cells.number(cell)
+    assert struct.pack("<d", values[0]) == struct.pack("<d", value)
+    assert notes.get(0) == note
+
+
+def test_blocks_end_where_lines_end() -> None:
+    blocks = csvrows.Blocks(io.BytesIO(b"ab\ncdef\nghijklmnop\nq\r\rst\r\n"), size=8)
+    found = []
+    while block := blocks.take():
+        found.append(block)
+    assert b"".join(found) == b"ab\ncdef\nghijklmnop\nq\r\rst\r\n"
+    assert found[0] == b"ab\ncdef\n"
+    assert found[1] == b"ghijklmn"  # longer than a block: cut
+
+
+@needs_shared
+def test_the_real_tables() -> None:
+    columns = ["Air temperature [K]", "Rotational speed [rpm]", "Torque [Nm]", "Tool wear [min]", "Type"]
+    section = {"target": "Machine failure", "columns": columns, "categories": {"Type": ("L", "M", "H")}}
+    data = DataContract(reader="table", classes=("0", "1"), table=section)  # type: ignore[arg-type]
+    expected = {"good": (400, 0, 0), "ragged_rows": (389, 11, 0), "nan_inf_empty": (400, 0, 106)}
+    for name, counts in expected.items():
+        found, reasons = read((SHARED / f"bad/csv/{name}.csv").read_bytes(), data=data)
+        assert (len(found), len(reasons), sum(row["_notes"] is not None for row in found)) == counts, name
+    path = next((SHARED / "predictive-maintenance/ai4i2020").glob("*.csv"))
+    found, reasons = read(path.read_bytes(), data=data)
+    assert (len(found), reasons) == (7000, [])
+    assert sum(row["_label"] == "1" for row in found) == 278
