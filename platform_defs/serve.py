@@ -13,7 +13,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,13 +21,15 @@ from typing import Any, Self
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from assets.errors import RejectedError, TransientError
 from assets.feedback.intake import MAX_BODY_BYTES, Intake, RefusedError
 from assets.store import Store
+from platform_defs.guard import KnownHosts
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 BODY_SECONDS = 20.0
@@ -80,11 +82,19 @@ def device_app(store: Store) -> Starlette:
     )
 
 
-def report_app(store: Store) -> Starlette:
+def report_app(store: Store, review: Sequence[BaseRoute] | None = None) -> Starlette:
     """The pages below `reports/`: HTML, JSON, PNG and SVG, without scripts, frames or anything remote.
 
-    `/` is `reports/index.html`, which the gate writes; a small page stands in until the first batch was judged.
+    `/` is `reports/index.html`, which the gate writes; a small page stands in until the first batch was judged. Below
+    `/review/` people decide about quarantined records. It answers to names of this machine only (`KnownHosts`).
+
+    Args:
+        review: the routes below `/review/`; those over this project's lines without.
     """
+    if review is None:
+        from platform_defs.review_app import review_routes
+
+        review = review_routes(store)
 
     async def index(request: Request) -> Response:
         page = await _file(store, "reports/index.html", None, PAGE_TYPES[".html"])
@@ -101,9 +111,11 @@ def report_app(store: Store) -> Starlette:
 
     return Starlette(
         routes=[
+            *review,
             Route("/", index, methods=["GET", "HEAD"]),
             Route("/{path:path}", page, methods=["GET", "HEAD"]),
-        ]
+        ],
+        middleware=[Middleware(KnownHosts)],
     )
 
 
