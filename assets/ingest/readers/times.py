@@ -7,7 +7,7 @@ an offset, or times without; another kind has no value, because side by side nob
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -107,4 +107,5 @@ def _kind_of(cell: str) -> str:
 
 def _iso(cell: str) -> float:
     time = datetime.fromisoformat(cell.strip())
-    return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()
+    since = (time if time.tzinfo is not None else time.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
+    return float(since // timedelta(microseconds=1)) / 1e6  # as Arrow's times are turned to seconds
