@@ -404,7 +404,7 @@ def _explain_label(label: str, data: DataContract) -> tuple[str, str]:
 
 
 def _explain_cell(column: str, row: Mapping[str, Any]) -> tuple[str, str]:
-    reason = (row["_notes"] or {}).get(column, f"column {column}: the cell has no value")
+    reason = f"column {column}: {(row['_notes'] or {}).get(column, 'the cell has no value')}"
     hint = "write decimals with a point" if "is not a number" in reason else "fill it in or correct it"
     return reason, f"{hint}, or leave the row out"
 

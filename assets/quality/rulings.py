@@ -158,10 +158,9 @@ def _row_wise(
     stored = tuple(stored_columns(names, derived, data)) or ("_split",)
     questions = tuple(Asked(rule.expectation, rule.settings) for rule in rules)
     parts: list[list[Answer]] = []
-    stops = [*spool.starts[1:], spool.rows]
     tasks = (
         _Task(path, stored, _cut(derived, names, start, stop), names, questions, data)
-        for path, start, stop in zip(spool.paths, spool.starts, stops, strict=True)
+        for path, start, stop in zip(spool.paths, spool.starts, spool.stops, strict=True)
     )
     for answers in judges.run(tasks):
         parts.append(answers)

@@ -51,6 +51,11 @@ class Spool:
         with contextlib.suppress(OSError):
             self._folder.rmdir()
 
+    @property
+    def stops(self) -> list[int]:
+        """Position after each chunk's last record."""
+        return [*self.starts[1:], self._written][: len(self.starts)]
+
     def append(self, table: pa.Table) -> None:
         """Add records. Columns are cast to the spool's schema; a table of other columns is a caller's mistake."""
         for start in range(0, table.num_rows, CHUNK_RECORDS):

@@ -473,7 +473,7 @@ def test_killed_for_real_between_verdict_and_journal(
         "from assets.line import Line, LineConfig\n"
         "from assets.quality.judge import judge\n"
         "from assets.store import Store\n"
-        "Journal.append = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Journal.append_once = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)\n"
         "line = Line('pets', LineConfig.model_validate_json(sys.argv[2]))\n"
         "judge(Store(sys.argv[1]), line, sys.argv[3])\n"
     )
