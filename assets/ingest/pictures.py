@@ -115,6 +115,7 @@ def _measure(pixels: NDArray[np.uint8], grey: NDArray[np.uint8], coarse: NDArray
     contrast = np.sqrt(np.maximum(squares - brightness**2, 0))
     colours = coarse.astype(np.float32)
     square = _resized(colours @ _LUMA if colours.shape[-1] == 3 else colours[..., 0], _SIDE, _SIDE)
+    square = np.rint(square * np.float32(32)) / np.float32(32)  # a flat picture stays flat: no noise of rounding
     return Measures(
         brightness,
         contrast,

@@ -158,8 +158,8 @@ def _pictures(
         count = header.shape[0]
         if count != len(names):
             raise RejectedError(
-                f"it has {count:,} pictures, but {shown(labels.path)} has {len(names):,} labels; land files that belong "
-                "together"
+                f"it has {count:,} pictures, but {shown(labels.path)} has {len(names):,} labels; land files that "
+                "belong together"
             )
         height, width, channels = (*header.shape[1:], 1)[:3]
         for start, stop in blocks(count, block_size(height, width, channels)):

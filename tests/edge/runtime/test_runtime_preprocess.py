@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import re
 import struct
 import subprocess
 import sys
+import threading
+import time
+import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +28,11 @@ from edge.contracts import InputSpec
 from edge.errors import RejectedError
 from edge.runtime.preprocess import (
     MAX_DEVIATIONS,
+    PictureHeader,
     decode_image,
     golden_tensor,
     image_tensor,
+    read_picture,
     record_tensor,
     row_tensor,
     table_tensor,
@@ -111,6 +118,133 @@ def test_cmyk_is_not_inverted() -> None:
 def test_sixteen_bits_are_scaled_to_eight() -> None:
     picture = Image.fromarray(grey().astype(np.uint16) * 257)
     np.testing.assert_array_equal(decode_image(encoded(picture), 1)[..., 0], grey())
+
+
+def test_inverted_cmyk_is_not_inverted() -> None:
+    """Adobe writes CMYK in JPEG inverted and marks it; Pillow's writer does so too."""
+    ink = (30, 200, 10, 40)
+    marked = encoded(Image.new("CMYK", (16, 16), ink), "JPEG", quality=95)
+    assert b"Adobe" in marked
+    colour = decode_image(marked, 3).mean(axis=(0, 1))
+    expected = np.asarray(Image.new("CMYK", (1, 1), ink).convert("RGB"))[0, 0]
+    np.testing.assert_allclose(colour, expected, atol=4)
+
+
+@pytest.mark.parametrize("format_", ["PNG", "TIFF"])
+@pytest.mark.parametrize("orders", ["<u2", ">u2"])
+def test_sixteen_bits_of_either_order(format_: str, orders: str) -> None:
+    values = (grey().astype(np.uint16) * 257).astype(orders)
+    mode = "I;16" if orders == "<u2" else "I;16B"
+    picture = Image.frombytes(mode, (6, 4), values.tobytes())
+    np.testing.assert_array_equal(decode_image(encoded(picture, format_), 1)[..., 0], grey())
+
+
+def test_a_transparent_grey_of_sixteen_bits_is_laid_on_white() -> None:
+    picture = Image.fromarray(grey().astype(np.uint16) * 257)
+    content = encoded(picture)
+    clear = struct.pack(">I", 2) + b"tRNS" + struct.pack(">H", 10 * 257)
+    clear += struct.pack(">I", zlib.crc32(clear[4:]))
+    at = content.index(b"IDAT") - 4
+    decoded = decode_image(content[:at] + clear + content[at:], 1)[..., 0]
+    assert decoded[0, 1] == 255
+    assert decoded[0, 2] == 20
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.full((4, 6), 0.5, np.float32), 128),
+        (np.full((4, 6), 65535, np.int32), 255),
+        (np.full((4, 6), 200.0, np.float32), None),
+        (np.full((4, 6), -0.5, np.float32), None),
+        (np.full((4, 6), 70_000, np.int32), None),
+        (np.full((4, 6), -1, np.int32), None),
+        (np.full((4, 6), np.nan, np.float32), None),
+        (np.full((4, 6), np.inf, np.float32), None),
+    ],
+)
+def test_other_numbers_have_a_known_range_or_are_refused(values: np.ndarray[Any, Any], expected: int | None) -> None:
+    content = encoded(Image.fromarray(values), "TIFF")
+    if expected is None:
+        with pytest.raises(RejectedError, match="export"):
+            decode_image(content, 3)
+    else:
+        assert (decode_image(content, 3) == expected).all()
+
+
+def test_grey_with_alpha_is_laid_on_white() -> None:
+    pixels = np.zeros((4, 6, 2), np.uint8)
+    pixels[0, 0] = (70, 255)
+    decoded = decode_image(encoded(Image.fromarray(pixels, "LA")), 1)
+    assert decoded[0, 0, 0] == 70
+    assert decoded[1, 1, 0] == 255
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_every_orientation(turn: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    content = encoded(Image.fromarray(grey()), "PNG", exif=exif)
+    with Image.open(io.BytesIO(content)) as picture:
+        from PIL import ImageOps
+
+        expected = np.asarray(ImageOps.exif_transpose(picture))
+    np.testing.assert_array_equal(decode_image(content, 1)[..., 0], expected)
+
+
+def test_a_turned_picture_keeps_its_transparent_colour() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.fromarray(grey()).convert("L")
+    decoded = decode_image(encoded(picture, transparency=0, exif=exif), 1)
+    assert decoded.shape == (6, 4, 1)
+    assert decoded[0, 3, 0] == 255
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0MM\0*\xff\xff\xff\xff", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"])
+def test_a_broken_exif_is_no_reason_to_refuse(exif: bytes) -> None:
+    content = encoded(Image.fromarray(grey()), "JPEG", quality=95, exif=exif)
+    assert decode_image(content, 1).shape == (4, 6, 1)
+
+
+def test_of_several_frames_the_first() -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ((250, 0, 0), (0, 250, 0))]
+    content = encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    assert decode_image(content, 3)[0, 0].tolist() == [250, 0, 0]
+    content = encoded(frames[0], "TIFF", save_all=True, append_images=frames[1:])
+    assert decode_image(content, 3)[0, 0].tolist() == [250, 0, 0]
+
+
+def test_the_header_says_how_a_picture_is_stored() -> None:
+    header, picture = read_picture(encoded(Image.new("LA", (6, 4))), 3)
+    assert header == PictureHeader(6, 4, "LA", "PNG")
+    assert picture.mode == "RGB"
+    phone = encoded(Image.new("RGB", (16, 8)), "MPO", save_all=True, append_images=[Image.new("RGB", (16, 8))])
+    assert read_picture(phone, 3)[0] == PictureHeader(16, 8, "RGB", "JPEG")
+
+
+def test_pixels_are_asked_for_before_they_are_decoded() -> None:
+    asked = []
+
+    @contextlib.contextmanager
+    def room(pixels: int) -> Iterator[None]:
+        asked.append(pixels)
+        yield
+
+    read_picture(encoded(Image.fromarray(grey())), 1, room)
+    assert asked == [24]
+
+
+def test_warnings_of_threads_come_back() -> None:
+    """`warnings.catch_warnings` in two threads at once may leave the filters of one of them for good."""
+    content = encoded(Image.fromarray(np.zeros((300, 300), np.uint8)))
+    before = list(warnings.filters)
+    threads = [threading.Thread(target=lambda: [decode_image(content, 3) for _ in range(20)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(warnings.filters) == before
 
 
 def test_one_bit_pictures_are_black_and_white() -> None:
