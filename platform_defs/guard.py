@@ -22,6 +22,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from assets.audit import USER_VARIABLE
+
 HOSTS_VARIABLE = "EDGELOOP_HOSTS"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 SESSION_COOKIE, NAME_COOKIE = "edgeloop_session", "edgeloop_who"
@@ -124,8 +126,8 @@ class Sessions:
 
 
 def remembered_name(request: Request) -> str:
-    """The reviewer's name as this browser remembers it; "" where it does not."""
-    return unquote(request.cookies.get(NAME_COOKIE, ""))[:100]
+    """The reviewer's name as this browser remembers it, else $EDGELOOP_USER; "" where neither says."""
+    return (unquote(request.cookies.get(NAME_COOKIE, "")) or os.environ.get(USER_VARIABLE, ""))[:100]
 
 
 async def read_form(request: Request, max_file: int = 0) -> Form:

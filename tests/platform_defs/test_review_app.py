@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from html import unescape
 from pathlib import Path
@@ -321,3 +322,51 @@ def test_host_names() -> None:
     assert host_name("LOCALHOST") == "localhost"
     for header in ("", "a b", "evil\r\n", "127.0.0.1@evil", "127.0.0.1:1:2", "é"):
         assert host_name(header) == ""
+
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+def test_in_a_browser(store: Store, url: str, tmp_path: Path) -> None:
+    """Two people in Chromium: one relabels, the other is told; nothing from the data runs; a phone need not scroll."""
+    from playwright.sync_api import sync_playwright
+
+    verdict, pets = texts(store), hold(store, LINES["pets"], [picture(n, "cat") for n in range(3)])
+    trouble: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        people = {}
+        for who, size in (("ann", (1280, 900)), ("bob", (390, 844))):
+            viewport: Any = {"width": size[0], "height": size[1]}
+            context = browser.new_context(locale="en-US", viewport=viewport, color_scheme="dark")
+            context.on("console", lambda message: trouble.append(message.text))
+            context.on("weberror", lambda error: trouble.append(str(error.error)))
+            people[who] = context.new_page()
+            people[who].goto(url + path(verdict, rule=CLASS, by="rule"))
+            assert people[who].title() == f"sms: batch {verdict.batch[:8]} in quarantine"
+            assert EVIL in people[who].inner_text("body")
+            people[who].locator("input[name=chosen]").first.check()
+            form = people[who].locator("form#chosen")
+            form.locator("[name=who]").fill(who)
+            form.locator("[name=why]").fill("I know him")
+            form.locator("select").select_option("ham")
+        assert trouble == []
+        for who, page in people.items():
+            page.locator("form#chosen").get_by_role("button", name="Correct the label").click()
+            assert ("Somebody decided meanwhile" in page.inner_text("body")) is (who == "bob")
+        assert trouble == ["Failed to load resource: the server responded with a status of 409 (Conflict)"]
+        people["bob"].get_by_role("button", name="Replace that decision with mine").click()
+        assert "On record as decision 2: bob" in people["bob"].inner_text("body")
+        people["bob"].reload()  # decides nothing again
+        assert State(store, "sms").position == 2
+        for address in ("/review/sms", path(pets), f"/review/pets/{pets.batch}/{picture(0, 'cat')['id']}"):
+            people["bob"].goto(url + address)
+            assert people["bob"].evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert people["bob"].locator("img").first.evaluate("image => image.naturalWidth") == 8
+        people["ann"].goto(f"{url}/review/sms")
+        people["ann"].get_by_role("button", name="Release 1 record").click()
+        assert "released" in people["ann"].inner_text(".flash")
+        assert trouble[1:] == []
+        browser.close()
