@@ -12,7 +12,7 @@ from assets.ingest.contract import Record
 from assets.quality.contract import Reason
 
 MAX_CHUNK_RECORDS = 100_000
-MAX_CHUNK_BYTES = 64 * 1024**2
+MAX_CHUNK_BYTES = 8 * 1024**2
 
 _PICTURE = {
     "width": pa.float64(),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 CHUNK_RECORDS = 250_000
 """A chunk has at most so many records: the suite's fixed cost is paid per chunk, its memory grows with the chunk."""
-CHUNK_BYTES = 64 * 1024**2
+CHUNK_BYTES = 32 * 1024**2
 
 
 class Spool:
