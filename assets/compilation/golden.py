@@ -45,7 +45,8 @@ def golden_input(spec: InputSpec, data: bytes) -> str:
     """A stored record's `input` bytes as a golden record carries them: base64 of a picture, or a row as JSON."""
     if spec.kind == "image":
         return base64.b64encode(data).decode()
-    return json.dumps(dict(zip(spec.columns, struct.unpack(f"<{spec.shape[0]}d", data), strict=True)))
+    row: dict[str, float | str] = dict(zip(spec.columns, struct.unpack(f"<{spec.shape[0]}d", data), strict=True))
+    return json.dumps(row | {name: words[int(float(row[name]))] for name, words in spec.categories.items()})
 
 
 def make_golden(

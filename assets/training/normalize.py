@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.data import DataContract
 from assets.errors import RejectedError
-from assets.line import DataContract
 from assets.records import raw_inputs
 from assets.store import Store
 from assets.training.contract import DatasetVersion
@@ -35,7 +35,9 @@ def input_spec(store: Store, dataset: DatasetVersion, data: DataContract) -> Inp
     assert data.table is not None, "a line reads pictures or tables"
     columns = data.table.columns
     mean, std = _table_statistics(inputs, columns)
-    return InputSpec("table", INPUT_NAME, (len(columns),), _floats(mean), _floats(std), columns)
+    return InputSpec(
+        "table", INPUT_NAME, (len(columns),), _floats(mean), _floats(std), columns, dict(data.table.categories)
+    )
 
 
 def _image_statistics(plain: InputSpec, inputs: list[bytes]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

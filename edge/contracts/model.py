@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from edge.contracts.codec import document
@@ -18,6 +19,7 @@ class InputSpec:
         shape: of one record without the batch axis: (channels, height, width) or (columns,).
         columns: the table's columns in order; empty for images.
         mean, std: per channel or per column, of values scaled to 0..1 for images and raw for tables.
+        categories: columns that hold words, each with its words in order; the model sees a word's position.
     """
 
     kind: Literal["image", "table"]
@@ -26,6 +28,7 @@ class InputSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     columns: tuple[str, ...] = ()
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         expected = self.shape[0] if self.shape else 0
@@ -37,6 +40,11 @@ class InputSpec:
             raise ValueError(f"shape {self.shape} does not fit kind {self.kind!r}")
         if self.kind == "table" and len(self.columns) != expected:
             raise ValueError(f"a table of {expected} inputs names {expected} columns")
+        for name, words in self.categories.items():
+            if name not in self.columns:
+                raise ValueError(f"categories names {name!r}, which is no column")
+            if not words or len(set(words)) < len(words):
+                raise ValueError(f"categories.{name} has words, each once")
 
 
 @dataclass(frozen=True)

@@ -141,23 +141,30 @@ def golden_tensor(spec: InputSpec, text: str) -> NDArray[np.float32]:
 
 
 def row_tensor(spec: InputSpec, row: Mapping[str, Any]) -> NDArray[np.float32]:
-    """A row of named numbers to the model's input; columns that the model does not read are ignored."""
+    """A row of named numbers and words to the model's input; columns that the model does not read are ignored."""
+    return table_tensor(spec, row_values(spec, row))
+
+
+def row_values(spec: InputSpec, row: Mapping[str, Any]) -> list[float]:
+    """A row's values in the order of `spec.columns`, a word of a category as its position. Raises RejectedError."""
     values = []
     for column in spec.columns:
+        if column not in row:
+            raise RejectedError(f"column {column!r} is missing; the model reads {len(spec.columns)} columns")
+        cell, words = row[column], spec.categories.get(column)
         try:
-            value = _number(row[column])
-        except KeyError:
-            raise RejectedError(f"column {column!r} is missing; the model reads {len(spec.columns)} columns") from None
+            value = _number(cell) if words is None else float(words.index(_word(cell)))
         except (TypeError, ValueError, OverflowError):
-            raise RejectedError(f"column {column!r}: {reprlib.repr(row[column])} is not a number") from None
+            what = "a number" if words is None else f"one of {', '.join(words[:8])}{', …' if len(words) > 8 else ''}"
+            raise RejectedError(f"column {column!r}: {reprlib.repr(cell)} is not {what}") from None
         if not math.isfinite(value):
             raise RejectedError(f"column {column!r}: {value} is not a finite number")
         values.append(value)
-    return table_tensor(spec, values)
+    return values
 
 
 def parse_row(text: str) -> Mapping[str, Any]:
-    """A JSON object of columns and numbers. Raises RejectedError."""
+    """A JSON object of columns and numbers or words. Raises RejectedError."""
     try:
         row = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -172,6 +179,15 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
         raise ValueError(value)
     return float(value)
+
+
+def _word(value: Any) -> str:
+    """As readers of tables write it: true and false, and whole numbers as their digits."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, (str, int, float)) else ""
 
 
 class _Quiet:

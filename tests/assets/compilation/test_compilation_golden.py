@@ -68,6 +68,14 @@ def test_a_row_is_carried_as_json_that_gives_the_same_tensor() -> None:
     np.testing.assert_array_equal(golden_tensor(TABLE, text), record_tensor(TABLE, data))
 
 
+def test_a_category_is_carried_as_its_word() -> None:
+    spec = InputSpec("table", "x", (2,), (0.0, 0.0), (1.0, 1.0), ("a", "b"), {"b": ("low", "high")})
+    data = struct.pack("<2d", 0.5, 1.0)
+    text = golden_input(spec, data)
+    assert json.loads(text) == {"a": 0.5, "b": "high"}
+    np.testing.assert_array_equal(golden_tensor(spec, text), record_tensor(spec, data))
+
+
 def test_tolerances_come_from_the_worst_dialect() -> None:
     test = records([0, 1, 2, 0, 1, 2, 0, 1, 2, 0])
     picked = list(range(10))

@@ -86,7 +86,7 @@ def verdict(parent: str, child: str, kind: Any = "measured", passed: bool | None
 
 
 IMAGE = InputSpec("image", "input", (1, 8, 8), (0.5,), (0.25,))
-TABLE = InputSpec("table", "x", (2,), (0.0, 1.0), (1.0, 2.0), ("a", "b"))
+TABLE = InputSpec("table", "x", (2,), (0.0, 1.0), (1.0, 2.0), ("a", "b"), {"b": ("low", "high")})
 MANIFEST = ReleaseManifest(
     "digits",
     3,

@@ -356,6 +356,26 @@ def test_a_bad_cell_is_named(row: dict[str, Any], reason: str) -> None:
         row_tensor(TABLE, row)
 
 
+WORDS = InputSpec("table", "x", (2,), (0.0, 0.0), (1.0, 1.0), ("a", "b"), {"b": ("low", "high", "1", "true")})
+
+
+def test_words_become_their_position() -> None:
+    for word, position in (("low", 0), ("high", 1), (1, 2), ("1", 2), (1.0, 2), (True, 3)):
+        np.testing.assert_array_equal(row_tensor(WORDS, {"a": 5, "b": word}), [5, position])
+    np.testing.assert_array_equal(golden_tensor(WORDS, '{"a": 5, "b": "high"}'), [5, 1])
+    for wrong in ("LOW", "", None, [], 0, 2, 0.5, "low ", float("nan")):
+        with pytest.raises(RejectedError, match=r"column 'b': .* is not one of low, high, 1, true"):
+            row_tensor(WORDS, {"a": 5, "b": wrong})
+    with pytest.raises(RejectedError, match="column 'b' is missing"):
+        row_tensor(WORDS, {"a": 5})
+
+
+def test_categories_are_words_of_columns() -> None:
+    for categories in ({"c": ("x", "y")}, {"b": ()}, {"b": ("x", "x")}):
+        with pytest.raises(ValueError, match="categories"):
+            InputSpec("table", "x", (2,), (0.0, 0.0), (1.0, 1.0), ("a", "b"), categories)
+
+
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=2))
 def test_any_finite_row_gives_finite_inputs(values: list[float]) -> None:
     tensor = table_tensor(TABLE, values)
