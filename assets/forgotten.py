@@ -18,6 +18,8 @@ from assets.vault import fetch_records
 from edge.contracts import ArtifactRef, check_sha256, document
 
 REPLACED = ".replaced"
+SAID = "it was forgotten on request"
+"""Stands for the reason of a forgotten record; the gate adds the day."""
 
 
 @document("edgeloop.tombstone")

@@ -175,3 +175,19 @@ def land_returned(store: Store, line: Line, files: Sequence[ArtifactRef]) -> str
     from assets.ingest.returning import land_files
 
     return land_files(store, line, files)
+
+
+def erase_landed(
+    store: Store, line: Line, batch: str, records: Mapping[str, bytes], ids: frozenset[str]
+) -> tuple[str, ...]:
+    """Take records out of a landed batch's files, for good; see `assets.ingest.erasing.erase`."""
+    from assets.ingest.erasing import erase
+
+    return erase(store, line, batch, records, ids)
+
+
+def without_content(records: bytes, ids: frozenset[str]) -> bytes:
+    """A Parquet of records in which these have no content; see `assets.ingest.erasing.blank_rows`."""
+    from assets.ingest.erasing import blank_rows
+
+    return blank_rows(records, ids)

@@ -20,6 +20,7 @@ from assets.audit import current_user, record
 from assets.errors import LandingError, RejectedError
 from assets.ingest.contract import MANIFEST, BatchManifest, LandedFile, Landing, LeftOut
 from assets.ingest.copying import Taking
+from assets.ingest.erased import load_erased, not_erased
 from assets.ingest.limits import MAX_BATCH_BYTES, MAX_FILES, MAX_LEFT_OUT, largest_file
 from assets.ingest.listing import known as known_landing
 from assets.ingest.listing import list_batch, unlisted_drops
@@ -113,7 +114,8 @@ def _land(store: Store, line: Line, found: Collected, taking: Taking) -> Landed:
     repaired: tuple[str, ...] = ()
     note_filtered(store, line, drop)
     if known or store.exists(f"{prefix}/{MANIFEST}"):
-        repaired = _repair(store, prefix, declared, data, taking)
+        kept = not_erased(manifest.files, load_erased(store, line.name, drop))
+        repaired = _repair(store, prefix, {file: declared[file] for file in kept}, data, taking)
     else:
         taking.copy(store, f"{prefix}/files", declared)
         store.create(f"{prefix}/{MANIFEST}", data)
@@ -197,7 +199,11 @@ def _left_out(skipped: Sequence[Reason]) -> tuple[LeftOut, ...]:
 def _repair(
     store: Store, prefix: str, files: Mapping[LandedFile, SourceFile], manifest: bytes, taking: Taking
 ) -> tuple[str, ...]:
-    """Copy anew each landed file that is not the declared one, and the manifest; returns their paths."""
+    """Copy anew each landed file that is not the declared one, and the manifest; returns their paths.
+
+    Args:
+        files: none in which a record was forgotten: that would bring it back.
+    """
     damaged = {
         declared: file
         for declared, file in files.items()

@@ -54,6 +54,7 @@ Tell = Callable[[str], None]
 
 
 TELL_SECONDS = 5.0
+FORGOTTEN = "no record was forgotten on request"
 MAX_CLASSES = 1000
 
 
@@ -84,7 +85,17 @@ def judge(store: Store, line: Line, batch: str, tell: Tell = lambda text: None) 
     publish(store, verdict)
     ensure_accepted(store, verdict)
     write_indexes(store, line)
-    return verdict
+    return _without_forgotten(store, line, verdict)
+
+
+def _without_forgotten(store: Store, line: Line, verdict: BatchVerdict) -> BatchVerdict:
+    """The verdict, once nothing of a forgotten record that came in again is kept, in quarantine or elsewhere."""
+    if not any(check.name == FORGOTTEN and check.outcome == "failed" for check in verdict.checks):
+        return verdict
+    from assets.forget import erase
+
+    erase(store, line)
+    return read_verdict(store, line.name, verdict.batch) or verdict
 
 
 def _judge_anew(store: Store, line: Line, blocked: BatchVerdict, tell: Tell) -> BatchVerdict:

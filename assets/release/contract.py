@@ -53,3 +53,10 @@ def deployed(store: Store, line: str, group: str) -> Deployment | None:
 def rollout_journal(store: Store, line: str, group: str) -> Journal[RolloutRecord]:
     """Every promotion of a group, in order of its serials: a history. What counts is `deployed`, which is signed."""
     return Journal(store, f"store/{line}/rollouts/{group}", RolloutRecord)
+
+
+def golden_key(record: ReleaseRecord) -> str:
+    """Where the signed repository keeps a release's golden set."""
+    golden = record.manifest.golden
+    folder = record.manifest_path.rpartition("/")[0]
+    return f"tuf/targets/{folder}/{golden.sha256}.{golden.uri}"

@@ -24,6 +24,7 @@ for command in (work.demo, work.land, work.run, work.promote, work.ui):
     app.command()(command)
 for command in (listing.lines, listing.batches, listing.releases, listing.fleet):
     app.command()(command)
+app.command()(privacy.forget)
 app.add_typer(privacy.audit)
 app.add_typer(quarantine)
 

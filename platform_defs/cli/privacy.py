@@ -1,4 +1,4 @@
-"""Commands about people and their data: audit."""
+"""Commands about people and their data: audit, forget."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
-from assets.audit import latest
+from assets.audit import current_user, latest
+from assets.audit import record as note
 from assets.audit import verify as verify_log
 from assets.errors import RejectedError
 from assets.store import Store, find_home
-from platform_defs.cli.output import JsonFlag, print_json, print_rows, say
+from platform_defs.catalog import find_line
+from platform_defs.cli.output import JsonFlag, LineName, print_json, print_rows, say, tell
 
 audit = typer.Typer(name="audit", help="Who did what to the data: a log that can only grow.", no_args_is_help=True)
 
@@ -59,3 +61,54 @@ def verify(
             f"audit log: broken at entry {found.broken_at}: {found.why}; compare it with a backup of the folder audit/"
         )
     say(f"{found.entries} entries, {found.why}; head {found.head or 'none'}: note it where nobody can change it")
+
+
+def forget(
+    line: LineName,
+    record: Annotated[
+        str, typer.Argument(metavar="RECORD", help="A record's id, or its first digits (at least 6).")
+    ] = "",
+    why: Annotated[str, typer.Option("--why", help="The reason, for the audit log.")] = "",
+    pseudonym_key: Annotated[
+        bool, typer.Option("--pseudonym-key", help="Forget the key of the line's pseudonyms: every person at once.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Forget a record: its bytes go, from everything kept; names what was trained on it. Repeating it is harmless."""
+    config, store = find_line(line), Store(find_home())
+    if pseudonym_key == bool(record):
+        raise RejectedError("name one record, or say --pseudonym-key; `edgeloop forget --help` explains both")
+    if pseudonym_key:
+        _forget_key(store, line, why, as_json=as_json)
+        return
+    from assets.forget import forget as forget_record
+
+    outcome = forget_record(store, config, record, why)
+    if as_json:
+        print_json({**vars(outcome), "line": line})
+        return
+    say(
+        f"record {outcome.record} {'is forgotten' if outcome.new else f'was forgotten on {outcome.date}, and still is'}"
+    )
+    made = (("batch", outcome.batches), ("dataset", outcome.datasets), ("model", outcome.models))
+    for what, names in (*made, ("release", outcome.releases)):
+        for name in names:
+            tell(f"it was in {what} {name}{', which devices are pointed at' if name in outcome.serving else ''}")
+    for place in outcome.still:
+        say(f"still there: {place}", style="bold")
+    if outcome.models:
+        say("these models learned from it; `edgeloop run` trains one that did not, once something new is accepted")
+
+
+def _forget_key(store: Store, line: str, why: str, *, as_json: bool) -> None:
+    from assets.ingest.tokens import forget_pseudonym_key
+
+    gone = forget_pseudonym_key(store, line)
+    if gone:
+        note(store, current_user(), "forgot", line, "the key of its pseudonyms", why)
+    if as_json:
+        print_json({"line": line, "pseudonym_key": "forgotten" if gone else "none"})
+    elif gone:
+        say(f"the key of {line}'s pseudonyms is forgotten: no token leads to a person any more (backups apart)")
+    else:
+        say(f"{line} has no key of pseudonyms; nothing to do")

@@ -81,13 +81,18 @@ def record_maker(data: DataContract) -> RecordMaker:
 def read_landed(store: Store, line: Line, batch: str) -> Iterator[pa.Table | Reason]:
     """See `assets.ingest.contract.read_chunks`."""
     from assets.ingest.chunks import chunked
+    from assets.ingest.erased import as_it_is, load_erased, without_erased
+    from assets.ingest.guard import GuardedFiles
     from assets.ingest.landing import find_landing, load_manifest
 
     landing = find_landing(store, line.name, batch)
     manifest = load_manifest(store, line.name, landing.drop, batch)
     data = line.config.data
-    source = BatchFiles(store, f"landing/{line.name}/{landing.drop}/files")
-    return chunked(_items(manifest, source, data), data)
+    landed = BatchFiles(store, f"landing/{line.name}/{landing.drop}/files")
+    source = GuardedFiles(landed, store, line, landing.drop)
+    erased = load_erased(store, line.name, landing.drop)
+    manifest = as_it_is(store, line.name, landing.drop, manifest, erased)
+    return chunked(without_erased(_items(manifest, source, data), erased.places()), data)
 
 
 def read_files(files: Sequence[LandedFile], source: Files, data: DataContract) -> Iterator[Record | pa.Table | Reason]:
