@@ -185,7 +185,11 @@ def _outcome(store: Store, line: Line, identity: str, new: bool, trace: Trace, m
         for _, model in _documents(store, f"store/{name}/steps/trained_model", TrainedModel)
         if model.dataset in datasets
     }
-    releases = [one.release for one in _releases(store, name) if one.manifest.provenance.dataset in datasets]
+    releases = [
+        one.release
+        for one in _releases(store, name)
+        if one.manifest.provenance.dataset in datasets or one.release in trace.golden
+    ]
     serving = [one for one in _serving(store, name) if one in releases]
     still = [f"{place}: not found in the landing zone; look whether it lies elsewhere" for place in missing]
     still += [
