@@ -4,8 +4,8 @@ Every value is escaped by the template engine: labels, file names, column names 
 is bounded in size, whatever the batch; values of private columns are on none.
 """
 
-from assets.quality.gxpage import suite_page
 from assets.quality.report.indexes import write_indexes
 from assets.quality.report.page import batch_page
+from assets.quality.report.suite import gx_page, suite_page
 
-__all__ = ["batch_page", "suite_page", "write_indexes"]
+__all__ = ["batch_page", "gx_page", "suite_page", "write_indexes"]

@@ -71,7 +71,8 @@ def groups_of(
 
     def group(kind: str, heading: str, about: str, make: Callable[[Finding], Pair]) -> Group:
         items = tuple(make(finding) for finding in shown[kind])
-        return Group(kind, heading, about, items, totals[kind], totals[kind] - len(items))
+        anchor = kind if kind.isidentifier() else "other"
+        return Group(anchor, heading, about, items, totals[kind], totals[kind] - len(items))
 
     def pair(finding: Finding) -> Pair:
         if finding.other_row >= 0:
