@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from assets.ingest.contract import make_record
 from assets.line import Line
 from assets.quality.contract import BatchVerdict
 from assets.review.held import Held, scan
+from assets.review.lookup import Lookup
 from assets.store import Store
 
 if TYPE_CHECKING:
@@ -130,27 +132,72 @@ def refuse_unfit(store: Store, line: Line, verdict: BatchVerdict, members: pa.Ta
     Raises:
         RejectedError: names the first one, why, and how many there are.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    data, labels = line.config.data, dict[str, str]()
+    data = line.config.data
     columns = ("id", "label", "file", *(("input",) if data.inputs is not None else ()))
-    wanted = members["id"].combine_chunks()
-    count, first = 0, ""
-    for _, table in scan(store, verdict, columns):
-        for row in table.filter(pc.is_in(table["id"], value_set=wanted)).to_pylist():
-            own = label or row["label"] or ""
-            problem = label_problem(data, own) or ("input" in row and input_problem(data, row["input"] or b"")) or None
-            if problem is None and labels.setdefault(row["id"], own) != own:
-                problem = (
-                    f"the same input is held as {_short(labels[row['id']])} and as {_short(own)}; say which one is "
-                    "true, with --label"
-                )
-            if problem is not None:
-                count += 1
-                first = first or f"{row['file']}: {problem}"
-    if count:
-        more = f" ({count - 1:,} more are like it)" if count > 1 else ""
-        raise RejectedError(f"cannot go back as it is: {first}{more}; nothing was recorded")
+    wanted, pairs, found = Lookup(members["id"].unique()), [], _Unfit()
+    for _, everything in scan(store, verdict, columns):
+        rows = pa.array(wanted.holds(everything["id"]))
+        table = _labelled(everything.filter(rows), label)
+        pairs.append(table.select(["id", "label"]))
+        labels = table["label"].unique().to_pylist()
+        problems = {text: problem for text in labels if (problem := label_problem(data, text or ""))}
+        for text, problem in problems.items():
+            same = pc.is_null(table["label"]) if text is None else pc.equal(table["label"], text)
+            found.add(table.filter(pc.fill_null(same, False)), problem)
+        if data.inputs is not None:
+            _refuse_empty_cells(data, table, found)
+    if found.count == 0 and pairs:
+        twice = pa.concat_tables(pairs).group_by("id").aggregate([("label", "count_distinct")])
+        twice = twice.filter(pc.greater(twice["label_count_distinct"], 1))
+        if twice.num_rows:
+            first = pc.equal(pa.concat_tables(pairs)["id"], twice["id"][0])
+            names = " and as ".join(map(_short, pa.concat_tables(pairs).filter(first)["label"].unique().to_pylist()))
+            found.count, found.first = twice.num_rows, f"the same input is held as {names}; say which one, with --label"
+    if found.count:
+        more = f" ({found.count - 1:,} more are like it)" if found.count > 1 else ""
+        raise RejectedError(f"cannot go back as it is: {found.first}{more}; nothing was recorded")
+
+
+def _labelled(table: pa.Table, label: str) -> pa.Table:
+    """The table with this label in every row; "" leaves each its own."""
+    import pyarrow as pa
+
+    if not label:
+        return table
+    return table.set_column(1, "label", pa.array([label] * table.num_rows, pa.string()))
+
+
+@dataclass
+class _Unfit:
+    """Records that cannot be trained on: how many, and what is wrong with the first."""
+
+    count: int = 0
+    first: str = ""
+
+    def add(self, table: pa.Table, problem: str) -> None:
+        if table.num_rows:
+            self.first = self.first or f"{table['file'][0].as_py()}: {problem}"
+            self.count += table.num_rows
+
+
+def _refuse_empty_cells(data: DataContract, table: pa.Table, found: _Unfit) -> None:
+    """Add rows with an empty cell; looked at one by one only where there is one."""
+    import pyarrow as pa
+
+    assert data.inputs is not None
+    width = 8 * len(data.inputs.columns)
+    stored = [value or b"" for value in table["input"].to_pylist()]
+    if all(len(value) == width for value in stored):
+        values = np.frombuffer(b"".join(stored), dtype="<f8").reshape(len(stored), -1)
+        rows = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    else:
+        rows = np.arange(len(stored))
+    for row in rows:
+        if problem := input_problem(data, stored[row]):
+            found.add(table.take(pa.array([row])), problem)
 
 
 def _cell_value(data: DataContract, column: str, text: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,9 +15,8 @@ from assets.quality.contract import BatchVerdict
 from assets.review import corrections
 from assets.review.contract import Decision, waivable
 from assets.review.held import find_rows, held_batches, held_records, rows_at
-from assets.review.state import ABOUT_RECORDS, State, keep_members, select
+from assets.review.state import ABOUT_RECORDS, State, keep_bytes, keep_members, select
 from assets.store import Store
-from edge.contracts import ArtifactRef
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -295,10 +293,7 @@ def _check_input(
         corrections.checked_record(data, held, stored, label)
     if correction.file is None:
         return draft
-    sha256 = hashlib.sha256(correction.file).hexdigest()
-    ref = ArtifactRef(f"quarantine/{line.name}/.decided/{sha256}.input", sha256, len(correction.file), "input")
-    if not state.store.create(ref.uri, correction.file) and not state.store.intact(ref):
-        state.store.write(ref.uri, correction.file)
+    ref = keep_bytes(state.store, line, f"quarantine/{line.name}/.decided", correction.file, "input", ".input")
     return replace(draft, input=ref)
 
 

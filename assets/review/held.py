@@ -10,9 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+import numpy as np
+
 from assets.errors import RejectedError
 from assets.ingest.contract import landing_journal
 from assets.quality.contract import QUARANTINE_COLUMNS, BatchVerdict, read_verdict
+from assets.review.lookup import Lookup
 from assets.store import Store
 from assets.vault import fetch_records, open_unsealed
 from edge.contracts import ArtifactRef
@@ -117,13 +120,12 @@ def rows_at(store: Store, verdict: BatchVerdict, rows: Sequence[int]) -> list[He
 def held_records(store: Store, verdict: BatchVerdict, ids: pa.Array) -> Iterator[Held]:
     """The quarantined records with these ids, in their order; a row group at a time is in memory."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    wanted = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+    wanted = Lookup(ids)
     for start, table in scan(store, verdict, QUARANTINE_COLUMNS):
-        rows = pc.indices_nonzero(pc.is_in(table["id"], value_set=wanted))
-        for row, values in zip(rows.to_pylist(), table.take(rows).to_pylist(), strict=True):
-            yield _held(verdict.batch, start + row, values)
+        rows = np.flatnonzero(wanted.holds(table["id"]))
+        for row, values in zip(rows, table.take(pa.array(rows)).to_pylist(), strict=True):
+            yield _held(verdict.batch, start + int(row), values)
 
 
 def find_rows(store: Store, verdict: BatchVerdict, record: str) -> list[tuple[int, str]]:

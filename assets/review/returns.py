@@ -9,7 +9,6 @@ nothing left to release.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import time
@@ -26,8 +25,9 @@ from assets.review import corrections
 from assets.review.contract import Decision
 from assets.review.decisions import append
 from assets.review.held import held_batches, scan
-from assets.review.state import State
+from assets.review.state import State, keep_bytes
 from assets.store import Store
+from assets.vault import fetch_records
 from edge.contracts import ArtifactRef
 
 if TYPE_CHECKING:
@@ -131,71 +131,89 @@ def _write(
     """The records that these decisions cover, corrected, as Parquets below `quarantine/<line>/.returns/`."""
     decisions = {position: state.entry(position) for position in positions}
     wanted = {entry.batch for entry in decisions.values()}
-    writer = _Writer(store, line.name, {"line": line.name, "upto": upto})
+    writer = _Writer(store, line, {"line": line.name, "upto": upto})
     for verdict in held_batches(store, line.name):
         if verdict.batch in wanted:
-            for row in _rows(store, line, state, verdict, decisions):
-                writer.add(row)
+            for table in _tables(store, line, state, verdict, decisions):
+                writer.add(table)
     return writer.finish(), writer.count
 
 
-def _rows(
+def _tables(
     store: Store, line: Line, state: State, verdict: BatchVerdict, decisions: dict[int, Decision]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[pa.Table]:
+    """The batch's records that go back, corrected, a row group at a time; of copies one comes back."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    seen: set[bytes] = set()
+    seen: set[str] = set()
     numbers = np.asarray(sorted(decisions), dtype=np.int64)
+    labels = np.full(state.position + 1, "", dtype=object)
+    by_row = np.zeros(state.position + 1, dtype=bool)
+    for position, entry in decisions.items():
+        labels[position] = entry.label
+        by_row[position] = bool(entry.changes) or entry.input is not None
     for _, table in scan(store, verdict, RECORD_COLUMNS):
         found = state.decided(verdict.batch, table["id"])
         rows = np.flatnonzero(np.isin(found, numbers))
+        rows = rows[_first_ones(table["id"].take(pa.array(rows)).to_pylist(), seen)]
         if not len(rows):
             continue
-        part = table.take(pa.array(rows))
-        for row, position in zip(_dicts(part), found[rows], strict=True):
-            key = bytes.fromhex(row["id"])
-            if key not in seen:  # of copies one comes back
-                seen.add(key)
-                yield _corrected(store, line, verdict, row, decisions[int(position)])
+        part, positions = table.take(pa.array(rows)), found[rows]
+        new = pa.array(labels[positions], pa.string())
+        part = part.set_column(1, "label", pc.if_else(pc.equal(new, ""), part["label"].combine_chunks(), new))
+        plain = ~by_row[positions]
+        yield part.filter(pa.array(plain))
+        for at in np.flatnonzero(~plain):
+            (row,) = part.slice(int(at), 1).to_pylist()
+            yield pa.Table.from_pylist(
+                [_corrected(store, line, verdict, row, decisions[int(positions[at])])], part.schema
+            )
 
 
-def _dicts(table: pa.Table) -> Iterator[dict[str, Any]]:
-    for start in range(0, table.num_rows, 1000):
-        yield from table.slice(start, 1000).to_pylist()
+def _first_ones(ids: list[str], seen: set[str]) -> list[int]:
+    """Positions of the ids that were not seen before; they are seen from now on."""
+    fresh = []
+    for at, identity in enumerate(ids):
+        if identity not in seen:
+            seen.add(identity)
+            fresh.append(at)
+    return fresh
 
 
 def _corrected(store: Store, line: Line, verdict: BatchVerdict, row: dict[str, Any], entry: Decision) -> dict[str, Any]:
-    if entry.label:
-        row["label"] = entry.label
+    """A record whose input is corrected, with its new id."""
+    data = line.config.data
     if entry.input is not None:
-        row["input"] = store.fetch(entry.input)
-    if entry.changes or entry.input is not None:
-        data = line.config.data
-        held = corrections.as_held(verdict.batch, row)
-        row["input"] = corrections.apply(data, row["input"], entry.changes)
-        row["id"] = corrections.checked_record(data, held, row["input"], row["label"])
+        row["input"] = fetch_records(store, entry.input)
+    row["input"] = corrections.apply(data, row["input"], entry.changes)
+    row["id"] = corrections.checked_record(data, corrections.as_held(verdict.batch, row), row["input"], row["label"])
     return row
 
 
 class _Writer:
-    """Packs rows into Parquets of bounded size; each is kept under its digest."""
+    """Packs records into Parquets of bounded size; each is kept under its digest, sealed where the line says so."""
 
-    def __init__(self, store: Store, line: str, about: dict[str, Any]) -> None:
-        self._store, self._line = store, line
-        self._about = about
-        self._rows: list[dict[str, Any]] = []
-        self._bytes = 0
+    def __init__(self, store: Store, line: Line, about: dict[str, Any]) -> None:
+        self._store, self._line, self._about = store, line, about
+        self._parts: list[pa.Table] = []
+        self._rows = self._bytes = 0
         self._files: list[ArtifactRef] = []
         self.count = 0
 
-    def add(self, row: dict[str, Any]) -> None:
-        self._rows.append(row)
-        self._bytes += len(row["input"] or b"")
-        self.count += 1
-        if len(self._rows) >= MAX_FILE_RECORDS or self._bytes >= MAX_FILE_BYTES:
-            self._flush()
+    def add(self, table: pa.Table) -> None:
+        """Add records."""
+        for start in range(0, table.num_rows, MAX_FILE_RECORDS):
+            part = table.slice(start, MAX_FILE_RECORDS)
+            if self._rows and (self._rows + part.num_rows > MAX_FILE_RECORDS or self._bytes >= MAX_FILE_BYTES):
+                self._flush()
+            self._parts.append(part)
+            self._rows += part.num_rows
+            self._bytes += part.nbytes
+            self.count += part.num_rows
 
     def finish(self) -> tuple[ArtifactRef, ...]:
+        """The files, in order."""
         if self._rows:
             self._flush()
         return tuple(self._files)
@@ -209,12 +227,8 @@ class _Writer:
         kinds = {"time": pa.float64(), "input": pa.binary()}
         schema = pa.schema([(name, kinds.get(name, pa.string())) for name in RECORD_COLUMNS], metadata=about)
         buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(self._rows, schema=schema), buffer, compression="zstd")
-        data = buffer.getvalue()
-        sha256 = hashlib.sha256(data).hexdigest()
-        key = f"quarantine/{self._line}/.returns/{sha256}.records.parquet"
-        ref = ArtifactRef(key, sha256, len(data), "parquet")
-        if not self._store.create(key, data) and not self._store.intact(ref):
-            self._store.write(key, data)
-        self._files.append(ref)
-        self._rows, self._bytes = [], 0
+        table = pa.concat_tables([part.cast(schema) for part in self._parts]).combine_chunks()
+        pq.write_table(table.replace_schema_metadata(about), buffer, compression="zstd", use_dictionary=["label"])
+        key = f"quarantine/{self._line.name}/.returns"
+        self._files.append(keep_bytes(self._store, self._line, key, buffer.getvalue(), "parquet", ".records.parquet"))
+        self._parts, self._rows, self._bytes = [], 0, 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
+from assets.line import Line
 from assets.quality.contract import BatchVerdict
 from assets.review.contract import MAX_INLINE, Decision, Member, decisions_journal
 from assets.review.held import scan
+from assets.review.lookup import Lookup
 from assets.store import Store
+from assets.vault import seal
 from edge.contracts import ArtifactRef
 
 if TYPE_CHECKING:
@@ -39,7 +43,7 @@ class State:
         self._revoked: dict[int, int] = {}
         self._releases: list[int] = []
         self._tables: dict[int, pa.Table] = {}
-        self._current: dict[str, tuple[tuple[int, int, int], pa.Table]] = {}
+        self._current: dict[str, tuple[tuple[int, int, int], tuple[Lookup, NDArray[np.int64]]]] = {}
         self.refresh()
 
     @property
@@ -122,8 +126,8 @@ class State:
             self._tables[position] = table
         return self._tables[position]
 
-    def current(self, batch: str) -> pa.Table:
-        """The batch's decided records: columns id (each once) and position of the decision that stands on it."""
+    def _current_of(self, batch: str) -> tuple[Lookup, NDArray[np.int64]]:
+        """The batch's decided records, and the position of the decision that stands on each."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -137,8 +141,9 @@ class State:
         gone = [position for position in self.of(batch) if not self.stands(position)]
         if gone:
             table = table.filter(pc.invert(pc.is_in(table["position"], value_set=pa.array(gone, pa.int64()))))
-        self._current[batch] = (stamp, table)
-        return table
+        found = (Lookup(table["id"]), np.asarray(table["position"].to_numpy(), dtype=np.int64))
+        self._current[batch] = (stamp, found)
+        return found
 
     def decided(self, batch: str, ids: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
         """Position of the decision that stands on each record of a batch, 0 for none.
@@ -149,14 +154,10 @@ class State:
         Returns:
             (n,) int64.
         """
-        import pyarrow.compute as pc
-
-        current = self.current(batch)
-        if not current.num_rows or not len(ids):
+        lookup, positions = self._current_of(batch)
+        if not len(positions) or not len(ids):
             return np.zeros(len(ids), dtype=np.int64)
-        found = pc.index_in(ids, value_set=current["id"].combine_chunks())
-        at = np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
-        positions = np.asarray(current["position"].to_numpy(), dtype=np.int64)
+        at = lookup.find(ids)
         return np.where(at >= 0, positions[at], 0)
 
     def numbered(self, batch: str) -> pa.Table:
@@ -188,21 +189,27 @@ def members_table(members: Sequence[tuple[str, str]]) -> pa.Table:
 
 
 def keep_members(store: Store, line: str, members: pa.Table) -> tuple[tuple[Member, ...], ArtifactRef | None]:
-    """Members as a `Decision` holds them: itself, or as a Parquet below `quarantine/<line>/.decisions-of/`."""
-    import hashlib
-
+    """Members as a `Decision` holds them: itself, or as a Parquet below `quarantine/<line>/.decided/`."""
     import pyarrow.parquet as pq
 
     if members.num_rows <= MAX_INLINE:
         return tuple(Member(row["id"], row["rule"]) for row in members.to_pylist()), None
     buffer = io.BytesIO()
     pq.write_table(members, buffer, compression="zstd", use_dictionary=["rule"])
-    data = buffer.getvalue()
+    return (), _put(store, f"quarantine/{line}/.decided", buffer.getvalue(), "parquet", ".parquet")
+
+
+def keep_bytes(store: Store, line: Line, folder: str, data: bytes, kind: str, suffix: str) -> ArtifactRef:
+    """Keep what records are made of below `folder`, named by its digest, sealed where the line says so."""
+    return _put(store, folder, seal(data, line.name, kind) if line.config.data.privacy.encrypt else data, kind, suffix)
+
+
+def _put(store: Store, folder: str, data: bytes, kind: str, suffix: str) -> ArtifactRef:
     sha256 = hashlib.sha256(data).hexdigest()
-    ref = ArtifactRef(f"quarantine/{line}/.decided/{sha256}.parquet", sha256, len(data), "parquet")
+    ref = ArtifactRef(f"{folder}/{sha256}{suffix}", sha256, len(data), kind)
     if not store.create(ref.uri, data) and not store.intact(ref):
         store.write(ref.uri, data)
-    return (), ref
+    return ref
 
 
 def select(
@@ -226,7 +233,7 @@ def select(
     import pyarrow.compute as pc
 
     parts = []
-    wanted = None if ids is None else pa.array(list(ids), pa.string())
+    wanted = None if ids is None else Lookup(pa.array(list(dict.fromkeys(ids)), pa.string()))
     for _, table in scan(state.store, verdict, ("id", "rule", "label")):
         keep = np.ones(table.num_rows, dtype=bool)
         for name, value in (("rule", rule), ("label", labelled)):
@@ -234,7 +241,7 @@ def select(
                 same = pc.equal(pc.fill_null(table[name], ""), value)
                 keep &= np.asarray(same.to_numpy(zero_copy_only=False), dtype=bool)
         if wanted is not None:
-            keep &= np.asarray(pc.is_in(table["id"], value_set=wanted).to_numpy(zero_copy_only=False), dtype=bool)
+            keep &= wanted.holds(table["id"])
         if not decided:
             keep &= state.decided(verdict.batch, table["id"]) == 0
         parts.append(table.filter(pa.array(keep)))
