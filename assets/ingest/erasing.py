@@ -7,6 +7,7 @@ row of Parquet or Arrow one without values, a picture among many a black one. Al
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -57,30 +58,33 @@ def erase(store: Store, line: Line, batch: str, records: Mapping[str, bytes], id
         elif not asked:
             missing.append(place)
     for path, places in asked.items():
-        _erase_file(store, line, landing.drop, known[path], {place: records[place] for place in places}, ids)
+        wanted = {place: records[place] for place in places}
+        missing += _erase_file(store, line, landing.drop, known[path], wanted, ids)
     return tuple(missing)
 
 
 def _erase_file(
     store: Store, line: Line, drop: str, declared: LandedFile, records: Mapping[str, bytes], ids: frozenset[str]
-) -> None:
-    """Note what the file will be, then make it that: a reader knows it in either state."""
+) -> list[str]:
+    """Note what the file will be, then make it that: a reader knows it in either state.
+
+    Returns:
+        Places that were asked for, and are not there.
+    """
     erased = load_erased(store, line.name, drop)
     entry = erased.of(declared.path) or ErasedFile(declared.path, (), (declared,))
     key = f"landing/{line.name}/{drop}/files/{declared.path}"
     newest = entry.versions[-1]
     done = set(records) <= set(entry.places) and not declared.path.endswith(RETURNED_SUFFIX)
     if (done and holds(store, key, newest.sha256, newest.size)) or file_size(store, key) is None:
-        return
+        return []
     raw = store.read(key)
     content = unseal(raw)
     new = _without(line, declared.path, content, {**dict.fromkeys(entry.places, b""), **records}, ids)
     if new == content:
-        return
+        return [place for place in records if place not in entry.places]
     if is_sealed(raw):
         new = seal(new, line.name, KIND)
-    import hashlib
-
     now = LandedFile(declared.path, hashlib.sha256(new).hexdigest(), len(new))
     places = tuple(sorted({*entry.places, *records}))
     versions = (*(version for version in entry.versions if version != now), now)
@@ -89,6 +93,7 @@ def _erase_file(
         erased_key(line.name, drop), replace(erased, files=(*others, ErasedFile(declared.path, places, versions)))
     )
     store.write(key, new)
+    return []
 
 
 def _without(line: Line, path: str, content: bytes, records: Mapping[str, bytes], ids: frozenset[str]) -> bytes:
@@ -238,12 +243,12 @@ def _without_pictures(content: bytes, numbers: Mapping[int, bytes]) -> bytes:
     for number, stored in numbers.items():
         if not stored:
             continue  # taken out before
-        for pixels in _raw_forms(stored):
+        for pixels, black in _raw_forms(stored):
             place = next((at for at in _places(content, number, len(pixels)) if _at(new, at, pixels)), -1)
             if place < 0:
                 place = new.find(pixels)
             if place >= 0:
-                new[place : place + len(pixels)] = bytes(len(pixels))
+                new[place : place + len(pixels)] = black
                 break
     return bytes(new)
 
@@ -258,8 +263,12 @@ def _at(content: bytearray, place: int, pixels: bytes) -> bool:
     return content[place : place + len(pixels)] == pixels
 
 
-def _raw_forms(stored: bytes) -> Iterator[bytes]:
-    """A stored picture's pixels as files of many keep them: colours together, or a plane for each."""
+def _raw_forms(stored: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """A stored picture's pixels as files of many keep them, and what takes as much room in their place.
+
+    Colours lie together, or a plane for each. Python 3 writes bytes of an old pickle protocol as text: each above 127
+    takes two, and as many must stay.
+    """
     import numpy as np
     from PIL import Image
 
@@ -268,6 +277,9 @@ def _raw_forms(stored: bytes) -> Iterator[bytes]:
             pixels = np.asarray(picture)
     except (OSError, ValueError, struct.error) as error:
         raise RejectedError(f"a stored picture cannot be read ({error}); it was changed") from error
-    yield pixels.tobytes()
-    if pixels.ndim == 3:
-        yield np.ascontiguousarray(pixels.transpose(2, 0, 1)).tobytes()
+    planes = pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    for raw in (pixels.tobytes(), np.ascontiguousarray(planes).tobytes()):
+        yield raw, bytes(len(raw))
+    text = np.ascontiguousarray(planes).tobytes().decode("latin-1").encode()
+    twice = len(text) - planes.size
+    yield text, b"\xc2\x80" * twice + bytes(planes.size - twice)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from assets.audit import current_user
+from assets.audit import record as note
 from assets.line import Line
 from assets.release.contract import ReleaseRecord, RolloutRecord, rollout_journal
 from assets.release.repository import DeploymentChangedError, current_deployment, deploy
@@ -98,6 +100,7 @@ def promote(store: Store, line: Line, release: str, group: str | None = None) ->
     rollout = _apply(store, line.name, group, record, choose)
     if rollout.decision == "promoted":
         store.set_head(line.name, "rollout", rollout)
+        note(store, current_user(), "promoted", line.name, record.release, f"{group}: {rollout.why}")
     return rollout
 
 
