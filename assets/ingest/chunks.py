@@ -39,9 +39,9 @@ _AUDIO = {
 def fact_fields(data: DataContract) -> list[pa.Field]:
     """The columns that a record's kind adds to the gate's table, under the names users write in expectations.
 
-    Pictures: width and height in pixels (as stored), mode and format (Pillow's names), brightness and contrast (mean
-    and standard deviation of all 8-bit values), sharpness (variance of the Laplacian of the grey picture, longest side
-    at most 256), entropy (bits of the grey histogram).
+    Pictures: width and height in pixels (as stored), mode and format (Pillow's names); of the grey picture, its longest
+    side at most 256: brightness and contrast (mean and standard deviation, 8-bit values), sharpness (variance of the
+    Laplacian), entropy (bits of the histogram).
     Texts: chars, words, letters (share of letters and spaces), text.
     Sounds: rate (samples per second), channels, seconds, loudness (RMS in dBFS), peak (0 to 1), clipped and silent
     (shares of samples).

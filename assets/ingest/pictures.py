@@ -41,9 +41,9 @@ class Measures:
     """Of n pictures.
 
     Attributes:
-        brightness, contrast: (n,) float64, mean and standard deviation of all 8-bit values.
-        sharpness: (n,) float64, variance of the Laplacian of the grey picture (8-bit values).
-        entropy: (n,) float64, bits of the grey picture's histogram.
+        brightness, contrast: (n,) float64, mean and standard deviation of the grey picture (8-bit values).
+        sharpness: (n,) float64, variance of its Laplacian.
+        entropy: (n,) float64, bits of its histogram.
         phash: (n,) uint64, signs of the 63 lowest waves of the picture (DCT of 32x32 grey) against their median.
         embedding: (n, EMBEDDING) float32, of length 1 (0 for a flat grey picture). Its grey layout and directions do
             not change with brightness and contrast.
@@ -83,11 +83,10 @@ def measure_picture(picture: Image) -> Measures:
     """Measure one picture of mode L or RGB."""
     small = _reduced(picture, LONGEST, LONGEST)
     tiny = _reduced(small, COARSE, COARSE)
-    pixels, grey, coarse = (
-        np.asarray(each, dtype=np.uint8).reshape(1, each.height, each.width, -1)
-        for each in (small, small.convert("L"), tiny)
+    grey, coarse = (
+        np.asarray(each, dtype=np.uint8).reshape(1, each.height, each.width, -1) for each in (small.convert("L"), tiny)
     )
-    return _measure(pixels, grey[..., 0], coarse)
+    return _measure(grey[..., 0], coarse)
 
 
 def measure_stack(pixels: NDArray[np.uint8]) -> Measures:
@@ -96,7 +95,7 @@ def measure_stack(pixels: NDArray[np.uint8]) -> Measures:
     Args:
         pixels: (n, height, width, 1 or 3). Float copies are made of all of them: call it in blocks.
     """
-    return _measure(pixels, as_grey(pixels), pixels)
+    return _measure(as_grey(pixels), pixels)
 
 
 def as_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -108,22 +107,18 @@ def as_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return grey
 
 
-def _measure(pixels: NDArray[np.uint8], grey: NDArray[np.uint8], coarse: NDArray[np.uint8]) -> Measures:
-    flat = pixels.reshape(len(pixels), -1)
-    brightness = flat.mean(axis=1, dtype=np.float64)
-    squares = np.einsum("ij,ij->i", flat, flat, dtype=np.float64) / max(1, flat.shape[1])
-    contrast = np.sqrt(np.maximum(squares - brightness**2, 0))
+def _measure(grey: NDArray[np.uint8], coarse: NDArray[np.uint8]) -> Measures:
+    shares = _histograms(grey)
+    values = np.arange(256, dtype=np.float64)
+    brightness = shares @ values
+    contrast = np.sqrt((shares * (values - brightness[:, None]) ** 2).sum(axis=1))
+    logs = np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
+    entropy = -(shares * logs).sum(axis=1) + 0.0  # no minus zero
     colours = coarse.astype(np.float32)
     square = _resized(colours @ _LUMA if colours.shape[-1] == 3 else colours[..., 0], _SIDE, _SIDE)
     square = np.rint(square * np.float32(32)) / np.float32(32)  # a flat picture stays flat: no noise of rounding
-    return Measures(
-        brightness,
-        contrast,
-        _sharpness(grey.astype(np.float32)),
-        _entropy(grey),
-        _phash(square),
-        _embedding(square, _chroma(colours)),
-    )
+    sharpness = _sharpness(grey.astype(np.float32))
+    return Measures(brightness, contrast, sharpness, entropy, _phash(square), _embedding(square, _chroma(colours)))
 
 
 def _reduced(picture: Image, width: int, height: int) -> Image:
@@ -143,14 +138,13 @@ def _sharpness(grey: Floats) -> NDArray[np.float64]:
     return variance
 
 
-def _entropy(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _histograms(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(n, 256) shares of the pixels that have each value."""
     flat = grey.reshape(len(grey), -1)
-    places = flat.astype(np.int64) + np.arange(len(flat))[:, None] * 256
+    places = flat if len(flat) == 1 else flat + np.arange(0, 256 * len(flat), 256)[:, None]
     counts = np.bincount(places.reshape(-1), minlength=256 * len(flat)).reshape(-1, 256)
-    shares = counts / max(1, flat.shape[1])
-    logs = np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
-    entropy: NDArray[np.float64] = -(shares * logs).sum(axis=1) + 0.0  # no minus zero
-    return entropy
+    shares: NDArray[np.float64] = counts / flat.shape[1]
+    return shares
 
 
 def _phash(square: Floats) -> NDArray[np.uint64]:
@@ -175,16 +169,14 @@ def _embedding(square: Floats, chroma: Floats) -> Floats:
 
 
 def _directions(square: Floats) -> Floats:
-    """How much it gets lighter to the right, down, left and up in each of 4x4 cells, (n, 4 * 4 * 4)."""
-    padded = np.pad(square, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    right = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
-    down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
-    step = _SIDE // _CELLS
-    cells = []
-    for slope in (right, down, -right, -down):
-        risen = np.maximum(slope, 0).reshape(len(square), _CELLS, step, _CELLS, step)
-        cells.append(risen.mean(axis=(2, 4)))
-    return np.stack(cells, axis=-1).reshape(len(square), -1)
+    """How much it gets lighter to the right, left, down and up in each of 4x4 cells, (n, 4 * 4 * 4)."""
+    count, step = len(square), _SIDE // _CELLS
+    slopes = np.zeros((2, *square.shape), dtype=np.float32)
+    slopes[0, :, :, 1:-1] = square[:, :, 2:] - square[:, :, :-2]
+    slopes[1, :, 1:-1] = square[:, 2:] - square[:, :-2]
+    both = np.stack([np.maximum(slopes, 0), np.maximum(-slopes, 0)])
+    cells: Floats = both.reshape(4, count, _CELLS, step, _CELLS, step).sum(axis=5).sum(axis=3)
+    return cells.transpose(1, 2, 3, 0).reshape(count, -1)
 
 
 def _chroma(colours: Floats) -> Floats:

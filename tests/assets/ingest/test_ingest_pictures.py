@@ -97,7 +97,7 @@ def test_numbers_are_those_of_the_definitions() -> None:
 
 def test_a_large_picture_is_measured_smaller() -> None:
     wide = measure_picture(scene(3, 4 * LONGEST, LONGEST))
-    assert wide.brightness[0] == pytest.approx(np.asarray(scene(3, 4 * LONGEST, LONGEST)).mean(), abs=1)
+    assert wide.brightness[0] == pytest.approx(np.asarray(scene(3, 4 * LONGEST, LONGEST).convert("L")).mean(), abs=1)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
