@@ -121,7 +121,9 @@ def erase(store: Store, line: Line) -> tuple[str, ...]:
 def _resolve(store: Store, line: str, prefix: str) -> str:
     """The one id that begins so, among those kept or forgotten."""
     if not re.fullmatch(rf"[0-9a-f]{{{SHORTEST_PREFIX},64}}", prefix):
-        raise RejectedError(f"record {prefix[:80]!r}: give {SHORTEST_PREFIX} to 64 hex digits of a record's id")
+        raise RejectedError(
+            f"record {prefix[:80]!r}: this is no record's id; give {SHORTEST_PREFIX} to 64 hex digits of one"
+        )
     if len(prefix) == 64:
         return prefix
     found = {identity.hex() for identity in forgotten_ids(store, line) if identity.hex().startswith(prefix)}
