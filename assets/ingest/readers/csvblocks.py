@@ -7,6 +7,7 @@ Anything else (a ragged row, NUL bytes, bytes that are not UTF-8, an open quote,
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ ROWS_TOGETHER = 65_536
 _CELLS_TOGETHER = 200_000
 
 _CONTROL = bytes({*range(32), 127} - {9, 10, 13})
+_ODD = np.isin(np.arange(256), list(_CONTROL))
 _GAPS = re.compile(rb"[ \t]+")
 _OUTER_GAPS = re.compile(rb"^[ \t]+|[ \t]+(?=\r?$)", re.MULTILINE)
 
@@ -77,34 +79,84 @@ def text_blocks(path: str, blocks: Blocks, line: int, layout: Layout) -> Iterato
         RejectedError: it has too many rows, or too many that cannot be read; what was read before stands.
     """
     rows = refused = 0
+    for item in _found(path, blocks, line, layout):
+        if isinstance(item, Reason):
+            refused += 1
+            if refused > MAX_REFUSED_ROWS:
+                raise RejectedError(
+                    f"more than {MAX_REFUSED_ROWS:,} of its lines cannot be read, the rest was not read; "
+                    "write it again as UTF-8 CSV"
+                )
+            yield item
+            continue
+        room, rows = MAX_ROWS - rows, rows + len(item.places)
+        if rows > MAX_ROWS:
+            if room:
+                yield item.part(0, room)
+            raise RejectedError(f"it has more than {MAX_ROWS:,} rows, the rest was not read; split it into more files")
+        yield item
+
+
+def _found(path: str, blocks: Blocks, line: int, layout: Layout) -> Iterator[Block | Reason]:
     while block := blocks.take():
-        found: Iterator[Block | Reason]
         if (fast := _fast(block, line, layout)) is not None:
             line += len(fast.places)
-            found = _sliced(fast)
-        else:
-            lines = Lines(block, blocks, line)
-            found = _careful(path, lines, layout)
-        for item in found:
-            if isinstance(item, Reason):
-                refused += 1
-                if refused > MAX_REFUSED_ROWS:
-                    raise RejectedError(
-                        f"more than {MAX_REFUSED_ROWS:,} of its lines cannot be read, the rest was not read; "
-                        "write it again as UTF-8 CSV"
-                    )
-            else:
-                room, count = MAX_ROWS - rows, len(item.places)
-                rows += count
-                if count > room:
-                    if room:
-                        yield item.part(0, room)
-                    raise RejectedError(
-                        f"it has more than {MAX_ROWS:,} rows, the rest was not read; split it into more files"
-                    )
-            yield item
-        if fast is None:
-            line = lines.number
+            yield from _sliced(fast)
+            continue
+        if (sifted := _sifted(path, block, line, layout)) is not None:
+            sound, refused, line = sifted
+            yield from refused
+            yield from _sliced(sound)
+            continue
+        lines = Lines(block, blocks, line)
+        yield from _careful(path, lines, layout)
+        line = lines.number
+
+
+def _sifted(path: str, block: bytes, line: int, layout: Layout) -> tuple[Block, list[Reason], int] | None:
+    """A block's plain lines the fast way, and refusals of its odd ones, if every line is one or the other for sure.
+
+    Returns:
+        The rows, the refusals, and the number of the block's last line; None where a row may be more than a line, or
+        an odd line is a row all the same.
+    """
+    form = layout.form
+    if (form.quotes and b'"' in block) or form.delimiter == SPACES or not block.endswith(b"\n"):
+        return None
+    if block.count(b"\r") != block.count(b"\r\n"):
+        return None
+    raw = np.frombuffer(block, dtype=np.uint8)
+    ends = np.flatnonzero(raw == ord("\n")) + 1
+    lengths = np.diff(ends, prepend=0)
+    marks = np.flatnonzero(raw == ord(form.delimiter))
+    sound = np.diff(np.searchsorted(marks, ends), prepend=0) == layout.width - 1
+    sound[np.searchsorted(ends, np.flatnonzero(_ODD[raw]), side="right")] = False
+    for row in np.flatnonzero(sound & _not_ascii(raw, ends)).tolist():
+        try:
+            block[ends[row] - lengths[row] : ends[row]].decode()
+        except UnicodeDecodeError:
+            sound[row] = False
+    if not sound.any():
+        return None
+    fast = _fast(raw[np.repeat(sound, lengths)].tobytes(), 0, layout)
+    if fast is None:
+        return None
+    refused: list[Reason] = []
+    odd = np.flatnonzero(~sound)
+    for run in np.split(odd, np.flatnonzero(np.diff(odd) > 1) + 1):
+        part = block[ends[run[0]] - lengths[run[0]] : ends[run[-1]]]
+        for item in _careful(path, Lines(part, Blocks(io.BytesIO()), line + int(run[0])), layout):
+            if isinstance(item, Block):
+                return None
+            refused.append(item)
+    return Block(line + 1 + np.flatnonzero(sound), fast.columns), refused, line + len(ends)
+
+
+def _not_ascii(raw: NDArray[np.uint8], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each line has a byte that is not ASCII."""
+    found = np.zeros(len(ends), dtype=np.bool_)
+    found[np.searchsorted(ends, np.flatnonzero(raw >= 128), side="right")] = True
+    return found
 
 
 def row_problem(row: Row, width: int) -> str | None:
@@ -197,7 +249,7 @@ def _whole_cells(block: bytes, delimiter: str) -> bool:
     """Whether quotes surround whole cells only, without quotes or line ends inside."""
     mark = re.escape(delimiter.encode())
     # possessive throughout: nothing is tried twice, and no memory is taken
-    cell = rb'(?<![^\n' + mark + rb'])"[^"\r\n]*+"(?=' + mark + rb"|\r?\n|\Z)"
+    cell = rb"(?<![^\n" + mark + rb'])"[^"\r\n]*+"(?=' + mark + rb"|\r?\n|\Z)"
     return re.fullmatch(rb'[^"]*+(?:' + cell + rb'[^"]*+)*+', block) is not None
 
 

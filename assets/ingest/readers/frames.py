@@ -19,7 +19,7 @@ _MAX_MESSAGES = 1_000_000
 def check_frames(stream: BinaryIO, start: int) -> None:
     """Raise RejectedError where a message from `start` on is too large, cut off or unpacks to too much."""
     size = stream.seek(0, io.SEEK_END)
-    at = start
+    at, dictionaries = start, 0
     for _ in range(_MAX_MESSAGES):
         stream.seek(at)
         head = stream.read(8)
@@ -37,32 +37,34 @@ def check_frames(stream: BinaryIO, start: int) -> None:
             raise RejectedError("it is cut off within a description; copy it again")
         body = at + 8 + length
         try:
-            at = body + _check_message(stream, description, body, size)
+            kind, length, unpacked = _message(stream, description, body, size)
         except (struct.error, IndexError, ValueError) as error:
             raise RejectedError("a description makes no sense; write it again") from error
+        at = body + length
+        dictionaries += unpacked if kind == _DICTIONARY_BATCH else 0  # they stay in memory, all of them
+        if max(unpacked, dictionaries) > MAX_UNPACKED_BATCH:
+            raise RejectedError(
+                f"a batch has {max(unpacked, dictionaries):,} bytes, at most {MAX_UNPACKED_BATCH:,} are read; "
+                "write it with smaller batches"
+            )
     raise RejectedError(f"it has more than {_MAX_MESSAGES:,} messages; write it with larger batches")
 
 
-def _check_message(stream: BinaryIO, description: bytes, body: int, size: int) -> int:
-    """Bytes of the message's body."""
+def _message(stream: BinaryIO, description: bytes, body: int, size: int) -> tuple[int, int, int]:
+    """A message's kind, the bytes of its body, and what they unpack to."""
     message = _Table(description, _unsigned(description, 0))
     length = message.number(3, "<q")
     if not 0 <= length <= size - body:
         raise RejectedError(f"a batch is said to have {length:,} bytes, {size - body:,} follow; copy it again")
     kind = message.number(1, "<B")
     if kind not in {_RECORD_BATCH, _DICTIONARY_BATCH}:
-        return length
+        return kind, length, 0
     batch = message.table(2)
     if batch is not None and kind == _DICTIONARY_BATCH:
         batch = batch.table(1)
     if batch is None:
         raise ValueError("a batch without a header")
-    unpacked = _unpacked(stream, batch, body, length) if batch.place(3) else length
-    if unpacked > MAX_UNPACKED_BATCH:
-        raise RejectedError(
-            f"a batch has {unpacked:,} bytes, at most {MAX_UNPACKED_BATCH:,} are read; write it with smaller batches"
-        )
-    return length
+    return kind, length, _unpacked(stream, batch, body, length) if batch.place(3) else length
 
 
 def _unpacked(stream: BinaryIO, batch: _Table, body: int, length: int) -> int:

@@ -211,7 +211,8 @@ def _name(path: str) -> str:
 
 def _stem(path: str) -> str:
     folder, slash, name = path.rpartition("/")
-    return folder + slash + (name.split(".", 1)[0] or name)
+    whole = name[:-3] if name.lower().endswith(".gz") else name
+    return folder + slash + (whole.rpartition(".")[0] or whole)
 
 
 def _is_rul(path: str) -> bool:

@@ -175,6 +175,8 @@ def test_limits_hold_before_anything_is_unpacked(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(frames, "MAX_UNPACKED_BATCH", 1000)
     assert "a batch has" in only_reason(arrow_file(table, compression="zstd"))
     assert "a batch has" in only_reason(arrow_stream(table))
+    words = pa.table({"a": [1], "b": [1], "kind": pa.array(["x" * 2000]).dictionary_encode()})
+    assert "a batch has 2,0" in only_reason(arrow_stream(words))
     deep = pa.array([1])
     for _ in range(40):
         deep = pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), deep)

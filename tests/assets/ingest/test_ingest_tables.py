@@ -318,6 +318,10 @@ def test_good_rows_come_back_exactly(given_rows: list[tuple[float, float, str]],
     assert [(row["_label"], row["a"], row["b"]) for row in found] == [(label, a, b) for a, b, label in given_rows]
 
 
+def by_place(reason: Reason) -> tuple[str, str]:
+    return reason.place, reason.reason
+
+
 CELL = st.one_of(
     st.sampled_from(
         ["1", "-2.5", " 3 ", "+4", ".5", "6.", "1e3", "nan", "", "x", "1e400", "é", '"q"', '"q""q"', '"a,b"']
@@ -342,7 +346,9 @@ def test_the_fast_way_finds_what_the_careful_reader_finds(
     content = delimiter.join(("a", "b", "kind")).encode() + b"\n" + body
     with mock.patch.object(csvblocks, "_fast", lambda *_: None):
         expected = read(content)
-    assert read(content) == expected
+    found = read(content)
+    assert found[0] == expected[0]
+    assert sorted(found[1], key=by_place) == sorted(expected[1], key=by_place)
     with (
         mock.patch.object(csvrows, "MAX_LINE_CHARS", 60),
         mock.patch.object(csvblocks, "MAX_LINE_CHARS", 60),
@@ -350,7 +356,9 @@ def test_the_fast_way_finds_what_the_careful_reader_finds(
         with mock.patch.object(csvblocks, "_fast", lambda *_: None):
             expected = read(content)
         with mock.patch.object(rows, "Blocks", functools.partial(csvrows.Blocks, size=256)):
-            assert read(content) == expected
+            found = read(content)
+    assert found[0] == expected[0]
+    assert sorted(found[1], key=by_place) == sorted(expected[1], key=by_place)
 
 
 @given(st.one_of(st.text("0123456789+-.eEinfa ", max_size=12), st.floats().map(repr), CELL))
