@@ -15,6 +15,7 @@ from assets.ingest.contract import BatchManifest, LandedFile, Record
 from assets.ingest.limits import RETURNED_SUFFIX
 from assets.ingest.names import system_part
 from assets.ingest.readers.files import BatchFiles, Files
+from assets.ingest.refusals import refusal
 from assets.line import Line
 from assets.quality.contract import Reason
 from assets.store import Store
@@ -63,6 +64,7 @@ READERS: Mapping[str, tuple[str, str]] = {
 }
 """`data.reader` to the module of this package and its function; imported when it is needed."""
 
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _MAKERS = {"image": "images", "table": "tables", "series": "series", "text": "text", "audio": "audio"}
 
 
@@ -103,6 +105,9 @@ def read_files(files: Sequence[LandedFile], source: Files, data: DataContract) -
             yield Reason(file.path, "its name", "ignored", f"{part} is a system's own file, not data", "nothing to do")
         elif file.path.lower().endswith(RETURNED_SUFFIX):
             returned.append(file)
+        elif file.path.lower().endswith(_ARCHIVES):
+            what = "it is an archive inside a batch that another tool declared; they are unpacked when they land"
+            yield refusal(file.path, "whole file", f"{what}; land it with `edgeloop land`, or put it into the inbox")
         else:
             own.append(file)
     if own:
