@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -182,3 +183,47 @@ def test_large_returns_are_several_files(store: Store, monkeypatch: pytest.Monke
     made = release(state, LINE, "ann")
     assert len(state.entry(made.position).files) == 4
     assert len({row["id"] for row in landed(store, LINE, made.batch)}) == 35
+
+
+class _KilledError(BaseException):
+    """Stands for `kill -9`: nothing in the code catches it."""
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_killed_at_every_write_it_lands_everything_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    """Killed right before, or right after, the first, second, … write; then somebody presses the button again."""
+    record, create, write = [text(f"text {n}", "spam") for n in range(5)], Store.create, Store.write
+    for last in range(1, 100):
+        store = Store(str(tmp_path / f"{before}-{last}"))
+        verdict, state = hold(store, LINE, record), State(store, "sms")
+        accept(state, LINE, verdict, select(state, verdict), "ann", "fine")
+        count = 0
+
+        def counted(original: Any, *arguments: Any) -> Any:
+            nonlocal count
+            count += 1
+            if before and count == last:  # noqa: B023 - called in this turn only
+                raise _KilledError
+            result = original(*arguments)
+            if count == last:  # noqa: B023
+                raise _KilledError
+            return result
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "create", lambda *arguments: counted(create, *arguments))
+            patch.setattr(Store, "write", lambda *arguments: counted(write, *arguments))
+            try:
+                release(state, LINE, "ann")
+                killed = False
+            except _KilledError:
+                killed = True
+        done = release(State(store, "sms"), LINE, "bob")
+        (returned,) = {done.batch, *done.completed, *batches(store, LINE)} - {"", verdict.batch}
+        assert sorted(row["input"] for row in landed(store, LINE, returned)) == [row["input"] for row in record]
+        assert len(batches(store, LINE)) == 2
+        assert release(State(store, "sms"), LINE, "bob") == returns.Release("", 0, 0)
+        if not killed:
+            break
+    assert last > 4
