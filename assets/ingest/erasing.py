@@ -21,7 +21,7 @@ from assets.ingest.erased import ErasedFile, erased_key, load_erased
 from assets.ingest.guard import KIND
 from assets.ingest.landing import find_landing, load_manifest
 from assets.ingest.limits import MAX_LINE_CHARS, RETURNED_SUFFIX
-from assets.ingest.privacy import _layout, _wanted
+from assets.ingest.privacy_text import text_layout
 from assets.ingest.readers.csvrows import Blocks, Lines, rows_of
 from assets.ingest.storage import file_size, holds
 from assets.line import Line
@@ -140,7 +140,7 @@ def _lines_of_rows(line: Line, content: bytes, firsts: frozenset[int]) -> set[in
     """Every line of the rows that begin on the lines `firsts`."""
     blocks = Blocks(cast(BinaryIO, io.BytesIO(content)))
     first = blocks.take().removeprefix(b"\xef\xbb\xbf")
-    form, _, number, taken = _layout(first, _wanted(line.config.data))
+    form, _, number, taken = text_layout(first, line.config.data)
     blocks.put_back(first[taken:])
     found: set[int] = set()
     while block := blocks.take():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from assets.data import PrivacyPolicy
 from assets.errors import RejectedError
 from assets.ingest.limits import MAX_COLUMNS
+from assets.ingest.privacy_text import named
 from assets.ingest.readers.columnar import THRIFT_LIMITS
 from assets.ingest.readers.frames import check_frames
 from assets.ingest.readers.pages import check_pages, read_footer
@@ -71,8 +72,6 @@ Plan = list[tuple[str, Callable[[str], str] | None]]
 
 
 def _plan(schema: pa.Schema, policy: PrivacyPolicy, tokens: Tokens) -> Plan:
-    from assets.ingest.privacy import named
-
     if len(schema) > MAX_COLUMNS or len(set(schema.names)) < len(schema):
         raise RejectedError("it has too many columns, or two of one name; write it again")
     plan: Plan = []
@@ -98,13 +97,14 @@ def _changed(batch: pa.RecordBatch, plan: Plan) -> pa.RecordBatch:
     columns = []
     for name, token in plan:
         column = batch.column(batch.schema.get_field_index(name))
-        columns.append(column if token is None else pa.array(_tokens(column, token), pa.string()))
+        columns.append(column if token is None else _tokens(column, token))
     return pa.RecordBatch.from_arrays(columns, schema=_schema(batch.schema, plan))
 
 
-def _tokens(column: pa.Array, token: Callable[[str], str]) -> Iterator[str | None]:
-    for value in column.to_pylist():
-        yield None if value is None else token(_text(value))
+def _tokens(column: pa.Array, token: Callable[[str], str]) -> pa.Array:
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    values = [None if value is None else token(_text(value)) for value in encoded.dictionary.to_pylist()]
+    return pa.array(values, pa.string()).take(encoded.indices)
 
 
 def _text(value: object) -> str:

@@ -16,7 +16,7 @@ import struct
 import zlib
 
 from assets.errors import RejectedError
-from edge.runtime.preprocess import _QUIET as QUIET
+from edge.runtime.preprocess import QUIET
 
 _MARKERS = re.compile(rb"Exif\0\0|http://ns\.adobe\.com/|<x:xmpmeta|8BIM|GPSLatitude|ftyp(heic|heix|mif1|avif|hevc)")
 _OTHER = {b"GIF8": "GIF", b"8BPS": "Photoshop", b"\xff\x0a": "JPEG XL", b"\0\0\0\x0cJXL ": "JPEG XL"}

@@ -217,7 +217,7 @@ class _Quiet:
                 self._filters.__exit__(None, None, None)
 
 
-_QUIET = _Quiet()
+QUIET = _Quiet()
 
 
 def _with_picture(data: bytes, use: Callable[[Image], T]) -> T:
@@ -228,7 +228,7 @@ def _with_picture(data: bytes, use: Callable[[Image], T]) -> T:
         raise RejectedError("the file is empty; copy it again")
     refuse_traps(data)
     try:
-        with _QUIET, PillowImage.open(io.BytesIO(data), formats=IMAGE_FORMATS) as opened:
+        with QUIET, PillowImage.open(io.BytesIO(data), formats=IMAGE_FORMATS) as opened:
             _check_size(*opened.size)
             return use(opened)
     except RejectedError:

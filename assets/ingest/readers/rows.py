@@ -33,7 +33,7 @@ _BOM = b"\xef\xbb\xbf"
 _LOOKED_AT = 100
 """Rows of a file without a header line that are looked at to tell its delimiter."""
 
-_REFUSED = {
+REFUSED = {
     b"PK\x03\x04": "it is a zip archive or an Excel workbook, not a table; export it as CSV",
     b"\xd0\xcf\x11\xe0": "it is an Excel workbook, not a table; export it as CSV",
     b"\xff\xfe": "it is UTF-16; save it as UTF-8",
@@ -112,7 +112,7 @@ def read_blocks(file: LandedFile, source: Files, wanted: Wanted) -> Iterator[Blo
 def _opened(file: LandedFile, stream: BinaryIO, wanted: Wanted) -> Iterator[Block | Reason]:
     head = stream.read(8)
     stream.seek(0)
-    for magic, text in _REFUSED.items():
+    for magic, text in REFUSED.items():
         if head.startswith(magic):
             raise RejectedError(text)
     if head.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
@@ -152,9 +152,9 @@ def _text(path: str, stream: BinaryIO, wanted: Wanted) -> Iterator[Block | Reaso
     if not first.strip():
         raise RejectedError("the file is empty; copy it again")
     if wanted.header:
-        layout, line, taken = _headerless(first, wanted)
+        layout, line, taken = headerless(first, wanted)
     else:
-        layout, line, taken = _with_header(first, wanted)
+        layout, line, taken = with_header(first, wanted)
     blocks.put_back(first[taken:])
     return text_blocks(path, blocks, line, layout)
 
@@ -164,7 +164,7 @@ def _layout(form: Form, names: Sequence[str], wanted: Wanted) -> Layout:
     return Layout(form, len(names), {name: positions[name] for name in wanted.read}, wanted.numbers & set(wanted.read))
 
 
-def _with_header(first: bytes, wanted: Wanted) -> tuple[Layout, int, int]:
+def with_header(first: bytes, wanted: Wanted) -> tuple[Layout, int, int]:
     """Layout by the header line, its last line, and how many bytes it takes. Raises RejectedError."""
     forms = [Form(delimiter, delimiter != SPACES, wanted.cell_chars) for delimiter in (*DELIMITERS, SPACES)]
     found = {form: first_row(first, form) for form in forms}
@@ -185,7 +185,7 @@ def _with_header(first: bytes, wanted: Wanted) -> tuple[Layout, int, int]:
     return _layout(form, row.cells, wanted), row.last, taken
 
 
-def _headerless(first: bytes, wanted: Wanted) -> tuple[Layout, int, int]:
+def headerless(first: bytes, wanted: Wanted) -> tuple[Layout, int, int]:
     """Layout by the contract's `header`; a first line that is exactly these names is a header line.
 
     With tabs between cells a quote mark is a character like others: files without a header line come from tools that

@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.errors import RejectedError
-from assets.ingest.privacy import Protection, filtered, named, protection
+from assets.ingest import privacy_text
+from assets.ingest.privacy import Protection, filtered, protection
+from assets.ingest.privacy_text import named
 from assets.ingest.readers.csvrows import Blocks, Form, Lines, rows_of
 from assets.ingest.tokens import TOKEN, Tokens, forget_pseudonym_key, pseudonym_key
 from assets.line import Line, parse_line
@@ -265,6 +267,19 @@ def test_no_private_value_is_left_whatever_the_file(rows: list[list[str]], junk:
     at %= len(body) + 1
     damaged = _filter(_protection(), head + body[:at] + junk + body[at:])
     assert _filter(_protection(), damaged) == damaged
+
+
+PIECE = st.text(alphabet=st.sampled_from("ab,,\n\n; é\0\x0b\x85"), max_size=30)
+
+
+@given(PIECE, st.sampled_from([b"\n", b"", b"\xff\n"]))
+def test_the_fast_way_gives_what_the_careful_one_gives(text: str, end: bytes) -> None:
+    content = b"patient,name,age,weight,state\n" + text.encode() + end
+    fast = _filter(_protection(), content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(privacy_text, "_is_simple", lambda block, form: False)
+        careful = _filter(_protection(), content)
+    assert fast == careful
 
 
 def _line_ends(text: str) -> int:
