@@ -85,8 +85,8 @@ def choose_bins(values: NDArray[np.float64]) -> Bins:
         share = round(BINS * rest.size / finite.size)
         steps = max(2, share) if rest.size else 0
         met = np.quantile(rest, np.arange(1, steps) / steps, method="lower") if steps else np.empty(0)
-        # the atom alone lies between the number just below it and itself
-        met = np.concatenate([met, atoms, np.nextafter(atoms, -np.inf)])
+        with np.errstate(over="ignore"):  # the atom alone lies between the number just below it and itself
+            met = np.concatenate([met, atoms, np.nextafter(atoms, -np.inf)])
     edges = np.unique(met[np.isfinite(met)])
     low, high = np.quantile(finite.clip(-_LARGEST, _LARGEST), (0.05, 0.95))
     width = float(high - low) or max(abs(float(low)), 1.0)

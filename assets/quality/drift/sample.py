@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from assets.quality.spool import Spool
 
-RECORDS = 256
-MAX_WIDTH = 64
+RECORDS = 192
+MAX_WIDTH = 144
 _SEED = 20
 
 

@@ -43,6 +43,7 @@ class Chart:
     then: str = ""
     marks: tuple[str, ...] = ()
     by_bin: bool = False
+    half: str = ""
     nulls: str = ""
 
     @property
@@ -69,10 +70,13 @@ def chart(now: Feature, then: Feature | None, drift: FeatureDrift | None, most: 
     if len(cells) <= 6 or not now.values:
         shown = tuple(Bar(f"range {at + 1}" if private else bar.name, *_rest(bar)) for at, bar in enumerate(cells))
         return Chart(title(now.name), drifted, private, shown, nulls=nulls)
-    paths, marks, by_bin = _paths(now, then)
-    return Chart(
-        title(now.name), drifted, private, (), 0, *paths, () if private else tuple(map(number, marks)), by_bin, nulls
-    )
+    (drawn, before), marks, by_bin = _paths(now, then)
+    if by_bin and then is None:
+        drawn = ""  # its own bins hold equally many values: nothing would be seen
+    edges = now.edges
+    half = f"{number(edges[len(edges) // 4])} to {number(edges[3 * len(edges) // 4])}" if by_bin and not private else ""
+    shown_marks = () if private else tuple(map(number, marks))
+    return Chart(title(now.name), drifted, private, (), 0, drawn, before, shown_marks, by_bin, half, nulls)
 
 
 def _rest(bar: Bar) -> tuple[float, float | None, int]:

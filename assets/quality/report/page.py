@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +31,8 @@ MAX_DRIFT_ROWS = 60
 MAX_CLASSES = 40
 MAX_GRID = 18
 MAX_ROWS = 8
+_FOLDERS = re.compile(r"(?:/[\w.@-]+){2,}/")
+"""Folders of this machine, as errors of libraries name them."""
 _REMEDY = "look at the record in its file; its value is private and shown nowhere"
 
 
@@ -154,7 +157,7 @@ def _checks(
     for check in contents.decision.checks:
         short = replace(check, detail=cut(check.detail), name=cut(check.name, 200))
         if check.outcome == "errored":
-            broke.append(short)
+            broke.append(replace(short, detail=_FOLDERS.sub("…/", short.detail)))
         elif check.outcome == "passed":
             passed.append(short)
         else:
