@@ -66,7 +66,7 @@ def record_of(
 ) -> Record:
     """A reading as a record, of its packed values; see `Record`. Raises RejectedError where there are not as many."""
     assert data.series is not None
-    facts, notes = row_facts(stored, data)
+    stored, facts, notes = row_facts(stored, data)
     label = checked_label(label, data.series.target or REMAINING, notes, data)
     if time is None or not math.isfinite(time):
         time, notes[data.series.time] = None, NO_VALUE

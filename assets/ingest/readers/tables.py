@@ -51,31 +51,39 @@ def record_of(
     stored: bytes, label: str, split: str, file: str, group: str, time: float | None, data: DataContract
 ) -> Record:
     """A row as a record, of its packed values; see `Record`. Raises RejectedError where there are not as many."""
-    facts, notes = row_facts(stored, data)
+    stored, facts, notes = row_facts(stored, data)
     assert data.table is not None
     label = checked_label(label, data.table.target, notes, data)
     return Record(row_id(stored), label, split, file, stored, group, None, facts, notes)
 
 
-def row_facts(stored: bytes, data: DataContract) -> tuple[dict[str, float | str | None], dict[str, str]]:
-    """The gate's columns of packed values, and a note for each without a value. Raises RejectedError."""
+def row_facts(stored: bytes, data: DataContract) -> tuple[bytes, dict[str, float | str | None], dict[str, str]]:
+    """Packed values as a reader packs them, the gate's columns, and a note for each without a value.
+
+    Raises:
+        RejectedError: there are not as many values as columns.
+    """
     assert data.inputs is not None
     columns, categories = data.inputs.columns, data.inputs.categories
     if len(stored) != 8 * len(columns):
         raise RejectedError(f"it has {len(stored)} bytes, {len(columns)} columns are {8 * len(columns)}; make it anew")
     facts: dict[str, float | str | None] = {}
     notes: dict[str, str] = {}
-    for name, value in zip(columns, struct.unpack(f"<{len(columns)}d", stored), strict=True):
+    values = [value + 0.0 for value in struct.unpack(f"<{len(columns)}d", stored)]  # minus zero is zero
+    for index, (name, value) in enumerate(zip(columns, values, strict=True)):
         known = categories.get(name)
         if known is None:
             sound = abs(value) <= MAX_VALUE
             facts[name] = value if sound else None
+            if not sound:
+                values[index] = math.nan if math.isnan(value) else math.copysign(math.inf, value)
         else:
             sound = value in range(len(known))
             facts[name] = known[int(value)] if sound else ""
+            values[index] = value if sound else math.nan
         if not sound:
             notes[name] = NO_VALUE
-    return facts, notes
+    return struct.pack(f"<{len(columns)}d", *values), facts, notes
 
 
 def checked_label(label: str, target: str, notes: dict[str, str], data: DataContract) -> str:

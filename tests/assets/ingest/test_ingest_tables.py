@@ -285,6 +285,10 @@ def test_a_stored_row_becomes_a_record_again() -> None:
     record = record_of(struct.pack("<2d", math.inf, 5), "x", "", "r#1", "", None, data)
     assert set(record.notes) == {"a", "b", "kind"}
     assert record.facts == {"a": None, "b": ""}
+    assert struct.unpack("<2d", record.input)[0] == math.inf
+    assert math.isnan(struct.unpack("<2d", record.input)[1])
+    minus, zero = (record_of(struct.pack("<2d", value, 0), "1", "", "r#1", "", None, data) for value in (-0.0, 0.0))
+    assert (minus.id, minus.input) == (zero.id, zero.input)
     with pytest.raises(RejectedError, match="2 columns are 16"):
         record_of(b"123", "1", "", "r#1", "", None, data)
 
