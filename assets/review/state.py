@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 from collections.abc import Sequence
@@ -18,13 +19,15 @@ from assets.review.held import scan
 from assets.review.lookup import Lookup
 from assets.store import Store
 from assets.vault import seal
-from edge.contracts import ArtifactRef
+from edge.contracts import ArtifactRef, from_bytes, to_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ABOUT_RECORDS = ("accept", "fix", "waive", "reject")
 RETURNING = ("accept", "fix", "waive")
+SEGMENT = 500
+"""Entries of the journal that are packed into one file once they are complete."""
 
 
 class State:
@@ -53,15 +56,42 @@ class State:
 
     def refresh(self) -> State:
         """Read what was added since. Raises ContractError for an entry that is none."""
+        while self.position % SEGMENT == 0 and (packed := self._packed(self.position)):
+            for entry in packed:
+                self._take(entry)
         for position, entry in self.journal.after(self.position):
-            self.entries.append(entry)
-            if entry.action in ABOUT_RECORDS and entry.count:
-                self._by_batch.setdefault(entry.batch, []).append(position)
-            elif entry.action == "revoke":
-                self._revoked[entry.replaces] = position
-            elif entry.action == "release":
-                self._releases.append(position)
+            self._take(entry)
+            if position % SEGMENT == 0:
+                self._pack(position)
         return self
+
+    def _take(self, entry: Decision) -> None:
+        self.entries.append(entry)
+        position = len(self.entries)
+        if entry.action in ABOUT_RECORDS and entry.count:
+            self._by_batch.setdefault(entry.batch, []).append(position)
+        elif entry.action == "revoke":
+            self._revoked[entry.replaces] = position
+        elif entry.action == "release":
+            self._releases.append(position)
+
+    def _packed(self, after: int) -> list[Decision]:
+        """The `SEGMENT` entries after a position, from one file that some reader packed; empty where none did yet."""
+        key = self._packed_key(after + SEGMENT)
+        try:
+            lines = self.store.read(key).split(b"\n")
+        except FileNotFoundError:
+            return []
+        return [from_bytes(Decision, line, key) for line in lines]
+
+    def _pack(self, position: int) -> None:
+        """Put the last entries together, for readers to come: a request for each of them is slow in a bucket."""
+        with contextlib.suppress(OSError):
+            body = b"\n".join(to_bytes(entry) for entry in self.entries[position - SEGMENT : position])
+            self.store.create(self._packed_key(position), body)
+
+    def _packed_key(self, position: int) -> str:
+        return f"quarantine/{self.line}/.decided/until-{position:012d}.jsonl"
 
     def entry(self, position: int) -> Decision:
         """The entry at `position`. Raises RejectedError where there is none."""

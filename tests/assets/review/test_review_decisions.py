@@ -10,6 +10,7 @@ import pytest
 from assets.audit import latest
 from assets.errors import ConflictError, RejectedError
 from assets.quality.contract import BatchVerdict
+from assets.review import state as state_module
 from assets.review.contract import decisions_journal
 from assets.review.corrections import checked_changes
 from assets.review.decisions import Correction, accept, fix, locate, reject, revoke, waive
@@ -209,3 +210,19 @@ def test_a_row_without_a_value_cannot_be_accepted(store: Store) -> None:
         accept(state, line, verdict, select(state, verdict), "ann", "fine")
     with pytest.raises(RejectedError, match="column b has no value; give one with --set b=VALUE"):
         fix(state, line, verdict, select(state, verdict), "ann", Correction("no"))
+
+
+def test_a_long_journal_is_read_in_few_steps(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_module, "SEGMENT", 4)
+    verdict, state = hold(store, LINE, [text(f"text {n}", "spam\n") for n in range(11)]), State(store, "sms")
+    for n in range(11):
+        member = select(state, verdict, ids=[text(f"text {n}", "")["id"]])
+        reject(state, verdict, member, "ann", f"no \N{LINE SEPARATOR} {n}")
+    first = State(store, "sms")
+    reads: list[str] = []
+    read = Store.read
+    monkeypatch.setattr(Store, "read", lambda self, key: (reads.append(key), read(self, key))[1])
+    again = State(store, "sms")
+    assert again.entries == first.entries == state.entries
+    assert len(reads) < 11
+    assert status(again, verdict) == {SUSPECT: {"rejected": 11}}
