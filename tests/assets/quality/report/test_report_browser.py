@@ -87,6 +87,19 @@ def test_every_word_can_be_read(
     page.context.close()
 
 
+def test_print_is_dark_on_white_with_everything_unfolded(
+    browser: Browser, make_batch: MakeBatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "index.html"
+    path.write_text(batch_page(poison(make_batch("rows", 60)).contents()))
+    page, _, _ = show(browser, path, color_scheme="dark")
+    page.emulate_media(media="print")
+    assert page.evaluate(CONTRAST) == []
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.get_by_text("What somebody asked to be forgotten").is_visible()
+    page.context.close()
+
+
 def test_it_can_be_read_without_javascript(browser: Browser, make_batch: MakeBatch, tmp_path: Path) -> None:
     path = tmp_path / "index.html"
     path.write_text(batch_page(poison(make_batch("texts", 40)).contents()))
