@@ -5,19 +5,34 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from assets.ingest.contract import landing_journal
 from assets.line import Line
-from assets.quality.contract import BatchVerdict, read_verdict
+from assets.quality.contract import verdict_key
 from assets.quality.report.charts import polyline
 from assets.quality.report.words import cut, environment
 from assets.store import Store
+from edge.contracts import document
 
 MAX_HISTORY = 200
 MAX_LINES = 200
 MAX_BARS = 60
 BAR_HEIGHT = 56
+
+
+@document("edgeloop.batch_verdict")
+@dataclass(frozen=True)
+class Summary:
+    """What the history shows of a `BatchVerdict`: the same document, without the thousands of reasons it may hold."""
+
+    state: Literal["accepted", "blocked"]
+    why: str
+    seen: int
+    accepted: int
+    quarantined: int
+    refused: int
+    drift: float | None = None
 
 
 @dataclass(frozen=True)
@@ -26,7 +41,7 @@ class Entry:
 
     batch: str
     landed: str
-    verdict: BatchVerdict | None
+    verdict: Summary | None
 
     @property
     def state(self) -> str:
@@ -73,11 +88,18 @@ def _history(store: Store, line: str, most: int) -> tuple[list[Entry], int]:
     for _, landing in journal.after(start):
         if landing.batch not in entries:
             landed = f"{datetime.datetime.fromtimestamp(landing.time, datetime.UTC):%Y-%m-%d %H:%M} UTC"
-            entries[landing.batch] = Entry(landing.batch, landed, read_verdict(store, line, landing.batch))
+            entries[landing.batch] = Entry(landing.batch, landed, _summary(store, line, landing.batch))
     return list(reversed(entries.values())), start
 
 
-def _bars(verdicts: Sequence[BatchVerdict], limit: float) -> dict[str, Any] | None:
+def _summary(store: Store, line: str, batch: str) -> Summary | None:
+    try:
+        return store.load(verdict_key(line, batch), Summary)
+    except FileNotFoundError:
+        return None
+
+
+def _bars(verdicts: Sequence[Summary], limit: float) -> dict[str, Any] | None:
     """The newest batches as stacked bars of accepted, quarantined and refused records, and their drift as a line."""
     shown = verdicts[-MAX_BARS:]
     if len(shown) < 2:
