@@ -187,7 +187,7 @@ def erase_landed(
 
 
 def without_content(records: bytes, ids: frozenset[str]) -> bytes:
-    """A Parquet of records in which these have no content; see `assets.ingest.erasing.blank_rows`."""
-    from assets.ingest.erasing import blank_rows
+    """A Parquet of records in which these have no content; see `assets.ingest.blanking.blank_rows`."""
+    from assets.ingest.blanking import blank_rows
 
     return blank_rows(records, ids)

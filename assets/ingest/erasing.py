@@ -6,31 +6,29 @@ row of Parquet or Arrow one without values, a picture among many a black one. Al
 
 from __future__ import annotations
 
+import filecmp
 import gzip
-import hashlib
-import io
-import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import BinaryIO, cast
 
-from assets.errors import RejectedError
-from assets.forgotten import SAID
+import fsspec
+
+from assets.ingest.blanking import blank_lines, blank_pictures, blank_rows, blank_typed
 from assets.ingest.contract import LandedFile
 from assets.ingest.erased import ErasedFile, erased_key, load_erased
 from assets.ingest.guard import KIND
 from assets.ingest.landing import find_landing, load_manifest
-from assets.ingest.limits import MAX_LINE_CHARS, RETURNED_SUFFIX
-from assets.ingest.privacy_text import text_layout
-from assets.ingest.readers.csvrows import Blocks, Lines, rows_of
-from assets.ingest.storage import file_size, holds
+from assets.ingest.limits import RETURNED_SUFFIX
+from assets.ingest.scratch import scratch_folder, scratch_root
+from assets.ingest.storage import CHUNK, copy_in, file_size, hash_stream, holds, make_durable
 from assets.line import Line
 from assets.store import Store
-from assets.vault import is_sealed, seal, unseal
+from assets.vault import MAGIC, is_sealed, open_unsealed, seal_stream
 
 TOMBSTONE = b"edgeloop: this file was forgotten on request\n"
-LINE = "forgotten"
-"""Stands for a row: one cell, so nothing reads it as a record."""
 
 
 def erase(store: Store, line: Line, batch: str, records: Mapping[str, bytes], ids: frozenset[str]) -> tuple[str, ...]:
@@ -78,208 +76,67 @@ def _erase_file(
     done = set(records) <= set(entry.places) and not declared.path.endswith(RETURNED_SUFFIX)
     if (done and holds(store, key, newest.sha256, newest.size)) or file_size(store, key) is None:
         return []
-    raw = store.read(key)
-    content = unseal(raw)
-    new = _without(line, declared.path, content, {**dict.fromkeys(entry.places, b""), **records}, ids)
-    if new == content:
-        return [place for place in records if place not in entry.places]
-    if is_sealed(raw):
-        new = seal(new, line.name, KIND)
-    now = LandedFile(declared.path, hashlib.sha256(new).hexdigest(), len(new))
-    places = tuple(sorted({*entry.places, *records}))
-    versions = (*(version for version in entry.versions if version != now), now)
-    others = tuple(file for file in erased.files if file.path != declared.path)
-    store.save(
-        erased_key(line.name, drop), replace(erased, files=(*others, ErasedFile(declared.path, places, versions)))
-    )
-    store.write(key, new)
+    with scratch_folder(scratch_root(store)) as folder:
+        plain, new = folder / "plain", folder / "new"
+        with fsspec.open(_url(store, key), "rb") as raw:
+            sealed = is_sealed(raw.read(len(MAGIC)))
+            raw.seek(0)
+            with plain.open("wb") as file, open_unsealed(cast(BinaryIO, raw)) as stream:
+                shutil.copyfileobj(stream, file, CHUNK)
+        _without(line, declared.path, plain, new, {**dict.fromkeys(entry.places, b""), **records}, ids)
+        if filecmp.cmp(plain, new, shallow=False):
+            return [place for place in records if place not in entry.places]
+        if sealed:
+            with plain.open("wb") as file:
+                file.writelines(seal_stream(lambda: new.open("rb"), line.name, KIND))
+            new = plain
+        with new.open("rb") as stream:
+            now = LandedFile(declared.path, *hash_stream(stream, new.stat().st_size))
+        places = tuple(sorted({*entry.places, *records}))
+        versions = (*(version for version in entry.versions if version != now), now)
+        files = (*(file for file in erased.files if file.path != entry.path), ErasedFile(entry.path, places, versions))
+        store.save(erased_key(line.name, drop), replace(erased, files=files))
+        with new.open("rb") as stream:
+            copy_in(store, key, stream, now.size)
+    make_durable(store, key.rpartition("/")[0])
     return []
 
 
-def _without(line: Line, path: str, content: bytes, records: Mapping[str, bytes], ids: frozenset[str]) -> bytes:
-    """A file's bytes without these records."""
+def _url(store: Store, key: str) -> str:
+    return store.path(key) if store.local else f"{store.root.rstrip('/')}/{key}"
+
+
+def _without(line: Line, path: str, plain: Path, new: Path, records: Mapping[str, bytes], ids: frozenset[str]) -> None:
+    """Write `new`: the file `plain` without these records."""
     if path.endswith(RETURNED_SUFFIX):
-        return blank_rows(content, ids)
+        new.write_bytes(blank_rows(plain.read_bytes(), ids))
+        return
     if path in records:
-        return TOMBSTONE
+        new.write_bytes(TOMBSTONE)
+        return
     numbers = {int(number): records[place] for place in records if (number := place.rpartition("#")[2]).isdecimal()}
-    if content.startswith(b"\x1f\x8b"):
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
-            plain = packed.read()
-        new = _without_rows(line, plain, numbers)
-        return content if new == plain else gzip.compress(new, mtime=0)
-    return _without_rows(line, content, numbers)
+    with plain.open("rb") as source:
+        packed = source.read(2) == b"\x1f\x8b"
+    if not packed:
+        with new.open("wb") as target:
+            _without_rows(line, plain, target, numbers)
+        return
+    unpacked = plain.with_suffix(".unpacked")
+    with gzip.open(plain) as source, unpacked.open("wb") as file:
+        shutil.copyfileobj(source, file, CHUNK)
+    with new.open("wb") as file, gzip.GzipFile("", "wb", fileobj=file, mtime=0) as target:
+        _without_rows(line, unpacked, cast(BinaryIO, target), numbers)
+    unpacked.unlink()
 
 
-def _without_rows(line: Line, content: bytes, numbers: Mapping[int, bytes]) -> bytes:
+def _without_rows(line: Line, plain: Path, target: BinaryIO, numbers: Mapping[int, bytes]) -> None:
     if line.config.data.image is not None:
-        return _without_pictures(content, numbers)
-    if content.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
-        return _without_typed(content, frozenset(numbers))
-    return b"".join(_without_lines(line, content, frozenset(numbers)))
-
-
-def _without_lines(line: Line, content: bytes, firsts: frozenset[int]) -> Iterator[bytes]:
-    """A text without the rows that begin on these lines; every line stays, and each of them has no cell."""
-    gone = _lines_of_rows(line, content, firsts)
-    text = io.TextIOWrapper(io.BytesIO(content), "utf-8", errors="surrogateescape", newline="")
-    number, begins = 1, True
-    while piece := text.readline(MAX_LINE_CHARS):
-        ends = piece.endswith(("\n", "\r"))
-        if number not in gone:
-            yield piece.encode("utf-8", "surrogateescape")
+        target.write(blank_pictures(plain.read_bytes(), numbers))  # at most MAX_BLOCK_BYTES
+        return
+    with plain.open("rb") as source:
+        typed = source.read(6).startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"))
+        source.seek(0)
+        if typed:
+            blank_typed(source, target, frozenset(numbers))
         else:
-            kept = LINE if begins and number in firsts else ""
-            end = piece[len(piece.rstrip("\r\n")) :] if ends else ""
-            yield f"{kept}{end}".encode()
-        begins = ends
-        number += ends
-
-
-def _lines_of_rows(line: Line, content: bytes, firsts: frozenset[int]) -> set[int]:
-    """Every line of the rows that begin on the lines `firsts`."""
-    blocks = Blocks(cast(BinaryIO, io.BytesIO(content)))
-    first = blocks.take().removeprefix(b"\xef\xbb\xbf")
-    form, _, number, taken = text_layout(first, line.config.data)
-    blocks.put_back(first[taken:])
-    found: set[int] = set()
-    while block := blocks.take():
-        lines = Lines(block, blocks, number)
-        for row in rows_of(lines, form):
-            if row.first in firsts:
-                found.update(range(row.first, row.last + 1))
-        number = lines.number
-    return found | firsts
-
-
-def _without_typed(content: bytes, rows: frozenset[int]) -> bytes:
-    """A Parquet or Arrow file with rows (from 1) that have no value."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    target = io.BytesIO()
-    if content.startswith(b"PAR1"):
-        with pq.ParquetFile(io.BytesIO(content)) as opened:
-            schema = _nullable(opened.schema_arrow)
-            with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-                for batch in _nulled(opened.iter_batches(65_536), rows, schema):
-                    writer.write_batch(batch)
-        return target.getvalue()
-    is_file = content.startswith(b"ARROW1")
-    with pa.ipc.open_stream(content[8:] if is_file else content) as opened:
-        schema = _nullable(opened.schema)
-        make = pa.ipc.new_file if is_file else pa.ipc.new_stream
-        with make(target, schema, options=pa.ipc.IpcWriteOptions(unify_dictionaries=is_file)) as writer:
-            for batch in _nulled(opened, rows, schema):
-                writer.write_batch(batch)
-    return target.getvalue()
-
-
-def _nullable(schema: object) -> object:
-    import pyarrow as pa
-
-    fields = [pa.field(field.name, field.type) for field in schema]  # type: ignore[attr-defined]
-    return pa.schema(fields)
-
-
-def _nulled(batches: Iterable[object], rows: frozenset[int], schema: object) -> Iterator[object]:
-    import pyarrow as pa
-
-    start = 1
-    for batch in batches:
-        count = batch.num_rows  # type: ignore[attr-defined]
-        inside = {row - start for row in rows if start <= row < start + count}
-        columns = batch.columns  # type: ignore[attr-defined]
-        if inside:
-            order = pa.array([None if row in inside else row for row in range(count)], pa.int64())
-            columns = [column.take(order) for column in columns]
-        yield pa.RecordBatch.from_arrays(columns, schema=schema)
-        start += count
-
-
-def blank_rows(content: bytes, ids: frozenset[str]) -> bytes:
-    """A Parquet of records (column `id`, or `_id` of 32 bytes) in which these have no content; labels and files stay.
-
-    The same bytes where none of them has any. Kept are id, label, split, file and rule: what counts are made of.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    empty: dict[str, object] = {
-        "input": b"", "group": "", "time": None, "reason": SAID, "remedy": "",
-        "_phash": None, "_embedding": None,
-    }  # fmt: skip
-    with pq.ParquetFile(io.BytesIO(content)) as opened:
-        schema = opened.schema_arrow
-        key = "id" if "id" in schema.names else "_id"
-        wanted = pa.array([bytes.fromhex(one) for one in ids] if key == "_id" else sorted(ids), schema.field(key).type)
-        columns = [name for name in empty if name in schema.names]
-        target, changed = io.BytesIO(), False
-        with pq.ParquetWriter(target, schema, compression="zstd", use_dictionary=["label", "split"]) as writer:
-            for group in range(opened.num_row_groups):
-                table = opened.read_row_group(group, use_threads=False)
-                hits = pc.is_in(table.column(key), value_set=wanted)
-                if pc.any(hits).as_py():
-                    order = pc.if_else(hits, pa.scalar(None, pa.int64()), pa.array(range(table.num_rows)))
-                    said = pc.starts_with(table.column("reason"), SAID) if "reason" in columns else None
-                    for name in columns:
-                        field = schema.field(name)
-                        before = table.column(name)
-                        after = before.take(order)
-                        if name in {"reason", "remedy"}:  # what the gate said of a record that came in again stays
-                            after = pc.if_else(said, before, after)
-                        if empty[name] is not None:
-                            after = pc.fill_null(after, pa.scalar(empty[name], field.type))
-                        changed = changed or not after.equals(before)
-                        table = table.set_column(schema.get_field_index(name), field, after)
-                writer.write_table(table)
-    return target.getvalue() if changed else content
-
-
-def _without_pictures(content: bytes, numbers: Mapping[int, bytes]) -> bytes:
-    """An idx or CIFAR file with black in place of pictures; each is looked for where its number says, else anywhere."""
-    new = bytearray(content)
-    for number, stored in numbers.items():
-        if not stored:
-            continue  # taken out before
-        for pixels, black in _raw_forms(stored):
-            place = next((at for at in _places(content, number, len(pixels)) if _at(new, at, pixels)), -1)
-            if place < 0:
-                place = new.find(pixels)
-            if place >= 0:
-                new[place : place + len(pixels)] = black
-                break
-    return bytes(new)
-
-
-def _places(content: bytes, number: int, size: int) -> Sequence[int]:
-    """Where picture `number` of `size` bytes begins in an idx file, or a CIFAR file of one or two label bytes."""
-    dimensions = content[3] if len(content) > 3 else 0
-    return (4 + 4 * dimensions + number * size, number * (size + 1) + 1, number * (size + 2) + 2)
-
-
-def _at(content: bytearray, place: int, pixels: bytes) -> bool:
-    return content[place : place + len(pixels)] == pixels
-
-
-def _raw_forms(stored: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """A stored picture's pixels as files of many keep them, and what takes as much room in their place.
-
-    Colours lie together, or a plane for each. Python 3 writes bytes of an old pickle protocol as text: each above 127
-    takes two, and as many must stay.
-    """
-    import numpy as np
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(stored), formats=("PNG",)) as picture:
-            pixels = np.asarray(picture)
-    except (OSError, ValueError, struct.error) as error:
-        raise RejectedError(f"a stored picture cannot be read ({error}); it was changed") from error
-    planes = pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    for raw in (pixels.tobytes(), np.ascontiguousarray(planes).tobytes()):
-        yield raw, bytes(len(raw))
-    text = np.ascontiguousarray(planes).tobytes().decode("latin-1").encode()
-    twice = len(text) - planes.size
-    yield text, b"\xc2\x80" * twice + bytes(planes.size - twice)
+            target.writelines(blank_lines(line.config.data, source, frozenset(numbers)))
