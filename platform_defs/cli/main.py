@@ -7,7 +7,7 @@ import sys
 import typer
 
 from edge.errors import EdgeError, TransientError
-from platform_defs.cli import listing, privacy, work
+from platform_defs.cli import data, listing, privacy, work
 from platform_defs.cli.output import printable
 from platform_defs.cli.quarantine import quarantine
 
@@ -20,11 +20,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (work.demo, work.land, work.run, work.promote, work.ui):
+for command in (work.demo, data.inspect, work.land, work.run, work.promote, work.ui):
     app.command()(command)
 for command in (listing.lines, listing.batches, listing.releases, listing.fleet):
     app.command()(command)
 app.command()(privacy.forget)
+app.command()(privacy.data_key)
 app.add_typer(privacy.audit)
 app.add_typer(quarantine)
 

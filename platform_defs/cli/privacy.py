@@ -1,4 +1,4 @@
-"""Commands about people and their data: audit, forget."""
+"""Commands about people and their data: audit, forget, data-key."""
 
 from __future__ import annotations
 
@@ -112,3 +112,14 @@ def _forget_key(store: Store, line: str, why: str, *, as_json: bool) -> None:
         say(f"the key of {line}'s pseudonyms is forgotten: no token leads to a person any more (backups apart)")
     else:
         say(f"{line} has no key of pseudonyms; nothing to do")
+
+
+def data_key(
+    service: Annotated[
+        str, typer.Argument(metavar="SERVICE", help="kms+NAME:ADDRESS, e.g. kms+file:/path/to/master.key.")
+    ],
+) -> None:
+    """Make a data key that a key management service wraps; prints what to set EDGELOOP_DATA_KEY to."""
+    from assets.vault import new_data_key
+
+    typer.echo(new_data_key(service))

@@ -14,6 +14,7 @@ from assets import audit
 from assets.errors import RejectedError
 from assets.ingest.tokens import pseudonym_key
 from assets.store import Store
+from assets.vault import seal, unseal
 from platform_defs.cli.main import app
 
 RECORD = hashlib.sha256(b"a record").hexdigest()
@@ -71,3 +72,11 @@ def test_the_key_of_pseudonyms_is_forgotten(store: Store) -> None:
 def test_a_call_that_makes_no_sense_is_explained(store: Store, arguments: list[str]) -> None:
     with pytest.raises(RejectedError, match=";"):
         CliRunner().invoke(app, ["forget", "digits", *arguments], catch_exceptions=False)
+
+
+def test_a_data_key_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    master = tmp_path / "master.key"
+    master.write_bytes(bytes(32))
+    master.chmod(0o600)
+    monkeypatch.setenv("EDGELOOP_DATA_KEY", _run("data-key", f"kms+file:{master}").strip())
+    assert unseal(seal(b"secret", "digits", "records")) == b"secret"
