@@ -25,11 +25,12 @@ def fetch(
         tell: told the bytes so far.
 
     Raises:
+        OverflowError: more than `allowed`.
         TransientError: the other machine is away or busy, or the disk is full.
     """
     try:
         return _copy(file, target, largest, allowed, tell or (lambda size: None))
-    except TransientError:
+    except (TransientError, OverflowError):
         target.unlink(missing_ok=True)
         raise
     except RejectedError as error:
@@ -51,8 +52,10 @@ def _copy(file: RemoteFile, target: Path, largest: int, allowed: int, tell: Call
             if not part:
                 break
             if not size:
-                limit = allowed if is_archive(part, file.path) else min(largest, allowed)
+                limit = allowed if is_archive(part, file.path) else largest
             size += len(part)
+            if size > allowed:
+                raise OverflowError(f"more than {allowed:,} bytes")
             if size > limit:
                 raise RejectedError(f"it has more than {limit:,} bytes; make the file smaller")
             out.write(part)

@@ -92,7 +92,7 @@ def land(store: Store, line: Line, source: str | Path, tell: Progress | None = N
 
     forbidden = store.path("landing").rsplit("/", 1)[0] if store.local else None
     reader = line.config.data.reader
-    limits = Limits(lambda path: largest_file(reader, path), MAX_FILES, MAX_BATCH_BYTES)
+    limits = Limits(lambda path: largest_file(reader, path), MAX_FILES, MAX_BATCH_BYTES, MAX_BATCH_BYTES)
     name = shown_source(source)
     with scratch_folder(scratch_root(store)) as scratch:
         found = collect(source, limits, scratch, forbidden, tell)

@@ -48,12 +48,14 @@ class Limits:
     Attributes:
         largest: bytes of the largest file that is wanted, by its path.
         files, size: how many files, and how many bytes in all.
+        scratch: bytes that may be unpacked from archives, or fetched from elsewhere.
         cut: whether to stop at them without an error, as for a look at a sample.
     """
 
     largest: Callable[[str], int]
     files: int
     size: int
+    scratch: int
     cut: bool = False
 
 
@@ -106,7 +108,8 @@ class _Collection:
 
     def __init__(self, shown: str, limits: Limits, scratch: Path, tell: Progress) -> None:
         self._shown, self._limits, self._scratch, self._tell = shown, limits, scratch, tell
-        self._budget = Budget(limits.files, limits.size, limits.largest)
+        self._budget = Budget(limits.files, limits.scratch, limits.largest)
+        self._size = 0
         self._members: list[SourceFile] = []
         self._archives = self._fetched = 0
         self.result = Collected([], [])
@@ -124,7 +127,11 @@ class _Collection:
             def so_far(size: int, before: int = before) -> None:
                 self._tell("fetching", before + size, 0)
 
-            size = fetch(item, target, largest, self._limits.size - before, so_far)
+            try:
+                size = fetch(item, target, largest, self._limits.scratch - before, so_far)
+            except OverflowError:
+                self._over()
+                return
             if isinstance(size, Reason):
                 yield size, False
                 continue
@@ -180,10 +187,10 @@ class _Collection:
         return result
 
     def _add(self, file: SourceFile, member: bool = False) -> None:
+        self._size += file.size
         if not member:
-            self._budget.size -= file.size
             self._budget.members -= 1
-        if self._budget.members < 0 or self._budget.size < 0:
+        if self._budget.members < 0 or self._size > self._limits.size:
             self._over()
         else:
             (self._members if member else self.result.files).append(file)
@@ -214,7 +221,8 @@ class _Collection:
         except OSError as error:
             self._skip(_refuse(archive.path, f"it cannot be read ({_said(error)})", "look at the file, then try again"))
             return
-        for reason in expanded.refused:
+        over = self._budget.members < 0 or self._budget.size < 0  # then the last refusal says so
+        for reason in expanded.refused[:-1] if over else expanded.refused:
             self._skip(reason)
         paths = placed([member.path for member in expanded.files], archive.path, whole)
         for path, member in zip(paths, expanded.files, strict=True):
@@ -222,7 +230,7 @@ class _Collection:
                 self._skip(_refuse(f"{archive.path}/{member.path}", problem, "rename it"))
             else:
                 self._add(_own(path, member.size, member.file), member=True)
-        if self._budget.members < 0:
+        if over:
             self._over()
         if archive.owned is not None:
             archive.owned.unlink(missing_ok=True)

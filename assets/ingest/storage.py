@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
+import sys
 import uuid
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -85,11 +87,14 @@ def hash_stream(source: BinaryIO, limit: int, copy: BinaryIO | None = None) -> t
 def make_durable(store: Store, prefix: str) -> None:
     """Have everything below `prefix` survive a power cut. Files first, then the folders that name them.
 
-    Done once for a whole batch: syncing file by file costs a disk's journal commit for each.
+    Done once for a whole batch, and where Linux can, for its whole file system in one call: syncing 100,000 files one
+    by one takes minutes.
     """
     if not store.local:
         return
     root = Path(store.path(prefix))
+    if _sync_all(root):
+        return
     for folder, _, files in os.walk(root, topdown=False):
         for name in files:
             if not name.startswith(".tmp-"):  # another writer's, about to be renamed
@@ -99,6 +104,18 @@ def make_durable(store: Store, prefix: str) -> None:
         _sync(folder_above)
         if str(folder_above) == store.path("landing").rsplit("/", 1)[0]:
             break
+
+
+def _sync_all(folder: Path) -> bool:
+    """Have the whole file system of a folder survive a power cut; False where the system cannot say that it did."""
+    syncfs = getattr(ctypes.CDLL(None), "syncfs", None) if sys.platform == "linux" else None
+    if syncfs is None:
+        return False
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return bool(syncfs(descriptor) == 0)
+    finally:
+        os.close(descriptor)
 
 
 def _sync(path: Path) -> None:

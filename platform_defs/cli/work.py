@@ -10,8 +10,11 @@ import typer
 
 from assets.errors import RejectedError, TransientError
 from platform_defs.catalog import find_line
+from platform_defs.cli.data import Moving
 from platform_defs.cli.output import JsonFlag, LineName, console, print_json, progress, say, tell
 from platform_defs.instance import open_instance, prepare_home
+
+_SHOWN = 50
 
 
 def demo(as_json: JsonFlag = False) -> None:
@@ -36,7 +39,10 @@ def demo(as_json: JsonFlag = False) -> None:
 def land(
     line: LineName,
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="A folder or file, in the form the line's reader reads.")
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="A folder, file or archive, or the URL of one; `edgeloop inspect` shows it."
+        ),
     ],
     as_json: JsonFlag = False,
 ) -> None:
@@ -44,7 +50,9 @@ def land(
     from assets.ingest.landing import land as land_batch
 
     store = prepare_home()
-    landed = land_batch(store, find_line(line), source)
+    config = find_line(line)
+    with Moving("looking at the source", quiet=as_json) as report:
+        landed = land_batch(store, config, source, report)
     if as_json:
         print_json(
             {
@@ -58,8 +66,10 @@ def land(
             }
         )
         return
-    for reason in landed.skipped:
+    for reason in landed.skipped[:_SHOWN]:
         tell(f"skipped {reason.file}: {reason.reason}; {reason.remedy}")
+    if len(landed.skipped) > _SHOWN:
+        tell(f"skipped {len(landed.skipped) - _SHOWN:,} more; the batch's report has them")
     known = "landed" if landed.new else "is known already, nothing to do"
     if landed.again or landed.repaired:
         known = f"is known, {_count(len(landed.repaired), 'damaged file')} repaired; it will be judged again"

@@ -1,0 +1,197 @@
+"""Which reader a source is for, told by names and first bytes, and a data contract to look at it with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from assets.data import SECTIONS, DataContract
+from assets.errors import RejectedError
+from assets.ingest.contract import LandedFile
+from assets.ingest.guess_rows import Column, columns_of, first_rows, suggest
+from assets.ingest.limits import RETURNED_SUFFIX
+from assets.ingest.names import shown
+from assets.ingest.readers.cifar import _META, _NAME, _class_names
+from assets.ingest.readers.idx import _NAME as _IDX_NAME
+from assets.ingest.readers.images import _place
+from assets.ingest.readers.rows import is_named_as_rows
+from assets.ingest.source_files import SourceFiles
+from assets.ingest.spellings import label_order
+
+MOST_LOOKED_AT = 60
+"""Files whose first bytes are looked at."""
+_ROWS = "rows"
+_BY_NAME = ("idx", "cifar10")
+_ANY_LABEL = tuple(str(number) for number in range(256))
+_PICTURES: tuple[Callable[[bytes], bool], ...] = (
+    lambda head: head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"II*\0", b"MM\0*", b"GIF8")),
+    lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
+)
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A contract to look at a source with.
+
+    Attributes:
+        data: None where nothing was recognized.
+        columns: of rows.
+        notes: what a reader of the guess should know.
+    """
+
+    data: DataContract | None
+    columns: tuple[Column, ...] = ()
+    notes: tuple[str, ...] = ()
+    section: dict[str, Any] = field(default_factory=dict)
+
+
+def guess(files: Sequence[LandedFile], source: SourceFiles, reader: str | None = None) -> Guess:
+    """What a source seems to be; `reader` where that is known already."""
+    own = [file for file in files if not file.path.lower().endswith(RETURNED_SUFFIX)]
+    kinds = _kinds(own, source)
+    if reader is None:
+        if not kinds:
+            return Guess(None, notes=(_nothing(own),))
+        reader = max(kinds, key=lambda name: (name in _BY_NAME, kinds[name], name))
+    found = _for_reader("" if reader == _ROWS else reader, own, source)
+    ours = (reader, _kind(found.data) if found.data else "")
+    others = [f"{kind} {count:,}" for kind, count in kinds.most_common() if kind not in ours]
+    if others:
+        note = f"other forms are in it too ({', '.join(others)} of the files looked at); a line reads one form"
+        return replace(found, notes=(*found.notes, note))
+    return found
+
+
+def _kind(data: DataContract) -> str:
+    return _ROWS if data.reader in ("table", "series", "text") else data.reader
+
+
+def _for_reader(reader: str, own: Sequence[LandedFile], source: SourceFiles) -> Guess:
+    if reader == "idx":
+        return _guess(reader, _ANY_LABEL, {"image": {"height": 28, "width": 28, "channels": 1}})
+    if reader == "cifar10":
+        classes = _cifar_classes(own, source)
+        note = () if classes else ("no batches.meta names the classes; write down what 0, 1, 2, … mean",)
+        return _guess(reader, classes or _ANY_LABEL, {"image": {"height": 32, "width": 32, "channels": 3}}, note)
+    if reader in ("image_folder", "audio_folder") or (reader == "text" and _class_folders(own)):
+        return _of_folders(reader, own)
+    return _of_rows(reader, own, source)
+
+
+def is_picture(head: bytes) -> bool:
+    """Whether a file that begins so is a picture."""
+    return any(test(head) for test in _PICTURES)
+
+
+def _kinds(files: Sequence[LandedFile], source: SourceFiles) -> Counter[str]:
+    """How many of the files looked at have which form."""
+    step = max(1, len(files) // MOST_LOOKED_AT)
+    kinds: Counter[str] = Counter()
+    for file in files[::step]:
+        name = file.path.rsplit("/", 1)[-1]
+        head = source.head(file, 16)
+        if _IDX_NAME.fullmatch(name):
+            kinds["idx"] += 1
+        elif _NAME.fullmatch(name):
+            kinds["cifar10"] += 1
+        elif is_picture(head):
+            kinds["image_folder"] += 1
+        elif head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
+            kinds["audio_folder"] += 1
+        elif file.path.lower().endswith(".txt") and _labelled(file.path):
+            kinds["text"] += 1
+        elif is_named_as_rows(file.path, plain=True) and not name.lower().startswith(("readme", "license")):
+            kinds[_ROWS] += 1
+    return kinds
+
+
+def _nothing(files: Sequence[LandedFile]) -> str:
+    empty = sum(not file.size for file in files)
+    more = f", {empty:,} of them empty" if empty else ""
+    return (
+        f"none of the {len(files):,} files was recognized{more}: pictures, WAV, idx, CIFAR-10, CSV, TSV, Parquet, "
+        "Arrow and text are read"
+    )
+
+
+def _guess(reader: str, classes: Sequence[str], section: dict[str, Any], notes: tuple[str, ...] = ()) -> Guess:
+    classes = tuple(dict.fromkeys(classes))
+    if len(classes) == 1:
+        notes = (*notes, f"there is one class only, {classes[0]!r}: name the others, a model needs two")
+        classes = (*classes, "other" if classes[0] != "other" else "another")
+    try:
+        data = DataContract.model_validate({"reader": reader, "classes": classes, **section})
+    except ValidationError as error:
+        first = error.errors()[0]
+        return Guess(None, notes=(*notes, f"it looks like {reader}, but no contract fits: {first['msg']}"))
+    return Guess(data, notes=notes, section=section)
+
+
+def _labelled(path: str) -> str | None:
+    try:
+        return _place(path)[1]
+    except RejectedError:
+        return None
+
+
+def _class_folders(files: Sequence[LandedFile]) -> bool:
+    return any(file.path.lower().endswith(".txt") and _labelled(file.path) for file in files)
+
+
+def _of_folders(reader: str, files: Sequence[LandedFile]) -> Guess:
+    labels = sorted({label for file in files if (label := _labelled(file.path)) is not None})
+    notes: tuple[str, ...] = ()
+    if not labels:
+        notes = ("no file lies in a class folder; put them in <class>/ or in train/<class>/, test/<class>/ and so on",)
+        tops = {file.path.split("/", 1)[0] for file in files if "/" in file.path}
+        if len(tops) == 1:
+            notes = (f"everything lies in the folder {shown(tops.pop())}, which is no class: name that folder instead",)
+        labels = ["a", "b"]
+    section = {
+        "image": {"height": 64, "width": 64, "channels": 3},
+        "audio": {"rate": 16_000, "seconds": 1.0},
+        "text": {},
+    }
+    name = SECTIONS[reader]
+    return _guess(reader, labels[:10_000], {name: section[name]}, notes)
+
+
+def _cifar_classes(files: Sequence[LandedFile], source: SourceFiles) -> list[str]:
+    for file in files:
+        if _META.fullmatch(file.path.rsplit("/", 1)[-1]):
+            try:
+                return _class_names(source.read(file, 1024**2), file)
+            except RejectedError:
+                continue
+    return []
+
+
+def _of_rows(reader: str, files: Sequence[LandedFile], source: SourceFiles) -> Guess:
+    fit = [file for file in files if is_named_as_rows(file.path, plain=True)]
+    fit.sort(key=lambda file: (file.path.rsplit("/", 1)[-1].lower().startswith(("rul_", "readme")), file.path))
+    for file in fit[:5]:
+        rows = first_rows(file, source)
+        if rows is None or not rows.cells or not rows.names:
+            continue
+        columns = tuple(columns_of(rows))
+        found, section = suggest(rows, [file.path for file in files], reader)
+        (body,) = section.values()
+        target = next((column for column in columns if column.name == body.get("target")), None)
+        guessed = _guess(found, _classes(target), section, (f"columns are those of {file.path} ({rows.form})",))
+        return Guess(guessed.data, columns, guessed.notes, section)
+    return Guess(None, notes=("no file of rows could be read; look at what is refused",))
+
+
+def _classes(target: Column | None) -> list[str]:
+    """The words of a target; none where it is a number to predict."""
+    if target is None:
+        return []
+    words = list(target.words)
+    whole = all(word.lstrip("+-").isdigit() for word in words)
+    if target.kind in ("number", "identifier") and not (whole and len(words) <= 20):
+        return []
+    return sorted(words, key=label_order)

@@ -1,0 +1,57 @@
+"""The files of a source as readers take them, before anything has landed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import BinaryIO
+
+from assets.errors import RejectedError
+from assets.ingest.contract import LandedFile
+from assets.ingest.members import read_exactly
+from assets.ingest.sources import SourceFile
+
+NO_DIGEST = "0" * 64
+"""Stands where a landed file has its SHA-256: a source's files are not hashed to be looked at."""
+
+
+class SourceFiles:
+    """`assets.ingest.readers.Files` over the files of a source."""
+
+    def __init__(self, files: Iterable[SourceFile]) -> None:
+        self._files = {file.path: file for file in files}
+
+    def listed(self) -> list[LandedFile]:
+        """Every file, in the order given."""
+        return [LandedFile(path, NO_DIGEST, file.size) for path, file in self._files.items()]
+
+    def read(self, file: LandedFile, limit: int) -> bytes:
+        """See `Files.read`."""
+        if file.size > limit:
+            raise RejectedError(f"{file.size:,} bytes are more than {limit:,}; make the file smaller")
+        with self.open(file) as stream:
+            try:
+                content = read_exactly(stream, limit + 1)
+            except OSError as error:
+                raise _unreadable(error) from error
+        if len(content) != file.size:
+            raise RejectedError(f"it has {len(content):,} bytes, it had {file.size:,}; wait until it is complete")
+        return content
+
+    def open(self, file: LandedFile) -> BinaryIO:
+        """See `Files.open`."""
+        try:
+            return self._files[file.path].open()
+        except OSError as error:
+            raise _unreadable(error) from error
+
+    def head(self, file: LandedFile, size: int) -> bytes:
+        """The first bytes of a file, none where it cannot be read."""
+        try:
+            with self.open(file) as stream:
+                return read_exactly(stream, size)
+        except (OSError, RejectedError):
+            return b""
+
+
+def _unreadable(error: OSError) -> RejectedError:
+    return RejectedError(f"it cannot be read ({error.strerror or error}); look at the file, then try again")
