@@ -149,6 +149,8 @@ class Erasing:
                 self.store.write(f"{journal.prefix}/{position:012d}.json", to_bytes(without))
         for folder in (f"quarantine/{name}/.returns", f"quarantine/{name}/.decided"):
             for file in self.store.names(folder):
+                if file.startswith("until-"):  # copies of the journal's entries, made anew by who reads it next
+                    self.store.remove(f"{folder}/{file}")
                 if file.endswith(".records.parquet"):
                     raw = self.store.read(f"{folder}/{file}")
                     content = unseal(raw)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
+import io
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
+from typing import BinaryIO
 
 from assets.errors import LandingError
+from assets.forgotten import current
 from assets.ingest.contract import BatchManifest, LandedFile
-from assets.ingest.landing import find_landing, land
+from assets.ingest.copying import Taking
+from assets.ingest.landing import _land, find_landing
+from assets.ingest.limits import RETURNED_SUFFIX
+from assets.ingest.sources import Collected, SourceFile
 from assets.line import Line
 from assets.store import Store
 from edge.contracts import ArtifactRef, digest
@@ -16,24 +21,27 @@ from edge.contracts import ArtifactRef, digest
 
 def batch_of(line: Line, files: Sequence[ArtifactRef]) -> str:
     """See `assets.ingest.contract.returned_batch`."""
-    declared = [LandedFile(_name(ref), ref.sha256, ref.size) for ref in files]
-    return digest(BatchManifest(line.name, tuple(sorted(declared, key=lambda file: file.path))))
+    declared = [LandedFile(_name(ref), ref.sha256, ref.size) for ref in _ordered(files)]
+    return digest(BatchManifest(line.name, tuple(declared)))
 
 
 def land_files(store: Store, line: Line, files: Sequence[ArtifactRef]) -> str:
-    """See `assets.ingest.contract.land_returned`."""
-    batch = batch_of(line, files)
+    """See `assets.ingest.contract.land_returned`. A file that a record was forgotten in lands as it is now."""
     try:
-        return find_landing(store, line.name, batch).batch
+        return find_landing(store, line.name, batch_of(line, files)).batch
     except LandingError:
-        pass  # not landed yet, or cut short
-    with tempfile.TemporaryDirectory(prefix="edgeloop-return-") as folder:
-        for ref in files:
-            Path(folder, _name(ref)).write_bytes(store.fetch(ref))
-        landed = land(store, line, folder).batch
-    assert landed == batch, "the landing zone names a batch by its manifest"
-    return batch
+        refs = _ordered([current(store, ref) for ref in files])
+    found = [SourceFile(_name(ref), ref.size, partial(_open, store, ref)) for ref in refs]
+    return _land(store, line, Collected(found, []), Taking(f"{len(found)} files of records that return")).batch
+
+
+def _open(store: Store, ref: ArtifactRef) -> BinaryIO:
+    return io.BytesIO(store.fetch(ref))
+
+
+def _ordered(files: Sequence[ArtifactRef]) -> list[ArtifactRef]:
+    return sorted(files, key=_name)
 
 
 def _name(ref: ArtifactRef) -> str:
-    return f"returned-{ref.sha256[:16]}.records.parquet"
+    return f"returned-{ref.sha256[:16]}{RETURNED_SUFFIX}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 
 from assets.errors import RejectedError
+from assets.forgotten import current
 from assets.ingest.contract import landing_journal
 from assets.quality.contract import QUARANTINE_COLUMNS, BatchVerdict, read_verdict
 from assets.review.lookup import Lookup
@@ -147,6 +148,7 @@ def _shard(store: Store, ref: ArtifactRef) -> Iterator[Any]:
     """A shard's ParquetFile, its bytes checked before; on this machine it is not loaded as a whole."""
     import pyarrow.parquet as pq
 
+    ref = current(store, ref)
     if not store.local:
         source: BinaryIO = io.BytesIO(fetch_records(store, ref))
     else:

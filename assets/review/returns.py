@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assets.forgotten import forgotten_ids
 from assets.ingest.contract import is_landed, land_returned, returned_batch
 from assets.line import Line
 from assets.quality.contract import RECORD_COLUMNS, BatchVerdict
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 MAX_FILE_RECORDS = 100_000
 MAX_FILE_BYTES = 64 * 1024**2
+MAX_UNFINISHED = 50
+"""Every release completes those before it, so only the newest can be unfinished; more of them race at most."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ def release(state: State, line: Line, who: str, why: str = "", batch: str = "") 
         if not position:
             return Release("", 0, 0, completed)
         entry = state.entry(position)
-        land_returned(state.store, line, entry.files)
-        return Release(entry.returned, entry.count, position, completed)
+        landed = land_returned(state.store, line, entry.files)
+        return Release(landed, entry.count, position, completed)
 
 
 def pending(state: State, now: float, batch: str = "") -> list[int]:
@@ -86,16 +89,14 @@ def pending(state: State, now: float, batch: str = "") -> list[int]:
 def complete(state: State, line: Line) -> Iterator[str]:
     """Complete the landing of each release that was cut short; yields the batches."""
     for position in unfinished(state):
-        entry = state.entry(position)
-        land_returned(state.store, line, entry.files)
-        yield entry.returned
+        yield land_returned(state.store, line, state.entry(position).files)
 
 
 def unfinished(state: State) -> list[int]:
-    """Positions of releases whose batch is not in the landing zone."""
+    """Positions of releases whose batch is not in the landing zone; the newest are looked at, older ones were."""
     return [
         position
-        for position in state.releases()
+        for position in state.releases()[-MAX_UNFINISHED:]
         if state.entry(position).returned and not is_landed(state.store, state.line, state.entry(position).returned)
     ]
 
@@ -146,7 +147,7 @@ def _tables(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    seen: set[str] = set()
+    seen = {record.hex() for record in forgotten_ids(store, line.name)}  # these never come back
     numbers = np.asarray(sorted(decisions), dtype=np.int64)
     labels = np.full(state.position + 1, "", dtype=object)
     by_row = np.zeros(state.position + 1, dtype=bool)

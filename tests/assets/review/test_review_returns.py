@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.errors import ConflictError
+from assets.forgotten import Tombstone, tombstone_key
 from assets.ingest.contract import MANIFEST, landing_journal
 from assets.line import Line
 from assets.quality.contract import RECORD_COLUMNS
@@ -227,3 +228,13 @@ def test_killed_at_every_write_it_lands_everything_once(
         if not killed:
             break
     assert last > 4
+
+
+def test_what_was_forgotten_meanwhile_does_not_come_back(store: Store) -> None:
+    records = [text("a", "spam"), text("b", "spam")]
+    verdict, state = hold(store, LINE, records), State(store, "sms")
+    accept(state, LINE, verdict, select(state, verdict), "ann", "fine")
+    gone = records[0]["id"]
+    store.save(tombstone_key("sms", gone), Tombstone("sms", gone, 0.0, "ann", "asked"))
+    made = release(state, LINE, "ann")
+    assert [row["id"] for row in landed(store, LINE, made.batch)] == [records[1]["id"]]
