@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
+from assets.ingest.pictures import measure_picture, picture_digest
 from assets.quality.spool import Spool
 
 OWN: dict[str, pa.DataType] = {
@@ -51,6 +55,7 @@ def make_spool(tmp_path: Path) -> Iterator[MakeSpool]:
         spool = Spool(tmp_path / f"spool{len(made)}", table.schema)
         for start in range(0, rows, chunk):
             spool.append(table.slice(start, chunk))
+            spool.finish()
         made.append(spool)
         return spool
 
@@ -79,6 +84,39 @@ def make_earlier() -> MakeEarlier:
         }
         return pa.table(
             {name: pa.array(list((defaults | own).get(name[1:], [None] * rows)), kind) for name, kind in kinds.items()}
+        )
+
+    return make
+
+
+@pytest.fixture
+def picture_batch(make_spool: MakeSpool) -> Callable[[Sequence[Image.Image], Sequence[str]], Spool]:
+    """A batch of pictures as the readers measure them, `p0.png`, `p1.png`, …"""
+
+    def make(pictures: Sequence[Image.Image], labels: Sequence[str]) -> Spool:
+        ids, inputs, embeddings, hashes = [], [], [], []
+        for picture in pictures:
+            buffer = io.BytesIO()
+            picture.save(buffer, "PNG")
+            pixels = np.asarray(picture, dtype=np.uint8).reshape(picture.height, picture.width, -1)
+            measures = measure_picture(picture)
+            ids.append(picture_digest(pixels))
+            inputs.append(buffer.getvalue())
+            embeddings.append(measures.embedding[0])
+            hashes.append(int(measures.phash[0]))
+        sizes = {
+            "width": [float(picture.width) for picture in pictures],
+            "height": [float(picture.height) for picture in pictures],
+        }
+        return make_spool(
+            len(pictures),
+            facts=sizes,
+            id=ids,
+            label=labels,
+            input=inputs,
+            embedding=embeddings,
+            phash=hashes,
+            file=[f"p{place}.png" for place in range(len(pictures))],
         )
 
     return make
