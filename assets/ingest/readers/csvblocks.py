@@ -241,7 +241,7 @@ def _plain_lines(block: bytes, form: Form) -> int:
     ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n"))
     if not block.endswith(b"\n"):
         ends = np.append(ends, len(block))
-    if int(np.diff(ends, prepend=-1).max()) > form.cell_chars:  # then a cell may be too long
+    if int(np.diff(ends, prepend=-1).max()) > min(form.cell_chars, MAX_LINE_CHARS):  # then a cell may be too long
         marks = np.isin(np.frombuffer(block, dtype=np.uint8), list(b"\n" + form.delimiter.encode()))
         longest = int(np.diff(np.flatnonzero(marks), prepend=-1, append=len(block)).max())
         if longest > form.cell_chars or int(np.diff(ends, prepend=-1).max()) > MAX_LINE_CHARS or b'"' in block:

@@ -336,7 +336,22 @@ CELL = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+def check_same(content: bytes) -> None:
+    """The fast way finds what the careful reader finds, at once and in small blocks; refusals in any order."""
+    for limit, size in ((csvrows.MAX_LINE_CHARS, csvrows.BLOCK_BYTES), (60, 256)):
+        with (
+            mock.patch.object(csvrows, "MAX_LINE_CHARS", limit),
+            mock.patch.object(csvblocks, "MAX_LINE_CHARS", limit),
+        ):
+            with mock.patch.object(csvblocks, "_fast", lambda *_: None):
+                expected, refused = read(content)
+            with mock.patch.object(rows, "Blocks", functools.partial(csvrows.Blocks, size=size)):
+                found, reasons = read(content)
+        assert found == expected
+        assert sorted(reasons, key=by_place) == sorted(refused, key=by_place)
+
+
+@settings(max_examples=200, deadline=None)
 @given(
     lines=st.lists(st.lists(CELL, min_size=1, max_size=4), max_size=12),
     delimiter=st.sampled_from([",", ";", "\t", " "]),
@@ -347,22 +362,97 @@ def test_the_fast_way_finds_what_the_careful_reader_finds(
     lines: list[list[str]], delimiter: str, ends: list[str], raw: bytes
 ) -> None:
     body = "".join(delimiter.join(line) + end for line, end in zip(lines, ends, strict=False)).encode() + raw
-    content = delimiter.join(("a", "b", "kind")).encode() + b"\n" + body
-    with mock.patch.object(csvblocks, "_fast", lambda *_: None):
-        expected = read(content)
-    found = read(content)
-    assert found[0] == expected[0]
-    assert sorted(found[1], key=by_place) == sorted(expected[1], key=by_place)
-    with (
-        mock.patch.object(csvrows, "MAX_LINE_CHARS", 60),
-        mock.patch.object(csvblocks, "MAX_LINE_CHARS", 60),
-    ):
-        with mock.patch.object(csvblocks, "_fast", lambda *_: None):
-            expected = read(content)
-        with mock.patch.object(rows, "Blocks", functools.partial(csvrows.Blocks, size=256)):
-            found = read(content)
-    assert found[0] == expected[0]
-    assert sorted(found[1], key=by_place) == sorted(expected[1], key=by_place)
+    check_same(delimiter.join(("a", "b", "kind")).encode() + b"\n" + body)
+
+
+_LINES = (
+    *(b"1,2,yes", b"3,x,no", b"1,2", b"", b"a,b,c,d", b"1,\0,y", b"\xc3\xa9,1,no", b"  ", b",,", b"1,2,\x0byes"),
+    *(b"1,2,\xff", b"x" * 70 + b",1,no", b"1,2,\r", b"1,2,yes\r"),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    body=st.one_of(st.binary(max_size=300), st.text('ab,;"\n\r1.e-\t\0é ', max_size=120).map(str.encode)),
+    head=st.booleans(),
+)
+def test_any_bytes_are_records_or_refusals(body: bytes, head: bool) -> None:
+    found, _ = read((b"a,b,kind\n" if head else b"") + body)
+    for row in found:
+        row["_label"].encode()
+        values = struct.unpack("<2d", row["_input"])
+        notes = json.loads(row["_notes"] or "{}")
+        assert [math.isfinite(value) for value in values] == [name not in notes for name in ("a", "b")]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    given_rows=st.lists(
+        st.tuples(st.floats(-1e30, 1e30), st.floats(-1e30, 1e30), st.sampled_from(["yes", "no"])),
+        min_size=1,
+        max_size=10,
+    ),
+    delimiter=st.sampled_from([",", ";", "\t", " "]),
+)
+def test_good_rows_come_back_exactly(given_rows: list[tuple[float, float, str]], delimiter: str) -> None:
+    text = "\n".join(delimiter.join((label, repr(b), repr(a))) for a, b, label in given_rows)
+    found, _ = read(f"kind{delimiter}b{delimiter}a\n{text}".encode())
+    assert [(row["_label"], row["a"], row["b"]) for row in found] == [(label, a, b) for a, b, label in given_rows]
+
+
+def by_place(reason: Reason) -> tuple[str, str]:
+    return reason.place, reason.reason
+
+
+CELL = st.one_of(
+    st.sampled_from(
+        ["1", "-2.5", " 3 ", "+4", ".5", "6.", "1e3", "nan", "", "x", "1e400", "é", '"q"', '"q""q"', '"a,b"']
+    ),
+    st.sampled_from(['"', '"a\nb"', "\0", "\x1c1", "\u20031", "-0", "inf", "x" * 30, "'", "\\", '"1"', "\t", ";", " "]),
+    st.floats(width=32).map(repr),
+    st.text("0123456789+-.eE_ ", max_size=8),
+)
+
+
+def check_same(content: bytes) -> None:
+    """The fast way finds what the careful reader finds, at once and in small blocks; refusals in any order."""
+    for limit, size in ((csvrows.MAX_LINE_CHARS, csvrows.BLOCK_BYTES), (60, 256)):
+        with (
+            mock.patch.object(csvrows, "MAX_LINE_CHARS", limit),
+            mock.patch.object(csvblocks, "MAX_LINE_CHARS", limit),
+        ):
+            with mock.patch.object(csvblocks, "_fast", lambda *_: None):
+                expected, refused = read(content)
+            with mock.patch.object(rows, "Blocks", functools.partial(csvrows.Blocks, size=size)):
+                found, reasons = read(content)
+        assert found == expected
+        assert sorted(reasons, key=by_place) == sorted(refused, key=by_place)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    lines=st.lists(st.lists(CELL, min_size=1, max_size=4), max_size=12),
+    delimiter=st.sampled_from([",", ";", "\t", " "]),
+    ends=st.lists(st.sampled_from(["\n", "\n", "\r\n", "\r", "\n\n"]), min_size=12, max_size=12),
+    raw=st.binary(max_size=3),
+)
+def test_the_fast_way_finds_what_the_careful_reader_finds(
+    lines: list[list[str]], delimiter: str, ends: list[str], raw: bytes
+) -> None:
+    body = "".join(delimiter.join(line) + end for line, end in zip(lines, ends, strict=False)).encode() + raw
+    check_same(delimiter.join(("a", "b", "kind")).encode() + b"\n" + body)
+
+
+LINE = st.sampled_from(
+    [b"1,2,yes", b"3,x,no", b"1,2", b"", b"a,b,c,d", b"1,\0,y", b"\xc3\xa9,1,no", b"  ", b",,", b"1,2,\x0byes"]
+    + [b"1,2,\xff", b"x" * 70 + b",1,no", b"1,2,\r", b"1,2,yes\r"]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(lines=st.lists(st.sampled_from(_LINES), max_size=14), last=st.sampled_from([b"", b"\n", b"\xff", b"1,2,no"]))
+def test_odd_lines_among_plain_ones_are_found_the_same(lines: list[bytes], last: bytes) -> None:
+    check_same(b"a,b,kind\n" + b"\n".join(lines) + last)
 
 
 @given(st.one_of(st.text("0123456789+-.eEinfa ", max_size=12), st.floats().map(repr), CELL))
