@@ -7,12 +7,13 @@ STAMP := $(VENV)/.installed
 PORT ?= 3000
 REPORTS_PORT ?= 3001
 DEVICES_PORT ?= 3002
+MINUTES ?= 5
 export EDGELOOP_HOME ?= $(CURDIR)/.edgeloop
 export DAGSTER_HOME := $(EDGELOOP_HOME)/dagster
 # Dagster's own commands read its settings (telemetry off) from its home.
 PREPARE_DAGSTER = mkdir -p '$(DAGSTER_HOME)' && cp infra/dagster.yaml '$(DAGSTER_HOME)/dagster.yaml'
 
-.PHONY: help install demo ui line test check bench nightly clean
+.PHONY: help install demo ui line test check bench bench-data bench-fuzz nightly clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +57,13 @@ check: $(STAMP) ## lint, types, import arrows, every line's YAML, the code locat
 
 bench: $(STAMP) ## measure what is claimed, e.g. BENCH=loading; prints tables, writes .edgeloop/bench/
 	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+bench-data: $(STAMP) ## what landing and the gate cost and find, e.g. PARTS='suite pictures'; writes .edgeloop/bench/data.json
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -W ignore -m tests.benchmarks.data $(PARTS)
+
+bench-fuzz: $(STAMP) ## break files at random and read them, for MINUTES=5
+	$(BIN)/python -W ignore -m tests.benchmarks.fuzz --minutes $(MINUTES)
 
 clean: ## remove the state and the caches, keep .venv
 	rm -rf .edgeloop .pytest_cache .mypy_cache .ruff_cache .hypothesis

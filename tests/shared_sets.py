@@ -11,7 +11,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 DIGITS = [str(digit) for digit in range(10)]
 CLOTHES = "t-shirt,trouser,pullover,dress,coat,sandal,shirt,sneaker,bag,ankle-boot".split(",")
 THINGS = "airplane,automobile,bird,cat,deer,dog,frog,horse,ship,truck".split(",")
-WORDS = ["down", "go", "no", "stop", "up", "yes"]
+WORDS = ["_silence_", "_unknown_", "down", "no", "up", "yes"]
 MACHINE = [
     "Air temperature [K]",
     "Process temperature [K]",

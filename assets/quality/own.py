@@ -132,9 +132,9 @@ def _near(spool: Spool, data: DataContract, sides: NDArray[np.int8], earlier: pa
 
 
 def _suspects(spool: Spool, data: DataContract) -> Derived:
-    from assets.quality.checks.labels import find_suspects
+    from assets.quality.checks.labels import find_label_suspects
 
-    return find_suspects(spool, data)
+    return find_label_suspects(spool, data)
 
 
 def known_columns(copies: Derived, spool: Spool) -> Derived:
