@@ -120,6 +120,6 @@ def data_key(
     ],
 ) -> None:
     """Make a data key that a key management service wraps; prints what to set EDGELOOP_DATA_KEY to."""
-    from assets.vault import new_data_key
+    from assets.datakeys import new_data_key
 
     typer.echo(new_data_key(service))

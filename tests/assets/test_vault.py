@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets import vault
+from assets.datakeys import FileWrapper, KeyWrapper, new_data_key
 from assets.errors import RejectedError
 from assets.store import Store
-from assets.vault import FRAME, FileWrapper, KeyWrapper, is_sealed, new_data_key, open_unsealed, seal, unseal
+from assets.vault import FRAME, is_sealed, open_unsealed, seal, unseal
 from edge.errors import VerificationError
 
 
