@@ -15,7 +15,8 @@ from assets.line import LineConfig
 from assets.quality.contract import CheckOutcome, Reason
 from assets.quality.frame import Sparse, visible_columns
 from assets.quality.refused import Refused
-from assets.quality.rules import COPIES, Rule
+from assets.quality.rule import Rule
+from assets.quality.rules import COPIES
 from assets.quality.rulings import Ruling
 from assets.quality.spool import Spool
 from assets.review.contract import Waivers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from assets.errors import RejectedError
 from assets.forgotten import fetch_shard
 from assets.line import Line
-from assets.quality.contract import accepted_batches, read_verdict
+from assets.quality.contract import Finding, accepted_batches, read_verdict
 from assets.quality.drift.profile import Profile, merge
 from assets.quality.spool import Spool
 from assets.store import Store
@@ -68,6 +68,26 @@ def index_table(chunk: pa.Table, sides: np.ndarray[tuple[int], np.dtype[np.int8]
         for field in INDEX_SCHEMA
     ]
     return pa.Table.from_arrays(columns, schema=INDEX_SCHEMA)
+
+
+def finder(store: Store, line: Line, earlier: pa.Table) -> Callable[[Finding], bytes | None]:
+    """Finds the stored input of the accepted record that a finding's `other` names; None where it is not to be had."""
+    if not len(earlier) or line.config.data.inputs is not None:
+        return lambda finding: None
+
+    def find(finding: Finding) -> bytes | None:
+        if finding.other_row >= 0:
+            return None
+        hits = earlier.filter(pc.equal(earlier.column("_file"), finding.other)).column("_batch").to_pylist()
+        verdict = read_verdict(store, line.name, hits[-1]) if hits else None
+        for ref in verdict.records if verdict is not None else ():
+            shard = io.BytesIO(fetch_shard(store, ref))
+            table = pq.read_table(shard, columns=["file", "input"], filters=[("file", "=", finding.other)])
+            if table.num_rows:
+                return bytes(table.column("input")[0].as_py())
+        return None
+
+    return find
 
 
 def reference_profile(store: Store, line: Line) -> Profile | None:

@@ -35,7 +35,7 @@ from assets.quality.contract import (
 from assets.quality.decide import GOOD, Allowed, Decision, broken_rules, decide
 from assets.quality.drift.compare import Drift, compare
 from assets.quality.drift.profile import Profile, make_profile
-from assets.quality.earlier import earlier_records, reference_profile
+from assets.quality.earlier import earlier_records, finder, reference_profile
 from assets.quality.keeping import Keeper, Kept, keep_records
 from assets.quality.own import Own, known_columns, own_checks, sides_of
 from assets.quality.refused import Refused
@@ -184,6 +184,7 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
             ignored=tuple(refused.ignored),
             ignored_count=refused.ignored_count,
             raw=tuple(result for ruling in rulings for result in ruling.raw[:1]),
+            other_input=finder(store, line, earlier),
         )
         tell(verdict.why)
         return replace(

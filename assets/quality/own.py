@@ -5,6 +5,7 @@ One that breaks hinders no other: the rules over its columns are errored, with i
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from assets.quality.spool import Spool
 from assets.training.contract import record_side
 
 SIDES = ("train", "validation", "test")
+_PLACES = re.compile(r"/[^\s:'\"]+/")
+"""Folders of this machine, which are nobody's business in a verdict."""
 
 
 @dataclass
@@ -175,5 +178,5 @@ def _forgotten(spool: Spool, forgotten: Mapping[bytes, str]) -> Derived:
 
 
 def _why(error: Exception) -> str:
-    text = (str(error).strip().splitlines() or [""])[0][:200]
+    text = _PLACES.sub("", (str(error).strip().splitlines() or [""])[0])[:200]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -22,7 +22,7 @@ from assets.data import DataContract
 from assets.errors import TransientError
 from assets.quality.contract import CheckOutcome
 from assets.quality.frame import Sparse, frame_of, stored_columns, visible_columns
-from assets.quality.rules import Rule
+from assets.quality.rule import Rule
 from assets.quality.spool import Spool, read_chunk
 from assets.quality.suite import NO_ROWS, Answer, Asked, ask, warm_up
 

@@ -18,7 +18,7 @@ from assets.quality.report.found import groups_of, rows_of
 from assets.quality.report.records import HIDDEN, Records, Shown, private_names
 from assets.quality.report.words import cut, environment
 from assets.quality.reportdata import ReportData
-from assets.quality.rules import Rule
+from assets.quality.rule import Rule
 
 MAX_CHECKS = 300
 MAX_SHOWN_RULES = 20

@@ -22,7 +22,8 @@ from assets.quality.earlier import INDEX_SCHEMA as INDEX
 from assets.quality.judge import judge
 from assets.quality.own import own_checks
 from assets.quality.refused import Refused
-from assets.quality.rules import Rule, rules_of
+from assets.quality.rule import Rule
+from assets.quality.rules import rules_of
 from assets.quality.rulings import Judges, Ruling, run_rules
 from assets.quality.spool import Spool
 from assets.review.contract import Waivers
