@@ -28,7 +28,7 @@ class Records(NamedTuple):
 
     Attributes:
         x: (records, *spec.shape) float32, normalized.
-        y: (records,) int64, positions in `DatasetVersion.classes`.
+        y: (records,) int64, positions in `DatasetVersion.classes`; float64 where a number is predicted.
         ids: 64 hex digits each.
         inputs: the stored bytes each tensor was made from.
     """
@@ -143,7 +143,7 @@ def load_split(store: Store, dataset: DatasetVersion, split: Split, spec: InputS
             x[number] = record_tensor(spec, data)
         except (RejectedError, TypeError) as error:
             raise RejectedError(f"line {dataset.line!r}: {split} record {row.id[:12]}…: {error}") from error
-    labels = np.asarray([row.label for row in rows], dtype=np.int64 if dataset.classes else np.float64)
+    labels: NDArray[Any] = np.asarray([row.label for row in rows], dtype=np.int64 if dataset.classes else np.float64)
     return Records(x, labels, tuple(row.id for row in rows), tuple(inputs))
 
 
