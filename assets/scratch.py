@@ -13,41 +13,52 @@ from pathlib import Path
 
 from assets.store import Store
 
-_LOCK = ".lock"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 @contextlib.contextmanager
 def scratch_folder(store: Store, purpose: str) -> Iterator[Path]:
     """A new empty folder, removed on the way out: below the state where that is local, else a temporary one.
 
-    It is locked while it is used. Folders whose process was killed are not, and are removed by whoever comes next.
+    It is locked itself while it is used, as a lock file in it would go before the rest. Folders whose process was
+    killed are not locked, and are removed by whoever comes next.
     """
     root = Path(store.path("scratch")) if store.local else Path(tempfile.gettempdir()) / "edgeloop-scratch"
     root.mkdir(parents=True, exist_ok=True)
     remove_abandoned(root)
-    folder = root / f"{purpose}-{uuid.uuid4().hex}"
-    folder.mkdir(mode=0o700)
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    folder, lock = _claim(root, purpose)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
+        os.close(lock)
 
 
 def remove_abandoned(root: Path) -> None:
-    """Remove scratch folders that no living process holds."""
-    for lock in root.glob(f"*/{_LOCK}"):
+    """Remove scratch folders of this kind, named by their purpose, that no living process holds."""
+    for folder in root.glob("*-*"):
         try:
-            descriptor = os.open(lock, os.O_RDWR)
+            lock = os.open(folder, _FOLDER)
         except OSError:
-            continue  # another process was quicker
+            continue  # another process was quicker, or it is no folder
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             continue  # in use
         else:
-            shutil.rmtree(lock.parent, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
         finally:
-            os.close(descriptor)
+            os.close(lock)
+
+
+def _claim(root: Path, purpose: str) -> tuple[Path, int]:
+    """A new folder, and the descriptor that holds its lock."""
+    while True:
+        folder = root / f"{purpose}-{uuid.uuid4().hex}"
+        folder.mkdir(mode=0o700)
+        with contextlib.suppress(FileNotFoundError):
+            lock = os.open(folder, _FOLDER)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():  # else a cleaner was quicker than the lock
+                return folder, lock
+            os.close(lock)
