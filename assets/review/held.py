@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -15,17 +16,20 @@ import numpy as np
 from assets.errors import RejectedError
 from assets.forgotten import current
 from assets.ingest.contract import landing_journal
-from assets.quality.contract import QUARANTINE_COLUMNS, BatchVerdict, read_verdict
+from assets.quality.contract import QUARANTINE_COLUMNS, BatchVerdict, read_verdict, verdict_key
 from assets.review.lookup import Lookup
 from assets.store import Store
 from assets.vault import fetch_records, open_unsealed
-from edge.contracts import ArtifactRef
+from edge.contracts import ArtifactRef, from_bytes
 from edge.errors import VerificationError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _BLOCK = 1024**2
+_MAX_SEEN = 5000
+_SEEN: dict[bytes, BatchVerdict] = {}
+"""Verdicts by the SHA-256 of their bytes."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,27 @@ class Held:
 
 
 def held_batches(store: Store, line: str) -> Iterator[BatchVerdict]:
-    """The standing verdict on each batch of the line that has quarantined records, in the order of landing."""
+    """The standing verdict on each batch of the line that has quarantined records, in the order of landing.
+
+    Without its reasons and checks, which are most of it: those that were read before are not read into objects again.
+    """
     for batch in dict.fromkeys(landing.batch for _, landing in landing_journal(store, line).after(0)):
-        verdict = read_verdict(store, line, batch)
+        verdict = _light_verdict(store, verdict_key(line, batch))
         if verdict is not None and verdict.quarantined:
             yield verdict
+
+
+def _light_verdict(store: Store, key: str) -> BatchVerdict | None:
+    try:
+        data = store.read(key)
+    except FileNotFoundError:
+        return None
+    sha256 = hashlib.sha256(data).digest()
+    if sha256 not in _SEEN:
+        if len(_SEEN) >= _MAX_SEEN:
+            _SEEN.clear()
+        _SEEN[sha256] = replace(from_bytes(BatchVerdict, data, key), reasons=(), checks=())
+    return _SEEN[sha256]
 
 
 def find_batch(store: Store, line: str, batch: str) -> BatchVerdict:
@@ -195,8 +215,6 @@ def _readable(uri: str) -> Iterator[None]:
 
 @lru_cache(maxsize=4096)
 def _digest(path: str, size: int, changed: int, inode: int) -> str:
-    import hashlib
-
     sha256 = hashlib.sha256()
     with Path(path).open("rb") as stream:
         while block := stream.read(_BLOCK):

@@ -266,6 +266,11 @@ def _told(line: str, results: Sequence[dict[str, Any]], as_json: bool) -> None:
     for result in results:
         about = f"{result['records']:,} records of batch {result['batch'][:12]}: " if result["records"] else ""
         say(f"decision {result['position']}: {about}{result['sentence']}")
+        if result["action"] == "waive" and result["batch"] and not result["records"]:
+            say(
+                "the rule holds no record there; good records of a blocked batch come back with accept --good",
+                style="dim",
+            )
         if result["goes_back"]:
             say(f"`edgeloop quarantine release {line}` sends them back as a new batch", style="dim")
 
