@@ -51,10 +51,17 @@ def zip_members(stream: BinaryIO) -> Iterator[Member]:
     """Each member in the order of the list; `stream` can seek. Raises Damaged."""
     start, size = _index(stream)
     stream.seek(start)
-    entries = list(_entries(read_exactly(stream, size)))
+    entries: list[_Entry] = []
+    damage: Damaged | None = None
+    try:
+        entries.extend(_entries(read_exactly(stream, size)))
+    except Damaged as error:
+        damage = error
     overlapping = _overlapping(entries, start)
     for index, entry in enumerate(entries):
         yield _member(stream, entry, index in overlapping)
+    if damage is not None:
+        raise damage
 
 
 def _index(stream: BinaryIO) -> tuple[int, int]:
