@@ -20,7 +20,8 @@ from assets.store import Store
 from platform_defs import review_forms, review_pages
 from platform_defs.catalog import LineEntry, find_line, list_lines
 from platform_defs.guard import Form, FormError, Sessions, read_form, remembered_name
-from platform_defs.review_pages import Page, Room, Told
+from platform_defs.review_render import HEADERS, Page, Told
+from platform_defs.review_rooms import Room, Rooms
 
 MAX_UPLOAD = 32 * 1024**2
 Handler = Callable[[Request, Page], str]
@@ -37,7 +38,7 @@ def review_routes(
     Args:
         find, entries: where lines come from.
     """
-    rooms = review_pages.Rooms(store, find)
+    rooms = Rooms(store, find)
     sessions = Sessions()
 
     def shows(path: str, make: Handler) -> Route:
@@ -81,7 +82,7 @@ async def _show(sessions: Sessions, make: Handler, request: Request) -> Response
         missing = isinstance(error, (LineError, Told)) or "no quarantined record" in str(error)
         told = Told("This page cannot be shown", str(error), "/review/")
         text, status = review_pages.told(told, page), 404 if missing else 400
-    response = HTMLResponse(text, status, headers=review_pages.HEADERS)
+    response = HTMLResponse(text, status, headers=HEADERS)
     sessions.remember(response, session)
     return response
 
@@ -107,11 +108,11 @@ async def _take(sessions: Sessions, take: Taker, max_file: int, request: Request
     except (RejectedError, EdgeError, ValueError) as error:
         told, status = Told("Nothing was decided", str(error), back), 400
     else:
-        done = RedirectResponse(target, 303, headers=review_pages.HEADERS)
+        done = RedirectResponse(target, 303, headers=HEADERS)
         sessions.remember(done, session, name)
         return done
     page = Page(sessions.token(session), name or remembered_name(request), "")
-    response = HTMLResponse(review_pages.told(told, page), status, headers=review_pages.HEADERS)
+    response = HTMLResponse(review_pages.told(told, page), status, headers=HEADERS)
     if status != 403:  # a stranger's form sets nothing
         sessions.remember(response, session, name)
     return response

@@ -15,7 +15,9 @@ from assets.review import decisions
 from assets.review.returns import release as release_decided
 from assets.review.state import select
 from platform_defs.guard import Form
-from platform_defs.review_pages import Room, Told, verdict_of
+from platform_defs.review_pages import verdict_of
+from platform_defs.review_render import Told
+from platform_defs.review_rooms import Room
 
 ACTIONS = ("accept", "fix", "waive", "reject")
 MAX_CHOSEN = 500

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 
 from assets.errors import RejectedError
@@ -28,10 +22,8 @@ from assets.review.summary import (
     HIDDEN,
     STATUSES,
     THUMBNAIL,
-    Group,
     Shown,
     fields,
-    groups,
     history,
     label_shown,
     picture,
@@ -41,8 +33,9 @@ from assets.review.summary import (
     page as records_page,
 )
 from assets.review.waivers import waivers_of
-from assets.store import Store
 from platform_defs.catalog import LineEntry
+from platform_defs.review_render import Page, Told, render
+from platform_defs.review_rooms import Room, Rooms
 
 PAGE_SIZE = 24
 MAX_BATCHES = 40
@@ -50,107 +43,6 @@ MAX_WAIVERS = 50
 MAX_RECENT = 20
 MAX_CELLS = 60
 _LARGE = 720
-_PAGES = Path(__file__).parent / "pages"
-
-
-@cache
-def style() -> str:
-    """The style of the reports, and what forms need besides."""
-    import assets.quality
-
-    folder = Path(assets.quality.__file__).parent / "pages"
-    return (folder / "style.css").read_text() + (_PAGES / "review.css").read_text()
-
-
-def _policy() -> str:
-    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    )
-
-
-HEADERS = {
-    "Content-Security-Policy": _policy(),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
-
-
-@dataclass(frozen=True)
-class Page:
-    """What every page needs: the token its forms carry, the reviewer's name, and which decision was just made."""
-
-    token: str
-    who: str
-    done: str
-
-
-class Told(Exception):  # noqa: N818 - not an error of ours: what the reviewer is told
-    """Why a form was not taken.
-
-    Attributes:
-        back: where to go from there.
-        others: what others decided.
-        again: fields of a form that decides all the same; empty where that is not possible.
-        action: where that form goes.
-    """
-
-    def __init__(
-        self,
-        title: str,
-        reason: str,
-        back: str,
-        others: Sequence[str] = (),
-        again: Sequence[tuple[str, str]] = (),
-        action: str = "",
-    ) -> None:
-        super().__init__(reason)
-        self.title, self.reason, self.back = title, reason, back
-        self.others, self.again, self.action = others, again, action
-
-
-@dataclass
-class Room:
-    """One line's quarantine while a request has it: its journal as far as it was read, and counts made before."""
-
-    line: Line
-    state: State
-    counted: dict[str, tuple[object, list[Group]]] = field(default_factory=dict)
-
-    def groups(self, verdict: BatchVerdict) -> list[Group]:
-        """`assets.review.summary.groups`, kept as long as nothing was decided about the batch."""
-        state, batch = self.state, verdict.batch
-        stamp = (verdict.quarantine, len(state.of(batch)), len(state.releases()), state.position)
-        stamp = stamp if state.of(batch) else (verdict.quarantine, 0, 0, 0)
-        if batch not in self.counted or self.counted[batch][0] != stamp:
-            self.counted[batch] = (stamp, groups(state, verdict))
-        return self.counted[batch][1]
-
-
-class Rooms:
-    """Every line's room; one request at a time is in it."""
-
-    def __init__(self, store: Store, find: Callable[[str], Line]) -> None:
-        self._store, self._find = store, find
-        self._lock = threading.Lock()
-        self._rooms: dict[str, tuple[threading.Lock, Room]] = {}
-
-    @contextlib.contextmanager
-    def enter(self, name: str) -> Iterator[Room]:
-        """The line's room, up to date. Raises LineError where there is no such line."""
-        line = self._find(name)
-        with self._lock:
-            if name not in self._rooms:
-                self._rooms[name] = (threading.Lock(), Room(line, State(self._store, name)))
-            lock, room = self._rooms[name]
-        with lock:
-            room.line = line
-            room.state.refresh()
-            yield room
 
 
 def lines(rooms: Rooms, entries: Sequence[LineEntry], page: Page) -> str:
@@ -166,7 +58,7 @@ def lines(rooms: Rooms, entries: Sequence[LineEntry], page: Page) -> str:
             row["held"] = sum(group.held for group in found)
             row["undecided"] = sum(group.counts["undecided"] for group in found)
         shown.append(row)
-    return _render("review_lines.html", page, entries=shown)
+    return render("review_lines.html", page, entries=shown)
 
 
 def line(room: Room, request: Request, page: Page) -> str:
@@ -181,7 +73,7 @@ def line(room: Room, request: Request, page: Page) -> str:
     waivers = waivers_of(state, time.time()).waivers
     rules = sorted({group.rule for group in everything if group.rule and waivable(group.rule)})
     recent = list(enumerate(state.entries, 1))[-MAX_RECENT:]
-    return _render(
+    return render(
         "review_line.html",
         page,
         flash=_flash(state, page.done),
@@ -224,7 +116,7 @@ def batch(room: Room, request: Request, page: Page) -> str:
         start=start,
         size=PAGE_SIZE,
     )
-    return _render(
+    return render(
         "review_batch.html",
         page,
         flash=_flash(state, page.done),
@@ -255,7 +147,7 @@ def record(room: Room, request: Request, page: Page) -> str:
     _, rows, identity = locate(state.store, room.line, request.path_params["record"], verdict)
     shown = show_rows(state, verdict, rows[:10])
     position = shown[0].position
-    return _render(
+    return render(
         "review_record.html",
         page,
         flash=_flash(state, page.done),
@@ -276,7 +168,7 @@ def record(room: Room, request: Request, page: Page) -> str:
 
 def told(what: Told, page: Page) -> str:
     """Why a form was not taken."""
-    return _render(
+    return render(
         "review_told.html",
         page,
         title=what.title,
@@ -352,28 +244,3 @@ def _flash(state: State, done: str) -> str:
 def _number(request: Request, name: str) -> int:
     text = request.query_params.get(name, "0")
     return int(text[:12]) if text.isdecimal() and text.isascii() else 0
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_PAGES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _render(template: str, page: Page, **values: Any) -> str:
-    from markupsafe import Markup
-
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            **{"flash": "", **values},
-            page=page,
-            style=Markup(style()),  # noqa: S704 - our own files
-        )
-    )
