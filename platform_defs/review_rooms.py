@@ -25,7 +25,7 @@ class Room:
     def groups(self, verdict: BatchVerdict) -> list[Group]:
         """`assets.review.summary.groups`, kept as long as nothing was decided about the batch."""
         state, batch = self.state, verdict.batch
-        stamp = (verdict.quarantine, len(state.of(batch)), len(state.releases()), state.position)
+        stamp = (verdict.quarantine, state.expired(), len(state.releases()), state.position)
         stamp = stamp if state.of(batch) else (verdict.quarantine, 0, 0, 0)
         if batch not in self.counted or self.counted[batch][0] != stamp:
             self.counted[batch] = (stamp, groups(state, verdict))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import hashlib
 import io
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -45,8 +47,9 @@ class State:
         self._by_batch: dict[str, list[int]] = {}
         self._revoked: dict[int, int] = {}
         self._releases: list[int] = []
+        self._ends: list[float] = []
         self._tables: dict[int, pa.Table] = {}
-        self._current: dict[str, tuple[tuple[int, int, int], tuple[Lookup, NDArray[np.int64]]]] = {}
+        self._current: dict[str, tuple[tuple[int, ...], tuple[Lookup, NDArray[np.int64]]]] = {}
         self.refresh()
 
     @property
@@ -68,6 +71,8 @@ class State:
     def _take(self, entry: Decision) -> None:
         self.entries.append(entry)
         position = len(self.entries)
+        if entry.until is not None:
+            bisect.insort(self._ends, entry.until)
         if entry.action in ABOUT_RECORDS and entry.count:
             self._by_batch.setdefault(entry.batch, []).append(position)
         elif entry.action == "revoke":
@@ -139,8 +144,14 @@ class State:
         )
 
     def stands(self, position: int) -> bool:
-        """Whether a decision holds its records: it was not taken back, or was after they had gone."""
-        return not self.revoked(position) or bool(self.release_of(position))
+        """Whether a decision holds its records: it was not taken back and has not ended, or they had gone before."""
+        until = self.entry(position).until
+        over = self.revoked(position) or (until is not None and until < time.time())
+        return not over or bool(self.release_of(position))
+
+    def expired(self) -> int:
+        """How many waivers have ended: what was counted before one more did is out of date."""
+        return bisect.bisect_left(self._ends, time.time())
 
     def members(self, position: int) -> pa.Table:
         """The records of a decision: columns id (64 hex digits) and rule. Raises VerificationError."""
@@ -161,7 +172,7 @@ class State:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        stamp = (len(self.of(batch)), len(self._revoked), len(self._releases))
+        stamp = (len(self.of(batch)), len(self._revoked), len(self._releases), self.expired())
         if batch in self._current and self._current[batch][0] == stamp:
             return self._current[batch][1]
         parts = [self._numbered(position) for position in self.of(batch)]

@@ -11,6 +11,7 @@ from assets.errors import RejectedError
 from assets.quality.rules import rules_of
 from assets.review.contract import RETURN_RULES, STRUCTURAL, active_waivers, waivable
 from assets.review.decisions import accept, reject, revoke, waive
+from assets.review.returns import release
 from assets.review.state import State, select
 from assets.store import Store
 from tests.assets.held_records import NEAR, SUSPECT, hold, picture_line, table_line, text, text_line
@@ -90,3 +91,13 @@ def test_asking_for_many_is_quick(store: Store) -> None:
     began = time.monotonic()
     assert waivers.waived(SUSPECT, "x", many).all()
     assert time.monotonic() - began < 5
+
+
+def test_what_a_waiver_held_is_undecided_again_when_it_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict, state, now = hold(store, LINE, [text("a", "ham")]), State(store, "sms"), time.time()
+    waive(state, LINE, SUSPECT, "ann", "for a day", now + 100, verdict)
+    assert not select(state, verdict).num_rows
+    monkeypatch.setattr(time, "time", lambda: now + 101)
+    assert select(state, verdict).num_rows == 1
+    assert release(state, LINE, "ann").records == 0
+    assert reject(state, verdict, select(state, verdict), "bob", "no") == 2
