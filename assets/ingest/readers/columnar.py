@@ -64,10 +64,16 @@ def typed_blocks(
     parquet = stream.read(4) == b"PAR1"
     stream.seek(0)
     kind = "Parquet" if parquet else "Arrow"
-    first = 1
+    first, refused = 1, 0
     try:
         for batch in _parquet(file, stream, names, numbers, check) if parquet else _ipc(stream, names, numbers, check):
-            yield from _block(file.path, batch, first, names, cell_chars)
+            for item in _block(file.path, batch, first, names, cell_chars):
+                refused += isinstance(item, Reason)
+                yield item
+            if refused > MAX_REFUSED_ROWS:
+                raise RejectedError(
+                    f"more than {MAX_REFUSED_ROWS:,} of its rows cannot be read, the rest was not read; write it again"
+                )
             first += batch.num_rows
             if first - 1 > MAX_ROWS:
                 raise RejectedError(f"it has more than {MAX_ROWS:,} rows; split it into more files")
@@ -161,7 +167,7 @@ def _block(
         columns[name] = batch.column(batch.schema.get_field_index(name))
         bad |= _bad_texts(columns[name], cell_chars, name)
     if bad:
-        for row, problem in sorted(bad.items())[:MAX_REFUSED_ROWS]:
+        for row, problem in sorted(bad.items()):
             yield refusal(path, f"row {places[row]}", problem)
         sound = np.setdiff1d(np.arange(batch.num_rows), np.fromiter(bad, dtype=np.int64))
         columns = {name: column.take(pa.array(sound)) for name, column in columns.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,9 +13,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from assets.data import DataContract
+from assets.errors import RejectedError
 from assets.ingest.chunks import MAX_CHUNK_BYTES, chunk_schema
 from assets.ingest.readers.cells import numbers, positions, renamed, words
 from assets.ingest.readers.csvblocks import Block
+from assets.ingest.refusals import refusal
 from assets.quality.contract import Reason
 
 _FEW_ROWS = 20_000
@@ -132,6 +134,25 @@ def row_ids(raw: bytes, width: int) -> bytes:
     """SHA-256 (32 bytes) of each `width` bytes of `raw`, one after the other."""
     digest = hashlib.sha256
     return b"".join([digest(raw[at : at + width]).digest() for at in range(0, len(raw), width)])
+
+
+def made(path: str, items: Iterable[Block | Reason], make: Callable[[Block], pa.Table]) -> Iterator[pa.Table | Reason]:
+    """A file's blocks as tables; where one cannot be made, a refusal, and the rest of the file is not read."""
+    for item in items:
+        if isinstance(item, Reason):
+            yield item
+            continue
+        try:
+            table = make(item)
+        except (RejectedError, pa.ArrowException) as error:
+            text = str(error) if isinstance(error, RejectedError) else f"{_first_line(error)}; write it as plain values"
+            yield refusal(path, f"from row {item.places[0]} on", text)
+            return
+        yield table
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:160] or type(error).__name__
 
 
 def pooled(items: Iterable[pa.Table | Reason]) -> Iterator[pa.Table | Reason]:

@@ -12,6 +12,7 @@ import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,7 @@ from assets.ingest.limits import MAX_UNITS
 from assets.ingest.readers.cells import missing, number, words
 from assets.ingest.readers.csvblocks import Block
 from assets.ingest.readers.files import Files
-from assets.ingest.readers.packing import number_labels, pack_inputs, pack_labels, pooled, to_chunk
+from assets.ingest.readers.packing import made, number_labels, pack_inputs, pack_labels, pooled, to_chunk
 from assets.ingest.readers.rows import Wanted, is_named_as_rows, read_blocks, split_of
 from assets.ingest.readers.tables import NO_VALUE, NOT_A_TABLE, checked_label, row_facts
 from assets.ingest.readers.times import Clock
@@ -105,12 +106,13 @@ def _readings(files: Sequence[LandedFile], source: Files, data: DataContract) ->
                     lives = _prolonged(file, source, lives, ends.get(_test_key(file.path)))
             except LandingError:
                 raise
-            except RejectedError as error:
-                yield refusal(file.path, "whole file", str(error))
+            except (RejectedError, pa.ArrowException) as error:
+                text = str(error) if isinstance(error, RejectedError) else f"{error}; write it as plain values"
+                yield refusal(file.path, "whole file", text)
                 continue
         split = split_of(file.path)
-        for item in read_blocks(file, source, wanted):
-            yield item if isinstance(item, Reason) else _chunk(item, file.path, split, data, clock, lives)
+        make = partial(_chunk, path=file.path, split=split, data=data, clock=clock, lives=lives)
+        yield from made(file.path, read_blocks(file, source, wanted), make)
     for key, file in ends.items():
         if key in used:
             text = "it says how much longer the units of its test file lived, and gives no records"

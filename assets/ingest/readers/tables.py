@@ -10,6 +10,7 @@ import hashlib
 import math
 import struct
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import pyarrow as pa
 
@@ -19,7 +20,7 @@ from assets.ingest.contract import LandedFile, Record
 from assets.ingest.readers.cells import MAX_VALUE, missing, number, words
 from assets.ingest.readers.csvblocks import Block
 from assets.ingest.readers.files import Files
-from assets.ingest.readers.packing import pack_inputs, pack_labels, pooled, row_ids, to_chunk
+from assets.ingest.readers.packing import made, pack_inputs, pack_labels, pooled, row_ids, to_chunk
 from assets.ingest.readers.rows import Wanted, is_named_as_rows, read_blocks, split_of
 from assets.ingest.refusals import refusal
 from assets.quality.contract import Reason
@@ -113,8 +114,8 @@ def _tables(files: Sequence[LandedFile], source: Files, data: DataContract) -> I
             yield refusal(file.path, "its name", NOT_A_TABLE)
             continue
         split = split_of(file.path)
-        for item in read_blocks(file, source, wanted):
-            yield item if isinstance(item, Reason) else _chunk(item, file.path, split, data)
+        make = partial(_chunk, path=file.path, split=split, data=data)
+        yield from made(file.path, read_blocks(file, source, wanted), make)
 
 
 def _chunk(block: Block, path: str, split: str, data: DataContract) -> pa.Table:

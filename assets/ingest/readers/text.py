@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,7 @@ from assets.ingest.readers.csvblocks import Block
 from assets.ingest.readers.files import Files
 from assets.ingest.readers.images import _place as place_of
 from assets.ingest.readers.lettering import DIMENSIONS, lettering
-from assets.ingest.readers.packing import Packed, pooled, to_chunk
+from assets.ingest.readers.packing import Packed, made, pooled, to_chunk
 from assets.ingest.readers.rows import Wanted, is_named_as_rows, read_blocks, split_of
 from assets.ingest.readers.tables import NOT_A_TABLE
 from assets.ingest.refusals import refusal
@@ -113,8 +114,8 @@ def _tables(files: Sequence[LandedFile], source: Files, data: DataContract) -> I
     wanted = Wanted(TEXT, (text.target, text.column), frozenset(), text.target, text.header, MAX_TEXT_CHARS)
     for file in files:
         split = split_of(file.path)
-        for item in read_blocks(file, source, wanted):
-            yield item if isinstance(item, Reason) else _chunk(item, file.path, split, data)
+        make = partial(_chunk, path=file.path, split=split, data=data)
+        yield from made(file.path, read_blocks(file, source, wanted), make)
 
 
 def _chunk(block: Block, path: str, split: str, data: DataContract) -> pa.Table:

@@ -132,6 +132,23 @@ def test_what_cannot_be_numbers_or_words_is_refused(write: Callable[[pa.Table], 
     assert "no rows" in only_reason(write(pa.table(good).slice(0, 0)))
 
 
+@pytest.mark.parametrize("write", WRITERS)
+def test_odd_types_of_time_are_words_or_refusals(write: Callable[[pa.Table], bytes]) -> None:
+    for kind in (
+        pa.date32(), pa.date64(), pa.time32("s"), pa.time64("ns"), pa.duration("us"), pa.timestamp("s"),
+        pa.timestamp("us", "Nowhere/Land"), pa.timestamp("us", "Europe/Berlin"), pa.month_day_nano_interval(),
+    ):  # fmt: skip
+        values = [(1, 2, 3)] if kind == pa.month_day_nano_interval() else [86_400_000]
+        column = pa.array(values, kind)
+        try:
+            content = write(pa.table({"a": [1], "b": [2], "kind": column}))
+        except pa.ArrowNotImplementedError:
+            continue  # Parquet holds no intervals
+        found, reasons = read(content)
+        assert len(found) + len(reasons) == 1, kind
+        assert not found or found[0]["_label"]
+
+
 def test_columns_that_are_there_twice_are_refused() -> None:
     table = pa.Table.from_arrays([pa.array([1])] * 3 + [pa.array(["yes"])], names=["a", "a", "b", "kind"])
     assert "its header has 'a' more than once" in only_reason(arrow_stream(table))
