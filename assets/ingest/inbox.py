@@ -4,7 +4,7 @@
     landing/<line>/inbox/<name>.done      makes a file ready at once; `_SUCCESS` or `.done` inside does so for a folder
     landing/<line>/.inbox/seen.json       what every drop looked like when it was last looked at
     landing/<line>/.inbox/taken/<n>.json  a drop whose batch is listed, and which of its files are to be cleared away
-    landing/<line>/.left-out/<batch>/     drops of which something could not be landed: moved here, so nothing is lost
+    landing/<line>/.left-out/<batch>/     files of a drop that could not be landed: moved here, so nothing is lost
 
 Without a marker a drop is ready when two looks, at least `EDGELOOP_QUIET_SECONDS` (60) apart, find the same names,
 sizes and times. Files are cleared away only after their batch is listed, and only as they were when they were looked
@@ -21,9 +21,9 @@ from dataclasses import dataclass, field, replace
 
 from assets.errors import RejectedError, TransientError
 from assets.ingest.dropped import MAX_ENTRIES, Dropped
-from assets.ingest.landing import INBOX, land
+from assets.ingest.landing import INBOX, Landed, land, load_manifest
 from assets.ingest.listing import names_below
-from assets.ingest.names import is_system_name, name_problem, shown
+from assets.ingest.names import is_system_name, name_problem, shown, system_part
 from assets.line import Line
 from assets.quality.contract import Reason, rules_digest
 from assets.store import Store
@@ -56,16 +56,16 @@ class InboxSeen:
 @document("edgeloop.inbox_taken")
 @dataclass(frozen=True)
 class Taken:
-    """A drop that landed as `batch`: its files (path in the inbox to how it looked) are to be removed, or kept aside.
+    """A drop that landed as `batch`: its files (path in the inbox to how it looked) are to be cleared away.
 
     Attributes:
-        keep: something of it did not land, so all of it moves to `.left-out`.
+        aside: those of them that did not land; they move to `.left-out`, the others are removed.
     """
 
     name: str
     batch: str
     files: Mapping[str, str]
-    keep: bool
+    aside: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -151,15 +151,22 @@ class _Work:
         except TransientError as error:
             self._tell(name, str(error))
             return
-        keep = any(reason.outcome == "refused" for reason in landed.skipped)
         key = f"{_taken_prefix(self._line.name)}/{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
-        cleared = {
-            path: looks for path, looks in files.items() if name_problem(path) is None
-        }  # others stay, and are told
-        self._store.save(key, Taken(name, landed.batch, cleared, keep))
+        # Files whose names cannot be kept stay in the inbox, and are told.
+        named = {path: looks for path, looks in files.items() if name_problem(path) is None}
+        self._store.save(key, Taken(name, landed.batch, named, self._not_landed(name, named, landed)))
         self.landed.append(landed.batch)
         del self.seen[name]
         self.clear(key)
+
+    def _not_landed(self, name: str, files: Mapping[str, str], landed: Landed) -> tuple[str, ...]:
+        """Files of a drop that its batch does not hold; where nothing was left out, it holds what archives held."""
+        if not any(reason.outcome == "refused" for reason in landed.skipped):
+            return ()
+        manifest = load_manifest(self._store, self._line.name, landed.drop, landed.batch)
+        held = {path for file in manifest.files for path in (file.path, f"{name}/{file.path}")}
+        markers = {f"{name}/{marker}" for marker in FOLDER_MARKERS}
+        return tuple(path for path in files if path not in held and path not in markers and not system_part(path))
 
     def clear(self, key: str) -> str | None:
         """Clear a taken drop away, however often that was begun; its name where it could not be done."""
@@ -167,10 +174,10 @@ class _Work:
             taken = self._store.load(key, Taken)
         except (FileNotFoundError, RejectedError):
             return None  # another scan did
-        aside = f"landing/{self._line.name}/.left-out/{taken.batch[:16]}" if taken.keep else None
+        left_out, aside = f"landing/{self._line.name}/.left-out/{taken.batch[:16]}", frozenset(taken.aside)
         try:
             for path, looked in taken.files.items():
-                self._inbox.clear(path, looked, aside)
+                self._inbox.clear(path, looked, left_out if path in aside else None)
         except OSError as error:
             why = error.strerror or str(error)
             self._tell(taken.name, f"it has landed, but cannot be taken out of the inbox ({why}); remove it by hand")

@@ -120,8 +120,9 @@ def _land(store: Store, line: Line, found: Collected, taking: Taking) -> Landed:
         taking.copy(store, f"{prefix}/files", declared)
         store.create(f"{prefix}/{MANIFEST}", data)
     if known is None:
-        new = list_batch(store, line.name, Landing(batch, drop, time.time()))
+        # Before it is listed: a kill in between has it on record twice, rather than never.
         record(store, current_user(), "landed", line.name, batch, f"{len(declared):,} files, {len(skipped):,} left out")
+        new = list_batch(store, line.name, Landing(batch, drop, time.time()))
         return Landed(batch, drop, len(declared), skipped, new=new)
     reason = _reason_to_judge(store, line, batch, bool(repaired))
     again = bool(reason) and list_batch(store, line.name, Landing(batch, drop, time.time(), reason))

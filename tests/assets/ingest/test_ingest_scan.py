@@ -108,7 +108,7 @@ def test_what_could_not_land_is_moved_aside_not_removed(store: Store, pictures: 
     put(store, "a/_SUCCESS", b"")
     (batch,) = pick_up(store, pictures).landed
     assert left(store) == []
-    assert store.names(f"landing/pets/.left-out/{batch[:16]}/a") == ["_SUCCESS", "cat", "pipe"]
+    assert store.names(f"landing/pets/.left-out/{batch[:16]}/a") == ["pipe"]
 
 
 def test_what_is_no_drop_is_told_and_stops_no_other(store: Store, pictures: Line, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from assets.audit import latest, verify
 from assets.ingest.contract import landing_journal
 from assets.ingest.landing import land, load_manifest
 from assets.ingest.scan import scan
@@ -44,6 +45,8 @@ from assets.store import Store
 from edge.contracts import ArtifactRef, to_bytes
 
 CHANGES = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.symlink"})
+AT_FOLDER = {"os.remove": 1, "os.rmdir": 1, "os.rename": 2, "os.mkdir": 2}
+"""Where in an event's arguments stands the descriptor of the folder that its path is relative to."""
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 DIFFER = ("seconds", "since", "page", "suite_page")
 """Fields of a verdict that two runs need not share: its times, and pages that tell them."""
@@ -107,6 +110,11 @@ class Landing:
         for file in manifest.files:
             key = f"landing/pets/{landings[0].drop}/files/{file.path}"
             assert holds(store, key, file.sha256, file.size), f"{file.path} is damaged"
+        log = verify(store)
+        assert log.broken_at is None, f"the audit log is broken: {log.why}"
+        assert any(entry.subject == landings[0].batch for _, entry in latest(store, 100)), (
+            "its landing is not on record"
+        )
         folders = [path.name for path in Path(store.path("scratch")).glob("*") if path.is_dir()]
         assert not folders, f"scratch folders are left: {folders}"
         return {"batch": landings[0].batch}
@@ -208,6 +216,13 @@ def die_at(number: int, home: Path, noted: Path) -> None:
         else:
             return
         text = os.fsdecode(path) if isinstance(path, (str, bytes, os.PathLike)) else ""
+        if (
+            event in AT_FOLDER
+            and not text.startswith("/")
+            and isinstance(at := arguments[AT_FOLDER[event]], int)
+            and at >= 0
+        ):
+            text = f"{Path(f'/proc/self/fd/{at}').readlink()}/{text}"
         if not text.startswith(root):
             return
         count += 1

@@ -1,0 +1,181 @@
+"""What a sensor tick and the slow scan cost with more and more landed files behind them.
+
+Two shapes: many files in batches of a thousand, and as many batches as files. Each size is measured in a process of its
+own, so that peak memory is its own. What no tick reads is not written: bytes and manifests of batches that are listed.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets.ingest.contract import Landing, landing_journal
+from assets.ingest.inbox import pick_up
+from assets.ingest.scan import scan
+from assets.quality.contract import Accepted, accepted_journal
+from assets.store import Store
+from assets.training.retrain import Claim, claim_journal
+from edge.contracts import to_bytes
+from platform_defs.automation.cursors import read_cursor
+from platform_defs.automation.jobs import BATCH_TAG, RUN_KEY_TAG
+from tests.platform_defs.automation_bench import Bench
+
+SIZES = (1_000, 100_000, 1_000_000)
+SHAPES = {"files": 1_000, "batches": 1}
+"""Shape to files of a batch."""
+NEW = 10
+REPEATS = 5
+CLAIMS = 1_000
+
+
+def measure() -> list[dict[str, Any]]:
+    """Every size in both shapes."""
+    return [row for shape in SHAPES for size in SIZES for row in measure_apart(shape, size)]
+
+
+def measure_apart(shape: str, size: int) -> list[dict[str, Any]]:
+    """One size in a process of its own."""
+    command = [sys.executable, "-m", "tests.benchmarks.ticks", shape, str(size)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    rows: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return rows
+
+
+def measure_here(shape: str, files: int) -> list[dict[str, Any]]:
+    """Seconds of idle ticks, of ticks that find `NEW` landings, and of the slow scan; `rows` is the landed files."""
+    with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
+        bench = Bench(Store(f"{folder}/state"), instance)
+        batches = max(1, files // SHAPES[shape])
+        _land(bench, batches, SHAPES[shape])
+        _judge_runs(bench, Path(folder), batches)
+        bench.cursors = {"new": (batches,), "reconcile": (batches, 0)}
+        tool = f"Edgeloop, {batches:,} batches"
+        rows = []
+
+        def tell(what: str, seconds: float, tool: str = tool) -> None:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            rows.append({"what": what, "rows": files, "tool": tool, "seconds": seconds, "peak_mb": round(peak)})
+
+        tell("new_batch_sensor, nothing new", _slowest(lambda: _tick(bench, "new")))
+        began = time.perf_counter()
+        scan(bench.store, bench.line)
+        tell("slow scan, the first: it copies the journal's names", time.perf_counter() - began)
+        tell("slow scan, nothing new", _slowest(lambda: scan(bench.store, bench.line)))
+        tell("reconcile_sensor with its scan, nothing new", _slowest(lambda: _tick(bench, "reconcile")))
+        for number in range(NEW):
+            bench.list_landing(number)
+        began = time.perf_counter()
+        assert len(bench.tick("new").run_requests or []) == NEW
+        tell(f"new_batch_sensor, {NEW} new", time.perf_counter() - began)
+        began = time.perf_counter()
+        names = bench.store.names(f"landing/{bench.line.name}/.journal")
+        assert len(names) == batches + NEW
+        tell("listing the journal's names, without reading one", time.perf_counter() - began, "fsspec ls")
+        return rows
+
+
+def measure_inbox(files: int) -> list[dict[str, Any]]:
+    """Seconds to look at one drop of so many files that is not quiet yet."""
+    with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.ephemeral() as instance:
+        bench = Bench(Store(folder), instance)
+        drop = Path(bench.store.path("landing/tiny/inbox/drop"))
+        _touch(drop, (f"{number:07d}.png" for number in range(files)))
+        seconds = _slowest(lambda: pick_up(bench.store, bench.line, quiet=3600))
+        return [{"what": "slow scan, one drop in the inbox", "rows": files, "tool": "Edgeloop", "seconds": seconds}]
+
+
+def _tick(bench: Bench, sensor: str) -> None:
+    """A tick as the daemon has it, its cursor checked first."""
+    cursor = ",".join(map(str, bench.cursors[sensor]))
+    read_cursor(cursor, [landing_journal(bench.store, bench.line.name)])
+    assert not bench.tick(sensor).run_requests
+
+
+def _slowest(call: Callable[[], Any]) -> float:
+    """Seconds of the slowest of a few calls but the first, which warms caches."""
+    seconds = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - began)
+    return max(seconds[1:])
+
+
+def _land(bench: Bench, batches: int, files: int) -> None:
+    """Journals as landing and gate leave them, written without a sync each, and the landing zone's folders."""
+    store, line = bench.store, bench.line.name
+    names = [f"{number:064x}" for number in range(batches)]
+    landing, accepted, claims = landing_journal(store, line), accepted_journal(store, line), claim_journal(store, line)
+    _write(store, landing.prefix, (to_bytes(Landing(name, name[-16:], 0.0)) for name in names))
+    _write(store, accepted.prefix, (to_bytes(Accepted(name, 1, 0.0, at)) for at, name in enumerate(names)))
+    step = max(1, batches // CLAIMS)
+    parts = [(start, names[start : start + step]) for start in range(0, batches, step)]
+    made = (Claim(line, at, at + len(part), tuple(part), len(part), "new batches", 0.0) for at, part in parts)
+    _write(store, claims.prefix, map(to_bytes, made))
+    for name in names:
+        folder = Path(store.path(f"landing/{line}/{name[-16:]}"))
+        if files == 1:
+            folder.mkdir()
+        else:
+            _touch(folder / "files", (f"{number}.png" for number in range(files)))
+    last = claim_journal(store, line).at(len(parts))
+    assert last is not None
+    run = bench.start(
+        "new", dg.RunRequest(run_key=last.run_key, job_name="tiny_retrain", tags={"edgeloop/claim": last.run_key})
+    )
+    bench.end(str(run), dg.DagsterRunStatus.SUCCESS)
+
+
+def _write(store: Store, prefix: str, documents: Iterable[bytes]) -> None:
+    folder = Path(store.path(prefix))
+    folder.mkdir(parents=True)
+    for position, data in enumerate(documents, start=1):
+        (folder / f"{position:012d}.json").write_bytes(data)
+
+
+def _touch(folder: Path, names: Iterable[str]) -> None:
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).touch()
+
+
+def _judge_runs(bench: Bench, folder: Path, count: int) -> None:
+    """A finished judging run of each batch in Dagster's own database, copied from one that it wrote."""
+    batch = f"{0:064x}"
+    run = bench.start("new", dg.RunRequest(run_key=batch, job_name="tiny_judge", tags={BATCH_TAG: batch}))
+    bench.end(str(run), dg.DagsterRunStatus.SUCCESS)
+    (path,) = folder.rglob("runs.db")
+    with sqlite3.connect(path) as database:
+        database.row_factory = sqlite3.Row
+        row = dict(database.execute("select * from runs where run_id = ?", [run]).fetchone())
+        tags = database.execute("select key, value from run_tags where run_id = ?", [run]).fetchall()
+        columns = [name for name in row if name != "id"]
+
+        def runs() -> Iterator[list[Any]]:
+            for number in range(1, count):
+                yield [str(uuid.UUID(int=number)) if name == "run_id" else row[name] for name in columns]
+
+        def run_tags() -> Iterator[tuple[str, str, str]]:
+            for number in range(1, count):
+                for key, value in tags:
+                    own = f"{number:064x}" if key in {BATCH_TAG, RUN_KEY_TAG} else value
+                    yield str(uuid.UUID(int=number)), key, own
+
+        places = ", ".join("?" * len(columns))
+        database.executemany(f"insert into runs ({', '.join(columns)}) values ({places})", runs())
+        database.executemany("insert into run_tags (run_id, key, value) values (?, ?, ?)", run_tags())
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure_here(sys.argv[1], int(sys.argv[2]))))
