@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from assets.audit import record
 from assets.forgotten import forgotten_ids
 from assets.ingest.chunks import chunk_schema
 from assets.ingest.contract import read_chunks
@@ -54,6 +55,8 @@ Tell = Callable[[str], None]
 
 
 TELL_SECONDS = 5.0
+GATE = "gate"
+"""Who judges, in the audit log."""
 FORGOTTEN = "no record was forgotten on request"
 MAX_CLASSES = 1000
 
@@ -77,7 +80,9 @@ def judge(store: Store, line: Line, batch: str, tell: Tell = lambda text: None) 
     verdict = read_verdict(store, line.name, batch)
     if verdict is None:
         verdict = _judge(store, line, batch, tell)
-        if not store.create(verdict_key(line.name, batch), to_bytes(verdict)):
+        if store.create(verdict_key(line.name, batch), to_bytes(verdict)):
+            record(store, GATE, verdict.state, line.name, batch, verdict.why)
+        else:
             verdict = read_verdict(store, line.name, batch)  # another judge was first: its verdict stands
             assert verdict is not None
     if not stands(verdict, line):
@@ -110,7 +115,9 @@ def _judge_anew(store: Store, line: Line, blocked: BatchVerdict, tell: Tell) -> 
     newest = history.at(last)
     assert newest is not None
     if not stands(newest, line):
-        history.append_at(last + 1, _judge(store, line, blocked.batch, tell))
+        anew = _judge(store, line, blocked.batch, tell)
+        if history.append_at(last + 1, anew):
+            record(store, GATE, anew.state, line.name, anew.batch, anew.why)
     written = 0
     while written < (last := history.length()):
         newest, written = history.at(last), last
