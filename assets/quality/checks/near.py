@@ -30,9 +30,8 @@ _RADIUS = {"image": 0.25, "text": 0.6, "audio": 0.12}
 """Distance of embeddings from which records are looked at; never more than `_PART` of the typical distance."""
 _PART = {"image": 0.6, "text": 0.9, "audio": 0.3}
 _SURE = {"image": 0.15, "text": 0.1, "audio": 0.12}
-_SURE_PART = {"image": 0.2, "text": 0.9, "audio": 0.3}
+_SURE_PART = {"image": 0.15, "text": 0.9, "audio": 0.3}
 """The same where embeddings alone decide, because the records themselves are not there to look at (earlier ones)."""
-_SURE_TINY = 0.02
 _TEXT_ALIKE = 0.85
 _SIDES = ("train", "validation", "test")
 
@@ -151,7 +150,7 @@ def _confirmed(
     if kind == "image":
         tiny = _tiny(spool, pairs.first)
         bits = _bits(spool, pairs, earlier)
-        good = np.where(tiny, pairs.distance <= min(sure, _SURE_TINY), good & (bits <= PHASH))
+        good &= bits <= PHASH
         looked: Confirmed = confirm_pictures(spool, pairs.first[inside], pairs.second[inside], tiny[inside])
         good[inside] = np.where(looked.looked, looked.same, good[inside])
         score[inside] = np.where(looked.looked, looked.score, score[inside])
