@@ -48,7 +48,7 @@ class Journal(Generic[T]):
             The position of the first one that is `same`, and whether it was added now.
         """
         data = to_bytes(value)
-        position = after if self._taken(after) else self.length()  # a journal that was lost has no gap before it
+        position = after if self._taken(after) else 0  # a journal that was lost and begins anew
         while True:
             position += 1
             found = self.at(position)
