@@ -1,4 +1,4 @@
-"""The data contract of a line: which reader reads a batch, what a record is, and how records are split and protected."""
+"""The data contract of a line: which reader reads a batch, what a record is, how records are split and protected."""
 
 from __future__ import annotations
 
@@ -208,6 +208,21 @@ class DataContract(Frozen):
                 raise ValueError(f"aliases.{spelling}: {name!r} is not one of `classes`")
             if spelling in self.classes:
                 raise ValueError(f"aliases.{spelling}: is itself one of `classes`")
+        return self
+
+    @model_validator(mode="after")
+    def _privacy_leaves_what_is_learned(self) -> Self:
+        section = self.table or self.series
+        needed = set(section.columns) if section is not None else set()
+        needed |= {self.text.column, self.text.target} if self.text is not None else set()
+        needed |= {name for name in (getattr(section, "target", None), getattr(section, "time", None)) if name}
+        keys = {name for name in (getattr(section, "unit", None), getattr(section, "group", None)) if name}
+        if lost := sorted(set(self.privacy.drop) & (needed | keys)):
+            raise ValueError(f"privacy.drop names {lost[0]!r}, which the line learns from; take it out of one of them")
+        if lost := sorted(set(self.privacy.pseudonymize) & needed):
+            raise ValueError(
+                f"privacy.pseudonymize names {lost[0]!r}, which the line learns from; a token says nothing to a model"
+            )
         return self
 
     @property

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from assets.line import Line
 from assets.quality.checks.balance import class_balance
 from assets.quality.checks.derived import Derived
+from assets.quality.checks.pii import find_pii
+from assets.quality.checks.target_leakage import find_target_leakage
+from assets.quality.checks.units import Quantiles, find_unit_change
 from assets.quality.contract import Finding
 from assets.quality.drift.profile import Profile
 from assets.quality.own import Own
@@ -39,11 +42,15 @@ def judge_batch(
         )
     if data.inputs is not None and quality.target_leakage != "off":
         severity = "critical" if quality.target_leakage == "block" else "warning"
-        own.judge("no column gives the label away", severity, lambda: _said(own, _target_leakage(spool, line)))
+        own.judge("no column gives the label away", severity, lambda: _said(own, find_target_leakage(spool, data)))
     if data.inputs is not None:
-        own.judge("each column keeps one unit", "warning", lambda: _said(own, _units(spool, line, reference)))
+        own.judge(
+            "each column keeps one unit",
+            "warning",
+            lambda: _said(own, find_unit_change(spool, data, _quantiles(reference))),
+        )
     if data.privacy.scan:
-        own.judge("nothing looks like personal data", "warning", lambda: _said(own, _personal(spool)))
+        own.judge("nothing looks like personal data", "warning", lambda: _said(own, find_pii(spool)))
 
 
 def _said(own: Own, found: Derived) -> tuple[bool, str]:
@@ -77,19 +84,18 @@ def _balance(
     return balance.imbalance <= most, detail
 
 
-def _target_leakage(spool: Spool, line: Line) -> Derived:
-    from assets.quality.checks.target_leakage import find_target_leakage
-
-    return find_target_leakage(spool, line.config.data)
-
-
-def _units(spool: Spool, line: Line, reference: Profile | None) -> Derived:
-    from assets.quality.checks.units import find_unit_change
-
-    return find_unit_change(spool, line.config.data, reference)
-
-
-def _personal(spool: Spool) -> Derived:
-    from assets.quality.checks.pii import find_pii
-
-    return find_pii(spool)
+def _quantiles(reference: Profile | None) -> Quantiles | None:
+    """A profile's bins as points of each number's distribution."""
+    if reference is None:
+        return None
+    found: dict[str, list[tuple[float, float]]] = {}
+    for feature in reference.features:
+        if feature.kind != "number" or not feature.edges or not feature.values:
+            continue
+        shares = np.cumsum(feature.counts[:-1]) / feature.values
+        low, high = feature.fences
+        low = low if feature.low is None else max(low, feature.low)
+        high = high if feature.high is None else min(high, feature.high)
+        inner = list(zip(feature.edges, shares.tolist(), strict=True))
+        found[feature.name] = [(min(low, inner[0][0]), 0.0), *inner, (max(high, inner[-1][0]), 1.0)]
+    return found

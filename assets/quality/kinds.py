@@ -24,7 +24,9 @@ def kind_rules(data: DataContract) -> Iterator[Rule]:
     if data.inputs is not None:
         yield from (_cell_rule(column) for column in data.inputs.columns)
     if data.series is not None:
-        yield from _series_rules()
+        yield from _series_rules(data.series.unit, data.series.time)
+    if data.table is not None and data.table.group is not None:
+        yield _group_rule(data.table.group)
     if data.text is not None:
         yield from _text_rules(data.text.max_chars)
     if data.audio is not None:
@@ -99,13 +101,25 @@ def _cell_rule(column: str) -> Rule:
     )
 
 
-def _series_rules() -> Iterator[Rule]:
+def _group_rule(column: str) -> Rule:
+    return Rule(
+        f"every record's {column} is known",
+        "Without its group nobody knows on which side a record belongs.",
+        "ExpectColumnValuesToNotBeNull",
+        {"column": "_group"},
+        explain=partial(_explain_cell, column),
+        needs=("_notes",),
+    )
+
+
+def _series_rules(unit: str, time: str) -> Iterator[Rule]:
+    yield _group_rule(unit)
     yield Rule(
         "every reading has a time",
         "A reading that cannot be placed in time belongs to no window.",
         "ExpectColumnValuesToNotBeNull",
         {"column": "_time"},
-        explain=partial(_explain_cell, "time"),
+        explain=partial(_explain_cell, time),
         needs=("_notes",),
     )
     yield null_rule(

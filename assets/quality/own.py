@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from assets.data import DataContract
 from assets.line import Line
 from assets.quality.checks.derived import Derived
+from assets.quality.checks.labels import find_label_suspects
+from assets.quality.checks.near import find_near
 from assets.quality.checks.odd import find_odd
+from assets.quality.checks.series_checks import find_series_trouble
 from assets.quality.contract import CheckOutcome, Finding
 from assets.quality.frame import Sparse
 from assets.quality.spool import Spool
@@ -116,28 +119,20 @@ def own_checks(
     if data.inputs is not None:
         own.derived |= {"_near": Sparse.of(none), "_leak": Sparse.of(none)}
     elif quality.near_duplicates != "off" or quality.leakage != "off":
-        own.add("almost equal records", ("_near", "_leak"), lambda: _near(spool, data, sides, earlier))
+        own.add("almost equal records", ("_near", "_leak"), lambda: find_near(spool, data, sides, earlier))
     if data.classes and quality.label_suspects != "off":
-        own.add("suspected labels", ("_suspect",), lambda: _suspects(spool, data))
+        own.add("suspected labels", ("_suspect",), lambda: find_label_suspects(spool, data))
     return own
 
 
 def _disorder(spool: Spool, data: DataContract) -> Derived:
-    from assets.quality.checks.series_checks import find_disorder
-
-    return find_disorder(spool, data)
-
-
-def _near(spool: Spool, data: DataContract, sides: NDArray[np.int8], earlier: pa.Table) -> Derived:
-    from assets.quality.checks.near import find_near
-
-    return find_near(spool, data, sides, earlier)
-
-
-def _suspects(spool: Spool, data: DataContract) -> Derived:
-    from assets.quality.checks.labels import find_label_suspects
-
-    return find_label_suspects(spool, data)
+    """Times out of order, and gaps in words."""
+    found = find_series_trouble(spool, data)
+    gap = found.columns["_gap"]
+    words = np.full(spool.rows, None, dtype=object)
+    for row in np.flatnonzero(~np.isnan(gap)).tolist():
+        words[row] = f"its unit was silent for {gap[row]:g} before it"
+    return Derived({**found.columns, "_gap": words}, found.findings)
 
 
 def known_columns(copies: Derived, spool: Spool) -> Derived:

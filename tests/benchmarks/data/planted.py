@@ -32,7 +32,11 @@ def measure() -> list[dict[str, Any]]:
     if SHARED.is_dir():
         for name in ("mnist", "fashion-mnist"):
             pixels, labels = _idx(SHARED / SETS[name].path)
-            rows += [_wrong_labels(name, pixels, labels), _near_copies(name, pixels, labels), _brightness(name, pixels, labels)]
+            rows += [
+                _wrong_labels(name, pixels, labels),
+                _near_copies(name, pixels, labels),
+                _brightness(name, pixels, labels),
+            ]
         rows += [_pets(), _spam(), _unit_change()]
     return rows
 
@@ -53,7 +57,9 @@ def _row(data: str, check: str, planted: Iterable[str], found: Iterable[str], re
     }
 
 
-def _judged(line: Line, write: Callable[[Path], None], *before: Callable[[Path], None]) -> tuple[BatchVerdict, list[dict[str, Any]]]:
+def _judged(
+    line: Line, write: Callable[[Path], None], *before: Callable[[Path], None]
+) -> tuple[BatchVerdict, list[dict[str, Any]]]:
     """The verdict on what `write` lays down, after the batches of `before`; and its findings with their files."""
     import json
 
@@ -199,7 +205,9 @@ def _spam() -> dict[str, Any]:
         with (folder / "sms.csv").open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(["label", "text"])
-            table.writerows([other[label] if row in wrong else label, text] for row, (text, label) in enumerate(distinct))
+            table.writerows(
+                [other[label] if row in wrong else label, text] for row, (text, label) in enumerate(distinct)
+            )
 
     data = {"reader": "text", "classes": ["ham", "spam"], "text": {}}
     quality = {"max_bad_share": 1.0, "leakage": "warn"}
@@ -208,26 +216,33 @@ def _spam() -> dict[str, Any]:
     return _row("sms-spam", "wrong labels", [str(row) for row in wrong], found, verdict.seen)
 
 
+CONVERTED = {"sensor2": 1 / 1.8, "sensor7": 6.894757, "sensor3": 1000.0}
+"""C-MAPSS: degrees Rankine become kelvin, psia becomes kPa, degrees become thousandths."""
+
+
 def _unit_change() -> dict[str, Any]:
-    """Sensor 2 of C-MAPSS (degrees Rankine) comes in kelvin in a second batch; the other 23 columns stay."""
+    """Of each of three batches all or half of the readings of one sensor come in another unit; a fourth is sound."""
     text = (SHARED / SETS["cmapss-fd001"].path / "train_FD001.txt").read_text().splitlines()
     half = next(number for number, row in enumerate(text) if int(row.split()[0]) > 50)
 
-    def write(rows: list[str], kelvin: bool) -> Callable[[Path], None]:
+    def write(rows: list[str], sensor: str | None, part: float = 1.0) -> Callable[[Path], None]:
         def lay(folder: Path) -> None:
-            place = 2 + ENGINE.index("sensor2")
             out = [row.split() for row in rows]
-            for row in out:
-                row[place] = f"{float(row[place]) / 1.8:.2f}" if kelvin else row[place]
+            place = 2 + ENGINE.index(sensor) if sensor else 0
+            for row in out[: round(part * len(out))] if sensor else ():
+                row[place] = f"{float(row[place]) * CONVERTED[sensor]:.4f}"  # type: ignore[index]
             (folder / "readings.txt").write_text("\n".join(" ".join(row) for row in out) + "\n")
 
         return lay
 
     data = {key: value for key, value in SETS["cmapss-fd001"].data.items() if key != "carve"}
     line = parse_line("planted", {"data": data, "quality": {"max_bad_share": 1.0}}, "bench")
-    verdict, findings = _judged(line, write(text[half:], True), write(text[:half], False))
-    found = {item["other"] for item in findings if item["kind"] == "unit"}
-    return _row("cmapss-fd001", "unit change (columns)", ["sensor2"], found, len(ENGINE))
+    found: set[str] = set()
+    for sensor, part in ((None, 0.0), ("sensor2", 1.0), ("sensor7", 1.0), ("sensor3", 0.5)):
+        _, findings = _judged(line, write(text[half:], sensor, part), write(text[:half], None))
+        found |= {f"{sensor}: {item['other']}" for item in findings if item["kind"] == "unit"}
+    planted = [f"{sensor}: {sensor}" for sensor in CONVERTED]
+    return _row("cmapss-fd001", "unit change (columns of 4 batches)", planted, found, 4 * len(ENGINE))
 
 
 def _with_files(findings: list[dict[str, Any]], files: dict[str, Pixels]) -> list[dict[str, Any]]:

@@ -115,7 +115,12 @@ def _edgeloop() -> Run:
             broken = broken_rules(rulings, spool, allowed)
             decision = decide(rulings, broken, refused, line.config, allowed)
             names = ["kind", *COLUMNS]
-            out = pa.schema([*((name, schema.field(name).type if name != "kind" else pa.string()) for name in names), ("reason", pa.string())])
+            out = pa.schema(
+                [
+                    *((name, schema.field(name).type if name != "kind" else pa.string()) for name in names),
+                    ("reason", pa.string()),
+                ]
+            )
             with pq.ParquetWriter(folder / "bad.parquet", out) as writer:
                 for start, chunk in spool.chunks(["_label", *COLUMNS]):
                     bad = np.flatnonzero(broken[start : start + chunk.num_rows] != GOOD)
@@ -140,7 +145,9 @@ def _chunk(table: pa.Table, schema: pa.Schema, start: int) -> pa.Table:
         "_input": pa.nulls(rows, pa.binary()),
     }
     columns = [
-        table.column(field.name) if field.name in table.column_names else blank.get(field.name, pa.nulls(rows, field.type))
+        table.column(field.name)
+        if field.name in table.column_names
+        else blank.get(field.name, pa.nulls(rows, field.type))
         for field in schema
     ]
     return pa.Table.from_arrays(columns, schema=schema)
