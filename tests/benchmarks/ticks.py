@@ -34,14 +34,16 @@ from tests.platform_defs.automation_bench import Bench
 SIZES = (1_000, 100_000, 1_000_000)
 SHAPES = {"files": 1_000, "batches": 1}
 """Shape to files of a batch."""
+INBOX_SIZES = (1_000, 100_000)
 NEW = 10
 REPEATS = 5
 CLAIMS = 1_000
 
 
 def measure() -> list[dict[str, Any]]:
-    """Every size in both shapes."""
-    return [row for shape in SHAPES for size in SIZES for row in measure_apart(shape, size)]
+    """Every size in both shapes, and a look into the inbox."""
+    rows = [row for shape in SHAPES for size in SIZES for row in measure_apart(shape, size)]
+    return [*rows, *(measure_inbox(size) for size in INBOX_SIZES)]
 
 
 def measure_apart(shape: str, size: int) -> list[dict[str, Any]]:
@@ -85,14 +87,16 @@ def measure_here(shape: str, files: int) -> list[dict[str, Any]]:
         return rows
 
 
-def measure_inbox(files: int) -> list[dict[str, Any]]:
+def measure_inbox(files: int) -> dict[str, Any]:
     """Seconds to look at one drop of so many files that is not quiet yet."""
     with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.ephemeral() as instance:
         bench = Bench(Store(folder), instance)
         drop = Path(bench.store.path("landing/tiny/inbox/drop"))
         _touch(drop, (f"{number:07d}.png" for number in range(files)))
         seconds = _slowest(lambda: pick_up(bench.store, bench.line, quiet=3600))
-        return [{"what": "slow scan, one drop in the inbox", "rows": files, "tool": "Edgeloop", "seconds": seconds}]
+        peak = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        what = "slow scan, one drop in the inbox that is not quiet"
+        return {"what": what, "rows": files, "tool": "Edgeloop", "seconds": seconds, "peak_mb": peak}
 
 
 def _tick(bench: Bench, sensor: str) -> None:
@@ -103,7 +107,7 @@ def _tick(bench: Bench, sensor: str) -> None:
 
 
 def _slowest(call: Callable[[], Any]) -> float:
-    """Seconds of the slowest of a few calls but the first, which warms caches."""
+    """Seconds of the slowest of a few calls; the first, which warms caches, is left out."""
     seconds = []
     for _ in range(REPEATS):
         began = time.perf_counter()

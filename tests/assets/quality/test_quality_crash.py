@@ -39,7 +39,7 @@ def test_four_who_land_and_judge_at_once_make_one_batch(tmp_path: Path) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize(("what", "least"), [("land", 60), ("inbox", 60), ("aside", 60), ("judge", 150)])
 def test_killed_before_every_change_and_at_fifty_random_moments(tmp_path: Path, what: str, least: int) -> None:
-    found = kill(what, tmp_path, 1, 1, 50, timeout=3000)
+    found = kill(what, tmp_path, 1, 1, 70, timeout=3000)
     assert found["killed"] >= least
     assert any("/.journal/" in place for place in found["places"]), "also between manifest and journal"
 
