@@ -1,4 +1,8 @@
-"""A folder for what is written on the way and gone when the work is done, also after a kill."""
+"""Folders for what lies on disk only while a source is read: unpacked archives, files fetched from elsewhere.
+
+A folder belongs to the process that holds the lock beside it. The system drops the lock when the process ends, however
+it ends, so what a killed process left behind is known and removed by the next one.
+"""
 
 from __future__ import annotations
 
@@ -11,54 +15,81 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from assets.errors import TransientError
 from assets.store import Store
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+
+def scratch_root(store: Store | None) -> Path:
+    """Where scratch folders lie: beside the landing zone, so that files can be moved there, else in $TMPDIR."""
+    if store is not None and store.local:
+        return Path(store.path("scratch"))
+    return Path(tempfile.gettempdir()) / f"edgeloop-scratch-{os.getuid()}"
 
 
 @contextlib.contextmanager
-def scratch_folder(store: Store, purpose: str) -> Iterator[Path]:
-    """A new empty folder, removed on the way out: below the state where that is local, else a temporary one.
+def scratch_folder(root: Path) -> Iterator[Path]:
+    """A new, empty folder below `root`, removed at the end; those of dead processes are removed at the begin.
 
-    It is locked itself while it is used, as a lock file in it would go before the rest. Folders whose process was
-    killed are not locked, and are removed by whoever comes next.
+    Raises:
+        TransientError: it cannot be made, e.g. the disk is full.
     """
-    root = Path(store.path("scratch")) if store.local else Path(tempfile.gettempdir()) / "edgeloop-scratch"
-    root.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(root)
-    folder, lock = _claim(root, purpose)
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if root.is_symlink() or root.stat().st_uid != os.getuid():
+            raise TransientError(f"{root}: is not our own folder; remove it, or set TMPDIR")
+        remove_stale(root)
+        folder, lock = _claim(root)
+    except OSError as error:
+        raise TransientError(f"{root}: no scratch folder can be made there ({error}); make room") from error
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         os.close(lock)
 
 
-def remove_abandoned(root: Path) -> None:
-    """Remove scratch folders of this kind, named by their purpose, that no living process holds."""
-    for folder in root.glob("*-*"):
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """What is raised as OSError inside is the folder's fault: TransientError, worth another try once there is room."""
+    try:
+        yield
+    except OSError as error:
+        raise TransientError(f"{folder}: cannot be written ({error.strerror}); make room, then try again") from error
+
+
+def remove_stale(root: Path) -> int:
+    """Remove folders whose process is gone; returns how many."""
+    removed = 0
+    for lock_file in root.glob("*.lock"):
         try:
-            lock = os.open(folder, _FOLDER)
+            lock = os.open(lock_file, os.O_RDWR | os.O_NOFOLLOW)
         except OSError:
-            continue  # another process was quicker, or it is no folder
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            continue  # in use
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(lock_file.with_suffix(""))
+            removed += 1
+        except BlockingIOError:
+            pass
         finally:
             os.close(lock)
+    return removed
 
 
-def _claim(root: Path, purpose: str) -> tuple[Path, int]:
-    """A new folder, and the descriptor that holds its lock."""
+def _claim(root: Path) -> tuple[Path, int]:
     while True:
-        folder = root / f"{purpose}-{uuid.uuid4().hex}"
-        folder.mkdir(mode=0o700)
-        with contextlib.suppress(FileNotFoundError):
-            lock = os.open(folder, _FOLDER)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if folder.exists():  # else a cleaner was quicker than the lock
+        folder = root / uuid.uuid4().hex
+        lock_file = folder.with_suffix(".lock")
+        lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock_file.exists():  # else a cleaner was faster than our lock
+                folder.mkdir(mode=0o700)
                 return folder, lock
-            os.close(lock)
+        os.close(lock)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        folder.with_suffix(".lock").unlink(missing_ok=True)

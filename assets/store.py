@@ -118,9 +118,7 @@ class Store:
             self.write(key, data)
         return ref
 
-    def adopt(
-        self, folder: str, path: Path, kind: str, suffix: str, parents: tuple[str, ...] = ()
-    ) -> ArtifactRef:
+    def adopt(self, folder: str, path: Path, kind: str, suffix: str, parents: tuple[str, ...] = ()) -> ArtifactRef:
         """Move a finished local file to `<folder>/<its SHA-256><suffix>`, for what is too large to hold in memory."""
         sha256, size = hashlib.sha256(), 0
         with path.open("rb") as file:

@@ -9,8 +9,8 @@ from assets.line import Line, parse_line
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 DIGITS = [str(digit) for digit in range(10)]
-CLOTHES = "t-shirt,trouser,pullover,dress,coat,sandal,shirt,sneaker,bag,ankle-boot".split(",")
-THINGS = "airplane,automobile,bird,cat,deer,dog,frog,horse,ship,truck".split(",")
+CLOTHES = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot"]
+THINGS = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 WORDS = ["_silence_", "_unknown_", "down", "no", "up", "yes"]
 MACHINE = [
     "Air temperature [K]",
@@ -23,7 +23,7 @@ ENGINE = ["setting1", "setting2", "setting3", *(f"sensor{number}" for number in 
 
 
 class SharedSet(NamedTuple):
-    """A data set: where it lies, its contract, how many records it has, and its policy where that is not the default."""
+    """A data set: where it lies, its contract, how many records it has, and its policy beside the default."""
 
     path: str
     data: dict[str, Any]

@@ -91,7 +91,7 @@ class Record:
             little-endian float64 in the contract's order (a category as its position; NaN where a cell has no value).
         group: records of one group (unit, patient) are on the same side; "" where each is on its own.
         time: of a series: its position in time, a number as given, or seconds since 1970; None elsewhere.
-        facts: what the gate's table shows of it, by the names of `assets.ingest.chunks.fact_fields`.
+        facts: what the gate's table shows of it, by the names of `assets.chunks.fact_fields`.
         notes: input column to why its cell has no value.
         embedding: (k,) float32, where pictures, sounds and texts lie near each other when they are alike.
         phash: 64 bits that hardly change when a picture is compressed, resized or blurred; None for other records.
@@ -118,7 +118,7 @@ def landing_journal(store: Store, line: str) -> Journal[Landing]:
 def read_chunks(store: Store, line: Line, batch: str) -> Iterator[pa.Table | Reason]:
     """The records of a landed batch as tables of bounded size, and a reason for each thing that is not a record.
 
-    Records come in the order of the manifest; the tables' columns are those of `assets.ingest.chunks.chunk_schema`.
+    Records come in the order of the manifest; the tables' columns are those of `assets.chunks.chunk_schema`.
     Every file's size and SHA-256 is checked against the manifest before it is read.
 
     Raises:
@@ -180,14 +180,14 @@ def land_returned(store: Store, line: Line, files: Sequence[ArtifactRef]) -> str
 def erase_landed(
     store: Store, line: Line, batch: str, records: Mapping[str, bytes], ids: frozenset[str]
 ) -> tuple[str, ...]:
-    """Take records out of a landed batch's files, for good; see `assets.ingest.erasing.erase`."""
-    from assets.ingest.erasing import erase
+    """Take records out of a landed batch's files, for good; see `assets.ingest.privacy.erasing.erase`."""
+    from assets.ingest.privacy.erasing import erase
 
     return erase(store, line, batch, records, ids)
 
 
 def without_content(records: bytes, ids: frozenset[str]) -> bytes:
-    """A Parquet of records in which these have no content; see `assets.ingest.blanking.blank_rows`."""
-    from assets.ingest.blanking import blank_rows
+    """A Parquet of records in which these have no content; see `assets.ingest.privacy.blanking.blank_rows`."""
+    from assets.ingest.privacy.blanking import blank_rows
 
     return blank_rows(records, ids)

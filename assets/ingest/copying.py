@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from assets.errors import LandingError, TransientError
 from assets.ingest.contract import LandedFile
-from assets.ingest.sources import Progress, SourceFile
+from assets.ingest.sources.collecting import Progress, SourceFile
 from assets.ingest.storage import copy_in, hash_stream, make_durable, move_in
 from assets.store import Store
 

@@ -20,16 +20,16 @@ from assets.audit import current_user, record
 from assets.errors import LandingError, RejectedError
 from assets.ingest.contract import MANIFEST, BatchManifest, LandedFile, Landing, LeftOut
 from assets.ingest.copying import Taking
-from assets.ingest.erased import load_erased, not_erased
 from assets.ingest.limits import MAX_BATCH_BYTES, MAX_FILES, MAX_LEFT_OUT, largest_file
 from assets.ingest.listing import known as known_landing
 from assets.ingest.listing import list_batch, unlisted_drops
 from assets.ingest.names import name_problem
-from assets.ingest.scratch import scratch_folder, scratch_root
-from assets.ingest.sources import Collected, Limits, Progress, SourceFile, collect, shown_source
+from assets.ingest.privacy.erased import load_erased, not_erased
+from assets.ingest.sources.collecting import Collected, Limits, Progress, SourceFile, collect, shown_source
 from assets.ingest.storage import file_size, holds
 from assets.line import Line
 from assets.quality.contract import Reason, read_verdict, rules_digest, stands
+from assets.scratch import scratch_folder, scratch_root
 from assets.store import Store
 from edge.contracts import digest, from_bytes, to_bytes
 from edge.contracts.codec import MAX_DOCUMENT_BYTES
@@ -88,7 +88,7 @@ def land(store: Store, line: Line, source: str | Path, tell: Progress | None = N
         LandingError: the source is missing, empty, too large, or changes while it is read.
         TransientError: another machine is away, or the landing zone cannot be written, e.g. its disk is full.
     """
-    from assets.ingest.guard import guard_source  # lazily: Arrow is heavy for a sensor's tick
+    from assets.ingest.privacy.guard import guard_source  # lazily: Arrow is heavy for a sensor's tick
 
     forbidden = store.path("landing").rsplit("/", 1)[0] if store.local else None
     reader = line.config.data.reader
@@ -100,7 +100,7 @@ def land(store: Store, line: Line, source: str | Path, tell: Progress | None = N
 
 
 def _land(store: Store, line: Line, found: Collected, taking: Taking) -> Landed:
-    from assets.ingest.guard import note_filtered
+    from assets.ingest.privacy.guard import note_filtered
 
     skipped = tuple(found.skipped)
     manifest = BatchManifest(line.name, taking.declare(found.files), _left_out(skipped))

@@ -13,7 +13,7 @@ from assets.ingest.contract import BatchManifest, LandedFile
 from assets.ingest.copying import Taking
 from assets.ingest.landing import _land, find_landing
 from assets.ingest.limits import RETURNED_SUFFIX
-from assets.ingest.sources import Collected, SourceFile
+from assets.ingest.sources.collecting import Collected, SourceFile
 from assets.line import Line
 from assets.store import Store
 from edge.contracts import ArtifactRef, digest

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from assets.chunks import chunk_schema, fact_fields
 from assets.data import DataContract
-from assets.ingest.chunks import chunk_schema, fact_fields
 
 ASPECT = "_aspect"
 """Longer side over shorter side of a picture."""

@@ -16,8 +16,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from assets.audit import record
+from assets.chunks import chunk_schema
 from assets.forgotten import forgotten_ids
-from assets.ingest.chunks import chunk_schema
 from assets.ingest.contract import read_chunks
 from assets.line import Line
 from assets.quality.about import judge_batch
@@ -46,7 +46,7 @@ from assets.quality.rules import COPIES, rules_of
 from assets.quality.rulings import Judges, Ruling, run_rules
 from assets.quality.spool import Spool
 from assets.review.contract import active_waivers
-from assets.scratch import scratch_folder
+from assets.scratch import scratch_folder, scratch_root
 from assets.store import Store
 from assets.worker import Job, serve
 from edge.contracts import to_bytes
@@ -148,7 +148,7 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
     since = accepted_journal(store, line.name).length()
     data = line.config.data
     with (
-        scratch_folder(store, "judge") as folder,
+        scratch_folder(scratch_root(store)) as folder,
         Judges() as judges,
         Refused(folder / "refused") as refused,
         Spool(folder / "records", chunk_schema(data)) as spool,

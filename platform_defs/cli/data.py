@@ -16,7 +16,7 @@ from platform_defs.catalog import find_line
 from platform_defs.cli.output import JsonFlag, console, print_json, print_rows, say, tell
 
 if TYPE_CHECKING:
-    from assets.ingest.inspect import Inspection
+    from assets.ingest.inspection.inspect import Inspection
 
 _MOST_CLASSES = 40
 
@@ -36,7 +36,7 @@ def inspect(
     as_json: JsonFlag = False,
 ) -> None:
     """Show what would be read and refused, before anything lands, with a `data:` section to paste into a line."""
-    from assets.ingest.inspect import inspect_source
+    from assets.ingest.inspection.inspect import inspect_source
 
     if line is not None and reader is not None:
         raise typer.BadParameter("name a line or a reader, not both: a line has its own reader")
@@ -101,7 +101,7 @@ def _show(found: Inspection) -> None:
         tell(text)
     _show_counts(found)
     if found.columns:
-        from assets.ingest.guess_rows import MAX_WORDS
+        from assets.ingest.inspection.guess_rows import MAX_WORDS
 
         rows = [
             {

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from assets import audit
 from assets.errors import RejectedError
-from assets.ingest.tokens import pseudonym_key
+from assets.ingest.privacy.tokens import pseudonym_key
 from assets.store import Store
 from assets.vault import seal, unseal
 from platform_defs.cli.main import app

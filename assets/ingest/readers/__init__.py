@@ -82,10 +82,10 @@ def record_maker(data: DataContract) -> RecordMaker:
 
 def read_landed(store: Store, line: Line, batch: str) -> Iterator[pa.Table | Reason]:
     """See `assets.ingest.contract.read_chunks`."""
-    from assets.ingest.chunks import chunked
-    from assets.ingest.erased import as_it_is, load_erased, without_erased
-    from assets.ingest.guard import GuardedFiles
+    from assets.chunks import chunked
     from assets.ingest.landing import find_landing, load_manifest
+    from assets.ingest.privacy.erased import as_it_is, load_erased, without_erased
+    from assets.ingest.privacy.guard import GuardedFiles
 
     landing = find_landing(store, line.name, batch)
     manifest = load_manifest(store, line.name, landing.drop, batch)

@@ -27,7 +27,7 @@ _TOP_HZ = 8_000.0
 
 
 def sound_facts(sound: Sound) -> dict[str, float]:
-    """See `assets.ingest.chunks.fact_fields`. A sample is clipped where it is as large as its format holds."""
+    """See `assets.chunks.fact_fields`. A sample is clipped where it is as large as its format holds."""
     samples = sound.samples
     power = float(np.mean(np.square(samples, dtype=np.float64)))
     size = np.abs(samples)

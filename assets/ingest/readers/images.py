@@ -11,8 +11,8 @@ from assets.errors import LandingError, RejectedError
 from assets.ingest.contract import LandedFile, Record
 from assets.ingest.limits import MAX_IMAGE_BYTES
 from assets.ingest.names import declared_split, shown
-from assets.ingest.pictures import measure_picture, picture_id_of
 from assets.ingest.readers.files import Files
+from assets.ingest.readers.pictures import measure_picture, picture_id_of
 from assets.ingest.readers.pool import Room, in_order
 from assets.ingest.refusals import refusal
 from assets.quality.contract import Reason

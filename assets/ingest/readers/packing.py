@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from assets.chunks import MAX_CHUNK_BYTES, chunk_schema
 from assets.data import DataContract
 from assets.errors import RejectedError
-from assets.ingest.chunks import MAX_CHUNK_BYTES, chunk_schema
 from assets.ingest.readers.cells import numbers, positions, renamed, words
 from assets.ingest.readers.csvblocks import Block
 from assets.ingest.refusals import refusal

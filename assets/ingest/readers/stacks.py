@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from assets.chunks import chunk_schema, to_table
 from assets.data import DataContract
 from assets.errors import RejectedError
-from assets.ingest.chunks import chunk_schema, to_table
-from assets.ingest.pictures import COARSE, as_grey, measure_stack, picture_digest
 from assets.ingest.readers.images import record_of
+from assets.ingest.readers.pictures import COARSE, as_grey, measure_stack, picture_digest
 
 BLOCK_BYTES = 16 * 1024**2
 BLOCK_RECORDS = 10_000

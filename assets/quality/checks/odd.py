@@ -13,6 +13,8 @@ LEAST_RECORDS = 30
 """Fewer pictures have no usual look."""
 FAR = 6.0
 """Robust standard deviations (1.4826 times the median distance from the median) from which a picture is odd."""
+LEAST_SIDE = 64
+"""Pixels of the shorter side below which nobody can say that a picture is blurred: strokes of digits are no edges."""
 DARK, GLARING = 40.0, 215.0
 """Brightness of 255 that must be passed as well: in a batch of even light a small difference is no fault."""
 
@@ -23,8 +25,9 @@ def find_odd(spool: Spool) -> Derived:
     Returns:
         `_odd`: what is odd about the picture, in words; None where nothing is. Findings "odd".
     """
-    table = spool.columns(["brightness", "sharpness", "_file"])
-    brightness, sharpness = (table.column(name).to_numpy() for name in ("brightness", "sharpness"))
+    names = ("brightness", "sharpness", "width", "height")
+    table = spool.columns(names)
+    brightness, sharpness, width, height = (table.column(name).to_numpy() for name in names)
     column = np.full(spool.rows, None, dtype=object)
     findings = []
     if spool.rows >= LEAST_RECORDS:
@@ -34,7 +37,7 @@ def find_odd(spool: Spool) -> Derived:
             column[row] = f"it is dark beside the others (brightness {brightness[row]:.0f} of 255)"
         for row in np.flatnonzero((light > FAR) & (brightness > GLARING)):
             column[row] = f"it is glaring beside the others (brightness {brightness[row]:.0f} of 255)"
-        for row in np.flatnonzero(edges < -FAR / 2):
+        for row in np.flatnonzero((edges < -FAR / 2) & (np.minimum(width, height) >= LEAST_SIDE)):
             column[row] = f"it is blurred beside the others (sharpness {sharpness[row]:.1f})"
         far = np.fmax(np.abs(light), np.abs(edges))
         for row in sorted(np.flatnonzero(column != None), key=lambda at: -far[at])[:1000]:  # noqa: E711 - elementwise

@@ -11,9 +11,9 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
+from assets.chunks import chunk_schema, to_table
 from assets.data import DataContract
 from assets.errors import RejectedError
-from assets.ingest.chunks import chunk_schema, to_table
 from assets.ingest.contract import LandedFile, Record
 from assets.ingest.readers.files import Files
 from assets.quality.contract import Reason

@@ -20,8 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.errors import RejectedError, TransientError
-from assets.ingest import archives, tars
-from assets.ingest.archives import Budget, Expanded, expand_archive, is_archive, placed
+from assets.ingest.sources import archives, tars
+from assets.ingest.sources.archives import Budget, Expanded, expand_archive, is_archive, placed
 
 BIG = 1 << 30
 

@@ -14,8 +14,8 @@ import pytest
 from assets.data import DataContract
 from assets.errors import LandingError
 from assets.ingest.contract import erase_landed, read_chunks
-from assets.ingest.erased import load_erased
 from assets.ingest.landing import land
+from assets.ingest.privacy.erased import load_erased
 from assets.line import Line, parse_line
 from assets.quality.contract import Reason
 from assets.store import Store

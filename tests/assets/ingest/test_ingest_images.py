@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from assets.chunks import fact_fields
 from assets.data import DataContract
 from assets.errors import LandingError, RejectedError
-from assets.ingest.chunks import fact_fields
 from assets.ingest.contract import LandedFile, Record
 from assets.ingest.readers.images import read_images, record_of
 from assets.ingest.readers.pool import Room, in_order

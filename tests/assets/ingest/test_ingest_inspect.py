@@ -22,11 +22,11 @@ from typer.testing import CliRunner
 
 from assets.data import DataContract
 from assets.errors import LandingError
-from assets.ingest import inspect as inspect_module
 from assets.ingest.contract import read_chunks
-from assets.ingest.inspect import Inspection, inspect_source
+from assets.ingest.inspection import inspect as inspect_module
+from assets.ingest.inspection.inspect import Inspection, inspect_source
+from assets.ingest.inspection.spellings import Spelling, spellings
 from assets.ingest.landing import land
-from assets.ingest.spellings import Spelling, spellings
 from assets.line import parse_line
 from assets.quality.contract import Reason
 from assets.store import Store

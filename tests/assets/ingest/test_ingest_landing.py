@@ -19,9 +19,9 @@ from assets.ingest import copying
 from assets.ingest import landing as landing_module
 from assets.ingest.contract import BatchManifest, LandedFile, landing_journal, read_chunks
 from assets.ingest.landing import find_landing, journal_unlisted, land, load_manifest
-from assets.ingest.scratch import scratch_folder
 from assets.line import Line
 from assets.quality.contract import Reason
+from assets.scratch import scratch_folder
 from assets.store import Store
 from edge.contracts import digest, from_bytes, to_bytes
 
@@ -345,7 +345,7 @@ def test_a_path_twice_or_below_a_file_is_refused(tmp_path: Path, store: Store, p
 def test_scratch_of_dead_processes_is_removed_and_of_living_ones_kept(tmp_path: Path) -> None:
     root = tmp_path / "scratch"
     script = (
-        "import os, sys; from pathlib import Path; from assets.ingest.scratch import scratch_folder\n"
+        "import os, sys; from pathlib import Path; from assets.scratch import scratch_folder\n"
         "with scratch_folder(Path(sys.argv[1])) as folder:\n"
         "    (folder / 'big').write_bytes(b'x'); os.kill(os.getpid(), 9)"
     )

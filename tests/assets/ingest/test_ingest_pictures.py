@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from assets.ingest.pictures import (
+from assets.ingest.readers.pictures import (
     EMBEDDING,
     LONGEST,
     Measures,

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.errors import RejectedError
-from assets.ingest import privacy_text
-from assets.ingest.privacy import Protection, filtered, protection
-from assets.ingest.privacy_text import named
+from assets.ingest.privacy import texts as privacy_text
+from assets.ingest.privacy.filtering import Protection, filtered, protection
+from assets.ingest.privacy.texts import named
+from assets.ingest.privacy.tokens import TOKEN, Tokens, forget_pseudonym_key, pseudonym_key
 from assets.ingest.readers.csvrows import Blocks, Form, Lines, rows_of
-from assets.ingest.tokens import TOKEN, Tokens, forget_pseudonym_key, pseudonym_key
 from assets.line import Line, parse_line
 from assets.store import Store
 

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from assets.errors import LandingError, TransientError
-from assets.ingest import remote
 from assets.ingest.landing import land, load_manifest
-from assets.ingest.remote import is_url, network_error, shown_url
+from assets.ingest.sources import remote
+from assets.ingest.sources.remote import is_url, network_error, shown_url
 from assets.line import Line
 from assets.store import Store
 

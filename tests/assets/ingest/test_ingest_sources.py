@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.errors import LandingError
-from assets.ingest import sources
-from assets.ingest.inspect import inspect_source
+from assets.ingest.inspection.inspect import inspect_source
 from assets.ingest.limits import MAX_DEPTH, largest_file
-from assets.ingest.sources import Collected, Limits, collect
+from assets.ingest.sources import collecting as sources
+from assets.ingest.sources.collecting import Collected, Limits, collect
 
 
 def limits(files: int = 1000, size: int = 1 << 30, largest: int = 1 << 30, cut: bool = False) -> Limits:
@@ -132,7 +132,7 @@ def test_files_of_returned_records_are_taken_by_any_line() -> None:
 def test_many_files_are_listed_quickly_and_in_little_memory(tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from assets.ingest.sources import Limits, collect\n"
+        "from assets.ingest.sources.collecting import Limits, collect\n"
         "began = time.monotonic()\n"
         "found = collect(Path(sys.argv[1]), Limits(lambda path: 9, 250_000, 1 << 40, 1 << 30), Path(sys.argv[2]))\n"
         "peak = Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]\n"  # ru_maxrss is the parent's too

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from assets.errors import RejectedError
-from assets.ingest.strip import strip_picture
+from assets.ingest.privacy.strip import strip_picture
 from edge.runtime.preprocess import decode_image
 
 SECRET = b"52.5170N 13.3889E Ann"

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from assets.chunks import chunk_schema, to_table
 from assets.expectations import EXPECTATIONS
-from assets.ingest.chunks import chunk_schema, to_table
 from assets.ingest.contract import Record
 from assets.line import Line, parse_line
 from assets.quality import judge as judge_module

@@ -56,8 +56,8 @@ def write_pictures(folder: Path, count: int) -> None:
 
 
 def _edgeloop(folder: Path) -> int:
+    from assets.chunks import chunk_schema, chunked
     from assets.data import DataContract
-    from assets.ingest.chunks import chunk_schema, chunked
     from assets.ingest.contract import LandedFile
     from assets.ingest.readers import read_files
     from assets.quality.contract import Reason

@@ -76,7 +76,7 @@ def write_rows(path: Path, size: int) -> int:
 
 
 def _edgeloop() -> Run:
-    from assets.ingest.chunks import chunk_schema
+    from assets.chunks import chunk_schema
     from assets.line import parse_line
     from assets.quality.decide import GOOD, Allowed, broken_rules, decide, explained
     from assets.quality.refused import Refused

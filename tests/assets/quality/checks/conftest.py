@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from assets.ingest.pictures import measure_picture, picture_digest
+from assets.ingest.readers.pictures import measure_picture, picture_digest
 from assets.quality.spool import Spool
 
 OWN: dict[str, pa.DataType] = {

@@ -12,7 +12,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from assets.data import AudioData, DataContract, ImageData, TableData, TextData
-from assets.ingest.pictures import measure_stack
+from assets.ingest.readers.pictures import measure_stack
 from assets.quality.checks.labels import find_label_suspects
 
 SHARED = Path(__file__).parents[5] / "shared/data"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from assets.data import DataContract
 from assets.gate import DriftPolicy
-from assets.ingest.pictures import measure_stack
+from assets.ingest.readers.pictures import measure_stack
 from assets.quality.drift.compare import Drift, compare
 from assets.quality.drift.profile import LABEL, Profile, make_profile
 from assets.quality.spool import Spool

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assets.ingest.chunks import chunk_schema, to_table
+from assets.chunks import chunk_schema, to_table
 from assets.ingest.contract import Record
 from assets.line import Line, parse_line
 from assets.quality.contract import BatchVerdict, CheckOutcome, Finding, Reason

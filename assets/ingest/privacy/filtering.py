@@ -19,10 +19,10 @@ from typing import BinaryIO, cast
 from assets.data import DataContract
 from assets.errors import RejectedError
 from assets.ingest.limits import MAX_IMAGE_BYTES, RETURNED_SUFFIX
-from assets.ingest.privacy_text import CutShortError, filter_text
+from assets.ingest.privacy.strip import strip_picture
+from assets.ingest.privacy.texts import CutShortError, filter_text
+from assets.ingest.privacy.tokens import Tokens, pseudonym_key
 from assets.ingest.readers import rows
-from assets.ingest.strip import strip_picture
-from assets.ingest.tokens import Tokens, pseudonym_key
 from assets.line import Line
 from assets.store import Store
 
@@ -90,7 +90,7 @@ class Protection:
             if head.startswith(magic):
                 raise RejectedError(text)
         if head.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
-            from assets.ingest.privacy_typed import filter_typed
+            from assets.ingest.privacy.typed import filter_typed
 
             filter_typed(source, size, target, policy, tokens)
         elif head.startswith(b"\x1f\x8b"):

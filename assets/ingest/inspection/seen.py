@@ -10,7 +10,7 @@ from typing import Any
 
 from assets.data import DataContract
 from assets.ingest.contract import Record
-from assets.ingest.grid import ACROSS, DOWN
+from assets.ingest.inspection.grid import ACROSS, DOWN
 from assets.quality.contract import Reason
 
 MAX_REASONS = 10_000

@@ -13,10 +13,10 @@ from typing import Any, BinaryIO, Literal, cast
 
 from assets.errors import RejectedError
 from assets.ingest.contract import LandedFile
+from assets.ingest.inspection.source_files import SourceFiles
 from assets.ingest.limits import MAX_CELL_CHARS, MAX_COLUMNS
 from assets.ingest.readers.cells import number
 from assets.ingest.readers.csvrows import BLOCK_BYTES, Blocks, Form, Lines, first_row, rows_of
-from assets.ingest.source_files import SourceFiles
 
 Kind = Literal["number", "category", "text", "time", "identifier", "constant", "empty"]
 LOOKED_AT = 5_000

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 from assets.data import PrivacyPolicy
 from assets.errors import RejectedError
 from assets.ingest.limits import MAX_COLUMNS
-from assets.ingest.privacy_text import named
+from assets.ingest.privacy.texts import named
+from assets.ingest.privacy.tokens import Tokens
 from assets.ingest.readers.columnar import THRIFT_LIMITS
 from assets.ingest.readers.frames import check_frames
 from assets.ingest.readers.pages import check_pages, read_footer
-from assets.ingest.tokens import Tokens
 
 _ROWS_TOGETHER = 65_536
 

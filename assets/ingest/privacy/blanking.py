@@ -11,7 +11,7 @@ from assets.data import DataContract
 from assets.errors import RejectedError
 from assets.forgotten import SAID
 from assets.ingest.limits import MAX_LINE_CHARS
-from assets.ingest.privacy_text import text_layout
+from assets.ingest.privacy.texts import text_layout
 from assets.ingest.readers.csvrows import Blocks, Lines, rows_of
 
 if TYPE_CHECKING:

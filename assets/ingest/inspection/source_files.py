@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 from assets.errors import RejectedError
 from assets.ingest.contract import LandedFile
-from assets.ingest.members import read_exactly
-from assets.ingest.sources import SourceFile
+from assets.ingest.sources.collecting import SourceFile
+from assets.ingest.sources.members import read_exactly
 
 NO_DIGEST = "0" * 64
 """Stands where a landed file has its SHA-256: a source's files are not hashed to be looked at."""

@@ -16,10 +16,10 @@ from assets.errors import LandingError, RejectedError
 from assets.ingest.contract import LandedFile
 from assets.ingest.limits import RETURNED_SUFFIX
 from assets.ingest.names import printable
-from assets.ingest.privacy import Protection, filtered, protection
+from assets.ingest.privacy.filtering import Protection, filtered, protection
 from assets.ingest.readers.files import Files
 from assets.ingest.refusals import refusal
-from assets.ingest.sources import Collected, SourceFile
+from assets.ingest.sources.collecting import Collected, SourceFile
 from assets.line import Line
 from assets.store import Store
 from assets.vault import open_unsealed, seal_stream, unseal
@@ -81,7 +81,7 @@ class GuardedFiles:
         if self._protect is None or not self._protect.applies(file.path):
             return content
         if self._protect.data.image is not None:
-            from assets.ingest.strip import strip_picture
+            from assets.ingest.privacy.strip import strip_picture
 
             return strip_picture(content)
         with self.open(file) as stream:

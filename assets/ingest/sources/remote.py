@@ -20,8 +20,8 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from assets.errors import EdgeError, LandingError, RejectedError, TransientError
 from assets.ingest.limits import MAX_DEPTH, MAX_FILES, MAX_PAGE_BYTES, MAX_PAGES
-from assets.ingest.members import read_exactly
 from assets.ingest.names import is_system_name, name_problem, printable
+from assets.ingest.sources.members import read_exactly
 from assets.quality.contract import Reason
 
 LOCAL = ("file", "local")

@@ -1,0 +1,1 @@
+"""`edgeloop inspect`: what a source holds, before anything of it lands."""
