@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import BaseModel
 from typer.main import get_command
 
-from assets.line import LineConfig
+from assets.line import LineConfig, parse_line
 from platform_defs.cli.main import app
+from tests.lines_doc import HEAD, document
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,6 +32,16 @@ def test_every_field_of_a_line_is_documented() -> None:
     fields = _fields(LineConfig)
     assert len(fields) > 30
     assert [name for name, description in fields if f"`{name}`" not in text or description not in text] == []
+
+
+def test_the_page_on_lines_is_made_from_their_schema() -> None:
+    assert (ROOT / "docs/lines.md").read_text() == document(), "run: python -m tests.lines_doc > docs/lines.md"
+
+
+def test_the_example_on_that_page_is_a_line() -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", HEAD, re.DOTALL)
+    body = yaml.safe_load(example)
+    assert parse_line("example", body["attributes"], "docs/lines.md").config.quality.expectations[2].mostly == 0.3
 
 
 def test_every_command_is_in_the_readme() -> None:
