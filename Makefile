@@ -38,8 +38,8 @@ line: $(STAMP) ## scaffold a line, e.g. NAME=my-line ARGS='--classes cat,dog'
 	@$(PREPARE_DAGSTER)
 	@$(BIN)/dg scaffold defs platform_defs.components.ModelLine '$(NAME)' $(ARGS)
 
-test: $(STAMP) ## run the tests
-	$(BIN)/python -m pytest -q -m 'not nightly'
+test: $(STAMP) ## run the tests, on all cores
+	$(BIN)/python -m pytest -q -m 'not nightly' -n auto --dist loadfile
 
 nightly: $(STAMP) ## run the slow tests too
 	$(BIN)/python -m pytest -q

@@ -9,6 +9,7 @@ import dagster as dg
 import yaml
 from pydantic import BaseModel, Field
 
+from assets.data import SECTIONS
 from assets.errors import LineError
 from assets.line import parse_line
 
@@ -20,14 +21,14 @@ HEADER = """\
 
 
 class LineParams(BaseModel):
-    """What the scaffolder may be told."""
+    """What the scaffolder may be told. `edgeloop inspect SOURCE` writes a `data` section for what is there."""
 
-    reader: Literal["image_folder", "table", "csv"] = Field(
-        default="image_folder", description="Class folders of pictures, or tables (csv says the same)."
+    reader: Literal["image_folder", "idx", "cifar10", "table", "csv", "series", "text", "audio_folder"] = Field(
+        default="image_folder", description="The form of the data; csv says the same as table."
     )
     classes: str = Field(default="negative,positive", description="The classes, separated by commas.")
-    target: str = Field(default="label", description="For table: the column that holds the class.")
-    columns: str = Field(default="x1,x2", description="For table: the numeric input columns, separated by commas.")
+    target: str = Field(default="label", description="Of tables, series and texts: the column that holds the class.")
+    columns: str = Field(default="x1,x2", description="Of tables and series: the numeric input columns, by commas.")
 
 
 class ModelLineScaffolder(dg.Scaffolder[LineParams]):
@@ -59,17 +60,26 @@ def line_attributes(params: LineParams) -> dict[str, Any]:
     """A complete line for the given data, with settings that suit a first run on a laptop."""
     reader = "table" if params.reader == "csv" else params.reader
     data: dict[str, Any] = {"reader": reader, "classes": _split(params.classes)}
-    if reader == "image_folder":
-        data["image"] = {"height": 32, "width": 32, "channels": 3}
-        model = {"family": "cnn", "width": 32, "depth": 3}
-    else:
+    section = SECTIONS[reader]
+    if section == "image":
+        side, channels = (28, 1) if reader == "idx" else (32, 3)
+        data["image"] = {"height": side, "width": side, "channels": channels}
+    elif section == "table":
         data["table"] = {"target": params.target, "columns": _split(params.columns)}
-        model = {"family": "mlp", "width": 64, "depth": 2}
-    return {
+    elif section == "series":
+        data["series"] = {"unit": "unit", "time": "time", "target": params.target, "columns": _split(params.columns)}
+    elif section == "text":
+        data["text"] = {"column": "text", "target": params.target}
+    else:
+        data["audio"] = {"rate": 16_000, "seconds": 1.0}
+    if reader in {"idx", "cifar10"}:
+        data["carve"] = ["validation"]  # these sets declare train and test only
+    models = {"image": {"family": "cnn", "width": 32, "depth": 3}, "table": {"family": "mlp", "width": 64, "depth": 2}}
+    made: dict[str, Any] = {
         "description": "Say in one sentence what this line learns.",
         "data": data,
         "quality": {"min_records": 20, "max_bad_share": 0.05},
-        "model": model,
+        "model": models.get(section),
         "training": {"epochs": 20, "batch_size": 64, "learning_rate": 0.003},
         "compress": {"prune": [0.3], "distill_epochs": 10},
         "budget": {"max_drop": 0.02},
@@ -77,6 +87,9 @@ def line_attributes(params: LineParams) -> dict[str, Any]:
         "retrain": {"min_new_records": 1, "nightly": "0 2 * * *"},
         "rollout": {"promotion": "manual", "group": "canary"},
     }
+    if section in models:
+        return made
+    return {key: made[key] for key in ("description", "data", "quality", "retrain")}  # it collects data only
 
 
 def _split(text: str) -> list[str]:

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
+from assets.data import SECTIONS
+from assets.line import parse_line
 from assets.release.rollout import releases
 from platform_defs.catalog import read_line
+from platform_defs.components.scaffolder import LineParams, line_attributes
 from tests.projects import TINY, Project, make_project, write_points
 
 COMPONENT = "platform_defs.components.ModelLine"
@@ -54,6 +57,14 @@ def _loaded(project: Project) -> dict[str, Any]:
     )
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("reader", sorted(SECTIONS))
+def test_every_reader_can_be_scaffolded(reader: str) -> None:
+    attributes = line_attributes(LineParams.model_validate({"reader": reader}))
+    config = parse_line("made", attributes, "test").config
+    assert config.data.reader == reader
+    assert (config.model is None) == (SECTIONS[reader] not in {"image", "table"})
 
 
 def test_a_scaffolded_line_says_what_it_was_told(scaffolded: Project) -> None:
