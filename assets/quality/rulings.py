@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.forkserver import set_forkserver_preload
 from pathlib import Path
 from types import TracebackType
@@ -55,7 +56,7 @@ class Ruling:
 class Judges:
     """Processes that run suites on chunks; started when there is enough to do, and never before.
 
-    They load Great Expectations while the batch is still being read.
+    They load Great Expectations while the batch is still being read, and end when this process does, however it ends.
     """
 
     def __init__(self, workers: int | None = None) -> None:
@@ -81,7 +82,7 @@ class Judges:
         if self._pool is None:
             set_forkserver_preload(["great_expectations", "great_expectations.expectations", "assets.quality.rulings"])
             self._pool = self._stack.enter_context(
-                ProcessPoolExecutor(self._workers, mp_context=get_context("forkserver"), initializer=warm_up)
+                ProcessPoolExecutor(self._workers, mp_context=get_context("forkserver"), initializer=_begin)
             )
             for _ in range(self._workers):
                 self._pool.submit(warm_up)
@@ -103,6 +104,19 @@ class Judges:
             raise TransientError(
                 "a process that ran the suite ended without an answer (out of memory?); judge again"
             ) from error
+
+
+def _begin() -> None:
+    """What each of the processes does first."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    warm_up()
+
+
+def _end_with_parent() -> None:
+    """End this process once the one that started it is gone: a killed one cannot say so, and nothing else would."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 @dataclass(frozen=True)
@@ -195,9 +209,9 @@ def _together(rule: Rule, answers: Sequence[Answer], starts: Sequence[int], reco
     seen = sum(answer.seen for answer in answers)
     if not len(rows):
         return Ruling(rule, "passed", NO_ROWS, rule.description, raw)
-    share = len(rows) / seen if seen else 1.0
     if rule.mostly is not None:
-        holds = 1 - share >= rule.mostly
+        share = len(rows) / seen if seen else 1.0
+        holds = (seen - len(rows)) / seen >= rule.mostly if seen else False  # in the order that Great Expectations does
         detail = f"{len(rows):,} of {seen:,} records break it ({share:.2%}); {1 - rule.mostly:.2%} may. "
         return Ruling(
             rule, "passed" if holds else "failed", rows if not holds else NO_ROWS, detail + rule.description, raw
@@ -206,19 +220,20 @@ def _together(rule: Rule, answers: Sequence[Answer], starts: Sequence[int], reco
 
 
 def _whole(spool: Spool, derived: Mapping[str, Sparse], rule: Rule, data: DataContract) -> Ruling:
+    (answer,) = ask(_whole_frame(spool, derived, rule, data), [Asked(rule.expectation, rule.settings)])
+    return _ruled(rule, answer, spool.rows)
+
+
+def _whole_frame(spool: Spool, derived: Mapping[str, Sparse], rule: Rule, data: DataContract) -> pd.DataFrame:
+    """All records, with no more columns than the rule looks at."""
     names = rule.columns
     if rule.expectation.startswith("ExpectColumnDistinct") and len(names) == 1 and names[0] not in derived:
-        return _ruled(
-            rule, ask(_distinct(spool, names[0], data), [Asked(rule.expectation, rule.settings)])[0], spool.rows
-        )
+        return _distinct(spool, names[0], data)
     if not names and "RowCount" in rule.expectation:
-        rows = pd.DataFrame(index=pd.RangeIndex(spool.rows))
-        return _ruled(rule, ask(rows, [Asked(rule.expectation, rule.settings)])[0], spool.rows)
+        return pd.DataFrame(index=pd.RangeIndex(spool.rows))
     names = names or tuple(visible_columns(data))  # about the table's columns as such
     table = spool.columns(stored_columns(names, derived, data) or ["_split"])
-    return _ruled(
-        rule, ask(frame_of(table, derived, 0, names, data), [Asked(rule.expectation, rule.settings)])[0], spool.rows
-    )
+    return frame_of(table, derived, 0, names, data)
 
 
 def _distinct(spool: Spool, name: str, data: DataContract) -> pd.DataFrame:

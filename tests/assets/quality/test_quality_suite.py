@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ import numpy as np
 import pytest
 
 from assets.chunks import chunk_schema, to_table
+from assets.errors import TransientError
 from assets.expectations import EXPECTATIONS
 from assets.ingest.contract import Record
 from assets.line import Line, parse_line
@@ -99,6 +104,13 @@ def test_mostly_is_of_all_records_that_have_a_value_not_of_each_chunk(
     assert (ruling.outcome, "3 of 7 records break it" in ruling.detail) == (outcome, True)
 
 
+def test_mostly_is_reckoned_as_great_expectations_does(tmp_path: Path) -> None:
+    line = line_of("x")
+    spool = spool_of(tmp_path, line, x=[9.0] * 7 + [1.0] * 93)  # 1 - 0.07 is a little less than 0.93
+    most = Rule("most", "A.", "ExpectColumnValuesToBeBetween", {"column": "x", "max_value": 4}, mostly=0.93)
+    assert ruled(spool, line, [most])[0].outcome == "passed"
+
+
 def test_a_broken_check_is_errored_not_failed(tmp_path: Path) -> None:
     line = line_of("x")
     broken = [
@@ -129,6 +141,50 @@ def test_processes_find_what_one_process_finds(tmp_path: Path) -> None:
         (one.outcome, one.rows.tolist(), one.detail) for one in alone
     ]
     assert len(together[0].rows) == 31
+
+
+def test_a_process_that_dies_is_worth_another_try(tmp_path: Path) -> None:
+    line = line_of("x")
+    spool = spool_of(tmp_path, line, 2, x=[1.0] * 8)
+    with Judges(workers=2) as judges:
+        judges.start()
+        os.kill(children(os.getpid(), 2)[0], signal.SIGKILL)
+        with pytest.raises(TransientError, match="judge again"):
+            run_rules(spool, {}, {}, [rule("f", "ExpectColumnValuesToNotBeNull", column="x")], line.config.data, judges)
+
+
+def test_processes_end_with_a_judge_that_was_killed() -> None:
+    script = "from assets.quality.rulings import Judges\nwith Judges(2) as judges:\n judges.start()\n input()"
+    judge = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        alive = children(judge.pid, 2)
+    finally:
+        judge.kill()
+        judge.communicate()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in alive) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in alive if Path(f"/proc/{pid}").exists()]
+
+
+def children(judge: int, count: int) -> list[int]:
+    """Ids of the processes that a judge has its suites run by, once there are so many."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = [pid for server in _children(judge) for pid in _children(server)]
+        if len(found) >= count:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("the processes did not start")
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, IndexError):
+            if entry.name.isdigit() and (entry / "stat").read_text().rpartition(")")[2].split()[1] == str(parent):
+                found.append(int(entry.name))
+    return found
 
 
 def test_every_expectation_is_known_and_no_other() -> None:
