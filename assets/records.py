@@ -54,12 +54,14 @@ def distinct_rows(
     shards: Sequence[ArtifactRef],
     classes: Sequence[str],
     shares: Shares,
+    left_out: set[str] | None = None,
 ) -> Iterator[tuple[bytes, list[Row]]]:
     """Each shard's bytes with the rows that count: of records accepted more than once, the first acceptance.
 
     Records that were forgotten since do not count.
 
     Args:
+        left_out: filled with the ids of those that were forgotten.
         classes: positions are the labels; empty where labels are numbers to predict.
         shares: the data contract or the dataset version, which says how sides are drawn.
 
@@ -70,7 +72,7 @@ def distinct_rows(
     known = {name: number for number, name in enumerate(classes)}
     lines = {_line_of(shard) for shard in shards}
     forgotten = {record.hex() for name in lines for record in forgotten_ids(store, name)}
-    seen: set[str] = set(forgotten)
+    seen: set[str] = set()
     for shard in shards:
         data = fetch_shard(store, shard)
         table = _columns(data, shard.uri, ["id", "label", "split", "group"])
@@ -78,6 +80,8 @@ def distinct_rows(
         columns = (table["id"], table["label"], table["split"], table["group"])
         for index, (record, label, split, group) in enumerate(zip(*columns, strict=True)):
             if record in forgotten:
+                if left_out is not None:
+                    left_out.add(record)
                 continue
             value = known.get(label) if known else _number(label)
             if not isinstance(record, str) or value is None or split not in ("", None, *SPLITS):

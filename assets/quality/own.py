@@ -99,9 +99,11 @@ def sides_of(spool: Spool, data: DataContract) -> NDArray[np.int8]:
                     for row, identity in zip(drawn, ids, strict=True)
                 ]
                 continue
-            for unit, name in enumerate(groups.dictionary.to_pylist()):
-                if name:
-                    part[drawn[units[drawn] == unit]] = SIDES.index(record_side("", name, split or "", data))
+            side_of = [
+                SIDES.index(record_side("", name, split or "", data)) if name else 0
+                for name in groups.dictionary.to_pylist()
+            ]
+            part[drawn] = np.asarray(side_of, dtype=np.int8)[units[drawn]]
     return sides
 
 

@@ -39,7 +39,7 @@ class DatasetVersion:
         classes: empty where a number is predicted.
         splits: number of distinct records in each split.
         validation_share, test_share, carve: as configured when it was made.
-        forgotten: how many of its line's records were forgotten when it was made; they are left out.
+        forgotten: how many of these batches' records were forgotten when it was made; they are left out.
     """
 
     line: str

@@ -57,7 +57,8 @@ def build_dataset(store: Store, line: Line, accepted: tuple[int, tuple[str, ...]
     shards = accepted_shards(store, line, batches)
     data = line.config.data
     count: Counter[str] = Counter()
-    for _, rows in distinct_rows(store, shards, data.classes, data):
+    forgotten: set[str] = set()
+    for _, rows in distinct_rows(store, shards, data.classes, data, forgotten):
         count.update(row.split for row in rows)
     for split in SPLITS:
         if not count[split]:
@@ -76,6 +77,7 @@ def build_dataset(store: Store, line: Line, accepted: tuple[int, tuple[str, ...]
         validation_share=data.validation_share,
         test_share=data.test_share,
         carve=data.carve,
+        forgotten=len(forgotten),
     )
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.errors import RejectedError
+from assets.forgotten import Tombstone, tombstone_key
 from assets.quality.contract import Accepted, BatchVerdict, accepted_journal, verdict_key
 from assets.records import load_split, raw_inputs
 from assets.store import Store
@@ -49,6 +50,21 @@ def test_a_batch_that_is_listed_twice_counts_once(store: Store) -> None:
     assert digest(build_dataset(store, digits_line())) == digest(once)
     accept(store, "digits", digit_records(range(150, 200)), B)
     assert build_dataset(store, digits_line()).position == 3
+
+
+def test_a_record_that_is_forgotten_makes_another_version(store: Store) -> None:
+    records = digit_records(range(200))
+    accept(store, "digits", records, A)
+    accept(store, "digits", records[:5], B)
+    before = build_dataset(store, digits_line())
+    elsewhere = Tombstone("digits", "e" * 64, 1.0, "ann", "")
+    store.save(tombstone_key("digits", elsewhere.record), elsewhere)
+    assert build_dataset(store, digits_line()) == before
+    store.save(tombstone_key("digits", records[3][0]), Tombstone("digits", records[3][0], 1.0, "ann", ""))
+    after = build_dataset(store, digits_line())
+    assert (before.forgotten, after.forgotten) == (0, 1)
+    assert sum(after.splits.values()) == sum(before.splits.values()) - 1
+    assert digest(after) != digest(before)
 
 
 def test_the_first_acceptance_of_a_record_counts(store: Store) -> None:
