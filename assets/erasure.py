@@ -136,15 +136,21 @@ class Erasing:
                 store.remove(f"{folder}/{name}")
 
     def _decisions(self) -> None:
-        """Corrected values and repaired files of the record, and the copies that went back as a new batch."""
+        """Corrected values and repaired files of the record, and the copies that went back as a new batch.
+
+        A correction of other records too still holds for those, and no longer says that it was this one's.
+        """
         name = self.line.name
         journal = decisions_journal(self.store, name)
         for position, entry in journal.after(0):
-            if not self.ids & {member.id for member in entry.members} or not (entry.changes or entry.input):
+            others = tuple(member for member in entry.members if member.id not in self.ids)
+            if len(others) == len(entry.members) or not (entry.changes or entry.input):
                 continue
             if entry.input is not None:
                 self.store.remove(entry.input.uri)
             without = replace(entry, changes=dict.fromkeys(entry.changes, ""))
+            if others:
+                without = replace(entry, members=others)
             if without != entry:
                 self.store.write(f"{journal.prefix}/{position:012d}.json", to_bytes(without))
         for folder in (f"quarantine/{name}/.returns", f"quarantine/{name}/.decided"):

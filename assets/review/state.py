@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
+from assets.forgotten import forgotten_ids
 from assets.line import Line
 from assets.quality.contract import BatchVerdict
 from assets.review.contract import MAX_INLINE, Decision, Member, decisions_journal
@@ -264,6 +265,8 @@ def select(
 ) -> pa.Table:
     """Quarantined records of a batch: columns id, rule and label, each combination once, in the order of the batch.
 
+    Records that were forgotten on request are none of them: nothing can be decided about those.
+
     Args:
         rule: only those that this rule set aside; "" for good records of a blocked batch.
         labelled: only those with this label.
@@ -275,12 +278,14 @@ def select(
 
     parts = []
     wanted = None if ids is None else Lookup(pa.array(list(dict.fromkeys(ids)), pa.string()))
+    forgotten = Lookup(pa.array([record.hex() for record in forgotten_ids(state.store, state.line)], pa.string()))
     for _, table in scan(state.store, verdict, ("id", "rule", "label")):
         keep = np.ones(table.num_rows, dtype=bool)
         for name, value in (("rule", rule), ("label", labelled)):
             if value is not None:
                 same = pc.equal(pc.fill_null(table[name], ""), value)
                 keep &= np.asarray(same.to_numpy(zero_copy_only=False), dtype=bool)
+        keep &= ~forgotten.holds(table["id"])
         if wanted is not None:
             keep &= wanted.holds(table["id"])
         if not decided:

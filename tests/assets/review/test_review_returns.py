@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.errors import ConflictError
+from assets.forget import forget
 from assets.forgotten import Tombstone, tombstone_key
 from assets.ingest.contract import MANIFEST, landing_journal
 from assets.line import Line
-from assets.quality.contract import RECORD_COLUMNS
+from assets.quality.contract import RECORD_COLUMNS, read_verdict
 from assets.review import returns
-from assets.review.contract import active_waivers
+from assets.review.contract import active_waivers, decisions_journal
 from assets.review.decisions import Correction, accept, fix, reject, revoke, waive
 from assets.review.returns import release, unfinished
 from assets.review.state import State, select
@@ -238,3 +239,33 @@ def test_what_was_forgotten_meanwhile_does_not_come_back(store: Store) -> None:
     store.save(tombstone_key("sms", gone), Tombstone("sms", gone, 0.0, "ann", "asked"))
     made = release(state, LINE, "ann")
     assert [row["id"] for row in landed(store, LINE, made.batch)] == [records[1]["id"]]
+
+
+def test_what_others_were_corrected_to_is_kept_when_one_is_forgotten(store: Store) -> None:
+    line = table_line()
+    records = [row((1, 2, 0), "yes"), row((3, 4, 0), "yes"), row((5, 6, 0), "yes")]
+    verdict, state = hold(store, line, records), State(store, "rows")
+    two = select(state, verdict, ids=[records[0]["id"], records[1]["id"]])
+    fix(state, line, verdict, two, "ann", Correction(changes={"a": "7"}))
+    third = select(state, verdict, ids=[records[2]["id"]])
+    fix(state, line, verdict, third, "ann", Correction(changes={"a": "8.25"}))
+    for gone in (records[0]["id"], records[2]["id"]):
+        forget(store, line, gone)
+    entries = [entry for _, entry in decisions_journal(store, "rows").after(0)]
+    assert [[member.id for member in entry.members] for entry in entries] == [[records[1]["id"]], [records[2]["id"]]]
+    assert [entry.changes for entry in entries] == [{"a": "7"}, {"a": ""}]
+    made = release(State(store, "rows"), line, "ann")
+    assert [np.frombuffer(one["input"]).tolist() for one in landed(store, line, made.batch)] == [[7, 4, 0]]
+
+
+def test_a_forgotten_record_hinders_no_decision_about_others(store: Store) -> None:
+    line = table_line()
+    records = [row((1, 2, 0), "yes"), row((3, 4, 0), "yes")]
+    verdict, state = hold(store, line, records), State(store, "rows")
+    forget(store, line, records[0]["id"])
+    after = read_verdict(store, "rows", verdict.batch)
+    assert after is not None
+    chosen = select(state, after, rule=SUSPECT)
+    assert chosen["id"].to_pylist() == [records[1]["id"]]
+    accept(state, line, after, chosen, "ann", "fine")
+    assert release(state, line, "ann").records == 1
