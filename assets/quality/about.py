@@ -13,6 +13,7 @@ from assets.quality.checks.target_leakage import find_target_leakage
 from assets.quality.checks.units import Quantiles, find_unit_change
 from assets.quality.contract import Finding
 from assets.quality.drift.profile import Profile
+from assets.quality.hiding import hidden_columns
 from assets.quality.own import Own
 from assets.quality.spool import Spool
 
@@ -50,7 +51,8 @@ def judge_batch(
             lambda: _said(own, find_unit_change(spool, data, _quantiles(reference))),
         )
     if data.privacy.scan:
-        own.judge("nothing looks like personal data", "warning", lambda: _said(own, find_pii(spool)))
+        hidden = hidden_columns(data)
+        own.judge("nothing looks like personal data", "warning", lambda: _said(own, find_pii(spool, hidden)))
 
 
 def _said(own: Own, found: Derived) -> tuple[bool, str]:

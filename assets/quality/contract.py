@@ -58,7 +58,7 @@ class BatchVerdict:
         why: one plain sentence, the verdict's reason.
         reasons: what was wrong with each bad record, the first `MAX_REASONS` of them; all are beside the quarantine.
             The good records of a blocked batch are quarantined too, but have no entry here: `why` is their reason.
-        per_class: accepted records of each class.
+        per_class: accepted records of each class; empty where a number is predicted.
         records: Parquet shards of accepted records in order, columns as in `RECORD_COLUMNS`.
         ids: Parquet of the accepted records' id and label only, so that later batches compare cheaply.
         quarantine: Parquet shards of quarantined records, columns as in `QUARANTINE_COLUMNS`.

@@ -37,6 +37,7 @@ from assets.quality.decide import GOOD, Allowed, Decision, broken_rules, decide
 from assets.quality.drift.compare import Drift, compare
 from assets.quality.drift.profile import Profile, make_profile
 from assets.quality.earlier import earlier_records, finder, reference_profile
+from assets.quality.hiding import quiet, without_values
 from assets.quality.keeping import Keeper, Kept, keep_records
 from assets.quality.own import Own, known_columns, own_checks, sides_of
 from assets.quality.refused import Refused
@@ -80,9 +81,10 @@ def judge(store: Store, line: Line, batch: str, tell: Tell = lambda text: None) 
     verdict = read_verdict(store, line.name, batch)
     if verdict is None:
         verdict = _judge(store, line, batch, tell)
-        if store.create(verdict_key(line.name, batch), to_bytes(verdict)):
+        if not store.exists(verdict_key(line.name, batch)):
+            # Before the verdict: a kill in between has it on record twice, rather than never.
             record(store, GATE, verdict.state, line.name, batch, verdict.why)
-        else:
+        if not store.create(verdict_key(line.name, batch), to_bytes(verdict)):
             verdict = read_verdict(store, line.name, batch)  # another judge was first: its verdict stands
             assert verdict is not None
     if not stands(verdict, line):
@@ -116,8 +118,9 @@ def _judge_anew(store: Store, line: Line, blocked: BatchVerdict, tell: Tell) -> 
     assert newest is not None
     if not stands(newest, line):
         anew = _judge(store, line, blocked.batch, tell)
-        if history.append_at(last + 1, anew):
+        if history.at(last + 1) is None:
             record(store, GATE, anew.state, line.name, anew.batch, anew.why)
+        history.append_at(last + 1, anew)
     written = 0
     while written < (last := history.length()):
         newest, written = history.at(last), last
@@ -205,7 +208,7 @@ def _read(store: Store, line: Line, batch: str, spool: Spool, refused: Refused, 
     told = time.monotonic()
     for item in read_chunks(store, line, batch):
         if isinstance(item, Reason):
-            refused.add(item)
+            refused.add(without_values(item, line.config.data))
             continue
         spool.append(item)
         judges.expect(spool.rows)
@@ -234,7 +237,7 @@ def _rule(
     identity = ("_conflict", "_relabelled", "_known_label")
     own.add("known records", identity, lambda: known_columns(find_copies(spool, data.classes, sides, earlier), spool))
     first = [rule for rule in rules if rule.name != COPIES]
-    rulings = run_rules(spool, own.derived, own.broken, first, data, judges)
+    rulings = [quiet(found, data) for found in run_rules(spool, own.derived, own.broken, first, data, judges)]
     broken = broken_rules(rulings, spool, allowed)
     own.add("exact copies", ("_copy_of",), lambda: find_copies(spool, data.classes, sides, earlier, broken == GOOD))
     last = [rule for rule in rules if rule.name == COPIES]
@@ -286,7 +289,7 @@ def _verdict(
         checks=decision.checks,
         report=f"reports/{line.name}/{batch}/index.html",
         seconds=0.0,
-        per_class=dict(kept.per_class.most_common(MAX_CLASSES)),
+        per_class=dict(kept.per_class.most_common(MAX_CLASSES)) if line.config.data.classes else {},
         records=kept.records,
         quarantine=kept.quarantine,
         ids=kept.ids,

@@ -23,6 +23,7 @@ from assets.quality.contract import MAX_REASONS, QUARANTINE_COLUMNS, RECORD_COLU
 from assets.quality.decide import GOOD, Decision, explained
 from assets.quality.earlier import INDEX_SCHEMA, index_table
 from assets.quality.frame import Sparse
+from assets.quality.hiding import without_label, without_record
 from assets.quality.refused import Refused
 from assets.quality.spool import Spool
 from assets.store import Store
@@ -82,9 +83,9 @@ class Keeper:
         path.write_bytes(to_bytes(value))
         return self.take(path, self._artifacts, "json", ".json")
 
-    def take(self, path: Path, below: str, kind: str, suffix: str) -> ArtifactRef:
-        """Move a finished file into the store, sealed where the line says so."""
-        if self._sealed:
+    def take(self, path: Path, below: str, kind: str, suffix: str, plain: bool = False) -> ArtifactRef:
+        """Move a finished file into the store, sealed where the line says so, unless it may be `plain`."""
+        if self._sealed and not plain:
             path.write_bytes(seal(path.read_bytes(), self._line.name, kind))
         return self._store.adopt(below, path, kind, suffix, (self._batch,))
 
@@ -137,6 +138,7 @@ def keep_records(
 ) -> Kept:
     """Store every record of a batch, accepted or quarantined, and every reason; nothing of it is in memory at once."""
     keeper, kept, blocked = Keeper(store, line, batch, folder), Kept(), bool(decision.blocked)
+    data, asked = line.config.data, {rule.name: rule for rule in decision.rules}
     artifacts = f"store/{line.name}/artifacts"
     good = keeper.shards("records", RECORD_SCHEMA, artifacts)
     held = keeper.shards("held", QUARANTINE_SCHEMA, f"quarantine/{line.name}")
@@ -162,18 +164,20 @@ def keep_records(
                 held.write(_with_reasons(table, [""] * len(fine), [why_blocked] * len(fine), [""] * len(fine)))
             if len(bad):
                 rules, texts, remedies = [], [], []
-                for rule, reason in explained(spool, derived, decision, start + bad, line.config.data):
-                    rules.append(rule)
+                for name, said in explained(spool, derived, decision, start + bad, data):
+                    reason = without_label(asked[name], said, data)
+                    rules.append(name)
                     texts.append(reason.reason)
                     remedies.append(reason.remedy)
-                    reasons.add(json.dumps(asdict(reason), ensure_ascii=False))
+                    public = without_record(asked[name], reason, data)
+                    reasons.add(json.dumps(asdict(public), ensure_ascii=False))
                     if len(kept.first) < MAX_REASONS:
-                        kept.first.append(reason)
+                        kept.first.append(public)
                 held.write(_with_reasons(records_table(chunk.take(pa.array(bad))), rules, texts, remedies))
     kept.records, kept.quarantine = good.close(), held.close()
     (kept.ids,) = index.close() or (None,)
     if reasons.count or blocked:
-        kept.reasons = keeper.take(reasons.path, artifacts, "json", ".json")
+        kept.reasons = keeper.take(reasons.path, artifacts, "json", ".json", plain=True)  # they hold no values then
     return kept
 
 

@@ -25,6 +25,7 @@ from assets.quality.checks.odd import find_odd
 from assets.quality.checks.series_checks import find_series_trouble
 from assets.quality.contract import CheckOutcome, Finding
 from assets.quality.frame import Sparse
+from assets.quality.hiding import hidden_columns
 from assets.quality.spool import Spool
 from assets.training.contract import record_side
 
@@ -43,6 +44,7 @@ class Own:
         findings: of all checks.
         outcomes: of checks that give no column.
         seconds: check to how long it took.
+        quiet: whether what an error says may show hidden values, and is left out.
     """
 
     derived: dict[str, Sparse] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Own:
     findings: list[Finding] = field(default_factory=list)
     outcomes: list[CheckOutcome] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    quiet: bool = False
 
     def add(self, name: str, columns: tuple[str, ...], check: Callable[[], Derived]) -> None:
         """Run one check that gives `columns`."""
@@ -59,7 +62,7 @@ class Own:
             self.derived |= {column: Sparse.of(found.columns[column]) for column in columns if column in found.columns}
             self.findings += found.findings
         except Exception as error:  # a check that breaks must never look like one that passes
-            self.broken |= dict.fromkeys(columns, _why(error))
+            self.broken |= dict.fromkeys(columns, _why(error, self.quiet))
         self.seconds[name] = time.perf_counter() - started
 
     def judge(self, name: str, severity: str, check: Callable[[], tuple[bool, str]]) -> None:
@@ -69,7 +72,8 @@ class Own:
             holds, detail = check()
             self.outcomes.append(CheckOutcome(name, "passed" if holds else "failed", severity, detail))  # type: ignore[arg-type]
         except Exception as error:
-            self.outcomes.append(CheckOutcome(name, "errored", severity, f"the check itself broke: {_why(error)}"))  # type: ignore[arg-type]
+            broke = f"the check itself broke: {_why(error, self.quiet)}"
+            self.outcomes.append(CheckOutcome(name, "errored", severity, broke))  # type: ignore[arg-type]
         self.seconds[name] = time.perf_counter() - started
 
 
@@ -111,7 +115,8 @@ def own_checks(
     spool: Spool, sides: NDArray[np.int8], earlier: pa.Table, forgotten: Mapping[bytes, str], line: Line
 ) -> Own:
     """Everything that is asked before the suite; exact copies come after it, since of sound copies one is kept."""
-    own, data, quality = Own(), line.config.data, line.config.quality
+    data, quality = line.config.data, line.config.quality
+    own = Own(quiet=bool(hidden_columns(data)))
     none: NDArray[Any] = np.full(spool.rows, None, dtype=object)
     own.add("forgotten", ("_forgotten",), lambda: _forgotten(spool, forgotten))
     if data.image is not None:
@@ -174,6 +179,6 @@ def _forgotten(spool: Spool, forgotten: Mapping[bytes, str]) -> Derived:
     return Derived({"_forgotten": column})
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, quiet: bool) -> str:
     text = _PLACES.sub("", (str(error).strip().splitlines() or [""])[0])[:200]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"{type(error).__name__}: {text}" if text and not quiet else type(error).__name__

@@ -65,6 +65,7 @@ def _identity_rules(config: LineConfig) -> Iterator[Rule]:
                 "find out which class is true, and land it in a new batch under that one only",
             ),
             "critical",
+            "_label",
         )
         yield null_rule(
             "no known record comes under another label",

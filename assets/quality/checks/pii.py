@@ -23,11 +23,14 @@ from assets.quality.spool import Spool
 MAX_CHARS = 20_000
 
 
-def find_pii(spool: Spool) -> Derived:
+def find_pii(spool: Spool, hidden: frozenset[str] = frozenset()) -> Derived:
     """Look for e-mail addresses, phone numbers, IBANs, cards, IP addresses and long digit ids in every text column.
 
     Texts, categories, file names and the notes of cells that are no number are read; numbers are not, except columns
     whose values pass the check digit of cards.
+
+    Args:
+        hidden: columns of which no example is given.
 
     Returns:
         `_pii`: the kinds found in the record, e.g. "email, phone", else None. Findings "pii", one for each column and
@@ -43,7 +46,7 @@ def find_pii(spool: Spool) -> Derived:
             _scan(start, name, table.column(name), marks, tallies)
         for name in cards:
             _scan_numbers(start, name, table.column(name), tallies)
-    return Derived({"_pii": marks}, tuple(_findings(tallies, spool.rows))[:MAX_FINDINGS])
+    return Derived({"_pii": marks}, tuple(_findings(tallies, spool.rows, hidden))[:MAX_FINDINGS])
 
 
 _UNREAD = frozenset({"_label", "_split", "mode", "format"})
@@ -212,13 +215,13 @@ def _scan_numbers(start: int, name: str, column: pa.ChunkedArray, tallies: dict[
         tally.rows.extend((start + some[:10]).tolist())
 
 
-def _findings(tallies: Mapping[tuple[str, str], _Tally], rows: int) -> Iterator[Finding]:
+def _findings(tallies: Mapping[tuple[str, str], _Tally], rows: int, hidden: frozenset[str]) -> Iterator[Finding]:
     ranked = sorted(tallies.items(), key=lambda item: -item[1].count)
     for (name, kind), tally in ranked:
         where = _PLACES.get(name, f"column {name}")
-        detail = (
-            f"{where}: {tally.count:,} of {rows:,} records hold what looks like {_ARTICLES[kind]}, as {tally.example}"
-        )
+        detail = f"{where}: {tally.count:,} of {rows:,} records hold what looks like {_ARTICLES[kind]}"
+        if name not in hidden:
+            detail += f", as {tally.example}"
         yield Finding("pii", tally.rows[0], name, -1, tally.count / max(rows, 1), detail)
     for (name, kind), tally in ranked:
         for row in tally.rows[1:]:

@@ -12,6 +12,7 @@ from assets.data import DataContract
 from assets.quality.checks.columns import codes, numbers, surest
 from assets.quality.checks.derived import Derived
 from assets.quality.contract import Finding
+from assets.quality.hiding import hidden_columns
 from assets.quality.spool import Spool
 
 Rows = NDArray[np.int64]
@@ -45,7 +46,7 @@ def find_series_trouble(spool: Spool, data: DataContract) -> Derived:
     times = numbers(spool.column("_time"))
     times[np.abs(times) > 1e150] = np.nan  # no time is; differences of such numbers overflow
     units, names = codes(spool.column("_group"))
-    hidden = not {data.series.unit, data.series.time}.isdisjoint(data.privacy.private)
+    hidden = not {"_group", "_time"}.isdisjoint(hidden_columns(data))
     findings: list[Finding] = []
     rows = np.flatnonzero(np.isfinite(times))
     rows = rows[np.argsort(units[rows], kind="stable")]

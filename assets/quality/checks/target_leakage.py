@@ -15,6 +15,7 @@ from assets.data import DataContract
 from assets.quality.checks.columns import class_codes, codes, numbers, surest
 from assets.quality.checks.derived import Derived
 from assets.quality.contract import Finding
+from assets.quality.hiding import hidden_columns
 from assets.quality.spool import Spool
 
 SAMPLE = 20_000
@@ -93,7 +94,7 @@ def _findings(alone: Sequence[_Scored], found: Sequence[_Scored], data: DataCont
             assert inputs is not None
             words = inputs.categories.get(column.name)
             shown = repr(words[int(value)]) if words else f"{value:g}"
-            if column.name in data.privacy.private:
+            if column.name in hidden_columns(data):
                 shown = "one certain value"
             detail = f"{share:.0%} of the {count:,} records where it is {shown} are {data.classes[place]!r}"
             yield Finding("target_leakage", -1, column.name, -1, share, f"column {column.name}: {detail}")

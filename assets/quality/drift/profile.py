@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from assets.data import DataContract
 from assets.quality.drift.features import Bins, Feature, Tally, choose_bins, join_numbers, join_words, tally_words
 from assets.quality.drift.sample import Sample, join_samples, take_sample
+from assets.quality.hiding import hidden_columns
 from assets.quality.spool import Spool
 from edge.contracts import document
 
@@ -73,12 +74,13 @@ def make_profile(
             tally.add(_numbers(kept.column(name)))
         for name, counter in words.items():
             _count(counter, kept.column(name))
-    private = {*data.privacy.private, *data.privacy.pseudonymize}
+    private = hidden_columns(data)
+    if data.privacy.encrypt and data.classes:
+        private -= {LABEL}  # the names of the classes and how many there are of each are no secret
     features = []
     for name, kind in kinds.items():
         made = tallies[name].feature(name) if kind == "number" else tally_words(name, words[name])
-        hidden = (_target(data) if name == LABEL else name) in private
-        features.append(replace(made, private=True, low=None, high=None) if hidden else made)
+        features.append(replace(made, private=True, low=None, high=None) if name in private else made)
     return Profile(len(good), tuple(features), take_sample(spool, good) if data.inputs is None else None)
 
 
@@ -152,8 +154,3 @@ def _count(counter: Counter[str | None], column: pa.ChunkedArray) -> None:
         word = entry["values"]
         known = word is None or word in counter or len(counter) < MAX_DISTINCT
         counter[word if known else ""] += entry["counts"]
-
-
-def _target(data: DataContract) -> str | None:
-    section = data.table or data.series or data.text
-    return section.target if section is not None else None

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from assets.quality.contract import Finding
-from assets.quality.report.records import HIDDEN, Records, Shown
+from assets.quality.hiding import HIDDEN
+from assets.quality.report.records import Records, Shown
 from assets.quality.report.words import cut
 
 MAX_PAIRS = 8

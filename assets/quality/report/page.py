@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from assets.quality.contract import BLOCKED_REMEDY, CheckOutcome, Reason
 from assets.quality.decide import GOOD, explained
 from assets.quality.drift.profile import LABEL
+from assets.quality.hiding import HIDDEN, hidden_columns
 from assets.quality.report.charts import Chart, chart
 from assets.quality.report.found import groups_of, rows_of
-from assets.quality.report.records import HIDDEN, Records, Shown, private_names
+from assets.quality.report.records import Records, Shown
 from assets.quality.report.words import cut, environment
 from assets.quality.reportdata import ReportData
 from assets.quality.rule import Rule
@@ -33,6 +34,7 @@ MAX_GRID = 18
 MAX_ROWS = 8
 _FOLDERS = re.compile(r"(?:/[\w.@-]+){2,}/")
 """Folders of this machine, as errors of libraries name them."""
+_SEALED_REMEDY = "look at the record on the review page, which unseals it; or correct the source and land it again"
 _REMEDY = "look at the record in its file; its value is private and shown nowhere"
 
 
@@ -68,9 +70,10 @@ def batch_page(contents: ReportData) -> str:
     wanted = [row for rows in rows_by_rule.values() for row in rows]
     records = Records(contents.spool, data, [*wanted, *rows_of(contents.findings), *good])
     failed, broke, passed = _checks(contents, records, rows_by_rule, totals)
-    private = private_names(data)
+    private = hidden_columns(data)
     pairs, suspects, notes = groups_of(contents.findings, records, contents.other_input, "_label" in private)
     charts, labels = _charts(contents)
+    place_hidden = frozenset[str]() if data.privacy.encrypt else private  # refusals of those came without values
     refused = [reason for reason in contents.reasons if reason.outcome == "refused"]
     samples = [shown for row in good if (shown := records.show(row)) is not None]
     return (
@@ -89,6 +92,7 @@ def batch_page(contents: ReportData) -> str:
             passed=passed[:MAX_CHECKS],
             checks_more=sum(max(0, len(part) - MAX_CHECKS) for part in (failed, broke, passed)),
             kind=records.kind,
+            sealed=data.privacy.encrypt,
             columns=records.columns(),
             samples=samples,
             charts=charts[:MAX_OPEN_CHARTS],
@@ -103,7 +107,9 @@ def batch_page(contents: ReportData) -> str:
             pairs=pairs,
             suspects=suspects,
             notes=notes,
-            refused=[_short(reason, private) for reason in refused[:MAX_REFUSED]],
+            refused=[
+                _short(reason, frozenset() if data.privacy.encrypt else private) for reason in refused[:MAX_REFUSED]
+            ],
             held=sorted(totals.items(), key=lambda item: -item[1]),
             held_good=verdict.quarantined - sum(totals.values()),
             ignored=[_short(reason, private) for reason in contents.ignored[:MAX_IGNORED]],
@@ -139,6 +145,8 @@ def _good_rows(contents: ReportData) -> list[int]:
     """Some good records: evenly from all over the batch, so that every class has its chance."""
     data = contents.line.config.data
     most = MAX_GRID if data.image else MAX_ROWS
+    if data.privacy.encrypt:
+        return []
     good: NDArray[np.int64] = contents.decision.good
     return (
         good[np.unique(np.linspace(0, len(good) - 1, min(most, len(good))).astype(np.int64))].tolist()
@@ -195,7 +203,7 @@ def _reasons(
 ) -> dict[tuple[str, int], Reason]:
     """Why each sampled record breaks its check, without values of private columns."""
     decision, data = contents.decision, contents.line.config.data
-    private = private_names(data)
+    private = hidden_columns(data)
     places = {rule.name: at for at, rule in enumerate(decision.rules)}
     found: dict[tuple[str, int], Reason] = {}
     for name, rows in rows_by_rule.items():
@@ -208,13 +216,15 @@ def _reasons(
         told = explained(contents.spool, contents.derived, replace(decision, broken=broken), asked, data)
         hidden = bool(private & {*rule.columns, *rule.needs})
         for row, (_, reason) in zip(asked.tolist(), told, strict=True):
-            if hidden:
+            if data.privacy.encrypt:
+                reason = replace(reason, reason="", remedy=_SEALED_REMEDY)  # noqa: PLW2901
+            elif hidden:
                 reason = replace(reason, reason=f"it breaks “{name}” {HIDDEN}", remedy=_REMEDY)  # noqa: PLW2901
             found[name, row] = reason
     return found
 
 
-def _short(reason: Reason, private: set[str]) -> Reason:
+def _short(reason: Reason, private: frozenset[str]) -> Reason:
     """A reason as it is shown; one about a private column says where, not what."""
     hidden = any(reason.place.endswith(f"column {name}") for name in private)
     return replace(

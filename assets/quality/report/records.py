@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from assets.data import DataContract
+from assets.quality.hiding import HIDDEN, hidden_columns
 from assets.quality.pictures import thumbnail, wav_samples, wave_path
 from assets.quality.report.words import cut, number
 from assets.quality.spool import Spool
@@ -17,9 +18,8 @@ MAX_CELLS = 6
 MAX_QUOTE = 280
 MAX_CELL = 60
 MAX_PICTURES = 100
-HIDDEN = "(private)"
 
-Kind = Literal["picture", "sound", "text", "row"]
+Kind = Literal["picture", "sound", "text", "row", "sealed"]
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,10 @@ class Shown:
 
 
 def kind_of(data: DataContract) -> Kind:
-    """How a line's records are shown."""
+    """How a line's records are shown; encrypted ones ("sealed") by the names of their files alone."""
+    if data.privacy.encrypt:
+        return "sealed"
     return "picture" if data.image else "sound" if data.audio else "text" if data.text else "row"
-
-
-def private_names(data: DataContract) -> set[str]:
-    """Columns whose values are shown nowhere; `_label` among them where the target is."""
-    names = {*data.privacy.private, *data.privacy.pseudonymize}
-    section = data.table or data.series or data.text
-    return names | {"_label", "label"} if section is not None and section.target in names else names
 
 
 class Records:
@@ -65,10 +60,10 @@ class Records:
 
     def __init__(self, spool: Spool, data: DataContract, rows: Iterable[int]) -> None:
         self.kind = kind_of(data)
-        self._data, self._private = data, private_names(data)
+        self._data, self._private = data, hidden_columns(data)
         self._facts = [name for name in spool.schema.names if not name.startswith("_")]
         wanted = np.unique(np.fromiter((row for row in rows if 0 <= row < spool.rows), dtype=np.int64))
-        names = ["_file", "_label", "_split", *self._facts]
+        names = ["_file", "_label", "_split", *self._facts] if self.kind != "sealed" else ["_file"]
         if self.kind in {"picture", "sound"}:
             names.append("_input")
         table = spool.take(wanted, [name for name in names if name in spool.schema.names])
@@ -84,7 +79,7 @@ class Records:
 
     def show_input(self, file: str, content: bytes | None) -> Shown:
         """A record of an earlier batch, of which at most its stored input is known."""
-        if content is None:
+        if content is None or self.kind == "sealed":
             return Shown(cut(file, 160))
         picture, wave = self._draw(content)
         text = self._quote(content.decode("utf-8", "replace")) if self.kind == "text" else None
@@ -102,6 +97,8 @@ class Records:
         return [*about, *(name for name in self._facts if name not in about)][: max(MAX_CELLS, len(about[:12]))]
 
     def _show(self, record: dict[str, Any]) -> Shown:
+        if self.kind == "sealed":
+            return Shown(cut(str(record["_file"]), 160))
         picture, wave = self._draw(record["_input"]) if "_input" in record else (None, None)
         return Shown(
             cut(str(record["_file"]), 160),

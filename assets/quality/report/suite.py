@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html.parser import HTMLParser
 from typing import Any
 
 from markupsafe import Markup
 
-from assets.quality.report.records import private_names
+from assets.quality.hiding import hidden_columns
 from assets.quality.report.words import environment
 from assets.quality.reportdata import ReportData
 
@@ -59,11 +59,19 @@ def suite_page(contents: ReportData) -> str:
     data, spool = contents.line.config.data, contents.spool
     first = spool.starts[1] if len(spool.starts) > 1 else 0
     note = f"Counts and values on this page are those of the batch's first {first:,} records." if first else ""
-    return gx_page(contents.raw, contents.line.name, contents.verdict.batch, private_names(data), note)
+    if data.privacy.encrypt:
+        note = f"The records are encrypted, so no value of theirs is on this page. {note}".strip()
+    hidden = hidden_columns(data)
+    return gx_page(contents.raw, contents.line.name, contents.verdict.batch, hidden, note, data.privacy.encrypt)
 
 
 def gx_page(
-    results: Sequence[Mapping[str, Any]], line: str, batch: str, private: set[str] | None = None, note: str = ""
+    results: Sequence[Mapping[str, Any]],
+    line: str,
+    batch: str,
+    private: Collection[str] = (),
+    note: str = "",
+    sealed: bool = False,
 ) -> str:
     """The page of expectations' results; bounded in size, nothing fetched, no script.
 
@@ -71,8 +79,9 @@ def gx_page(
         results: JSON of `ExpectationValidationResult`, one per expectation.
         private: columns whose values are left out.
         note: a sentence for its top.
+        sealed: leave out the values of every column.
     """
-    shown = [_bounded(result, private or set()) for result in results[:MAX_RESULTS]]
+    shown = [_bounded(result, private, sealed) for result in results[:MAX_RESULTS]]
     kept = _Kept()
     if shown:
         try:
@@ -126,12 +135,12 @@ def _rendered(results: Sequence[Mapping[str, Any]], line: str, name: str) -> str
     return str(DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(suite)))
 
 
-def _bounded(result: Mapping[str, Any], private: set[str]) -> dict[str, Any]:
+def _bounded(result: Mapping[str, Any], private: Collection[str], sealed: bool) -> dict[str, Any]:
     """A result with no more than the page shows, its texts made harmless; without traces, values of private columns."""
     config = result.get("expectation_config") or {}
     kwargs = {key: value for key, value in (config.get("kwargs") or {}).items() if key != "batch_id"}
     about = [kwargs.get(key) for key in ("column", "column_A", "column_B")] + list(kwargs.get("column_list") or ())
-    hidden = any(name in private for name in about)
+    hidden = sealed or any(name in private for name in about)
     found = result.get("result") or {}
     names = _COUNTS if hidden else (*_COUNTS, *_VALUES)
     kept = {key: _harmless(found[key]) for key in names if key in found}
@@ -150,16 +159,17 @@ def _bounded(result: Mapping[str, Any], private: set[str]) -> dict[str, Any]:
             "severity": config.get("severity") or "critical",
         },
         "result": kept,
-        "exception_info": _problem(result.get("exception_info")),
+        "exception_info": _problem(result.get("exception_info"), hidden),
     }
 
 
-def _problem(info: Any) -> dict[str, Any]:
+def _problem(info: Any, hidden: bool) -> dict[str, Any]:
     """An exception's first line, without the trace: it names this machine's folders."""
     entries = [info, *info.values()] if isinstance(info, Mapping) else []
     for entry in entries:
         if isinstance(entry, Mapping) and entry.get("raised_exception"):
             text = (str(entry.get("exception_message") or "unknown error").strip().splitlines() or [""])[0]
+            text = "what it says may show hidden values, so it is left out" if hidden else text
             return {"raised_exception": True, "exception_message": _harmless(text), "exception_traceback": ""}
     return {"raised_exception": False, "exception_message": None, "exception_traceback": None}
 

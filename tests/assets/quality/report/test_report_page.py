@@ -185,7 +185,7 @@ def test_drift_is_drawn_and_told(make_batch: MakeBatch) -> None:
 
 
 def test_private_values_are_shown_nowhere(make_batch: MakeBatch) -> None:
-    line = make_line("rows", {"privacy": {"private": ["a", "kind"], "pseudonymize": ["mode"]}})
+    line = make_line("rows", {"privacy": {"private": ["a", "kind"]}})
     batch = make_batch("rows", 300, before=300, line=line)
     for row in (4, 5):
         notes = {"a": "column a: '987654' is not a number"}
