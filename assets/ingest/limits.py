@@ -35,6 +35,9 @@ MAX_LINE_CHARS = 1024**2
 MAX_ROW_LINES = 1_000
 """Lines that one row may cover, by line breaks inside quotes."""
 
+MAX_BLANK_LINES = 1_000_000
+"""Blank lines of a file that follow each other: they take time and are nothing."""
+
 MAX_REFUSED_ROWS = 100_000
 """Lines of one file that are refused one by one; a file with more is no table, and the rest is not read."""
 

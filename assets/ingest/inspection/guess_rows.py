@@ -83,9 +83,9 @@ def first_rows(file: LandedFile, source: SourceFiles) -> Rows | None:
             block = stream.read(BLOCK_BYTES // 4)
             if block.startswith(b"\x1f\x8b"):
                 block = zlib.decompressobj(31).decompress(block, BLOCK_BYTES)
+        return _text(block.removeprefix(b"\xef\xbb\xbf"), len(block) < file.size)
     except (RejectedError, OSError, zlib.error, ValueError, KeyError, TypeError):
         return None
-    return _text(block.removeprefix(b"\xef\xbb\xbf"), len(block) < file.size)
 
 
 def _text(block: bytes, cut: bool) -> Rows | None:

@@ -54,9 +54,12 @@ def _lines_of_rows(data: DataContract, source: BinaryIO, firsts: frozenset[int])
     found: set[int] = set()
     while block := blocks.take():
         lines = Lines(block, blocks, number)
-        for row in rows_of(lines, form):
-            if row.first in firsts:
-                found.update(range(row.first, row.last + 1))
+        try:
+            for row in rows_of(lines, form):
+                if row.first in firsts:
+                    found.update(range(row.first, row.last + 1))
+        except RejectedError:
+            break  # no record was ever read behind this
         number = lines.number
     return found | firsts
 

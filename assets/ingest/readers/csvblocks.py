@@ -143,11 +143,24 @@ def _sifted(path: str, block: bytes, line: int, layout: Layout) -> tuple[Block, 
     odd = np.flatnonzero(~sound)
     for run in np.split(odd, np.flatnonzero(np.diff(odd) > 1) + 1):
         part = block[ends[run[0]] - lengths[run[0]] : ends[run[-1]]]
-        for item in _careful(path, Lines(part, Blocks(io.BytesIO()), line + int(run[0])), layout):
+        found = _refusals(path, Lines(part, Blocks(io.BytesIO()), line + int(run[0])), layout)
+        if found is None:
+            return None
+        refused += found
+    return Block(line + 1 + np.flatnonzero(sound), fast.columns), refused, line + len(ends)
+
+
+def _refusals(path: str, lines: Lines, layout: Layout) -> list[Reason] | None:
+    """A refusal of each line; None where one is a row, or ends the file: then what stands before it comes first."""
+    found: list[Reason] = []
+    try:
+        for item in _careful(path, lines, layout):
             if isinstance(item, Block):
                 return None
-            refused.append(item)
-    return Block(line + 1 + np.flatnonzero(sound), fast.columns), refused, line + len(ends)
+            found.append(item)
+    except RejectedError:
+        return None
+    return found
 
 
 def _not_ascii(raw: NDArray[np.uint8], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -172,18 +185,24 @@ def _careful(path: str, lines: Lines, layout: Layout) -> Iterator[Block | Reason
     together = max(1, min(ROWS_TOGETHER, _CELLS_TOGETHER // max(1, len(wanted))))
     places: list[int] = []
     cells: list[list[str]] = []
-    for row in rows_of(lines, layout.form):
-        if (problem := row_problem(row, layout.width)) is not None:
-            for line in range(row.first, row.last + 1):  # every line that was swallowed counts
-                yield refusal(path, f"line {line}", problem)
-            continue
-        places.append(row.first)
-        cells.append([row.cells[position] for position in wanted])
-        if len(places) >= together:
-            yield _packed(places, names, cells)
-            places, cells = [], []
+    stopped = None
+    try:
+        for row in rows_of(lines, layout.form):
+            if (problem := row_problem(row, layout.width)) is not None:
+                for line in range(row.first, row.last + 1):  # every line that was swallowed counts
+                    yield refusal(path, f"line {line}", problem)
+                continue
+            places.append(row.first)
+            cells.append([row.cells[position] for position in wanted])
+            if len(places) >= together:
+                yield _packed(places, names, cells)
+                places, cells = [], []
+    except RejectedError as error:  # what was read before stands
+        stopped = error
     if places:
         yield _packed(places, names, cells)
+    if stopped is not None:
+        raise stopped
 
 
 def _packed(places: Sequence[int], names: Sequence[str], cells: Sequence[Sequence[str]]) -> Block:

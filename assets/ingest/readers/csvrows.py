@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from assets.ingest.limits import MAX_CELL_CHARS, MAX_LINE_CHARS, MAX_ROW_LINES
+from assets.errors import RejectedError
+from assets.ingest.limits import MAX_BLANK_LINES, MAX_CELL_CHARS, MAX_LINE_CHARS, MAX_ROW_LINES
 
 DELIMITERS = (",", ";", "\t")
 SPACES = " "
@@ -124,8 +125,12 @@ def rows_of(lines: Lines, form: Form) -> Iterator[Row]:
     """Every row that begins in the block of `lines`, blank lines left out.
 
     Bytes that are not UTF-8 make their own row a problem, not the file.
+
+    Raises:
+        RejectedError: more than `MAX_BLANK_LINES` blank rows follow each other; what was read before stands.
     """
     reader = _reader(lines, form)
+    blank = 0
     while True:
         first = lines.row_start = lines.number
         try:
@@ -137,7 +142,14 @@ def rows_of(lines: Lines, form: Form) -> Iterator[Row]:
             reader = _reader(lines, form)  # the old one may be inside a quote
             continue
         if len(cells) > 1 or "".join(cells).strip():
+            blank = 0
             yield Row(first + 1, lines.number, tuple(cells), _bytes_problem(cells))
+            continue
+        blank += 1
+        if blank > MAX_BLANK_LINES:
+            raise RejectedError(
+                f"more than {MAX_BLANK_LINES:,} blank lines follow each other, the rest was not read; take them out"
+            )
 
 
 def first_row(block: bytes, form: Form) -> tuple[Row | None, int]:

@@ -36,6 +36,8 @@ _LOOKED_AT = 100
 REFUSED = {
     b"PK\x03\x04": "it is a zip archive or an Excel workbook, not a table; export it as CSV",
     b"\xd0\xcf\x11\xe0": "it is an Excel workbook, not a table; export it as CSV",
+    b"\xff\xfe\x00\x00": "it is UTF-32; save it as UTF-8",
+    b"\x00\x00\xfe\xff": "it is UTF-32; save it as UTF-8",
     b"\xff\xfe": "it is UTF-16; save it as UTF-8",
     b"\xfe\xff": "it is UTF-16; save it as UTF-8",
     b"FEA1": "it is Feather of version 1; write it as Parquet",
@@ -173,7 +175,8 @@ def with_header(first: bytes, wanted: Wanted) -> tuple[Layout, int, int]:
         row, _ = found[form]
         if row is None:
             return 0, 0
-        return len(set(wanted.names) & set(row.cells)), 0 if form.delimiter == SPACES else len(row.cells)
+        named = {cell.strip() for cell in row.cells}  # `a , b` has commas between its cells, not spaces
+        return len(set(wanted.names) & named), 0 if form.delimiter == SPACES else len(row.cells)
 
     form = max(forms, key=fit)
     row, taken = found[form]

@@ -139,6 +139,8 @@ def test_files_without_a_header() -> None:
         (b"A,b,Kind \n1,2,yes\n", "rename 'Kind ' to 'kind'"),
         (b"a,b,a,kind\n1,2,3,yes\n", "its header has 'a' more than once"),
         ("a,b,kind\n1,2,yes\n".encode("utf-16"), "it is UTF-16; save it as UTF-8"),
+        ("a,b,kind\n1,2,yes\n".encode("utf-32"), "it is UTF-32; save it as UTF-8"),
+        (b" a , b ,kind \n1,2,yes\n", "its header has ' a ', ' b ', 'kind '); rename 'kind ' to 'kind'"),
         ("a,b,kind\n1,2,yes\n".encode("utf-16-le"), "NUL bytes"),
         (b"a,b,kind\0\n1,2,yes\n", "its header (line 1): it has NUL bytes"),
         (b"a,b,kind,\xfc\n1,2,yes,x\n", "its header (line 1): it has bytes that are not UTF-8"),
@@ -253,6 +255,17 @@ def test_too_many_rows_columns_and_refusals(monkeypatch: pytest.MonkeyPatch) -> 
     assert "more than 5 of its lines cannot be read" in reasons[-1].reason
     header = b",".join([b"a", b"b", b"kind", *(b"c%d" % number for number in range(10_000))])
     assert "10,003 columns" in only_reason(header + b"\n")
+
+
+@pytest.mark.parametrize("blank", [b"\n", b"\r\n", b"\r", b'""\n', b'"\n"\n', b"  \n"])
+def test_blank_lines_without_end_end_the_file(monkeypatch: pytest.MonkeyPatch, blank: bytes) -> None:
+    monkeypatch.setattr(csvrows, "MAX_BLANK_LINES", 20)
+    found, reasons = read(b"a,b,kind\n1,2,yes\n" + 20 * blank + b"3,4,no\n")
+    assert ([row["_label"] for row in found], reasons) == (["yes", "no"], [])
+    found, (reason,) = read(b"a,b,kind\n1,2,yes\n" + 21 * blank + b"3,4,no\n")
+    assert [row["_label"] for row in found] == ["yes"]
+    assert (reason.place, "more than 20 blank lines follow each other" in reason.reason) == ("whole file", True)
+    assert "more than 20 blank lines" in only_reason(21 * blank + b"a,b,kind\n1,2,yes\n")
 
 
 def test_many_small_files_make_one_table() -> None:
