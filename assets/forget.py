@@ -92,9 +92,10 @@ def forget(store: Store, line: Line, prefix: str, why: str = "", who: str | None
     who = who or current_user()
     with _locked(store, name):
         stone = Tombstone(name, identity, time.time(), who, why)
-        new = store.create(tombstone_key(name, identity), to_bytes(stone))
-        if new:
+        if not store.exists(tombstone_key(name, identity)):
+            # Before its tombstone: a kill in between has it on record twice, rather than never.
             record(store, who, "forgot", name, identity, why)
+        new = store.create(tombstone_key(name, identity), to_bytes(stone))
         trace = _trace(store, line, identity)
         missing = erase(store, line)
     return _outcome(store, line, identity, new, trace, missing)

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from assets.audit import latest
 from assets.errors import LandingError
 from assets.ingest.contract import landing_journal
 from assets.ingest.landing import find_landing, land
@@ -457,6 +458,7 @@ def test_killed_at_any_write_then_repeated_the_result_is_single_and_whole(
         assert store.read(verdict.report) == store.fetch(verdict.page)
         assert batch[:8] in store.read("reports/pets/index.html").decode()
         assert [entry.batch for _, entry in accepted_journal(store, "pets").after(0)] == batches[: number + 1]
+        assert ("accepted", batch) in {(entry.action, entry.subject) for _, entry in latest(store, 10)}
         if not died:
             assert count >= 10  # Parquets, reasons, page, verdict, their copies, journal, indexes: each was died at
             return
