@@ -123,6 +123,8 @@ def test_a_batch_without_any_record_is_blocked(store: Store, pictures: Line, row
         verdict = judge(store, line, put(line, files))
         assert (verdict.state, verdict.seen, verdict.refused) == ("blocked", 1, 1)
         assert verdict.quarantine == ()
+        assert "errored" not in outcomes(verdict).values()
+        assert "broke" not in verdict.why
 
 
 def test_known_pictures_under_another_label_are_quarantined(
