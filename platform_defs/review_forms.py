@@ -64,7 +64,7 @@ def decide(room: Room, request: Request, form: Form) -> str:
         try:
             done = _decide_one(room, verdict, members, position, form)
         except ConflictError as error:
-            raise _conflict(room, verdict, members, form, here, str(error)) from error
+            raise _conflict(room, verdict, members, form, here, str(error), done) from error
     if record := form.one("record"):
         return f"{here}/{record}?done={done}" if form.one("action") != "fix" or not form.file else f"{here}?done={done}"
     query = {name: form.one(name) for name in ("rule", "by", "status", "start") if form.one(name)}
@@ -112,8 +112,13 @@ def _chosen(room: Room, verdict: BatchVerdict, form: Form) -> list[tuple[int, pa
     return found
 
 
-def _conflict(room: Room, verdict: BatchVerdict, members: pa.Table, form: Form, here: str, reason: str) -> Told:
-    """What others decided about these records, and a form that decides all the same."""
+def _conflict(
+    room: Room, verdict: BatchVerdict, members: pa.Table, form: Form, here: str, reason: str, done: int
+) -> Told:
+    """What others decided about these records, and a form that decides all the same.
+
+    `done`: position of what was recorded of the same form before, about other records; 0 for nothing.
+    """
     state = room.state
     ids = members["id"].unique()
     positions = [int(position) for position in state.decided(verdict.batch, ids)]
@@ -127,7 +132,8 @@ def _conflict(room: Room, verdict: BatchVerdict, members: pa.Table, form: Form, 
         again += [(name, form.one(name)) for name in form.fields if name.startswith("cell.") and form.one(name)]
         again += _values(ids.to_pylist(), positions)
     title = "Its records have gone back already" if gone else "Somebody decided meanwhile"
-    text = "Nothing of yours was recorded." if others else reason
+    recorded = f"Of the other records, decision {done} is on record." if done else "Nothing of yours was recorded."
+    text = recorded if others else f"{reason}. {recorded}" if done else reason
     back = f"{here}/{form.one('record')}" if form.one("record") else here
     return Told(title, text, back, others, again, f"{here}/decide")
 

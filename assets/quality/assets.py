@@ -14,7 +14,7 @@ from assets.process import refusals_fail_once, run_step
 from assets.quality.contract import (
     BLOCKED_REMEDY,
     BatchVerdict,
-    accepted_batches,
+    accepted_journal,
     partitions_name,
     read_verdict,
     stands,
@@ -101,7 +101,8 @@ def _is_finished(store: Store, verdict: BatchVerdict) -> bool:
         return False
     if verdict.state == "blocked":
         return True
-    return any(entry.batch == verdict.batch for _, entry in accepted_batches(store, verdict.line))
+    behind = accepted_journal(store, verdict.line).after(verdict.since)
+    return any(entry.batch == verdict.batch for _, entry in behind)
 
 
 def _metadata(verdict: BatchVerdict) -> dict[str, dg.MetadataValue | str | int | float]:

@@ -10,7 +10,6 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -102,8 +101,7 @@ class Spool:
         order = np.argsort(wanted, kind="stable")
         ordered = wanted[order]
         parts = []
-        stops = [*self.starts[1:], self.rows][: len(self.paths)]  # none where there is no chunk
-        for start, path, stop in zip(self.starts, self.paths, stops, strict=True):
+        for start, path, stop in zip(self.starts, self.paths, self.stops, strict=True):
             low, high = np.searchsorted(ordered, (start, stop))
             if high > low:
                 parts.append(read_chunk(path, names).take(pa.array(ordered[low:high] - start)))
@@ -112,15 +110,6 @@ class Spool:
         back = np.empty(len(order), dtype=np.int64)
         back[order] = np.arange(len(order))
         return pa.concat_tables(parts).take(pa.array(back))
-
-    def counts(self, name: str) -> dict[str, int]:
-        """How often each value of a text column occurs."""
-        found: dict[str, int] = {}
-        for _, table in self.chunks([name]):
-            for entry in pc.value_counts(table.column(name)).to_pylist():
-                key = entry["values"] or ""
-                found[key] = found.get(key, 0) + entry["counts"]
-        return found
 
 
 def read_chunk(path: Path, names: Sequence[str] | None = None) -> pa.Table:

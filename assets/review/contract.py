@@ -165,10 +165,6 @@ class Waivers:
         """Whether a rule about a whole batch does not count: waived, or about the size of a returned batch."""
         return self.whole(rule, batch) is not None or (rule in RETURN_RULES and batch in self._returned)
 
-    def is_return(self, batch: str) -> bool:
-        """Whether the batch is one of records that reviewers sent back."""
-        return batch in self._returned
-
     def waived(self, rule: str, batch: str, ids: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
         """Which records a rule does not set aside.
 

@@ -17,7 +17,7 @@ from assets.errors import LineError
 from assets.ingest.contract import landing_journal
 from assets.line import Line
 from assets.quality.contract import BatchVerdict
-from assets.review.decisions import reject
+from assets.review.decisions import accept, reject
 from assets.review.state import State, select
 from assets.store import Store
 from platform_defs.guard import host_name
@@ -154,6 +154,20 @@ def test_two_people_at_once(store: Store, url: str) -> None:
     assert bob.post(here, again) == 200
     assert [entry.who for entry in State(store, "sms").entries] == ["ann", "bob"]
     assert State(store, "sms").entry(2).replaces == 1
+
+
+def test_what_was_recorded_before_a_conflict_is_told(store: Store, url: str) -> None:
+    verdict, browser, state = texts(store), Browser(url), State(store, "sms")
+    twin = select(state, verdict, rule=NEAR)
+    reject(state, verdict, twin, "bob", "a copy")
+    browser.get(path(verdict, status="any"))
+    undecided = re.findall(r'name="chosen" value="([0-9a-f]{64}[.]0)"', browser.text)[0]
+    accept(state, LINES["sms"], verdict, twin, "carl", "no copy", revise=1)
+    chosen = [undecided, f"{twin['id'][0].as_py()}.1"]
+    here = f"/review/sms/{verdict.batch}/decide"
+    assert browser.post(here, {"chosen": chosen, "action": "reject", "why": "no"}) == 409
+    assert "Of the other records, decision 3 is on record." in browser.text
+    assert "Decision 2: carl accepted at" in unescape(browser.text)
 
 
 def test_a_decision_from_the_command_line_is_seen(store: Store, url: str) -> None:

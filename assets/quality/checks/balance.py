@@ -33,20 +33,10 @@ class Balance:
     imbalance: float
 
     @property
-    def empty(self) -> bool:
-        """No record has a class of the line."""
-        return not any(self.counts.values())
-
-    @property
     def single(self) -> str | None:
         """The one class that has records, where the line has classes and only one of them has."""
         there = [name for name, count in self.counts.items() if count]
         return there[0] if len(there) == 1 else None
-
-    @property
-    def absent(self) -> tuple[str, ...]:
-        """Classes without a record."""
-        return tuple(name for name, count in self.counts.items() if not count)
 
     def untested(self) -> tuple[str, ...]:
         """Classes with test or validation records in the batch, but without train records: nothing can learn them."""

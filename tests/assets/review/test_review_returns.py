@@ -144,7 +144,6 @@ def test_the_same_record_may_return_twice(store: Store) -> None:
     ids = pa.array([bytes.fromhex(text("a", "spam")["id"]), b"x" * 32], pa.binary(32))
     for rule in (SUSPECT, NEAR):
         assert waivers.waived(rule, second.batch, ids).tolist() == [True, False]
-    assert waivers.is_return(second.batch)
     assert waivers.exempt("there are enough good records", second.batch)
     assert not waivers.exempt("there are enough good records", verdict.batch)
 
