@@ -1,7 +1,8 @@
 """What a sensor tick and the slow scan cost with more and more landed files behind them.
 
 Two shapes: many files in batches of a thousand, and as many batches as files. Each size is measured in a process of its
-own, so that peak memory is its own. What no tick reads is not written: bytes and manifests of batches that are listed.
+own, so that peak memory is its own. What no tick reads is there by its name only, as a million files take long to make
+and longer to remove: the folders of batches that are listed are empty files, old accepted entries links to one file.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ INBOX_SIZES = (1_000, 100_000)
 NEW = 10
 REPEATS = 5
 CLAIMS = 1_000
+MOST_LINKS = 50_000
+Took = dict[str, float]
+"""Seconds on the clock, and seconds of a core, which a busy machine changes less."""
 
 
 def measure() -> list[dict[str, Any]]:
@@ -65,25 +69,21 @@ def measure_here(shape: str, files: int) -> list[dict[str, Any]]:
         tool = f"Edgeloop, {batches:,} batches"
         rows = []
 
-        def tell(what: str, seconds: float, tool: str = tool) -> None:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            rows.append({"what": what, "rows": files, "tool": tool, "seconds": seconds, "peak_mb": round(peak)})
+        def tell(what: str, took: Took, tool: str = tool) -> None:
+            rows.append({"what": what, "rows": files, "tool": tool, **took, "peak_mb": _peak_mb()})
 
         tell("new_batch_sensor, nothing new", _slowest(lambda: _tick(bench, "new")))
-        began = time.perf_counter()
-        scan(bench.store, bench.line)
-        tell("slow scan, the first: it copies the journal's names", time.perf_counter() - began)
+        tell("slow scan, the first: it copies the journal's names", _time(lambda: scan(bench.store, bench.line)))
         tell("slow scan, nothing new", _slowest(lambda: scan(bench.store, bench.line)))
         tell("reconcile_sensor with its scan, nothing new", _slowest(lambda: _tick(bench, "reconcile")))
         for number in range(NEW):
             bench.list_landing(number)
-        began = time.perf_counter()
-        assert len(bench.tick("new").run_requests or []) == NEW
-        tell(f"new_batch_sensor, {NEW} new", time.perf_counter() - began)
-        began = time.perf_counter()
-        names = bench.store.names(f"landing/{bench.line.name}/.journal")
-        assert len(names) == batches + NEW
-        tell("listing the journal's names, without reading one", time.perf_counter() - began, "fsspec ls")
+        found: list[int] = []
+        tell(f"new_batch_sensor, {NEW} new", _time(lambda: found.append(len(bench.tick("new").run_requests or []))))
+        prefix = f"landing/{bench.line.name}/.journal"
+        listing = _time(lambda: found.append(len(bench.store.names(prefix))))
+        assert found == [NEW, batches + NEW]
+        tell("listing the journal's names, without reading one", listing, "fsspec ls")
         return rows
 
 
@@ -93,10 +93,9 @@ def measure_inbox(files: int) -> dict[str, Any]:
         bench = Bench(Store(folder), instance)
         drop = Path(bench.store.path("landing/tiny/inbox/drop"))
         _touch(drop, (f"{number:07d}.png" for number in range(files)))
-        seconds = _slowest(lambda: pick_up(bench.store, bench.line, quiet=3600))
-        peak = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        took = _slowest(lambda: pick_up(bench.store, bench.line, quiet=3600))
         what = "slow scan, one drop in the inbox that is not quiet"
-        return {"what": what, "rows": files, "tool": "Edgeloop", "seconds": seconds, "peak_mb": peak}
+        return {"what": what, "rows": files, "tool": "Edgeloop", **took, "peak_mb": _peak_mb()}
 
 
 def _tick(bench: Bench, sensor: str) -> None:
@@ -106,14 +105,19 @@ def _tick(bench: Bench, sensor: str) -> None:
     assert not bench.tick(sensor).run_requests
 
 
-def _slowest(call: Callable[[], Any]) -> float:
-    """Seconds of the slowest of a few calls; the first, which warms caches, is left out."""
-    seconds = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - began)
-    return max(seconds[1:])
+def _time(call: Callable[[], Any]) -> Took:
+    began, used = time.perf_counter(), time.process_time()
+    call()
+    return {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - used}
+
+
+def _slowest(call: Callable[[], Any]) -> Took:
+    """The slowest of a few calls; the first, which warms caches, is left out."""
+    return max([_time(call) for _ in range(REPEATS)][1:], key=lambda took: took["seconds"])
+
+
+def _peak_mb() -> int:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def _land(bench: Bench, batches: int, files: int) -> None:
@@ -122,7 +126,7 @@ def _land(bench: Bench, batches: int, files: int) -> None:
     names = [f"{number:064x}" for number in range(batches)]
     landing, accepted, claims = landing_journal(store, line), accepted_journal(store, line), claim_journal(store, line)
     _write(store, landing.prefix, (to_bytes(Landing(name, name[-16:], 0.0)) for name in names))
-    _write(store, accepted.prefix, (to_bytes(Accepted(name, 1, 0.0, at)) for at, name in enumerate(names)))
+    _link(store, accepted.prefix, to_bytes(Accepted(names[-1], 1, 0.0, batches - 1)), batches)
     step = max(1, batches // CLAIMS)
     parts = [(start, names[start : start + step]) for start in range(0, batches, step)]
     made = (Claim(line, at, at + len(part), tuple(part), len(part), "new batches", 0.0) for at, part in parts)
@@ -130,7 +134,7 @@ def _land(bench: Bench, batches: int, files: int) -> None:
     for name in names:
         folder = Path(store.path(f"landing/{line}/{name[-16:]}"))
         if files == 1:
-            folder.mkdir()
+            folder.touch()
         else:
             _touch(folder / "files", (f"{number}.png" for number in range(files)))
     last = claim_journal(store, line).at(len(parts))
@@ -146,6 +150,19 @@ def _write(store: Store, prefix: str, documents: Iterable[bytes]) -> None:
     folder.mkdir(parents=True)
     for position, data in enumerate(documents, start=1):
         (folder / f"{position:012d}.json").write_bytes(data)
+
+
+def _link(store: Store, prefix: str, data: bytes, count: int) -> None:
+    """`count` entries that are the same file, or a few, as a file system allows only so many names of one."""
+    folder = Path(store.path(prefix))
+    folder.mkdir(parents=True)
+    for position in range(1, count + 1):
+        path = folder / f"{position:012d}.json"
+        if position % MOST_LINKS == 1:
+            first = path
+            path.write_bytes(data)
+        else:
+            path.hardlink_to(first)
 
 
 def _touch(folder: Path, names: Iterable[str]) -> None:
