@@ -79,7 +79,7 @@ def measure_here(shape: str, files: int) -> list[dict[str, Any]]:
         for number in range(NEW):
             bench.list_landing(number)
         found: list[int] = []
-        tell(f"new_batch_sensor, {NEW} new", _time(lambda: found.append(len(bench.tick("new").run_requests or []))))
+        tell(f"new_batch_sensor, {NEW} new", _time(lambda: found.append(len(bench.new().run_requests or []))))
         prefix = f"landing/{bench.line.name}/.journal"
         listing = _time(lambda: found.append(len(bench.store.names(prefix))))
         assert found == [NEW, batches + NEW]
