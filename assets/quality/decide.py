@@ -22,6 +22,7 @@ from assets.quality.spool import Spool
 from assets.review.contract import Waivers
 
 GOOD = -1
+MOST_NAMED = 3
 _ROW_COUNT = "ExpectTableRowCountToBeBetween"  # "enough good records" below is stricter, and says it once
 
 
@@ -119,14 +120,18 @@ def decide(
     copies = next((at for at, rule in enumerate(rules) if rule.name == COPIES), GOOD)
     aside = int((broken == copies).sum()) if copies != GOOD else 0
     good = int((broken == GOOD).sum())
-    own = _own_checks(good, len(broken) - good + refused.count - aside, aside, refused, config)
-    blocked = [check.detail for check in own if check.outcome == "failed" and not allowed.exempt(check.name)]
-    for ruling in rulings:
-        if ruling.rule.severity == "critical" and ruling.rule.expectation != _ROW_COUNT:
-            about_batch = ruling.rule.explain is None or not len(ruling.rows)
-            blocked += _against(ruling.check(), about_batch, allowed)
-    for check in extra:
-        blocked += _against(check, True, allowed) if check.severity == "critical" else []
+    own = _own_checks(good, len(broken) - good + refused.count - aside, aside, refused, config, _mostly(rules, broken))
+    against = [check for check in own if check.outcome == "failed" and not allowed.exempt(check.name)]
+    blocked = [check.detail for check in against]
+    if not len(broken) and against:
+        blocked = blocked[:1]  # without any record the first says it all, and every other check fails or breaks
+    else:
+        for ruling in rulings:
+            if ruling.rule.severity == "critical" and ruling.rule.expectation != _ROW_COUNT:
+                about_batch = ruling.rule.explain is None or not len(ruling.rows)
+                blocked += _against(ruling.check(), about_batch, allowed)
+        for check in extra:
+            blocked += _against(check, True, allowed) if check.severity == "critical" else []
     checks = (*own, *extra, *(ruling.check() for ruling in rulings))
     return Decision(broken, rules, tuple(map(allowed.noted, checks)), tuple(blocked))
 
@@ -136,8 +141,8 @@ def _against(check: CheckOutcome, about_batch: bool, allowed: Allowed) -> list[s
     if check.outcome == "passed" or allowed.exempt(check.name):
         return []
     if check.outcome == "errored":
-        return [f"the check {check.name!r} broke, so nobody knows whether the data is good"]
-    return [f"{check.name!r} does not hold. {check.detail}"] if about_batch else []
+        return [f"the check “{check.name}” broke, so nobody knows whether the data is good"]
+    return [f"“{check.name}” does not hold: {check.detail}"] if about_batch else []
 
 
 def explained(
@@ -153,18 +158,27 @@ def explained(
     """
     rules = [decision.rules[at] for at in decision.broken[rows]]
     visible = visible_columns(data)
-    wanted = {name for rule in rules for name in (*rule.columns, *rule.needs)}
-    names = [name for name in wanted if name not in derived and visible.get(name, name) in spool.schema.names]
-    stored = list(dict.fromkeys(["_file", "_label", *(visible.get(name, name) for name in names)]))
-    for row, rule, record in zip(rows, rules, spool.take(rows, stored).to_pylist(), strict=True):
+    wanted = {name for rule in set(decision.broken[rows].tolist()) for name in _read_by(decision.rules[rule])}
+    sparse = {name: column for name, column in derived.items() if name in wanted}
+    sources = {name: visible.get(name, name) for name in wanted - sparse.keys()}
+    sources = {name: source for name, source in sources.items() if source in spool.schema.names}
+    stored = list(dict.fromkeys(["_file", "_label", *sources.values()]))
+    for row, rule, record in zip(rows.tolist(), rules, spool.take(rows, stored).to_pylist(), strict=True):
         values: dict[str, Any] = dict(record)
-        values |= {name: record[visible.get(name, name)] for name in names}
-        values |= {name: column.at(int(row)) for name, column in derived.items() if name in wanted}
+        for name, source in sources.items():
+            values[name] = record[source]
+        for name, column in sparse.items():
+            values[name] = column.at(row)
         if values.get("_notes"):
             values["_notes"] = json.loads(values["_notes"])
         assert rule.explain is not None
         reason, remedy = rule.explain(values)
         yield rule.name, Reason(*place_of(str(record["_file"]), data), "quarantined", reason, remedy)
+
+
+def _read_by(rule: Rule) -> tuple[str, ...]:
+    """The columns that explaining a broken rule reads."""
+    return (*rule.columns, *rule.needs)
 
 
 def place_of(file: str, data: DataContract) -> tuple[str, str]:
@@ -175,28 +189,38 @@ def place_of(file: str, data: DataContract) -> tuple[str, str]:
     return path, f"{'picture' if data.image else 'line'} {number}"
 
 
-def _own_checks(good: int, bad: int, copies: int, refused: Refused, config: LineConfig) -> list[CheckOutcome]:
+def _mostly(rules: Sequence[Rule], broken: NDArray[np.int16]) -> list[str]:
+    """What most bad records break, in words."""
+    codes, counts = np.unique(broken[broken != GOOD], return_counts=True)
+    most = sorted(zip(counts.tolist(), codes.tolist(), strict=True), key=lambda item: -item[0])
+    named = [(count, rules[code].name) for count, code in most if rules[code].name != COPIES]
+    return [f"{count:,} break{'s' * (count == 1)} “{name}”" for count, name in named[:MOST_NAMED]]
+
+
+def _own_checks(
+    good: int, bad: int, copies: int, refused: Refused, config: LineConfig, mostly: list[str]
+) -> list[CheckOutcome]:
     """The checks that read the record's verdicts; no single expectation can. `bad` does not include copies."""
     seen, policy = good + bad, config.quality
     share = bad / seen if seen else 0.0
     aside = f" ({copies:,} exact copies are not counted)" if copies else ""
-    checks = [
-        _critical(
-            "the share of bad records is small",
-            share <= policy.max_bad_share,
-            f"{bad:,} of {seen:,} records are bad ({share:.1%}); at most {policy.max_bad_share:.1%} may be{aside}",
-        ),
-        _critical(
-            "there are enough good records",
-            good >= policy.min_records,
-            f"{good:,} good records; at least {policy.min_records:,} are needed",
-        ),
-    ]
+    small = share <= policy.max_bad_share
+    detail = f"{bad:,} of {seen:,} records are bad ({share:.1%}); at most {policy.max_bad_share:.1%} may be{aside}"
+    if not small:
+        unread = [f"{refused.count:,} cannot be read"] * bool(refused.count)
+        detail += f". Of the bad ones {', '.join(mostly + unread)}"
+    checks = []
     if config.data.reader not in {"image_folder", "audio_folder"}:
         whole = refused.whole_file
-        detail = f"{whole.file} cannot be read: {whole.reason}" if whole else "All of them."
-        checks.append(_critical("every file can be read", whole is None, detail))
-    return checks
+        unreadable = f"{whole.file} cannot be read: {whole.reason}" if whole else "All of them."
+        checks.append(_critical("every file can be read", whole is None, unreadable))
+    enough = good >= policy.min_records
+    number = f"{'' if enough else 'only ' if good else 'there are '}{good or 'no'} good record{'s' * (good != 1)}"
+    return [
+        *checks,
+        _critical("the share of bad records is small", small, detail),
+        _critical("there are enough good records", enough, f"{number}; at least {policy.min_records:,} are needed"),
+    ]
 
 
 def _critical(name: str, holds: bool, detail: str) -> CheckOutcome:

@@ -10,7 +10,6 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 CHUNK_RECORDS = 250_000
@@ -70,11 +69,11 @@ class Spool:
         """Write what was gathered; call it once after the last `append`."""
         if not self._waiting:
             return
-        path = self._folder / f"{len(self.paths):06d}.parquet"
+        path = self._folder / f"{len(self.paths):06d}.arrow"
         table = pa.concat_tables(self._waiting).combine_chunks()
         self._waiting = []
-        # Dictionary pages cost time for ids and inputs, which never repeat; lz4 keeps pictures' bytes cheap to skip.
-        pq.write_table(table, path, compression="lz4", use_dictionary=False)
+        with pa.ipc.new_file(path, self.schema) as writer:  # not compressed: it is read again and again, then gone
+            writer.write_table(table)
         self.starts.append(self._written)
         self.paths.append(path)
         self._written += table.num_rows
@@ -113,6 +112,10 @@ class Spool:
 
 
 def read_chunk(path: Path, names: Sequence[str] | None = None) -> pa.Table:
-    """One chunk's table."""
-    with pq.ParquetFile(path) as file:
-        return file.read(columns=None if names is None else list(names), use_threads=False)
+    """One chunk's table; only the columns `names` are read from disk."""
+    with pa.OSFile(str(path)) as file:
+        if names is None:
+            return pa.ipc.open_file(file).read_all()
+        schema = pa.ipc.open_file(file).schema
+        options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in names])
+        return pa.ipc.open_file(file, options=options).read_all().select(list(names))

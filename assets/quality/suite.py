@@ -57,7 +57,8 @@ def ask(frame: pd.DataFrame, questions: Sequence[Asked]) -> list[Answer]:
     One that Great Expectations cannot even set up, or gives no result for, has a `problem`.
     """
     gx, gxe = _great_expectations()
-    batch = _frames().get_batch({"dataframe": frame})
+    frames = _frames()
+    batch = frames.get_batch({"dataframe": frame})
     broken: dict[int, str] = {}
     expectations = []
     for position, question in enumerate(questions):
@@ -70,6 +71,7 @@ def ask(frame: pd.DataFrame, questions: Sequence[Asked]) -> list[Answer]:
         suite = gx.ExpectationSuite(name="gate", expectations=expectations)
         result = batch.validate(suite, result_format=RESULT_FORMAT)
         found = {item.expectation_config.meta["asked"]: item for item in result.results}
+    frames.data_asset.datasource.get_execution_engine().batch_manager.batch_data_cache.clear()  # else all frames stay
     return [
         _answer(found[position], len(frame))
         if position in found
