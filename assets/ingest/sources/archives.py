@@ -113,6 +113,8 @@ def expand_archive(stream: BinaryIO, name: str, folder: Path, budget: Budget) ->
         members = zip_members(stream) if kind == "zip" else tar_members(stream)
         for member in members:
             work.take(member)
+        if not work.seen:
+            work.refuse(None, "it is an empty archive; copy it again, or leave it out")
     except (Damaged, RejectedError) as error:
         work.refuse(None, f"the archive cannot be read to its end: {error}" if work.seen else str(error))
     except OSError as error:

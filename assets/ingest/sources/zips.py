@@ -12,6 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import BinaryIO
 
 from assets.ingest.limits import MAX_ARCHIVE_INDEX, MAX_FILES
@@ -128,7 +129,7 @@ def _overlapping(entries: list[_Entry], end: int) -> set[int]:
     """Members whose bytes reach into another's or into the list: one kernel of data used many times over."""
     order = sorted(range(len(entries)), key=lambda index: entries[index].offset)
     found = set()
-    for index, after in zip(order, [*order[1:], None], strict=True):
+    for index, after in zip_longest(order, order[1:]):
         stop = end if after is None else min(entries[after].offset, end)
         if entries[index].offset + _LOCAL.size + len(entries[index].name) + entries[index].packed > stop:
             found.add(index)

@@ -341,6 +341,13 @@ def test_damaged_archives_are_one_refusal(tmp_path: Path) -> None:
         assert expanded.refused[0].remedy
 
 
+def test_an_empty_archive_is_one_refusal(tmp_path: Path) -> None:
+    for data, name in ((zip_of({}), "x.zip"), (tar_of({}), "x.tar"), (tar_of({}, "w:gz"), "x.tar.gz")):
+        expanded = expand(data, tmp_path / name, name)
+        assert [reason.file for reason in expanded.refused] == [name]
+    assert why(expand(zip_of({}), tmp_path / "again", "x.zip")) == {"x.zip": "it is an empty archive"}
+
+
 def test_what_is_no_archive_is_left_alone() -> None:
     packed = gzip.compress(b"a,b\n1,2\n" * 100)
     assert is_archive(packed, "rows.csv.gz") is None
