@@ -128,9 +128,7 @@ class Erasing:
         }
         for key, ref in copies.items():
             if ref is not None and store.exists(key):
-                data = store.fetch(ref)
-                if store.read(key) != data:
-                    store.write(key, data)
+                store.copy(ref, key)
         for name in store.names(folder):
             if f"{folder}/{name}" not in copies:
                 store.remove(f"{folder}/{name}")

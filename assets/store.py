@@ -6,8 +6,10 @@ their SHA-256 and checked when they are read.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import shutil
 import uuid
 from dataclasses import dataclass
 from functools import cached_property
@@ -120,13 +122,11 @@ class Store:
 
     def adopt(self, folder: str, path: Path, kind: str, suffix: str, parents: tuple[str, ...] = ()) -> ArtifactRef:
         """Move a finished local file to `<folder>/<its SHA-256><suffix>`, for what is too large to hold in memory."""
-        sha256, size = hashlib.sha256(), 0
         with path.open("rb") as file:
-            while chunk := file.read(2**20):
-                sha256.update(chunk)
-                size += len(chunk)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
             os.fsync(file.fileno())
-        ref = ArtifactRef(f"{folder}/{sha256.hexdigest()}{suffix}", sha256.hexdigest(), size, kind, parents)
+        ref = ArtifactRef(f"{folder}/{sha256}{suffix}", sha256, size, kind, parents)
         if not self.local:
             self._location[0].put_file(str(path), self.path(ref.uri))
             return ref
@@ -135,6 +135,34 @@ class Store:
         path.replace(target)  # the same bytes, where they are there already
         _sync_folder(target.parent)
         return ref
+
+    def copy(self, ref: ArtifactRef, key: str) -> None:
+        """Have `key` hold an artifact's bytes, checked, in one step; a folder of this machine is copied in pieces.
+
+        Raises:
+            VerificationError: they are missing or are not the ones named.
+        """
+        if not self.local:
+            data = self.fetch(ref)
+            if not self.exists(key) or self.read(key) != data:
+                self.write(key, data)
+            return
+        target = Path(self.path(key))
+        if _digest(target) == ref.sha256:
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".tmp-{uuid.uuid4().hex}")
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(self.path(ref.uri), temporary)
+            if (found := _digest(temporary)) != ref.sha256:
+                raise self._changed(ref, found)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(target.parent)
 
     def intact(self, ref: ArtifactRef) -> bool:
         """Whether the artifact's bytes are there and are the ones named."""
@@ -149,14 +177,19 @@ class Store:
         try:
             data = self.read(ref.uri)
         except FileNotFoundError as error:
-            raise VerificationError(f"{ref.uri}: the artifact is missing from {self.root}") from error
+            raise self._changed(ref, None) from error
         found = hashlib.sha256(data).hexdigest()
         if found != ref.sha256:
-            raise VerificationError(
-                f"{ref.uri}: expected SHA-256 {ref.sha256[:12]}…, found {found[:12]}… ({len(data)} bytes); "
-                "the stored file was changed: restore it, or run the step that makes it again"
-            )
+            raise self._changed(ref, found)
         return data
+
+    def _changed(self, ref: ArtifactRef, found: str | None) -> VerificationError:
+        if found is None:
+            return VerificationError(f"{ref.uri}: the artifact is missing from {self.root}")
+        return VerificationError(
+            f"{ref.uri}: expected SHA-256 {ref.sha256[:12]}…, found {found[:12]}…; "
+            "the stored file was changed: restore it, or run the step that makes it again"
+        )
 
     def save(self, key: str, value: Any) -> None:
         """Write a contract document as JSON."""
@@ -180,6 +213,15 @@ class Store:
 
 def _head(line: str, name: str) -> str:
     return f"store/{line}/heads/{name}.json"
+
+
+def _digest(path: Path) -> str | None:
+    """SHA-256 (hex) of a file; None where there is none."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
 
 
 def _write_local(path: Path, data: bytes, *, replace: bool) -> bool:

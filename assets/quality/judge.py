@@ -7,6 +7,7 @@ whoever comes second returns the first one's, and all after it is made from that
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -51,6 +52,7 @@ from assets.scratch import scratch_folder, scratch_root
 from assets.store import Store
 from assets.worker import Job, serve
 from edge.contracts import to_bytes
+from edge.errors import VerificationError
 
 Tell = Callable[[str], None]
 
@@ -134,10 +136,9 @@ def publish(store: Store, verdict: BatchVerdict) -> None:
     reasons = f"quarantine/{verdict.line}/{verdict.batch}.json"
     suite = verdict.report.replace("index.html", "suite.html")
     for ref, key in ((verdict.suite_page, suite), (verdict.page, verdict.report), (verdict.all_reasons, reasons)):
-        if ref is not None and store.intact(ref):
-            data = store.fetch(ref)
-            if not store.exists(key) or store.read(key) != data:
-                store.write(key, data)
+        if ref is not None:
+            with contextlib.suppress(VerificationError):
+                store.copy(ref, key)
 
 
 def ensure_accepted(store: Store, verdict: BatchVerdict) -> None:

@@ -84,3 +84,28 @@ def test_temporary_files_are_not_listed(tmp_path: Path) -> None:
     (tmp_path / "a" / ".tmp-123").write_bytes(b"cut short")
     (tmp_path / "a" / "whole").write_bytes(b"")
     assert Store(str(tmp_path)).names("a") == ["whole"]
+
+
+def test_a_copy_holds_the_checked_bytes_or_what_it_held(store: Store) -> None:
+    ref = store.put("pets", b"page", "html", ".html")
+    store.copy(ref, "reports/pets/index.html")
+    store.copy(ref, "reports/pets/index.html")
+    assert store.read("reports/pets/index.html") == b"page"
+    other = store.put("pets", b"other", "html", ".html")
+    store.write(other.uri, b"changed")
+    with pytest.raises(VerificationError, match="the stored file was changed"):
+        store.copy(other, "reports/pets/index.html")
+    store.remove(other.uri)
+    with pytest.raises(VerificationError, match="is missing"):
+        store.copy(other, "reports/pets/new.html")
+    assert store.read("reports/pets/index.html") == b"page"
+    assert store.names("reports/pets") == ["index.html"]
+
+
+def test_a_file_is_adopted_under_its_digest(store: Store, tmp_path: Path) -> None:
+    for _ in range(2):  # the second time over the first, or over what damage left of it
+        file = tmp_path / "file"
+        file.write_bytes(b"shard")
+        ref = store.adopt("quarantine/pets", file, "parquet", ".parquet", ("b",))
+        assert (ref.size, store.fetch(ref)) == (5, b"shard")
+        store.write(ref.uri, b"damaged")
