@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -180,10 +181,16 @@ def _explain_no_label(data: DataContract, row: Mapping[str, Any]) -> tuple[str, 
     return note or f"the {'label' if data.classes else 'number to predict'} is missing", "fill it in"
 
 
+def _folded(label: str) -> str:
+    """A label without what the eye does not tell apart: case, spaces around it, wide forms, characters of no width."""
+    plain = unicodedata.normalize("NFKC", label)
+    return "".join(sign for sign in plain if not unicodedata.category(sign).startswith("C")).strip().casefold()
+
+
 def _explain_label(label: str, data: DataContract) -> tuple[str, str]:
     where = "folder" if data.reader in {"image_folder", "audio_folder"} else "cell"
-    simple = {name.strip().casefold(): name for name in data.classes}
-    key = label.strip().casefold().removesuffix(".0")
+    simple = {_folded(name): name for name in data.classes}
+    key = _folded(label).removesuffix(".0")
     near = simple.get(key) or next(iter(difflib.get_close_matches(key[:80], simple, 1, 0.8)), None)
     near = simple.get(near, near) if near else None
     remedy = (

@@ -105,7 +105,8 @@ def _whole(file: LandedFile, source: Files, data: DataContract) -> Record | Reas
     except LandingError:
         raise
     except RejectedError as error:
-        return refusal(file.path, "whole file", str(error).replace("put pictures", "put texts"))
+        # One record, not a file of many: its share of the batch counts, and no more than that.
+        return refusal(file.path, "whole text", str(error).replace("put pictures", "put texts"))
 
 
 def _tables(files: Sequence[LandedFile], source: Files, data: DataContract) -> Iterator[pa.Table | Reason]:
