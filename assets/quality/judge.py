@@ -85,7 +85,7 @@ def judge(store: Store, line: Line, batch: str, tell: Tell = lambda text: None) 
         verdict = _judge(store, line, batch, tell)
         if not store.exists(verdict_key(line.name, batch)):
             # Before the verdict: a kill in between has it on record twice, rather than never.
-            record(store, GATE, verdict.state, line.name, batch, verdict.why)
+            _note(store, verdict)
         if not store.create(verdict_key(line.name, batch), to_bytes(verdict)):
             verdict = read_verdict(store, line.name, batch)  # another judge was first: its verdict stands
             assert verdict is not None
@@ -95,6 +95,12 @@ def judge(store: Store, line: Line, batch: str, tell: Tell = lambda text: None) 
     ensure_accepted(store, verdict)
     write_indexes(store, line)
     return _without_forgotten(store, line, verdict)
+
+
+def _note(store: Store, verdict: BatchVerdict) -> None:
+    """Put a verdict into the audit log, by its counts: its words may show a value, and that log forgets nothing."""
+    counts = f"{verdict.accepted:,} accepted, {verdict.quarantined:,} quarantined, {verdict.refused:,} refused"
+    record(store, GATE, verdict.state, verdict.line, verdict.batch, f"of {verdict.seen:,} records {counts}")
 
 
 def _without_forgotten(store: Store, line: Line, verdict: BatchVerdict) -> BatchVerdict:
@@ -121,7 +127,7 @@ def _judge_anew(store: Store, line: Line, blocked: BatchVerdict, tell: Tell) -> 
     if not stands(newest, line):
         anew = _judge(store, line, blocked.batch, tell)
         if history.at(last + 1) is None:
-            record(store, GATE, anew.state, line.name, anew.batch, anew.why)
+            _note(store, anew)
         history.append_at(last + 1, anew)
     written = 0
     while written < (last := history.length()):

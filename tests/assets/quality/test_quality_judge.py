@@ -30,6 +30,8 @@ from assets.quality.contract import (
     verdict_history,
 )
 from assets.quality.judge import judge
+from assets.quality.rule import Rule
+from assets.quality.rules import rules_of
 from assets.quality.rulings import Ruling
 from assets.store import Store
 from edge.contracts import ArtifactRef
@@ -417,6 +419,17 @@ def test_exact_copies_are_set_aside_but_are_not_bad(
     diluted = judge(store, pictures, put(pictures, {**good, **copies, **bad}))
     assert diluted.state == "blocked"
     assert "5 of 17 records are bad" in diluted.why
+
+
+def test_the_audit_log_tells_counts_and_no_value(
+    store: Store, pictures: Line, put: Land, good: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = Rule("narrow", "A.", "ExpectColumnMaxToBeBetween", {"column": "width", "max_value": 1})
+    monkeypatch.setattr(judge_module, "rules_of", lambda config: [*rules_of(config), narrow])
+    verdict = judge(store, pictures, put(pictures, good))
+    assert "Found 8" in verdict.why
+    *_, (_, entry) = latest(store, 1)
+    assert (entry.action, entry.why) == ("blocked", "of 12 records 0 accepted, 12 quarantined, 0 refused")
 
 
 def test_killed_at_any_write_then_repeated_the_result_is_single_and_whole(
