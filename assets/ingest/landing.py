@@ -23,7 +23,7 @@ from assets.ingest.copying import Taking
 from assets.ingest.limits import MAX_BATCH_BYTES, MAX_FILES, MAX_LEFT_OUT, largest_file
 from assets.ingest.listing import known as known_landing
 from assets.ingest.listing import list_batch, unlisted_drops
-from assets.ingest.names import name_problem
+from assets.ingest.names import name_problem, shown
 from assets.ingest.privacy.erased import load_erased, not_erased
 from assets.ingest.sources.collecting import Collected, Limits, Progress, SourceFile, collect, shown_source
 from assets.ingest.storage import file_size, holds
@@ -172,6 +172,9 @@ def journal_unlisted(store: Store, line: str) -> Unlisted:
     """
     added, broken = [], []
     for drop in unlisted_drops(store, line):
+        if problem := name_problem(drop):
+            broken.append(Reason(shown(drop), "whole folder", "refused", problem, "rename the folder"))
+            continue
         if drop == INBOX or not store.exists(f"landing/{line}/{drop}/{MANIFEST}"):
             continue
         try:

@@ -268,6 +268,19 @@ def test_drops_of_other_tools_are_found_and_broken_ones_do_not_stop_them(store: 
     assert find_landing(store, "pets", digest(good)).drop == "from-robot"
 
 
+def test_folders_with_names_that_no_key_can_have_hinder_no_other(store: Store) -> None:
+    one = LandedFile("cat/1.png", "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed", 3)
+    store.write("landing/pets/z-good/files/cat/1.png", b"one")
+    store.write("landing/pets/z-good/manifest.json", to_bytes(BatchManifest("pets", (one,))))
+    for name in (b"back\\slash", b"no\xffutf8", b"two\nlines"):
+        os.mkdir(os.path.join(os.fsencode(store.path("landing/pets")), name))  # noqa: PTH102, PTH118 - bytes
+    found = journal_unlisted(store, "pets")
+    assert [entry.drop for entry in found.added] == ["z-good"]
+    assert {reason.remedy for reason in found.broken} == {"rename the folder"}
+    assert all(reason.file.isprintable() for reason in found.broken)
+    assert len(found.broken) == 3
+
+
 def test_an_unknown_batch_is_refused(store: Store) -> None:
     for batch in ("0" * 64, "../../etc/passwd", ""):
         with pytest.raises(LandingError, match="land it first"):
