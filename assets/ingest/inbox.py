@@ -201,7 +201,7 @@ def _load_seen(store: Store, line: str) -> Mapping[str, Seen]:
 
 def _digest(files: Mapping[str, str], rules: str) -> str:
     return hashlib.sha256(
-        "\0".join([rules, *(f"{path}\0{files[path]}" for path in sorted(files))]).encode()
+        "\0".join([rules, *(f"{path}\0{files[path]}" for path in sorted(files))]).encode("utf-8", "surrogateescape")
     ).hexdigest()
 
 

@@ -138,6 +138,21 @@ def test_what_is_no_drop_is_told_and_stops_no_other(store: Store, pictures: Line
     assert (tmp_path / "secret" / "1.png").exists()
 
 
+def test_a_name_in_a_drop_that_is_not_utf8_stops_nothing(store: Store, pictures: Line) -> None:
+    for drop in ("a", "b"):
+        put(store, f"{drop}/cat/{drop}.png", drop.encode())
+    odd = Path(os.fsdecode(os.fsencode(store.path("landing/pets/inbox/a/cat")) + b"/\xff.png"))
+    odd.write_bytes(b"x")
+    for drop in ("a", "b"):
+        put(store, f"{drop}/_SUCCESS", b"")
+    found = pick_up(store, pictures)
+    assert (len(found.landed), found.problems) == (2, ())
+    assert (left(store), odd.exists()) == (["a"], True), "a name that cannot be kept stays where it is"
+    for _ in range(2):
+        found = pick_up(store, pictures, quiet=0)
+    assert [problem.file for problem in found.problems] == ["inbox/a"]
+
+
 def test_a_refused_drop_is_not_read_again_until_it_changes(
     store: Store, pictures: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
