@@ -12,19 +12,27 @@ import html
 import io
 import json
 import math
+import re
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from assets.cutting import page_mark, without_marked
 from assets.errors import LandingError
 from assets.forgotten import REPLACED, SAID, Replacement, current, fetch_shard
 from assets.ingest.contract import erase_landed, without_content
 from assets.line import Line
-from assets.quality.contract import BatchVerdict, Reason, verdict_history, verdict_key
+from assets.quality.contract import BatchVerdict, CheckOutcome, Reason, verdict_history, verdict_key
 from assets.review.contract import decisions_journal
 from assets.store import Store
 from assets.vault import is_sealed, seal, unseal
 from edge.contracts import ArtifactRef, to_bytes
+
+MANY_DIGITS = 4
+"""A number of so many digits that is still on a page counts as the record's."""
+LEADING = 40
+"""So does so much of a text's beginning."""
+UNTOLD = "what was found is not told, since a record was forgotten on request"
 
 
 @dataclass
@@ -43,40 +51,64 @@ class Erasing:
 
     def run(self) -> None:
         """Erase, document by document."""
-        for batch in verdict_batches(self.store, self.line.name):
-            self._batch(batch)
+        hits = {batch: self._hits(batch) for batch in verdict_batches(self.store, self.line.name)}
+        elsewhere = frozenset(page_mark(file, earlier=True) for found in hits.values() for file in found)
+        for batch, found in hits.items():
+            if found:
+                self._batch(batch, found, elsewhere)
+            elif elsewhere:
+                self._page_of(batch, elsewhere)
         self._decisions()
         self._sweep()
 
-    def _batch(self, batch: str) -> None:
+    def _hits(self, batch: str) -> dict[str, bytes]:
+        """File of every forgotten record in a batch, and its stored input; b"" where it is gone."""
         store, name = self.store, self.line.name
         verdict = store.load(verdict_key(name, batch), BatchVerdict)
-        history = verdict_history(store, name, batch)
-        entries = list(history.after(0))
         hits: dict[str, bytes] = {}
-        for one in (verdict, *(entry for _, entry in entries)):
+        for one in (verdict, *(entry for _, entry in verdict_history(store, name, batch).after(0))):
             for _, place, stored in held_rows(store, (*one.records, *one.quarantine), self.ids):
                 hits[place] = stored or hits.get(place, b"")
-        if not hits:
+        return hits
+
+    def _page_of(self, batch: str, elsewhere: frozenset[str]) -> None:
+        """The page of a batch without the record, which shows it beside one of its own."""
+        verdict = self.store.load(verdict_key(self.line.name, batch), BatchVerdict)
+        if verdict.page is None:
             return
+        page = self._swap(verdict.page, lambda content: without_marked(content.decode(), elsewhere, False).encode())
+        if page != verdict.page:
+            new = replace(verdict, page=page)
+            self.store.save(verdict_key(self.line.name, batch), new)
+            self._publish(new)
+
+    def _batch(self, batch: str, hits: Mapping[str, bytes], elsewhere: frozenset[str]) -> None:
+        store, name = self.store, self.line.name
+        verdict = store.load(verdict_key(name, batch), BatchVerdict)
+        entries = list(verdict_history(store, name, batch).after(0))
         try:
             self.missing += erase_landed(store, self.line, batch, hits, self.ids)
         except LandingError:
             self.missing += list(hits)  # the landed folder is gone, or was changed by somebody: a person must look
         for position, entry in entries:
-            if (new := self._without(entry, hits)) != entry:
+            if (new := self._without(entry, hits, elsewhere)) != entry:
                 store.save(f"store/{name}/verdicts/{batch}/{position:012d}.json", new)
-        new = self._without(verdict, hits)
+        new = self._without(verdict, hits, elsewhere)
         if new != verdict:
             store.save(verdict_key(name, batch), new)
         self._publish(new)
 
-    def _without(self, verdict: BatchVerdict, hits: Mapping[str, bytes]) -> BatchVerdict:
+    def _without(self, verdict: BatchVerdict, hits: Mapping[str, bytes], elsewhere: frozenset[str]) -> BatchVerdict:
         """The verdict with the same counts, and nothing in it or behind it that the record can be told from."""
         blank: Callable[[bytes], bytes] = lambda content: without_content(content, self.ids)  # noqa: E731
         places = {place for file in hits for place in _said_places(file)}
+        marks = elsewhere | {page_mark(file) for file in hits}
+        why, checks = _silent_checks(verdict)
         return replace(
             verdict,
+            why=why,
+            checks=checks,
+            page=verdict.page and self._swap(verdict.page, lambda page: self._cut(page, verdict, hits, marks)),
             records=tuple(self._swap(ref, blank) for ref in verdict.records),
             quarantine=tuple(self._swap(ref, blank) for ref in verdict.quarantine),
             ids=verdict.ids and self._swap(verdict.ids, blank),
@@ -84,9 +116,18 @@ class Erasing:
             reasons=tuple(_silent(reason, places) for reason in verdict.reasons),
             all_reasons=verdict.all_reasons
             and self._swap(verdict.all_reasons, lambda text: _silent_json(text, places)),
-            page=verdict.page and self._swap(verdict.page, lambda _: notice(verdict)),
             suite_page=verdict.suite_page and self._swap(verdict.suite_page, lambda _: notice(verdict)),
         )
+
+    def _cut(self, page: bytes, verdict: BatchVerdict, hits: Mapping[str, bytes], marks: frozenset[str]) -> bytes:
+        """The page without the record; a short notice where something on it still looks like the record."""
+        without = without_marked(page.decode(), marks, True)
+        shown = [repr(value) for value in self._values(hits)] + [f"{value:.4g}" for value in self._values(hits)]
+        needles = [text for text in shown if len(re.sub("[^0-9]", "", text.strip("-0."))) >= MANY_DIGITS]
+        if self.line.config.data.text is not None:
+            texts = [stored.decode("utf-8", "replace")[:LEADING].strip() for stored in hits.values()]
+            needles += [html.escape(text) for text in texts if len(text) >= LEADING // 2]
+        return notice(verdict) if any(needle in without for needle in needles) else without.encode()
 
     def _values(self, hits: Mapping[str, bytes]) -> frozenset[float]:
         """The numbers that these records were made of."""
@@ -236,6 +277,17 @@ def blurred(text: bytes, values: frozenset[float]) -> bytes:
 
 def _is_one(number: float, values: frozenset[float]) -> bool:
     return any(math.isclose(number, value, rel_tol=1e-6) for value in values)
+
+
+def _silent_checks(verdict: BatchVerdict) -> tuple[str, tuple[CheckOutcome, ...]]:
+    """The verdict's reason and checks without what was observed: the greatest value is some record's."""
+    why, checks = verdict.why, []
+    for check in verdict.checks:
+        if check.detail.startswith("Found "):
+            why = why.replace(check.detail.rstrip("."), UNTOLD)
+            check = replace(check, detail=f"{UNTOLD.capitalize()}.")  # noqa: PLW2901
+        checks.append(check)
+    return why, tuple(checks)
 
 
 def _said_places(file: str) -> Iterator[tuple[str, str]]:

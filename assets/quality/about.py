@@ -11,7 +11,6 @@ from assets.quality.checks.derived import Derived
 from assets.quality.checks.pii import find_pii
 from assets.quality.checks.target_leakage import find_target_leakage
 from assets.quality.checks.units import Quantiles, find_unit_change
-from assets.quality.contract import Finding
 from assets.quality.drift.profile import Profile
 from assets.quality.hiding import hidden_columns
 from assets.quality.own import Own
@@ -61,13 +60,9 @@ def _said(own: Own, found: Derived) -> tuple[bool, str]:
     about = [finding for finding in found.findings if finding.row < 0] or list(found.findings)
     if not about:
         return True, "Nothing was found."
-    texts = [_sentence(finding) for finding in about[:MOST_SAID]]
+    texts = [finding.detail for finding in about[:MOST_SAID]]
     more = f" and {len(about) - MOST_SAID:,} more" if len(about) > MOST_SAID else ""
     return False, f"{'; '.join(texts)}{more}."
-
-
-def _sentence(finding: Finding) -> str:
-    return f"{finding.other}: {finding.detail}" if finding.other else finding.detail
 
 
 def _balance(

@@ -208,11 +208,11 @@ def _own_checks(
     detail = f"{bad:,} of {seen:,} records are bad ({share:.1%}); at most {policy.max_bad_share:.1%} may be{aside}"
     if not small:
         unread = [f"{refused.count:,} cannot be read"] * bool(refused.count)
-        detail += f". Of the bad ones {', '.join(mostly + unread)}"
+        detail += f". Of the bad ones, {', '.join(mostly + unread)}"
     checks = []
     if config.data.reader not in {"image_folder", "audio_folder"}:
         whole = refused.whole_file
-        unreadable = f"{whole.file} cannot be read: {whole.reason}" if whole else "All of them."
+        unreadable = f"the file {whole.file} cannot be read: {whole.reason}" if whole else "All of them."
         checks.append(_critical("every file can be read", whole is None, unreadable))
     enough = good >= policy.min_records
     number = f"{'' if enough else 'only ' if good else 'there are '}{good or 'no'} good record{'s' * (good != 1)}"

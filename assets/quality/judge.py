@@ -39,13 +39,14 @@ from assets.quality.drift.compare import Drift, compare
 from assets.quality.drift.profile import Profile, make_profile
 from assets.quality.earlier import earlier_records, finder, reference_profile
 from assets.quality.hiding import quiet, without_values
+from assets.quality.judges import Judges
 from assets.quality.keeping import Keeper, Kept, keep_records
 from assets.quality.own import Own, known_columns, own_checks, sides_of
 from assets.quality.refused import Refused
 from assets.quality.report import batch_page, suite_page, write_indexes
 from assets.quality.reportdata import ReportData
 from assets.quality.rules import COPIES, rules_of
-from assets.quality.rulings import Judges, Ruling, run_rules
+from assets.quality.rulings import RowWise, Ruling, run_rules
 from assets.quality.spool import Spool
 from assets.review.contract import active_waivers
 from assets.scratch import scratch_folder, scratch_root
@@ -163,12 +164,13 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
         Refused(folder / "refused") as refused,
         Spool(folder / "records", chunk_schema(data)) as spool,
     ):
-        _read(store, line, batch, spool, refused, judges, tell)
+        ahead = RowWise(spool, rules_of(line.config), data, judges)
+        _read(store, line, batch, spool, refused, judges, ahead, tell)
         sides = sides_of(spool, data)
         earlier = earlier_records(store, line, spool)
         own = own_checks(spool, sides, earlier, forgotten_ids(store, line.name), line)
         allowed = Allowed(active_waivers(store, line.name, time.time()), batch)
-        rulings, broken = _rule(spool, sides, earlier, own, allowed, line, judges)
+        rulings, broken = _rule(spool, sides, earlier, own, allowed, line, judges, ahead)
         good = np.flatnonzero(broken == GOOD)
         reference = reference_profile(store, line)
         profile, drift = _drift(spool, good, reference, own, line)
@@ -211,7 +213,9 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
         )
 
 
-def _read(store: Store, line: Line, batch: str, spool: Spool, refused: Refused, judges: Judges, tell: Tell) -> None:
+def _read(
+    store: Store, line: Line, batch: str, spool: Spool, refused: Refused, judges: Judges, ahead: RowWise, tell: Tell
+) -> None:
     told = time.monotonic()
     for item in read_chunks(store, line, batch):
         if isinstance(item, Reason):
@@ -219,6 +223,7 @@ def _read(store: Store, line: Line, batch: str, spool: Spool, refused: Refused, 
             continue
         spool.append(item)
         judges.expect(spool.rows)
+        ahead.look()
         if time.monotonic() - told > TELL_SECONDS:
             told = time.monotonic()
             tell(f"read {spool.rows:,} records so far")
@@ -234,6 +239,7 @@ def _rule(
     allowed: Allowed,
     line: Line,
     judges: Judges,
+    ahead: RowWise,
 ) -> tuple[list[Ruling], NDArray[np.int16]]:
     """The suite's rulings, and the first rule that each record breaks.
 
@@ -244,7 +250,7 @@ def _rule(
     identity = ("_conflict", "_relabelled", "_known_label")
     own.add("known records", identity, lambda: known_columns(find_copies(spool, data.classes, sides, earlier), spool))
     first = [rule for rule in rules if rule.name != COPIES]
-    rulings = [quiet(found, data) for found in run_rules(spool, own.derived, own.broken, first, data, judges)]
+    rulings = [quiet(found, data) for found in run_rules(spool, own.derived, own.broken, first, data, judges, ahead)]
     broken = broken_rules(rulings, spool, allowed)
     own.add("exact copies", ("_copy_of",), lambda: find_copies(spool, data.classes, sides, earlier, broken == GOOD))
     last = [rule for rule in rules if rule.name == COPIES]
@@ -264,7 +270,8 @@ def _drift(
 
     def check() -> tuple[bool, str]:
         found.append(compare(profile, reference, policy))
-        return found[0].state != "drifted", " ".join(found[0].sentences)
+        told = (text.partition(" (PSI ")[0].rstrip(".") for text in found[0].sentences)  # the page has the figures
+        return found[0].state != "drifted", f"{'. '.join(told)}."
 
     severity = "critical" if policy.action == "block" else "warning"
     own.judge("the batch looks like the data the model was trained on", severity, check)
@@ -308,7 +315,8 @@ def _verdict(
 
 def _why(decision: Decision, seen: int, accepted: int, quarantined: int, refused: int) -> str:
     if decision.blocked:
-        return f"Blocked: {'; '.join(text.rstrip('.') for text in decision.blocked)}."
+        first, *others = (text.rstrip(".") for text in decision.blocked)
+        return ". ".join([f"Blocked: {first}", *(f"{text[:1].upper()}{text[1:]}" for text in others)]) + "."
     aside = [f"{quarantined:,} quarantined"] * bool(quarantined) + [f"{refused:,} refused"] * bool(refused)
     return f"{accepted:,} of {seen:,} records accepted{''.join(f', {part}' for part in aside)}."
 

@@ -138,7 +138,7 @@ def _disorder(spool: Spool, data: DataContract) -> Derived:
     gap = found.columns["_gap"]
     words = np.full(spool.rows, None, dtype=object)
     for row in np.flatnonzero(~np.isnan(gap)).tolist():
-        words[row] = f"its unit was silent for {gap[row]:g} before it"
+        words[row] = f"a gap of {gap[row]:g} lies before it in its unit"
     return Derived({**found.columns, "_gap": words}, found.findings)
 
 
@@ -153,7 +153,9 @@ def known_columns(copies: Derived, spool: Spool) -> Derived:
         for record in table:
             named.setdefault(record["_id"], {}).setdefault(record["_label"], record["_file"])
         texts = {
-            identity: " and as ".join(f"{label!r} ({file})" for label, file in labels.items())
+            identity: " and as ".join(
+                [f"{label!r} ({file})" for label, file in list(labels.items())[:3]] + ["…"] * (len(labels) > 3)
+            )
             for identity, labels in named.items()
         }
         conflict[many] = [texts[record["_id"]] for record in table]

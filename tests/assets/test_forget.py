@@ -292,3 +292,36 @@ def _die_at(patch: pytest.MonkeyPatch, step: int) -> None:
             return real(self, *arguments)
 
         patch.setattr(Store, name, change)
+
+
+def test_pages_keep_everything_but_the_record(tmp_path: Path) -> None:
+    data = {"reader": "text", "classes": ["ham", "spam"], "text": {"header": ["label", "text"]}}
+    store, line = Store(str(tmp_path / "home")), parse_line("mail", {"data": data}, "test")
+    rng = np.random.default_rng(2)
+    words = np.array([f"{a}{b}{c}o" for a in "bdfgk" for b in "aeiou" for c in "lmnrst"])
+    rows = [f"{'ham' if at % 2 else 'spam'}\t{' '.join(rng.choice(words, 25))}" for at in range(120)]
+    rows[0] += " zanzibar"
+    again = [f"spam\t{rows[0][5:].upper()}", *rows[60:]]
+    batches = []
+    for name, part in (("a.tsv", rows[:60]), ("b.tsv", again)):
+        (tmp_path / name).write_text("\n".join(part) + "\n")
+        batches.append(land(store, line, tmp_path / name).batch)
+        assert judge(store, line, batches[-1]).state == "accepted"
+    pages = [f"reports/mail/{batch}/index.html" for batch in batches]
+    assert ["zanzibar" in store.read(page).decode() for page in pages] == [True, True]
+
+    outcome = forget(store, line, _record(store, line, batches[0], "a.tsv#1"))
+
+    assert outcome.batches == (batches[0],)
+    assert _holding(tmp_path / "home", b"zanzibar") == []
+    own, other = (store.read(page).decode() for page in pages)
+    for page in (own, other):
+        assert "This batch was accepted" in page
+        assert "was forgotten on request" in page
+        assert "<blockquote>" in page
+    assert "distributions" not in own
+    assert 'id="distributions"' in other
+    assert "ZANZIBAR" in other  # a record of its own
+    verdicts = [_verdict(store, line, batch) for batch in batches]
+    assert forget(store, line, outcome.record).new is False
+    assert [_verdict(store, line, batch) for batch in batches] == verdicts

@@ -280,7 +280,7 @@ def _judged(
         column = leak if leaks else near
         file = files[at] or ""
         if column[row] is None:
-            column[row] = file
+            column[row] = f"{file} of an earlier batch" if known else file
         if len(findings) < MAX_FINDINGS:
             where = ", accepted before" if known else ""
             detail = f"almost equal to a {_SIDES[side[partner]]} record{where} ({score:.0%} alike)"

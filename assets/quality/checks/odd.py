@@ -38,7 +38,10 @@ def find_odd(spool: Spool) -> Derived:
         for row in np.flatnonzero((light > FAR) & (brightness > GLARING)):
             column[row] = f"it is glaring beside the others (brightness {brightness[row]:.0f} of 255)"
         for row in np.flatnonzero((edges < -FAR / 2) & (np.minimum(width, height) >= LEAST_SIDE)):
-            column[row] = f"it is blurred beside the others (sharpness {sharpness[row]:.1f})"
+            if column[row] is None:
+                dark = f"it is so dark (brightness {brightness[row]:.0f} of 255) that no edge can be seen"
+                blurred = f"it is blurred beside the others (sharpness {sharpness[row]:.1f})"
+                column[row] = dark if brightness[row] < DARK else blurred
         far = np.fmax(np.abs(light), np.abs(edges))
         for row in sorted(np.flatnonzero(column != None), key=lambda at: -far[at])[:1000]:  # noqa: E711 - elementwise
             findings.append(Finding("odd", int(row), "", -1, float(far[row]), str(column[row])))

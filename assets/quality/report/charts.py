@@ -75,8 +75,18 @@ def chart(now: Feature, then: Feature | None, drift: FeatureDrift | None, most: 
         drawn = ""  # its own bins hold equally many values: nothing would be seen
     edges = now.edges
     half = f"{number(edges[len(edges) // 4])} to {number(edges[3 * len(edges) // 4])}" if by_bin and not private else ""
-    shown_marks = () if private else tuple(map(number, marks))
+    shown_marks = () if private else told_apart(marks)
     return Chart(title(now.name), drifted, private, (), 0, drawn, before, shown_marks, by_bin, half, nulls)
+
+
+def told_apart(values: Sequence[float]) -> tuple[str, ...]:
+    """Numbers of one scale as short as they can be and still differ where they do."""
+    texts = tuple(map(number, values))
+    for places in range(1, 7):
+        if len(set(texts)) == len(set(values)):
+            break
+        texts = tuple(f"{value:,.{places}f}" for value in values)
+    return texts
 
 
 def _rest(bar: Bar) -> tuple[float, float | None, int]:

@@ -20,7 +20,7 @@ PAIRS = {
 }
 SUSPECTS = {
     "label_suspect": ("Labels that look wrong", "Records that look like those of another class."),
-    "odd": ("Records unlike all others", "Far from every other record of the batch."),
+    "odd": ("Pictures that stand out", "Dark, glaring or blurred beside the others of this batch."),
 }
 NOTES = {
     "target_leakage": "Columns that give the label away",
@@ -28,6 +28,7 @@ NOTES = {
     "gap": "Gaps in time",
     "unit": "Columns whose unit may have changed",
     "pii": "What looks like personal data",
+    "unchecked": "What was not checked",
 }
 
 
@@ -40,6 +41,16 @@ class Pair:
     record: Shown | None
     other: Shown | None
     suggested: str = ""
+
+    @property
+    def marks(self) -> str:
+        """Both records' marks, apart by a space."""
+        return " ".join(record.mark for record in (self.record, self.other) if record is not None)
+
+    @property
+    def because(self) -> str:
+        """The suggestion and why, for a row's cells."""
+        return ": ".join(part for part in (f"{self.suggested}?" * bool(self.suggested), self.detail) if part)
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,7 @@ def groups_of(
     shown = _parts(findings)
     totals: dict[str, int] = {}
     for finding in findings:
-        totals[finding.kind] = totals.get(finding.kind, 0) + 1
+        totals[_kind(finding)] = totals.get(_kind(finding), 0) + 1
 
     def group(kind: str, heading: str, about: str, make: Callable[[Finding], Pair]) -> Group:
         items = tuple(make(finding) for finding in shown[kind])
@@ -102,8 +113,14 @@ def _parts(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
     """Kind to the findings that are shown."""
     parts: dict[str, list[Finding]] = {}
     for finding in findings:
-        part = parts.setdefault(finding.kind, [])
-        most = MAX_PAIRS if finding.kind in PAIRS else MAX_SUSPECTS if finding.kind in SUSPECTS else MAX_NOTES
+        kind = _kind(finding)
+        part = parts.setdefault(kind, [])
+        most = MAX_PAIRS if kind in PAIRS else MAX_SUSPECTS if kind in SUSPECTS else MAX_NOTES
         if len(part) < most:
             part.append(finding)
     return parts
+
+
+def _kind(finding: Finding) -> str:
+    """Under which heading it stands: where a check of records names none, it says what it did not look at."""
+    return "unchecked" if finding.row < 0 and finding.kind in {*PAIRS, *SUSPECTS} else finding.kind

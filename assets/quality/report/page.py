@@ -107,9 +107,7 @@ def batch_page(contents: ReportData) -> str:
             pairs=pairs,
             suspects=suspects,
             notes=notes,
-            refused=[
-                _short(reason, frozenset() if data.privacy.encrypt else private) for reason in refused[:MAX_REFUSED]
-            ],
+            refused=[_short(reason, place_hidden) for reason in refused[:MAX_REFUSED]],
             held=sorted(totals.items(), key=lambda item: -item[1]),
             held_good=verdict.quarantined - sum(totals.values()),
             ignored=[_short(reason, private) for reason in contents.ignored[:MAX_IGNORED]],
@@ -119,7 +117,8 @@ def batch_page(contents: ReportData) -> str:
 
 
 def _rows_by_rule(contents: ReportData) -> tuple[dict[str, list[int]], dict[str, int]]:
-    """Rule to its first bad records, and to how many it set aside; of warnings the first that a check marked."""
+    """Rule to its first bad records, and to how many it set aside; where it set none aside itself (a
+    warning; records that broke another rule first), the first that a check marked."""
     decision = contents.decision
     bad = decision.bad
     codes = decision.broken[bad]
@@ -135,8 +134,8 @@ def _rows_by_rule(contents: ReportData) -> tuple[dict[str, list[int]], dict[str,
     outcome = {check.name: check.outcome for check in decision.checks}
     for rule in decision.rules:
         marked = next((contents.derived[name] for name in rule.columns if name in contents.derived), None)
-        noted = outcome.get(rule.name) == "failed" and rule.severity == "warning"
-        if noted and marked is not None and len(shown) < MAX_SHOWN_RULES + 8:
+        failed = outcome.get(rule.name) == "failed"
+        if failed and marked is not None and len(shown) < MAX_SHOWN_RULES + 8:
             shown.setdefault(rule.name, marked.rows[:MAX_SAMPLES].tolist())
     return shown, totals
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from assets.cutting import page_mark
 from assets.data import DataContract
 from assets.quality.hiding import HIDDEN, hidden_columns
 from assets.quality.pictures import thumbnail, wav_samples, wave_path
@@ -32,6 +33,7 @@ class Shown:
         picture: data URI; wave: SVG path; None where it cannot be drawn, or the page has enough of them.
         text: a text's beginning.
         values: column to cell, as text.
+        mark: finds it again, where it is to be forgotten.
     """
 
     file: str
@@ -41,6 +43,7 @@ class Shown:
     wave: str | None = None
     text: str | None = None
     values: tuple[tuple[str, str], ...] = ()
+    mark: str = ""
 
     def cells(self, columns: Sequence[str]) -> list[str]:
         """The cells of these columns."""
@@ -80,14 +83,15 @@ class Records:
     def show_input(self, file: str, content: bytes | None) -> Shown:
         """A record of an earlier batch, of which at most its stored input is known."""
         if content is None or self.kind == "sealed":
-            return Shown(cut(file, 160))
+            return Shown(cut(file, 160), mark=page_mark(file, earlier=True))
         picture, wave = self._draw(content)
         text = self._quote(content.decode("utf-8", "replace")) if self.kind == "text" else None
         values: tuple[tuple[str, str], ...] = ()
         if self.kind == "row" and len(content) == 8 * len(self._facts):
             cells = zip(self._facts, np.frombuffer(content, "<f8").tolist(), strict=True)
             values = tuple((name, self._cell(name, value)) for name, value in cells)
-        return Shown(cut(file, 160), picture=picture, wave=wave, text=text, values=values)
+        mark = page_mark(file, earlier=True)
+        return Shown(cut(file, 160), picture=picture, wave=wave, text=text, values=values, mark=mark)
 
     def columns(self, first: Sequence[str] = ()) -> list[str]:
         """The columns that a small table shows: those it is about, then the first of the others."""
@@ -98,7 +102,7 @@ class Records:
 
     def _show(self, record: dict[str, Any]) -> Shown:
         if self.kind == "sealed":
-            return Shown(cut(str(record["_file"]), 160))
+            return Shown(cut(str(record["_file"]), 160), mark=page_mark(str(record["_file"])))
         picture, wave = self._draw(record["_input"]) if "_input" in record else (None, None)
         return Shown(
             cut(str(record["_file"]), 160),
@@ -108,6 +112,7 @@ class Records:
             wave,
             self._quote(str(record.get("text") or "")) if self.kind == "text" else None,
             tuple((name, self._cell(name, record[name])) for name in self._facts) if self.kind == "row" else (),
+            page_mark(str(record["_file"])),
         )
 
     def _draw(self, content: bytes | None) -> tuple[str | None, str | None]:

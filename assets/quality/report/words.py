@@ -38,8 +38,11 @@ def quoted(text: str) -> Markup:
 
 
 def number(value: float | None) -> str:
-    """A number with four digits."""
-    return "" if value is None else f"{value:,.0f}" if abs(value) < 1e6 and value == round(value) else f"{value:.4g}"
+    """A number with four digits, or all of those before the point."""
+    if value is None:
+        return ""
+    whole = abs(value) >= 1000 or value == round(value)
+    return f"{value:,.0f}" if whole and abs(value) < 1e9 else f"{value:.4g}"
 
 
 def title(name: str) -> str:
