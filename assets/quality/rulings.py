@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process
-from multiprocessing.forkserver import set_forkserver_preload
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from assets.data import DataContract
-from assets.errors import TransientError
 from assets.quality.contract import CheckOutcome
-from assets.quality.frame import Sparse, frame_of, stored_columns, visible_columns
+from assets.quality.frame import ASPECT, Sparse, frame_of, stored_columns, visible_columns
+from assets.quality.judges import PARALLEL_RECORDS, Judges, Task
 from assets.quality.rule import Rule
-from assets.quality.spool import Spool, read_chunk
-from assets.quality.suite import NO_ROWS, Answer, Asked, ask, warm_up
+from assets.quality.spool import Spool
+from assets.quality.suite import NO_ROWS, Answer, Asked, ask
 
-PARALLEL_RECORDS = 200_000
-"""Fewer records are judged in this process: starting others costs more than they save."""
-
-
-TASK_RECORDS = 1_000_000
-"""Most records that one call of the suite sees: their columns are in memory together."""
+TASK_RECORDS = 2_500_000
+"""Most records that one call of the suite sees; it holds one column of them at a time, and some copies."""
+AHEAD_RECORDS = 500_000
+"""So many records are asked about together while the rest is still being read."""
+STORED = frozenset({"_label", "_split", "_group", "_time", ASPECT})
+"""Columns of our own that are there as soon as a record is; the others are derived, once all are."""
 
 
 @dataclass(frozen=True)
@@ -58,84 +49,6 @@ class Ruling:
         return CheckOutcome(self.rule.name, self.outcome, self.rule.severity, self.detail)
 
 
-class Judges:
-    """Processes that run suites on chunks; started when there is enough to do, and never before.
-
-    They load Great Expectations while the batch is still being read, and end when this process does, however it ends.
-    """
-
-    def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers or max(1, len(os.sched_getaffinity(0)))
-        self._pool: ProcessPoolExecutor | None = None
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stack.close()
-
-    def expect(self, records: int) -> None:
-        """Told how many records there are so far, so that the processes are ready in time."""
-        if records >= PARALLEL_RECORDS and self.workers > 1 and self._pool is None:
-            self.start()
-
-    def start(self) -> None:
-        """Start the processes; they load Great Expectations on their own."""
-        if self._pool is None:
-            set_forkserver_preload(["great_expectations", "great_expectations.expectations", "assets.quality.rulings"])
-            self._pool = self._stack.enter_context(
-                ProcessPoolExecutor(self.workers, mp_context=get_context("forkserver"), initializer=_begin)
-            )
-            for _ in range(self.workers):
-                self._pool.submit(warm_up)
-
-    def run(self, tasks: Iterator[_Task]) -> Iterator[list[Answer]]:
-        """The answers of each chunk, in order."""
-        if self._pool is None:
-            yield from map(_judge_chunk, tasks)
-            return
-        try:
-            waiting = []
-            for task in tasks:
-                waiting.append(self._pool.submit(_judge_chunk, task))
-                if len(waiting) > 2 * self.workers:
-                    yield waiting.pop(0).result()
-            for future in waiting:
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise TransientError(
-                "a process that ran the suite ended without an answer (out of memory?); judge again"
-            ) from error
-
-
-def _begin() -> None:
-    """What each of the processes does first."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    warm_up()
-
-
-def _end_with_parent() -> None:
-    """End this process once the one that started it is gone: a killed one cannot say so, and nothing else would."""
-    if (parent := parent_process()) is not None:
-        parent.join()
-        os._exit(1)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One suite on a few chunks together. `derived` are slices of derived columns, positions from 0."""
-
-    start: int
-    paths: tuple[Path, ...]
-    derived: Mapping[str, Sparse]
-    columns: tuple[tuple[str, ...], ...]
-    questions: tuple[Asked, ...]
-    data: DataContract
-
-
 def run_rules(
     spool: Spool,
     derived: Mapping[str, Sparse],
@@ -143,11 +56,13 @@ def run_rules(
     rules: Sequence[Rule],
     data: DataContract,
     judges: Judges,
+    ahead: RowWise | None = None,
 ) -> list[Ruling]:
     """Every rule's ruling over the batch, in the rules' order.
 
     Args:
         derived: columns that own checks added.
+        ahead: has asked some of the rules already, while the batch was read.
         missing: columns that they could not add, and why: the rules over them are errored.
 
     Raises:
@@ -157,53 +72,81 @@ def run_rules(
     for at, rule in enumerate(rules):
         if why := next((missing[name] for name in rule.columns if name in missing), None):
             found[at] = Ruling(rule, "errored", NO_ROWS, f"the check itself broke: {why}")
-    row_wise = [at for at, rule in enumerate(rules) if rule.row_wise and at not in found]
-    for at, ruling in zip(
-        row_wise, _row_wise(spool, derived, [rules[at] for at in row_wise], data, judges), strict=True
-    ):
-        found[at] = ruling
+    early = ahead.rulings() if ahead is not None else {}
+    found |= {at: early[rule.name] for at, rule in enumerate(rules) if at not in found and rule.name in early}
+    late = RowWise(spool, [rule for at, rule in enumerate(rules) if at not in found], data, judges, derived).rulings()
+    found |= {at: late[rule.name] for at, rule in enumerate(rules) if at not in found and rule.name in late}
     for at, rule in enumerate(rules):
         if at not in found:
             found[at] = _whole(spool, derived, rule, data)
     return [found[at] for at in range(len(rules))]
 
 
-def _row_wise(
-    spool: Spool, derived: Mapping[str, Sparse], rules: Sequence[Rule], data: DataContract, judges: Judges
-) -> list[Ruling]:
-    if not rules:
-        return []
-    names = tuple(dict.fromkeys(name for rule in rules for name in rule.columns))
-    columns = tuple(rule.columns for rule in rules)
-    questions = tuple(Asked(rule.expectation, rule.settings) for rule in rules)
-    tasks = [
-        _Task(start, paths, _cut(derived, names, start, stop), columns, questions, data)
-        for start, stop, paths in _grouped(spool, max(PARALLEL_RECORDS, spool.rows // (2 * judges.workers)))
-    ]
-    parts: list[list[Answer]] = []
-    for answers in judges.run(iter(tasks)):
-        parts.append(answers)
-    if not parts:  # no record at all: still ask, since a check may be broken
-        empty = spool.columns(stored_columns(names, derived, data) or ["_split"])
-        parts.append(ask(frame_of(empty, derived, 0, names, data), questions))
-    starts = [task.start for task in tasks] or [0]
-    return [_together(rule, [answers[at] for answers in parts], starts, spool.rows) for at, rule in enumerate(rules)]
+class RowWise:
+    """Asks rules that look at one record at a time, chunk by chunk; those over stored columns while a batch is read."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        rules: Sequence[Rule],
+        data: DataContract,
+        judges: Judges,
+        derived: Mapping[str, Sparse] | None = None,
+    ) -> None:
+        """Without `derived`, only the rules are asked that need none."""
+        self._rules = [rule for rule in rules if rule.row_wise and (derived is not None or _stored(rule))]
+        self._spool, self._data, self._judges, self._derived = spool, data, judges, derived or {}
+        self._asked = 0  # chunks
+        self._answers: list[tuple[int, Callable[[], list[Answer]]]] = []
+
+    def look(self) -> None:
+        """Ask about what has come, where there are processes to ask and enough has come."""
+        while self._rules and self._judges.started and self._waiting() >= AHEAD_RECORDS:
+            self._ask(AHEAD_RECORDS)
+
+    def rulings(self) -> dict[str, Ruling]:
+        """Each rule's ruling, by its name, once all records have come. Raises TransientError where a process died."""
+        if not self._rules:
+            return {}
+        most = max(PARALLEL_RECORDS, -(-self._waiting() // self._judges.workers))
+        while self._asked < len(self._spool.paths):
+            self._ask(min(most, TASK_RECORDS))
+        parts = [(start, answers()) for start, answers in self._answers]
+        if not parts:  # no record at all: still ask, since a check may be broken
+            names = tuple(dict.fromkeys(name for rule in self._rules for name in rule.columns))
+            empty = self._spool.columns(stored_columns(names, self._derived, self._data) or ["_split"])
+            parts = [(0, ask(frame_of(empty, self._derived, 0, names, self._data), self._questions()))]
+        return {
+            rule.name: _together(
+                rule, [answers[at] for _, answers in parts], [start for start, _ in parts], self._spool.rows
+            )
+            for at, rule in enumerate(self._rules)
+        }
+
+    def _waiting(self) -> int:
+        stops = self._spool.stops
+        return stops[-1] - (stops[self._asked - 1] if self._asked else 0) if stops else 0
+
+    def _ask(self, records: int) -> None:
+        """Ask about the next chunks: so many that they hold about `records`."""
+        start, paths = self._spool.starts[self._asked], list[Path]()
+        stop = start
+        while self._asked < len(self._spool.paths) and (not paths or stop - start < records):
+            paths.append(self._spool.paths[self._asked])
+            stop = self._spool.stops[self._asked]
+            self._asked += 1
+        columns = tuple(rule.columns for rule in self._rules)
+        cut = _cut(self._derived, [name for names in columns for name in names], start, stop)
+        task = Task(start, tuple(paths), cut, columns, self._questions(), self._data)
+        self._answers.append((start, self._judges.submit(task)))
+
+    def _questions(self) -> tuple[Asked, ...]:
+        return tuple(Asked(rule.expectation, rule.settings) for rule in self._rules)
 
 
-def _grouped(spool: Spool, records: int) -> Iterator[tuple[int, int, tuple[Path, ...]]]:
-    """First position, position after the last, and files of chunks that are asked about together.
-
-    Great Expectations costs about 7 ms an expectation and call whatever the frame, so chunks are put together as far as
-    `TASK_RECORDS` allows, while there is work for every process.
-    """
-    start, paths = 0, list[Path]()
-    for path, begin, stop in zip(spool.paths, spool.starts, spool.stops, strict=True):
-        if paths and stop - start > min(records, TASK_RECORDS):
-            yield start, begin, tuple(paths)
-            start, paths = begin, []
-        paths.append(path)
-    if paths:
-        yield start, spool.rows, tuple(paths)
+def _stored(rule: Rule) -> bool:
+    """Whether a rule is over columns that records bring along."""
+    return bool(rule.columns) and all(not name.startswith("_") or name in STORED for name in rule.columns)
 
 
 def _cut(derived: Mapping[str, Sparse], names: Sequence[str], start: int, stop: int) -> dict[str, Sparse]:
@@ -214,23 +157,6 @@ def _cut(derived: Mapping[str, Sparse], names: Sequence[str], start: int, stop: 
             low, high = np.searchsorted(column.rows, (start, stop))
             cut[name] = Sparse(column.rows[low:high] - start, column.values[low:high])
     return cut
-
-
-def _judge_chunk(task: _Task) -> list[Answer]:
-    """The answers to a task's questions; those over the same columns together, on a frame of only these.
-
-    Great Expectations copies its whole frame for most questions, so a frame of one column costs a tenth of one of ten.
-    """
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for at, columns in enumerate(task.columns):
-        groups.setdefault(columns, []).append(at)
-    found: dict[int, Answer] = {}
-    for columns, members in groups.items():
-        stored = stored_columns(columns, task.derived, task.data) or ["_split"]
-        table = pa.concat_tables([read_chunk(path, stored) for path in task.paths])
-        frame = frame_of(table, task.derived, 0, columns, task.data)
-        found |= zip(members, ask(frame, [task.questions[at] for at in members]), strict=True)
-    return [found[at] for at in range(len(task.questions))]
 
 
 def _together(rule: Rule, answers: Sequence[Answer], starts: Sequence[int], records: int) -> Ruling:

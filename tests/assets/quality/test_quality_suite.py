@@ -25,11 +25,12 @@ from assets.quality import judge as judge_module
 from assets.quality.decide import Allowed, broken_rules, decide
 from assets.quality.earlier import INDEX_SCHEMA as INDEX
 from assets.quality.judge import judge
+from assets.quality.judges import Judges
 from assets.quality.own import own_checks
 from assets.quality.refused import Refused
 from assets.quality.rule import Rule
 from assets.quality.rules import rules_of
-from assets.quality.rulings import Judges, Ruling, run_rules
+from assets.quality.rulings import Ruling, run_rules
 from assets.quality.spool import Spool
 from assets.review.contract import Waivers
 from assets.store import Store
@@ -154,7 +155,7 @@ def test_a_process_that_dies_is_worth_another_try(tmp_path: Path) -> None:
 
 
 def test_processes_end_with_a_judge_that_was_killed() -> None:
-    script = "from assets.quality.rulings import Judges\nwith Judges(2) as judges:\n judges.start()\n input()"
+    script = "from assets.quality.judges import Judges\nwith Judges(2) as judges:\n judges.start()\n input()"
     judge = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         alive = children(judge.pid, 2)
@@ -204,7 +205,7 @@ def test_an_errored_critical_check_blocks(
     monkeypatch.setattr(judge_module, "rules_of", lambda config: [*rules_of(config), extra])
     verdict = judge(store, pictures, put(pictures, good))
     assert (verdict.state, verdict.accepted) == ("blocked", 0)
-    assert "'a check of our own' broke, so nobody knows" in verdict.why
+    assert "“a check of our own” broke, so nobody knows" in verdict.why
 
 
 def test_a_critical_rule_about_the_batch_blocks(tmp_path: Path, refused: Refused) -> None:
@@ -214,7 +215,7 @@ def test_a_critical_rule_about_the_batch_blocks(tmp_path: Path, refused: Refused
     allowed = Allowed(Waivers((), {}), "b")
     found = ruled(spool, line, rules)
     decision = decide(found, broken_rules(found, spool, allowed), refused, line.config, allowed)
-    assert decision.blocked == ("'many values' does not hold. Found 1. A description.",)
+    assert decision.blocked == ("“many values” does not hold: Found 1. A description.",)
     assert len(decision.good) == 20
 
 

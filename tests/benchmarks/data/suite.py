@@ -80,9 +80,10 @@ def _edgeloop() -> Run:
     from assets.chunks import chunk_schema
     from assets.line import parse_line
     from assets.quality.decide import GOOD, Allowed, broken_rules, decide, explained
+    from assets.quality.judges import Judges
     from assets.quality.refused import Refused
     from assets.quality.rules import rules_of
-    from assets.quality.rulings import Judges, run_rules
+    from assets.quality.rulings import RowWise, run_rules
     from assets.quality.spool import Spool
     from assets.quality.suite import warm_up
     from assets.review.contract import Waivers
@@ -106,12 +107,13 @@ def _edgeloop() -> Run:
             Refused(folder / "refused") as refused,
             pq.ParquetFile(path, pre_buffer=False) as file,
         ):
-            row = 0
+            row, ahead = 0, RowWise(spool, rules, line.config.data, judges)
             for batch in file.iter_batches(250_000):
                 spool.append(_chunk(pa.Table.from_batches([batch]), schema, row))
                 row += batch.num_rows
+                ahead.look()
             spool.finish()
-            rulings = run_rules(spool, {}, {}, rules, line.config.data, judges)
+            rulings = run_rules(spool, {}, {}, rules, line.config.data, judges, ahead)
             allowed = Allowed(Waivers((), {}), "bench")
             broken = broken_rules(rulings, spool, allowed)
             decision = decide(rulings, broken, refused, line.config, allowed)
