@@ -194,7 +194,13 @@ def _checked(stream: BinaryIO, file: LandedFile, kinds: dict[int, int]) -> _Head
         raise RejectedError(f"it has {len(first)} bytes, too few for an idx header; copy it again")
     (magic,) = struct.unpack(">I", first)
     if magic not in kinds:
-        raise RejectedError(f"its magic number is 0x{magic:08x}, expected {wanted}; export it as idx of bytes")
+        other = f"its magic number is 0x{magic:08x}, expected {wanted}"
+        if magic in {**_OF_LABELS, **_OF_PICTURES}:
+            holds = "labels" if magic in _OF_LABELS else "pictures"
+            raise RejectedError(f"{other}: it holds {holds}; the two files of the pair may be swapped: rename them")
+        if magic >> 16 == 0x1F8B:
+            raise RejectedError(f"{other}: it is packed by gzip more than once; unpack it once more")
+        raise RejectedError(f"{other}; export it as idx of bytes")
     rest = stream.read(4 * kinds[magic])
     if len(rest) < 4 * kinds[magic]:
         raise RejectedError(f"its header ends after {4 + len(rest)} bytes; copy it again")

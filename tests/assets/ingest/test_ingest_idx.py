@@ -135,6 +135,7 @@ BROKEN = {
     "empty": (b"", "0 bytes"),
     "no header": (b"\0\0\x08\x03\0\0", "its header ends after 6 bytes"),
     "other magic": (packed(pictures(), 0xD03), "0x00000d03, expected 0x00000803"),
+    "swapped": (packed([0, 1, 0]), "it holds labels"),
     "announced four": (packed(pictures(), 0x804), "4 dimensions"),
     "cut": (packed(pictures())[:-1], "3x5x4 = 60 values, but holds 59"),
     "more": (packed(pictures()) + b"\0", "3x5x4 = 60 values, but holds more"),
@@ -145,6 +146,13 @@ BROKEN = {
     "huge sides": (struct.pack(">4I", 0x803, 3, 2**16, 2**16), "64,000,000"),
     "five": (struct.pack(">6I", 0x805, 3, 1, 1, 1, 1) + b"\0" * 3, "0x00000805"),
 }
+
+
+def test_a_file_packed_twice_is_told() -> None:
+    contents = {f"{IMAGES}.gz": gzip.compress(gzip.compress(packed(pictures(2)))), LABELS: packed([0, 1])}
+    rows, reasons = read_all(read_idx, contents, contract())
+    assert rows == []
+    assert "packed by gzip more than once" in reasons[0].reason
 
 
 @pytest.mark.parametrize("squeeze", [bytes, gzip.compress], ids=["plain", "gz"])
