@@ -92,7 +92,7 @@ def line(room: Room, request: Request, page: Page) -> str:
         waivers=waivers[:MAX_WAIVERS],
         waivers_more=max(0, len(waivers) - MAX_WAIVERS),
         rules=rules,
-        recent=reversed(recent),
+        recent=recent[::-1],
     )
 
 

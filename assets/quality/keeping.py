@@ -144,7 +144,7 @@ def keep_records(
     held = keeper.shards("held", QUARANTINE_SCHEMA, f"quarantine/{line.name}")
     index = keeper.shards("index", INDEX_SCHEMA, artifacts)
     kept.first = list(refused.first)
-    why_blocked = f"batch blocked: {'; '.join(decision.blocked)}"
+    why_blocked = "nothing is wrong with it itself: its batch was blocked"  # the verdict says why, once
     with _Reasons(folder / "reasons", line.name, batch, decision.blocked) as reasons:
         for line_of_json in refused:
             reasons.add(line_of_json)

@@ -119,6 +119,7 @@ def test_a_reviewer_decides_and_sends_back(store: Store, url: str) -> None:
     verdict, browser = texts(store), Browser(url)
     assert browser.get("/review/sms") == 200
     assert "30 of 30 undecided" in browser.text
+    assert "Latest decisions" not in browser.text
     assert browser.get(path(verdict, rule=SUSPECT, by="rule")) == 200
     assert browser.text.count('name="chosen"') == 24
     chosen = re.findall(r'name="chosen" value="([^"]+)"', browser.text)
