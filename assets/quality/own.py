@@ -149,6 +149,8 @@ def known_columns(copies: Derived, spool: Spool) -> Derived:
     many = np.flatnonzero(copies.columns["_labels_of_id"] > 1)
     if many.size:
         named: dict[bytes, dict[str, str]] = {}
+        notes = spool.take(many, ["_notes"]).column("_notes").is_null().to_numpy()
+        many = many[notes]  # rows without values are alike, but say nothing against each other
         table = spool.take(many, ["_id", "_label", "_file"]).to_pylist()
         for record in table:
             named.setdefault(record["_id"], {}).setdefault(record["_label"], record["_file"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -16,6 +17,7 @@ from assets.quality.frame import target_column
 from assets.quality.kinds import kind_rules
 from assets.quality.rule import Rule, null_rule, short
 
+MAX_NAME = 160
 COPIES = "every record is in the batch once"
 
 
@@ -23,7 +25,7 @@ def rules_of(config: LineConfig) -> list[Rule]:
     """Every rule of a line's gate, in the order in which a record's first broken rule gives its reason."""
     data = config.data
     rules = [*_label_rules(data), *kind_rules(data)]
-    rules += [_user_rule(number, own, data) for number, own in enumerate(config.quality.expectations, 1)]
+    rules += [_user_rule(own, data) for own in config.quality.expectations]
     return [*rules, *_identity_rules(config), *_batch_rules(config)]
 
 
@@ -149,12 +151,13 @@ def _batch_rules(config: LineConfig) -> Iterator[Rule]:
     )
 
 
-def _user_rule(number: int, own: UserExpectation, data: DataContract) -> Rule:
+def _user_rule(own: UserExpectation, data: DataContract) -> Rule:
+    """Named by what it says, not by its place in the YAML: waivers go by the name."""
     settings = own.settings
     if own.mostly is not None and own.expect not in ROW_WISE:
         settings["mostly"] = own.mostly
     rule = Rule(
-        f"own expectation {number}: {own.expect}",
+        _own_name(own, settings),
         own.description or f"{own.expect} with {_settings(settings)}.",
         own.expect,
         settings,
@@ -164,6 +167,14 @@ def _user_rule(number: int, own: UserExpectation, data: DataContract) -> Rule:
     if own.mostly is not None:
         return rule
     return Rule(**{**vars(rule), "explain": partial(_explain_own, rule, frozenset(data.privacy.private))})
+
+
+def _own_name(own: UserExpectation, settings: Mapping[str, Any]) -> str:
+    most = "" if own.mostly is None else f", mostly={own.mostly:g}"
+    name = f"{own.expect} ({_settings(settings)}{most if 'mostly' not in settings else ''})"
+    if len(name) <= MAX_NAME:
+        return name
+    return f"{name[: MAX_NAME - 14]}… {hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def _explain_own(rule: Rule, private: frozenset[str], row: Mapping[str, Any]) -> tuple[str, str]:
