@@ -12,6 +12,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import Literal
 from assets.journal import Journal
 from assets.store import Store
 from edge.contracts import document, from_bytes, to_bytes
-from edge.errors import ContractError
+from edge.errors import ContractError, RejectedError
 
 USER_VARIABLE = "EDGELOOP_USER"
 MAX_WHY = 1000
@@ -141,7 +142,12 @@ def verify(store: Store, expect: str | None = None) -> Verified:
 
     Args:
         expect: a head's digest noted earlier; it must still be in the chain.
+
+    Raises:
+        RejectedError: `expect` is no digest.
     """
+    if expect and not re.fullmatch("[0-9a-f]{64}", expect.lower()):
+        raise RejectedError(f"digest {expect[:80]!r}: is not 64 hex digits; give the whole digest that was noted")
     listed = sum(name.endswith(".json") for name in store.names(_FOLDER))
     head = _load_head(store)
     noted = {expect.lower()} if expect else set[str]()

@@ -14,6 +14,8 @@ edge.errors.EdgeError
 
 from __future__ import annotations
 
+import errno
+
 from edge.errors import EdgeError, RejectedError, TransientError
 
 __all__ = [
@@ -27,7 +29,11 @@ __all__ = [
     "RejectedError",
     "StepDiedError",
     "TransientError",
+    "of_the_machine",
 ]
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_AGAIN = frozenset({errno.EAGAIN, errno.EBUSY, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT})
 
 
 class LineError(RejectedError):
@@ -56,3 +62,19 @@ class CompileError(RejectedError):
 
 class StepDiedError(TransientError):
     """A step's process that ended without an answer."""
+
+
+def of_the_machine(error: OSError, place: str, remedy: str) -> RejectedError | TransientError:
+    """What an error of the operating system means, in one sentence.
+
+    Args:
+        place: what was worked on, where the error names no file.
+        remedy: what to do where another try is of no use.
+    """
+    named = error.filename if isinstance(error.filename, str) else place
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno in _FULL:
+        return TransientError(f"{named}: cannot be written ({reason}); make room, then try again")
+    if error.errno in _AGAIN:
+        return TransientError(f"{named}: cannot be used now ({reason}); try again")
+    return RejectedError(f"{named}: cannot be used ({reason}); {remedy}")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError
 
-from assets.errors import RejectedError, StepDiedError
+from assets.errors import RejectedError, StepDiedError, TransientError
 from assets.line import Line
 from assets.pipes import WholeLineReader
 from assets.store import Store
@@ -43,6 +43,7 @@ def run_step(
 
     Raises:
         RejectedError: the child refused its input; do not try again.
+        TransientError: the child could not work now, e.g. its disk is full.
         StepDiedError: the child ended without an answer; its output is in the run's page.
     """
     extras = {
@@ -64,6 +65,8 @@ def run_step(
         raise StepDiedError(f"{module} ended without an answer; see the step's stderr in the run's page")
     if "rejected" in messages[-1]:
         raise RejectedError(messages[-1]["rejected"])
+    if "again" in messages[-1]:
+        raise TransientError(messages[-1]["again"])
     return from_bytes(answer, messages[-1]["document"].encode(), module)
 
 

@@ -44,7 +44,13 @@ class Store:
 
     @cached_property
     def _location(self) -> tuple[Any, str]:
-        filesystem, path = fsspec.core.url_to_fs(self.root)
+        try:
+            filesystem, path = fsspec.core.url_to_fs(self.root)
+        except (ValueError, ImportError) as error:
+            raise RejectedError(
+                f"{self.root}: no state can be kept there ({error}); set {HOME_VARIABLE} to a folder, or to a URL "
+                "whose file system is installed"
+            ) from error
         return filesystem, path.rstrip("/")
 
     @property

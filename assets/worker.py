@@ -1,7 +1,7 @@
 """The child's side of a heavy step: `python -m assets.<room>.<module>` ends in `serve(step)`.
 
 It reads its job from Dagster Pipes, streams progress into the run's page, and answers with one contract document, or
-with the text of a refusal.
+with the text of a refusal, or of what hinders it now.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from dagster_pipes import PipesContext, open_dagster_pipes
 
-from assets.errors import RejectedError
+from assets.errors import RejectedError, TransientError, of_the_machine
 from assets.line import Line, LineConfig
 from assets.store import Store
 from assets.supervisor import die_with_parent
@@ -47,10 +47,18 @@ def serve(step: Callable[[Job], Any]) -> None:
     if int(os.environ.get("RANK", "0")) != 0:
         raise SystemExit("more than one training process is not supported yet")
     with open_dagster_pipes() as pipes:
+        job = _job(pipes)
         try:
-            answer = {"document": to_bytes(step(_job(pipes))).decode()}
+            answer = {"document": to_bytes(step(job)).decode()}
         except RejectedError as error:
             answer = {"rejected": str(error)}
+        except TransientError as error:
+            answer = {"again": str(error)}
+        except FileNotFoundError:
+            raise
+        except OSError as error:  # a full disk is nothing that a traceback explains
+            known = of_the_machine(error, f"the state of line {job.line.name!r}", "see that it may be read and written")
+            answer = {"again": str(known)}
         pipes.report_custom_message(answer)
     sys.stdout.flush()
 

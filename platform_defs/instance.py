@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 import yaml
 
-from assets.errors import RejectedError
+from assets.errors import EdgeError, RejectedError, of_the_machine
 from assets.store import HOME_VARIABLE, Store, find_home
 from platform_defs.catalog import LINES_FOLDER
 
@@ -33,22 +33,33 @@ def prepare_home() -> Store:
             raise RejectedError(
                 f"{store.root} is not a folder of this machine; set DAGSTER_HOME to where Dagster keeps its state"
             )
+        _make_dagster_home(Path(os.environ["DAGSTER_HOME"]))
         return store
     root = Path(store.root).absolute()
     os.environ[HOME_VARIABLE] = str(root)
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(root / "dagster")))
     try:
         root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(error, HOME_VARIABLE) from error
+    _make_dagster_home(home)
+    return Store(str(root))
+
+
+def _make_dagster_home(home: Path) -> None:
+    """Make Dagster's folder with our settings; what is there is left alone. Raises RejectedError, TransientError."""
+    try:
         home.mkdir(parents=True, exist_ok=True)
         settings = home / "dagster.yaml"
         if SETTINGS.is_file() and not settings.exists():
             shutil.copyfile(SETTINGS, settings)
         _make_storages(home)
     except OSError as error:
-        raise RejectedError(
-            f"{error.filename}: cannot be written ({error.strerror}); set {HOME_VARIABLE} elsewhere"
-        ) from error
-    return Store(str(root))
+        raise _unwritable(error, "EDGELOOP_HOME or DAGSTER_HOME") from error
+
+
+def _unwritable(error: OSError, variable: str) -> EdgeError:
+    return of_the_machine(error, "the state", f"set {variable} elsewhere")
 
 
 def _make_storages(home: Path) -> None:

@@ -42,6 +42,7 @@ def inspect(
         raise typer.BadParameter("name a line or a reader, not both: a line has its own reader")
     if reader is not None and reader not in (*get_args(Reader), "csv"):
         raise typer.BadParameter(f"{reader!r} is not one of {', '.join(get_args(Reader))}", param_hint="--reader")
+    _check_grid(grid)
     data = find_line(line).config.data if line is not None else None
     store = Store(find_home())
     forbidden = store.path("landing").rsplit("/", 1)[0] if store.local else None
@@ -83,11 +84,17 @@ class Moving:
         self._progress.update(self._task, description=what, completed=done, total=total or None)
 
 
+def _check_grid(grid: Path | None) -> None:
+    """Before anything is read: what is asked for can be written."""
+    if grid is not None and grid.suffix.lower() != ".png":
+        raise RejectedError(f"{grid}: the sheet is a PNG; name it .png")
+    if grid is not None and not grid.parent.is_dir():
+        raise RejectedError(f"{grid}: there is no folder {grid.parent}; make it, or write the sheet elsewhere")
+
+
 def _write_grid(found: Inspection, grid: Path | None) -> bool:
     if grid is None or found.grid is None:
         return False
-    if grid.suffix.lower() != ".png":
-        raise RejectedError(f"{grid}: the sheet is a PNG; name it .png")
     grid.write_bytes(found.grid)
     return True
 
@@ -96,7 +103,8 @@ def _show(found: Inspection) -> None:
     form = f"reader {found.reader}" if found.reader else "nothing that a reader reads"
     say(f"{found.source}: {form}{' (guessed)' if found.guessed and found.reader else ''}", style="bold")
     records = f"{found.records:,} {'record' if found.records == 1 else 'records'}"
-    say(f"{found.files:,} files, {found.size:,} bytes; {records} read in {found.seconds:.1f} s")
+    files = f"{found.files:,} {'file' if found.files == 1 else 'files'}"
+    say(f"{files}, {found.size:,} bytes; {records} read in {found.seconds:.1f} s")
     for text in (*found.notes, *found.limits):
         tell(text)
     _show_counts(found)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 
 import typer
 
-from edge.errors import EdgeError, TransientError
+from edge.errors import TransientError
 from platform_defs.cli import data, listing, privacy, work
+from platform_defs.cli.failures import explain
 from platform_defs.cli.output import printable
 from platform_defs.cli.quarantine import quarantine
 
@@ -32,18 +35,19 @@ app.add_typer(quarantine)
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 refused, 2 wrong usage, 3 worth another try, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of another alphabet shows escapes, and ends nothing
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except TransientError as error:
-        _fail(error, 3)
-    except (EdgeError, ValueError) as error:
-        _fail(error, 1)
-    except OSError as error:  # a disk that is full, a state folder that cannot be read
-        _fail(EdgeError(f"{error.filename or 'the state'}: {error.strerror or error}"), 1)
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-def _fail(error: Exception, code: int) -> None:
-    sys.stderr.write(f"edgeloop: {printable(str(error))}\n")
-    sys.exit(code)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        failure = explain(error)
+        if failure is None:
+            raise
+        sys.stderr.write(f"edgeloop: {printable(str(failure))}\n")
+        sys.exit(3 if isinstance(failure, TransientError) else 1)

@@ -95,7 +95,10 @@ def run(line: LineName, as_json: JsonFlag = False) -> None:
         say(f"judged {_count(len(states), 'new batch', 'new batches')}: {shares}")
         if outcome.retrained:
             batches = _count(len(outcome.retrained), "new batch", "new batches")
-            say(f"retrained on {batches}; `edgeloop releases {line}` shows the release")
+            if config.config.model is None:
+                say(f"a dataset was made with {batches}; the line has no model to train")
+            else:
+                say(f"retrained on {batches}; `edgeloop releases {line}` shows the release")
         else:
             say(f"nothing was retrained: {outcome.note}")
     if outcome.failed:

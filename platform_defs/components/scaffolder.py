@@ -16,7 +16,7 @@ from assets.line import parse_line
 HEADER = """\
 # A line: one thing being learned and shipped. Its name is this folder's name.
 # Land data with:  edgeloop land {name} FOLDER_OR_FILE     then watch:  make ui
-# Every field and its allowed values:  dg list components --help, or docs/lines.md
+# Every field and its allowed values:  docs/lines.md. A `data` section for what you have:  edgeloop inspect SOURCE
 """
 
 

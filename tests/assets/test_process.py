@@ -47,6 +47,8 @@ def step(job: Job) -> object:
         return Claim(job.line.name, 0, 1, ("a" * 64,) * job.options["size"], 3, "command", 0.5)
     if end == "refuse":
         raise RejectedError("data.csv: row 3: the value is too large; correct it")
+    if end == "full":
+        raise OSError(28, "No space left on device", "/state/spool")
     if end == "raise":
         raise ZeroDivisionError("by zero")
     if end == "kill":
@@ -143,6 +145,16 @@ def test_a_refusal_fails_once_with_its_own_text(store: Store, line: Line) -> Non
     assert data is not None
     assert data.description == "data.csv: row 3: the value is too large; correct it"
     assert (_retries(result), answers) == (0, [])
+
+
+def test_a_full_disk_is_told_in_one_sentence_and_tried_again(store: Store, line: Line) -> None:
+    result, _, answers = _materialize(store, line, end="full")
+    (failure,) = _failures(result)
+    error = failure.step_failure_data.error
+    while error.cause is not None:
+        error = error.cause
+    assert "/state/spool: cannot be written (No space left on device); make room, then try again" in error.message
+    assert answers == []
 
 
 @pytest.mark.parametrize("end", ["raise", "kill", "silent", "other document"])

@@ -47,6 +47,8 @@ def test_what_was_done_is_listed_and_verified(store: Store) -> None:
     assert len(_json("audit", "list", "--last", "1")) == 1
     head = _json("audit", "verify")["head"]
     assert "every entry holds" in _run("audit", "verify", "--expect", head)
+    with pytest.raises(RejectedError, match="is not 64 hex digits"):
+        CliRunner().invoke(app, ["audit", "verify", "--expect", head[:12]], catch_exceptions=False)
     store.write("audit/000000000001.json", store.read("audit/000000000001.json").replace(b"ann", b"eve"))
     assert _json("audit", "verify", code=1)["broken_at"] == 2
     with pytest.raises(RejectedError, match="broken at entry 2"):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from assets.data import SECTIONS, DataContract
 from assets.errors import RejectedError
 from assets.ingest.contract import LandedFile
-from assets.ingest.inspection.guess_rows import Column, columns_of, first_rows, suggest
+from assets.ingest.inspection.guess_rows import Column, Rows, columns_of, first_rows, suggest
 from assets.ingest.inspection.source_files import SourceFiles
 from assets.ingest.inspection.spellings import label_order
 from assets.ingest.limits import RETURNED_SUFFIX
@@ -25,6 +25,7 @@ from assets.ingest.readers.rows import is_named_as_rows
 MOST_LOOKED_AT = 60
 """Files whose first bytes are looked at."""
 _ROWS = "rows"
+_ASIDE = ("rul_", "readme")
 _BY_NAME = ("idx", "cifar10")
 _ANY_LABEL = tuple(str(number) for number in range(256))
 _PICTURES: tuple[Callable[[bytes], bool], ...] = (
@@ -172,7 +173,7 @@ def _cifar_classes(files: Sequence[LandedFile], source: SourceFiles) -> list[str
 
 def _of_rows(reader: str, files: Sequence[LandedFile], source: SourceFiles) -> Guess:
     fit = [file for file in files if is_named_as_rows(file.path, plain=True)]
-    fit.sort(key=lambda file: (file.path.rsplit("/", 1)[-1].lower().startswith(("rul_", "readme")), file.path))
+    fit.sort(key=lambda file: (file.path.rsplit("/", 1)[-1].lower().startswith(_ASIDE), file.path))
     for file in fit[:5]:
         rows = first_rows(file, source)
         if rows is None or not rows.cells or not rows.names:
@@ -181,9 +182,33 @@ def _of_rows(reader: str, files: Sequence[LandedFile], source: SourceFiles) -> G
         found, section = suggest(rows, [file.path for file in files], reader)
         (body,) = section.values()
         target = next((column for column in columns if column.name == body.get("target")), None)
-        guessed = _guess(found, _classes(target), section, (f"columns are those of {file.path} ({rows.form})",))
+        notes = (f"columns are those of {file.path} ({rows.form})", *_other_columns(file, rows, fit[:5], source))
+        guessed = _guess(found, _classes(target), section, notes)
         return Guess(guessed.data, columns, guessed.notes, section)
-    return Guess(None, notes=("no file of rows could be read; look at what is refused",))
+    empty = sum(not file.size for file in fit)
+    more = f", {empty:,} of them empty" if empty else ""
+    return Guess(
+        None,
+        notes=(
+            f"none of the {len(fit):,} files that seem to hold rows could be read{more}; open one: it needs rows of as "
+            "many cells as its first line",
+        ),
+    )
+
+
+def _other_columns(file: LandedFile, rows: Rows, files: Sequence[LandedFile], source: SourceFiles) -> list[str]:
+    """What to know of files whose columns are not those of the file that was chosen."""
+    notes = []
+    for other in files:
+        if other is file or other.path.rsplit("/", 1)[-1].lower().startswith(_ASIDE):
+            continue
+        theirs = first_rows(other, source)
+        if theirs is None or set(theirs.names) == set(rows.names):
+            continue
+        more = "" if rows.header or not theirs.header else ": its header line would be read as a record"
+        named = ", ".join(shown(name) for name in theirs.names[:5])
+        notes.append(f"{other.path} has other columns ({named}){more}; land it by itself, or leave it out")
+    return notes
 
 
 def _classes(target: Column | None) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from assets.errors import RejectedError
 from assets.ingest.contract import LandedFile
 from assets.ingest.sources.collecting import SourceFile
 from assets.ingest.sources.members import read_exactly
 
+_BUFFER = 128 * 1024
 NO_DIGEST = "0" * 64
 """Stands where a landed file has its SHA-256: a source's files are not hashed to be looked at."""
 
@@ -40,7 +42,7 @@ class SourceFiles:
     def open(self, file: LandedFile) -> BinaryIO:
         """See `Files.open`."""
         try:
-            return self._files[file.path].open()
+            return cast(BinaryIO, io.BufferedReader(_Steady(self._files[file.path].open()), _BUFFER))
         except OSError as error:
             raise _unreadable(error) from error
 
@@ -51,6 +53,43 @@ class SourceFiles:
                 return read_exactly(stream, size)
         except (OSError, RejectedError):
             return b""
+
+
+class _Steady(io.RawIOBase):
+    """A file of a disk that may fail under it: what cannot be read refuses this file, and ends nothing else."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        """It is read only."""
+        return True
+
+    def seekable(self) -> bool:
+        """Plain files are."""
+        return self._stream.seekable()
+
+    def readinto(self, buffer: Any) -> int:
+        """See `io.RawIOBase`. Raises RejectedError where the disk fails."""
+        try:
+            data = self._stream.read(len(buffer))
+        except OSError as error:
+            raise _unreadable(error) from error
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """See `io.RawIOBase`."""
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        """See `io.RawIOBase`."""
+        return self._stream.tell()
+
+    def close(self) -> None:
+        """Close the file too."""
+        self._stream.close()
+        super().close()
 
 
 def _unreadable(error: OSError) -> RejectedError:

@@ -83,6 +83,8 @@ def collect(
         TransientError: another machine is away, or the scratch folder cannot be written.
     """
     name = str(source)
+    if not name.strip():  # an empty variable of a script; as a path it would be the folder one stands in
+        raise LandingError("the source has no name; name a folder, a file or an archive, or its URL")
     work = _Collection(shown_source(source), limits, scratch, tell or (lambda what, done, total: None))
     if isinstance(source, Path) or not is_url(name) or (":/" not in name and os.path.lexists(name)):
         found = _local(Path(source), forbidden)

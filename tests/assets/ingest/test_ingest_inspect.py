@@ -25,8 +25,11 @@ from assets.errors import LandingError
 from assets.ingest.contract import read_chunks
 from assets.ingest.inspection import inspect as inspect_module
 from assets.ingest.inspection.inspect import Inspection, inspect_source
+from assets.ingest.inspection.source_files import SourceFiles
 from assets.ingest.inspection.spellings import Spelling, spellings
 from assets.ingest.landing import land
+from assets.ingest.readers import read_files
+from assets.ingest.sources.collecting import SourceFile
 from assets.line import parse_line
 from assets.quality.contract import Reason
 from assets.store import Store
@@ -217,6 +220,31 @@ def test_texts_with_labels_spelled_differently(tmp_path: Path) -> None:
     tsv = "\n".join(f"{label.strip()}\tthis is message number {n} of all" for n, label in enumerate(labels))
     data = contract(inspect_source(fill(tmp_path / "tsv", {"SMSCollection": tsv.encode()})))
     assert data.text is not None and data.text.header == ("c1", "c2")
+
+
+def test_files_with_other_columns_are_named(tmp_path: Path) -> None:
+    texts = [(("ham", "spam")[n % 2], f"this is message number {n} of all") for n in range(40)]
+    files = {
+        "SMSCollection": "\n".join("\t".join(row) for row in texts).encode(),
+        "sms.csv": "\n".join(",".join(row) for row in [("label", "text"), *texts]).encode(),
+    }
+    notes = inspect_source(fill(tmp_path / "in", files)).notes
+    assert any("sms.csv has other columns ('label', 'text'): its header line would be read" in note for note in notes)
+
+
+def test_a_disk_that_fails_while_a_file_is_read_refuses_that_file() -> None:
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    files = SourceFiles([SourceFile("b.csv", 100, Failing)])
+    data = DataContract.model_validate(
+        {"reader": "table", "classes": ["a", "b"], "table": {"target": "label", "columns": ["x1"]}}
+    )
+    (refused,) = read_files(files.listed(), files, data)
+    assert isinstance(refused, Reason)
+    assert (refused.file, refused.reason) == ("b.csv", "it cannot be read (Input/output error)")
+    assert files.head(files.listed()[0], 16) == b""
 
 
 def test_a_lines_own_contract_is_used_and_its_private_columns_are_hidden(tmp_path: Path) -> None:
