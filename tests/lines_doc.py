@@ -37,18 +37,21 @@ attributes:
     max_bad_share: 0.02
     expectations:
       - { expect: ExpectColumnValuesToBeBetween, column: "Torque [Nm]", min_value: 0, max_value: 100 }
-      - { expect: ExpectColumnMeanToBeBetween, column: "Tool wear [min]", min_value: 50, max_value: 200, severity: warning }
+      - { expect: ExpectColumnMeanToBeBetween, column: "Tool wear [min]", max_value: 200, severity: warning }
       - { expect: ExpectColumnValuesToBeInSet, column: Type, value_set: [L], mostly: 0.3, severity: warning }
     drift: { action: warn }
   model: { family: mlp }
 ```
 
 An expectation without `mostly` is asked of each record: one that breaks it is set aside. With `mostly`, or where it is
-about the column as a whole (a mean, a set of distinct values), it is asked of the batch: `critical` blocks it, `warning`
-is only reported. Columns go by the names in the data; pictures have width, height, mode, format, brightness, contrast,
+about the column as a whole (a mean, a set of distinct values), it is asked of the batch: `critical` blocks it,
+`warning` is only reported. Columns go by the names in the data; pictures have width, height, mode, format, brightness, contrast,
 sharpness and entropy, sounds rate, channels, seconds, loudness, peak, clipped and silent, texts chars, words, letters
 and text; all have label, split, file, group and time. A line without `model` checks and collects data only.
 """
+
+
+LIMITS = ((Ge, "ge", "at least"), (Gt, "gt", "above"), (Le, "le", "at most"), (Lt, "lt", "below"))
 
 
 def document() -> str:
@@ -92,7 +95,7 @@ def _allowed(field: FieldInfo) -> str:
     counted = typing.get_origin(field.annotation) is tuple
     what = " (entries)" if counted else " (characters)"
     for limit in field.metadata:
-        for kind, key, text in ((Ge, "ge", "at least"), (Gt, "gt", "above"), (Le, "le", "at most"), (Lt, "lt", "below")):
+        for kind, key, text in LIMITS:
             if isinstance(limit, kind):
                 words.append(f"{text} {getattr(limit, key):,}")
         if isinstance(limit, MinLen):
