@@ -45,9 +45,11 @@ attributes:
 
 An expectation without `mostly` is asked of each record: one that breaks it is set aside. With `mostly`, or where it is
 about the column as a whole (a mean, a set of distinct values), it is asked of the batch: `critical` blocks it,
-`warning` is only reported. Columns go by the names in the data; pictures have width, height, mode, format, brightness, contrast,
-sharpness and entropy, sounds rate, channels, seconds, loudness, peak, clipped and silent, texts chars, words, letters
-and text; all have label, split, file, group and time. A line without `model` checks and collects data only.
+`warning` is only reported.
+
+Columns go by the names in the data. Pictures have width, height, mode, format, brightness, contrast, sharpness and
+entropy; sounds rate, channels, seconds, loudness, peak, clipped and silent; texts chars, words, letters and text; all
+have label, split, file, group and time. A line without `model` checks and collects data only.
 """
 
 
