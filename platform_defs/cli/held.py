@@ -38,13 +38,19 @@ def list_held(
     line: LineName,
     batch: Batch = "",
     rule: Annotated[str, typer.Option("--rule", help="Only what this rule set aside.")] = "",
+    records: Annotated[
+        int, typer.Option("--records", min=0, max=10_000, metavar="N", help="List the first N records themselves.")
+    ] = 0,
     as_json: JsonFlag = False,
 ) -> None:
-    """List what is in quarantine by batch and rule, and what was decided about it."""
+    """List what is in quarantine by batch and rule, and what was decided about it; or single records."""
     from assets.review.returns import unfinished
     from assets.review.summary import STATUSES, groups
 
-    state, _, verdicts = opened(line, batch)
+    state, config, verdicts = opened(line, batch)
+    if records:
+        _list_records(state, config, verdicts, rule, records, as_json)
+        return
     found = [group for verdict in verdicts for group in groups(state, verdict) if rule in ("", group.rule)]
     rows = [
         {
@@ -61,11 +67,38 @@ def list_held(
     if as_json or not rows:
         return
     if undecided := sum(group.counts["undecided"] for group in found):
-        say(f"{undecided:,} undecided: `edgeloop quarantine show {line} RECORD`, then accept, fix, waive or reject")
+        say(f"{undecided:,} undecided: `--records 20` lists them, `edgeloop quarantine show {line} RECORD` shows one")
+        say("accept, fix, waive or reject them, here or below /review/ of the reports")
     if waiting := sum(group.counts[name] for group in found for name in STATUSES[1:4]):
         say(f"{waiting:,} decided: `edgeloop quarantine release {line}` sends them back as a new batch")
     if cut := unfinished(state):
         say(f"release {cut[0]} was cut short: `edgeloop quarantine release {line}` completes it")
+
+
+def _list_records(
+    state: State, line: Line, verdicts: Sequence[BatchVerdict], rule: str, most: int, as_json: bool
+) -> None:
+    from assets.review.summary import label_shown, page
+
+    rows: list[dict[str, Any]] = []
+    for verdict in verdicts:
+        found, _ = page(state, verdict, rule=rule or None, size=most - len(rows))
+        rows += [
+            {
+                "record": shown.held.id if as_json else shown.held.id[:12],
+                "batch": verdict.batch,
+                "file": shown.held.file,
+                "label": label_shown(line.config.data, shown.held),
+                "reason": shown.held.reason,
+                "status": shown.status,
+            }
+            for shown in found
+        ]
+        if len(rows) >= most:
+            break
+    columns = ("record", "file", "reason", "status")
+    empty = f"Nothing of {line.name} is in quarantine."
+    print_rows(f"Quarantined records of {line.name}", rows, columns, as_json=as_json, empty=empty)
 
 
 def show(

@@ -53,7 +53,12 @@ def test_a_reviewers_day(store: Store) -> None:
     line = text_line()
     records = [text(f"win {n}", "ham") for n in range(3)] + [text("twin", "ham", NEAR), text("free", "spam")]
     verdict = hold(store, line, records)
-    assert "5 undecided: `edgeloop quarantine show sms RECORD`" in say("list", "sms")
+    assert "5 undecided: `--records 20` lists them, `edgeloop quarantine show sms RECORD` shows one" in say(
+        "list", "sms"
+    )
+    single = told("list", "sms", "--records", "3")
+    assert len(single) == 3
+    assert all(len(row["record"]) == 64 and row["reason"] and row["status"] == "undecided" for row in single)
     listed = told("list", "sms")
     assert [(each["rule"], each["undecided"]) for each in listed] == [(SUSPECT, 4), (NEAR, 1)]
     assert "3 records" in say("fix", "sms", "--batch", verdict.batch[:8], "--labelled", "ham", "--rule", SUSPECT,
