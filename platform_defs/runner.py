@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from platform_defs.watch import Watcher
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 WAIT_SECONDS = 2.0
+_CLASS = re.compile(r"^(assets|edge)\.[\w.]+Error: ")
+"""What Dagster puts before the text of our own errors."""
 
 
 @dataclass
@@ -174,7 +177,8 @@ def _why(result: dg.ExecuteInProcessResult) -> Failure:
                 error = error.cause
             if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
                 raise KeyboardInterrupt
-            return Failure(" ".join(error.message.split()) if error else "no reason was given", refused=False)
+            text = " ".join(error.message.split()) if error else "no reason was given"
+            return Failure(_CLASS.sub("", text), refused=False)
     return Failure("its run ended before a step failed; see it in the Dagster UI", refused=False)
 
 

@@ -141,7 +141,8 @@ def waive(
 
     end, name = _end_of(until), who or current_user()
     if not batch and not record:
-        state, config, _ = opened(line)
+        state, config, verdicts = opened(line)
+        _refuse_unknown(rule, config, verdicts)
         position = decisions.waive(state, config, rule, name, why, end)
         _told(line, [_result(state, position)], as_json)
         return
@@ -257,6 +258,20 @@ def _result(state: State, position: int) -> dict[str, Any]:
         "sentence": entry.sentence(),
         "goes_back": entry.action in ("accept", "fix", "waive") and entry.count > 0,
     }
+
+
+def _refuse_unknown(rule: str, line: Line, verdicts: Sequence[BatchVerdict]) -> None:
+    """Raise RejectedError for a rule that neither the line has nor a batch was judged by: it would waive nothing."""
+    import difflib
+
+    from assets.quality.rules import rules_of
+
+    known = {found.name for found in rules_of(line.config)}
+    known |= {check.name for verdict in verdicts for check in verdict.checks}
+    if rule not in known:
+        near = difflib.get_close_matches(rule, sorted(known), 1, 0.4)
+        hint = f"is {near[0]!r} meant?" if near else f"`edgeloop quarantine list {line.name}` shows their names"
+        raise RejectedError(f"line {line.name!r} has no rule {rule!r}; {hint}")
 
 
 def _told(line: str, results: Sequence[dict[str, Any]], as_json: bool) -> None:
