@@ -120,5 +120,5 @@ def read_files(files: Sequence[LandedFile], source: Files, data: DataContract) -
 
 def _items(manifest: BatchManifest, source: Files, data: DataContract) -> Iterator[Record | pa.Table | Reason]:
     for thing in manifest.left_out:
-        yield Reason(thing.path, "not landed", "refused", thing.reason, thing.remedy)
+        yield Reason(thing.path, "whole file", "refused", thing.reason, thing.remedy)
     yield from read_files(manifest.files, source, data)
