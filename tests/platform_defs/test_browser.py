@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import dagster as dg
 import pytest
 import yaml
+from dagster._core.scheduler.instigation import InstigatorStatus
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, Response, expect, sync_playwright
 
@@ -204,15 +206,23 @@ def _save(path: Path, picture: Image.Image) -> None:
     picture.save(path)
 
 
-def _stop_automations(page: Page, ui: str) -> None:
+def _stop_automations(page: Page, house: House, project: Project) -> None:
     """Switch off sensors and schedules, so that what is materialized is materialized by hand."""
-    page.goto(f"{ui}/automation")
+    page.goto(f"{house.ui}/automation")
     page.get_by_text("digits_new_batch_sensor").wait_for()
     page.get_by_text("Select all").click()
     page.get_by_role("button", name="Actions").click()
     page.get_by_role("menuitem").filter(has_text="Stop").click()
     page.get_by_role("button", name=re.compile(r"^Stop \d+ automations")).click()
     page.get_by_text(re.compile("stopped")).first.wait_for()
+    wanted = {f"digits_{name}" for name in ("new_batch_sensor", "reconcile_sensor", "nightly_retrain")}
+
+    def all_stopped() -> bool:
+        with dg.DagsterInstance.from_config(project.store.path("dagster")) as instance:
+            states = instance.all_instigator_state()
+        return wanted <= {state.name for state in states if state.status is InstigatorStatus.STOPPED}
+
+    _wait(all_stopped, START_SECONDS, house.log)  # the page speaks of the first that stopped
 
 
 def _open_line(page: Page, ui: str) -> None:
@@ -278,7 +288,7 @@ def test_materialize_by_hand_and_read_the_report(project: Project, tmp_path: Pat
         house = stack.enter_context(serving(project, DAGSTER_TELEMETRY_URL=url))
         visitor = stack.enter_context(visiting(tmp_path))
         page = visitor.context.new_page()
-        _stop_automations(page, house.ui)
+        _stop_automations(page, house, project)
         batch = land_digits(project, line)
         _open_line(page, house.ui)
         _materialize_batch(page, batch)
