@@ -16,6 +16,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -194,7 +195,7 @@ def _judge_runs(bench: Bench, folder: Path, count: int) -> None:
     run = bench.start("new", dg.RunRequest(run_key=batch, job_name="tiny_judge", tags={BATCH_TAG: batch}))
     bench.end(str(run), dg.DagsterRunStatus.SUCCESS)
     (path,) = folder.rglob("runs.db")
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database:
         database.row_factory = sqlite3.Row
         row = dict(database.execute("select * from runs where run_id = ?", [run]).fetchone())
         tags = database.execute("select key, value from run_tags where run_id = ?", [run]).fetchall()
@@ -213,6 +214,8 @@ def _judge_runs(bench: Bench, folder: Path, count: int) -> None:
         places = ", ".join("?" * len(columns))
         database.executemany(f"insert into runs ({', '.join(columns)}) values ({places})", runs())
         database.executemany("insert into run_tags (run_id, key, value) values (?, ?, ?)", run_tags())
+        database.commit()
+        database.execute("pragma wal_checkpoint(truncate)")  # in time it is; here it is one write of two gigabytes
 
 
 if __name__ == "__main__":
