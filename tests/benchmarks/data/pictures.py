@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import statistics
 import sys
 import tempfile
 from pathlib import Path
@@ -14,24 +15,33 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from tests.benchmarks.data.measured import run_alone, timed
+from tests.benchmarks.data.measured import cpu_seconds, run_alone, timed
 
 SIZE = (640, 480)
 PEER_PICTURES = 400
 COUNTS = (400, 1_600, 6_400)
+TOOLS = ("edgeloop", "cleanvision")
+ROUNDS = 5
 
 
 def measure(peer: int = PEER_PICTURES, counts: tuple[int, ...] = COUNTS) -> list[dict[str, Any]]:
-    """Both tools on the same folder, each in a process of its own; then this one on more and more pictures."""
-    rows = []
+    """Both tools on the same folder in turns, each in a process of its own; then this one on more and more pictures.
+
+    Of `ROUNDS` rounds the medians, and the least and greatest ratio within one round.
+    """
+    rounds: list[dict[str, dict[str, Any]]] = []
     with tempfile.TemporaryDirectory() as folder:
         write_pictures(Path(folder), peer)
-        for tool in ("edgeloop", "cleanvision"):
-            found = run_alone(__name__, tool, folder)
-            rows.append({"what": "pictures", "rows": peer, "tool": tool, **found})
-    peer_speed = rows[1]["per_second"]
-    for row in rows:
-        row["of_peer"] = round(row["per_second"] / peer_speed, 2)
+        for _ in range(ROUNDS):
+            rounds.append({tool: run_alone(__name__, tool, folder) for tool in TOOLS})
+    rows = []
+    for tool in TOOLS:
+        found = {key: statistics.median(each[tool][key] for each in rounds) for key in rounds[0][tool]}
+        rows.append({"what": "pictures", "rows": peer, "tool": tool, **found})
+    ratios = [each["edgeloop"]["per_second"] / each["cleanvision"]["per_second"] for each in rounds]
+    rows[0]["of_peer"] = round(statistics.median(ratios), 2)
+    rows[0]["of_peer_from_to"] = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    rows[0]["of_peer_cpu"] = round(rows[1]["cpu_s"] / rows[0]["cpu_s"], 2)
     for count in counts[1:]:
         with tempfile.TemporaryDirectory() as folder:
             write_pictures(Path(folder), count)
@@ -101,8 +111,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as warm:
         write_pictures(Path(warm), 8)
         run(Path(warm))
+    before = cpu_seconds()
     seconds, count = timed(lambda: run(Path(folder)))
-    print(json.dumps({"seconds": round(seconds, 3), "per_second": round(count / seconds, 1)}))
+    spent = cpu_seconds() - before
+    print(json.dumps({"seconds": round(seconds, 3), "cpu_s": round(spent, 2), "per_second": round(count / seconds, 1)}))
 
 
 if __name__ == "__main__":
