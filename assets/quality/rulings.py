@@ -21,7 +21,7 @@ from assets.quality.suite import NO_ROWS, Answer, Asked, ask
 
 TASK_RECORDS = 2_500_000
 """Most records that one call of the suite sees; it holds one column of them at a time, and some copies."""
-AHEAD_RECORDS = 1_250_000
+AHEAD_RECORDS = 800_000
 """So many records are asked about together while the rest is still being read."""
 STORED = frozenset({"_label", "_split", "_group", "_time", ASPECT})
 """Columns of our own that are there as soon as a record is; the others are derived, once all are."""
