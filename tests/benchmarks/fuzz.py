@@ -71,8 +71,11 @@ def seeds() -> dict[str, tuple[dict[str, Any], Files]]:
     audio = {"reader": "audio_folder", "classes": ["a", "b"], "audio": {"rate": 8000, "seconds": 0.1}}
     found["wav"] = (audio, {"a/1.wav": _sound()})
     found["returned"] = (_TABLE, {"x.records.parquet": _returned()})
-    found["zip"] = (pictures, {"x.zip": _zip({"a/1.png": _picture(pixels, "PNG"), "b/2.png": _picture(pixels, "PNG")})})
-    found["tar.gz"] = (pictures, {"x.tar.gz": _tar({"a/1.png": _picture(pixels, "PNG"), "b/2.txt": b"words"})})
+    found["zip"] = (
+        pictures,
+        {"train.zip": _zip({"a/1.png": _picture(pixels, "PNG"), "b/2.png": _picture(pixels, "PNG")})},
+    )
+    found["tar.gz"] = (pictures, {"train.tar.gz": _tar({"a/1.png": _picture(pixels, "PNG"), "b/2.txt": b"words"})})
     return found
 
 
@@ -144,6 +147,7 @@ def work(name: str, seed: int, cases: int, deadline: float) -> None:
     done = records = refused = 0
     slowest = 0.0
     with tempfile.TemporaryDirectory() as folder:
+        assert read(files, contract, Path(folder) / "sound")[0], f"{name}: the sound files give no record"
         for number in range(cases):
             if time.time() > deadline:
                 break
