@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.gate import Severity
 from assets.line import Line
 from assets.quality.checks.balance import class_balance
 from assets.quality.checks.derived import Derived
@@ -41,7 +42,7 @@ def judge_batch(
             lambda: _balance(spool, data.classes, sides, good, quality.max_imbalance),
         )
     if data.inputs is not None and quality.target_leakage != "off":
-        severity = "critical" if quality.target_leakage == "block" else "warning"
+        severity: Severity = "critical" if quality.target_leakage == "block" else "warning"
         own.judge("no column gives the label away", severity, lambda: _said(own, find_target_leakage(spool, data)))
     if data.inputs is not None:
         own.judge(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from assets.audit import record
 from assets.chunks import chunk_schema
 from assets.forgotten import forgotten_ids
+from assets.gate import Severity
 from assets.ingest.contract import read_chunks
 from assets.line import Line
 from assets.quality.about import judge_batch
@@ -273,7 +274,7 @@ def _drift(
         told = (text.partition(" (PSI ")[0].rstrip(".") for text in found[0].sentences)  # the page has the figures
         return found[0].state != "drifted", f"{'. '.join(told)}."
 
-    severity = "critical" if policy.action == "block" else "warning"
+    severity: Severity = "critical" if policy.action == "block" else "warning"
     own.judge("the batch looks like the data the model was trained on", severity, check)
     return profile, found[0] if found else None
 

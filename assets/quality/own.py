@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from assets.data import DataContract
+from assets.gate import Severity
 from assets.line import Line
 from assets.quality.checks.derived import Derived
 from assets.quality.checks.labels import find_label_suspects
@@ -65,15 +66,15 @@ class Own:
             self.broken |= dict.fromkeys(columns, _why(error, self.quiet))
         self.seconds[name] = time.perf_counter() - started
 
-    def judge(self, name: str, severity: str, check: Callable[[], tuple[bool, str]]) -> None:
+    def judge(self, name: str, severity: Severity, check: Callable[[], tuple[bool, str]]) -> None:
         """Run one check about the batch as a whole, which says whether it holds and why."""
         started = time.perf_counter()
         try:
             holds, detail = check()
-            self.outcomes.append(CheckOutcome(name, "passed" if holds else "failed", severity, detail))  # type: ignore[arg-type]
+            self.outcomes.append(CheckOutcome(name, "passed" if holds else "failed", severity, detail))
         except Exception as error:
             broke = f"the check itself broke: {_why(error, self.quiet)}"
-            self.outcomes.append(CheckOutcome(name, "errored", severity, broke))  # type: ignore[arg-type]
+            self.outcomes.append(CheckOutcome(name, "errored", severity, broke))
         self.seconds[name] = time.perf_counter() - started
 
 
