@@ -15,31 +15,13 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from assets.data import SECTIONS, DataContract, Frozen
 from assets.errors import LineError
+from assets.families.registry import FAMILIES, TIMM
 from assets.gate import QualityPolicy
+from assets.learning import FeaturePolicy, ModelFamily, TrainingPolicy, model_section
+from assets.tasks.registry import TaskSpec, default_task, task_specs
 from edge.contracts import TARGETS
 
-FAMILIES = {"image": "cnn", "table": "mlp"}
-"""Section of the data contract to the model family that reads it."""
 LINE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-
-
-class ModelFamily(Frozen):
-    """The teacher; the student is pruned from it."""
-
-    family: Literal["cnn", "mlp"] = Field(description="cnn for pictures, mlp for tables.")
-    width: int = Field(default=32, ge=8, le=1024, multiple_of=8, description="Channels or units of the first block.")
-    depth: int = Field(default=2, ge=1, le=8, description="How many blocks.")
-
-
-class TrainingPolicy(Frozen):
-    """How the teacher is trained."""
-
-    epochs: int = Field(default=20, ge=1, le=10_000, description="Passes over the training records.")
-    batch_size: int = Field(default=64, ge=2, le=65_536, description="Records per optimizer step.")
-    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate of AdamW, one-cycle.")
-    weight_decay: float = Field(default=1e-4, ge=0, le=1, description="Decoupled weight decay.")
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="Share of certainty taken from the true class.")
-    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seeds weights, shuffling and augmentation.")
 
 
 class Budget(Frozen):
@@ -80,6 +62,9 @@ class RetrainPolicy(Frozen):
     min_new_records: int = Field(default=1, ge=1, description="Wait until so many new accepted records are there.")
     cooldown_minutes: float = Field(default=0, ge=0, le=525_600, description="Least minutes between triggered runs.")
     max_per_day: int = Field(default=24, ge=1, le=10_000, description="Most triggered runs in 24 hours.")
+    max_minutes: float | None = Field(
+        default=None, gt=0, description="Longest training; then the best weights so far are kept, and the card says so."
+    )
     nightly: str = Field(default="0 2 * * *", description="Cron of the nightly retrain, in UTC.")
     coalesce: bool = Field(default=True, description="One run for all waiting batches; false gives each its own run.")
     max_retries: int = Field(default=3, ge=0, le=20, description="How often unfinished work is started again.")
@@ -108,6 +93,10 @@ class LineConfig(Frozen):
     description: str = Field(default="", description="One sentence for people.")
     data: DataContract = Field(description="What a batch must look like.")
     quality: QualityPolicy = Field(default=QualityPolicy(), description="When a batch is blocked.")
+    task: str | None = Field(default=None, description="What is learned; None for what such data usually is for.")
+    features: FeaturePolicy = Field(
+        default=FeaturePolicy(), description="How series and texts become the model's input."
+    )
     model: ModelFamily | None = Field(
         default=None, description="The teacher; a line without one checks and collects data only."
     )
@@ -128,19 +117,70 @@ class LineConfig(Frozen):
             raise ValueError("a target is listed twice")
         return targets
 
+    @field_validator("model", mode="before")
+    @classmethod
+    def _family_by_name(cls, value: Any) -> Any:
+        return model_section(value)
+
     @model_validator(mode="after")
-    def _family_fits_reader(self) -> Self:
+    def _task_fits_data(self) -> Self:
         if self.model is None:
             return self
-        section = SECTIONS[self.data.reader]
-        if section not in FAMILIES or self.data.regression:
-            kind = "numbers to predict" if self.data.regression else f"reader {self.data.reader}"
-            raise ValueError(f"no model family takes {kind} yet; leave `model` out: the line then collects data only")
-        if self.model.family != FAMILIES[section]:
+        section, spec = SECTIONS[self.data.reader], self.task_spec
+        if spec is None:
             raise ValueError(
-                f"model.family {self.model.family!r} does not read {self.data.reader}; use {FAMILIES[section]!r}"
+                f"no task reads {self.data.reader} with {'numbers to predict' if self.data.regression else 'classes'} "
+                "yet; leave `model` out: the line then collects data only"
             )
+        if section not in spec.sections:
+            raise ValueError(f"task {spec.name} reads {' or '.join(spec.sections)}, not reader {self.data.reader}")
+        if spec.regression != self.data.regression:
+            raise ValueError(
+                f"task {spec.name} predicts {'a number: take `data.classes` out' if spec.regression else 'classes: name them in `data.classes`'}"
+            )
+        self._refuse_misfits(spec, self.model)
         return self
+
+    def _refuse_misfits(self, spec: TaskSpec, model: ModelFamily) -> None:
+        """Raise ValueError where family, loss, metric or augmentation do not belong to the task."""
+        kind, training = spec.input_kind(self.data), self.training
+        family = FAMILIES.get(model.family)
+        if family is not None and (kind not in family.reads or spec.answer not in family.answers):
+            fitting = [name for name, one in FAMILIES.items() if kind in one.reads and spec.answer in one.answers]
+            raise ValueError(f"model.family {model.family!r} does not do {spec.name}; use {' or '.join(fitting)}")
+        if model.family.startswith(TIMM) and kind != "image":
+            raise ValueError(f"model.family {model.family!r} reads pictures only")
+        if training.loss is not None and ":" not in training.loss and training.loss not in spec.losses:
+            raise ValueError(f"training.loss {training.loss!r} is not for {spec.name}; use {' or '.join(spec.losses)}")
+        if training.metric is not None and training.metric not in (*spec.metrics, *training.metrics):
+            raise ValueError(f"training.metric {training.metric!r}: allowed are {', '.join(spec.metrics)}")
+        if training.augment.spatial and kind not in {"image", "noise"}:
+            raise ValueError("training.augment is for pictures; only mixup goes with other data")
+        if spec.regression and (training.augment.mixup or training.label_smoothing or training.imbalance != "none"):
+            raise ValueError("mixup, label_smoothing and imbalance are for classes, and this line predicts a number")
+        if training.privacy is not None and (family is None or family.batch_norm):
+            private = [
+                name
+                for name, one in FAMILIES.items()
+                if kind in one.reads and spec.answer in one.answers and not one.batch_norm
+            ]
+            raise ValueError(f"training.privacy: goes with families without BatchNorm only: {' or '.join(private)}")
+
+    @property
+    def task_spec(self) -> TaskSpec | None:
+        """The line's task, or the usual one for its data; None where no task reads them. Raises ValueError."""
+        if self.task is None:
+            return default_task(self.data)
+        if self.task not in task_specs():
+            raise ValueError(f"task {self.task!r} is not known; allowed are {', '.join(task_specs())}")
+        return task_specs()[self.task]
+
+    @property
+    def metric(self) -> str:
+        """What chooses epochs and models of a line with a model."""
+        spec = self.task_spec
+        assert spec is not None, "a line with a model has a task"
+        return self.training.metric or spec.metric
 
     def digest(self, *sections: str) -> str:
         """SHA-256 of the named sections: a step that reads only these need not run again while they stay the same."""

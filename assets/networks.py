@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from assets.errors import RejectedError
-from assets.line import ModelFamily
+from assets.learning import ModelFamily
 
 MIN_SIDE = 4
 """Pictures are halved, block by block, while both sides stay at least this long."""

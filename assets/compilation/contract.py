@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.contracts import (
+    CLASS_ANSWER,
+    AnswerSpec,
     ArtifactRef,
     Evidence,
     GoldenSet,
@@ -38,7 +40,7 @@ class Engine:
     reused: bool = False
 
 
-@document("edgeloop.engines", "1.1")
+@document("edgeloop.engines", "1.2")
 @dataclass(frozen=True)
 class Engines:
     """Every target's artifact of one chosen model, with the golden set they will be tested against."""
@@ -53,3 +55,5 @@ class Engines:
     labels: tuple[str, ...]
     golden: GoldenSet
     engines: tuple[Engine, ...]
+    answer: AnswerSpec = CLASS_ANSWER
+    metric: str = "accuracy"

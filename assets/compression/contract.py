@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edge.contracts import ArtifactRef, Evidence, InputSpec, ParityVerdict, document
+from edge.contracts import CLASS_ANSWER, AnswerSpec, ArtifactRef, Evidence, InputSpec, ParityVerdict, document
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Candidate:
     seconds: float
 
 
-@document("edgeloop.candidates", "1.1")
+@document("edgeloop.candidates", "1.2")
 @dataclass(frozen=True)
 class Candidates:
     """Everything the search made from one teacher (`teacher`: digest of its ONNX; `evidence`: of its float ONNX)."""
@@ -51,9 +51,11 @@ class Candidates:
     output: str
     labels: tuple[str, ...]
     candidates: tuple[Candidate, ...]
+    answer: AnswerSpec = CLASS_ANSWER
+    metric: str = "accuracy"
 
 
-@document("edgeloop.chosen_model", "1.1")
+@document("edgeloop.chosen_model", "1.2")
 @dataclass(frozen=True)
 class ChosenModel:
     """The candidate that fits the budget and costs least.
@@ -75,3 +77,5 @@ class ChosenModel:
     candidate: Candidate
     why: str
     rejected: Mapping[str, str] = field(default_factory=dict)
+    answer: AnswerSpec = CLASS_ANSWER
+    metric: str = "accuracy"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from assets.fitting import Objective, Recipe, fit
+from assets.fitting.old import Objective, Recipe, fit
 from assets.networks import Network
 
 TEMPERATURE = 4.0

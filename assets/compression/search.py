@@ -17,7 +17,7 @@ from assets.compression.prune import count_macs, prune
 from assets.compression.quantize import needs_7_bits, quantize
 from assets.errors import RejectedError
 from assets.export import export_onnx, export_verdict
-from assets.fitting import recipe_of, set_up_torch
+from assets.fitting.old import recipe_of, set_up_torch
 from assets.line import Line
 from assets.measure import (
     accuracy_metrics,

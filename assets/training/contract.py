@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, cast
 
-from edge.contracts import ArtifactRef, Evidence, InputSpec, document
+from edge.contracts import CLASS_ANSWER, AnswerSpec, ArtifactRef, Evidence, InputSpec, Metric, document
 
 Split = Literal["train", "validation", "test"]
 
@@ -54,7 +54,44 @@ class DatasetVersion:
     forgotten: int = 0
 
 
-@document("edgeloop.trained_model")
+@dataclass(frozen=True)
+class Cost:
+    """What training took.
+
+    Attributes:
+        seconds: of the whole step, on the clock.
+        cpu_seconds: of all its processes.
+        peak_memory_mb: of the largest process (1 MB is 1,000,000 bytes).
+        energy_wh: an estimate: CPU seconds times the watts a core is assumed to take, or the GPU's own counter.
+        energy_note: how it was estimated.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_memory_mb: float
+    energy_wh: float
+    energy_note: str
+
+
+@dataclass(frozen=True)
+class Start:
+    """Which weights training started from, and why.
+
+    Attributes:
+        kind: "scratch", "last" (the line's newest accepted model) or "pretrained".
+        parent: digest of those weights; "" from scratch.
+        why: one sentence; with `start: better`, what both reached in the trial.
+    """
+
+    kind: Literal["scratch", "last", "pretrained"] = "scratch"
+    parent: str = ""
+    why: str = ""
+
+
+FROM_SCRATCH = Start()
+
+
+@document("edgeloop.trained_model", "1.1")
 @dataclass(frozen=True)
 class TrainedModel:
     """The teacher.
@@ -63,9 +100,18 @@ class TrainedModel:
         dataset: version (digest) it was trained on; `position` is that dataset's.
         weights: safetensors.
         onnx: float ONNX with a dynamic batch axis, IR version 10 or lower.
-        evidence: bound to `onnx.sha256`: accuracy on validation and test with Wilson intervals, latency, seconds.
-        architecture: what builds the network again: family, width, depth and per-layer channels.
-        curve: one row per epoch: epoch, train_loss, validation_accuracy.
+        labels: the classes, in the order of the outputs; empty where the answer is something else.
+        evidence: bound to `onnx.sha256`: the task's metrics on validation and test with intervals, latency, seconds.
+        architecture: what builds the network again, see `assets.families.build`.
+        curve: one row per epoch: epoch, step, train_loss, validation_loss, validation_<metric>, learning_rate, seconds.
+        task: a folder of `assets.tasks`.
+        answer: what the output stands for.
+        metric: what chose the epoch, on validation records.
+        baseline: what a model that has seen labels only reaches.
+        card: the model card's key below the store's root; "" before there was one.
+        ended: why training ended: "epochs", "patience" or "time limit".
+        epsilon: the privacy spent; None where training was not private.
+        settings: what the hyperparameter search found, over the line's own; empty without one.
     """
 
     line: str
@@ -79,8 +125,18 @@ class TrainedModel:
     weights: ArtifactRef
     onnx: ArtifactRef
     evidence: Evidence
-    architecture: Mapping[str, int]
+    architecture: Mapping[str, Any]
     curve: tuple[Mapping[str, float], ...]
+    task: str = "image_classification"
+    answer: AnswerSpec = CLASS_ANSWER
+    metric: str = "accuracy"
+    baseline: tuple[Metric, ...] = ()
+    start: Start = FROM_SCRATCH
+    cost: Cost | None = None
+    card: str = ""
+    ended: str = "epochs"
+    epsilon: float | None = None
+    settings: Mapping[str, float] = field(default_factory=dict)
 
 
 def dataset_key(line: str, version: str) -> str:

@@ -10,7 +10,7 @@ import torch
 
 from assets.errors import RejectedError
 from assets.export import OUTPUT_NAME, export_onnx, export_verdict
-from assets.fitting import cross_entropy, fit, recipe_of, set_up_torch
+from assets.fitting.old import cross_entropy, fit, recipe_of, set_up_torch
 from assets.line import Line
 from assets.measure import accuracy_metrics, interleaved_ms, latency, logits, open_session
 from assets.networks import build_network, parameters_of, teacher_architecture, weights_of

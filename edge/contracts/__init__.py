@@ -3,13 +3,15 @@
 from edge.contracts.artifact import ArtifactRef, check_key, check_sha256
 from edge.contracts.codec import digest, document, from_bytes, to_bytes
 from edge.contracts.evidence import Evidence, Latency, Metric, ParityVerdict, chain_gap
-from edge.contracts.model import GoldenRecord, GoldenSet, InputSpec
+from edge.contracts.model import CLASS_ANSWER, AnswerSpec, GoldenRecord, GoldenSet, InputSpec
 from edge.contracts.release import Deployment, PlanHeader, Provenance, ReleaseArtifact, ReleaseManifest
 from edge.contracts.report import DeviceReport, Envelope, SelfTest
 from edge.contracts.target import TARGETS, DeviceProfile, TargetProfile
 
 __all__ = [
+    "CLASS_ANSWER",
     "TARGETS",
+    "AnswerSpec",
     "ArtifactRef",
     "Deployment",
     "DeviceProfile",

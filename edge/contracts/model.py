@@ -8,38 +8,52 @@ from typing import Literal
 
 from edge.contracts.codec import document
 
+AXES: Mapping[str, int] = {"image": 3, "table": 1, "series": 2, "text": 1, "noise": 1}
+"""How many axes one record of a kind has."""
+CHANNEL_AXIS: Mapping[str, int] = {"image": 0, "table": 0, "series": 1}
+"""The axis that `mean` and `std` run along."""
+
 
 @dataclass(frozen=True)
 class InputSpec:
     """From a record to the model's input tensor; the very same on the device and in training.
 
     Attributes:
-        kind: "image" (a file) or "table" (a row of named numbers).
-        name: the ONNX graph's input.
-        shape: of one record without the batch axis: (channels, height, width) or (columns,).
-        columns: the table's columns in order; empty for images.
-        mean, std: per channel or per column, of values scaled to 0..1 for images and raw for tables.
+        kind: "image" (a file), "table" (a row of named numbers), "series" (the last rows of one unit), "text", or
+            "noise" (random numbers, which a generator makes pictures of).
+        name: the ONNX graph's input, float32; int64 token numbers for text.
+        shape: of one record without the batch axis: (channels, height, width), (columns,), (steps, columns), (tokens,)
+            or (numbers,).
+        columns: of a table or series in order; empty otherwise.
+        mean, std: per channel or per column, of values scaled to 0..1 for images and raw for tables and series; empty
+            for text and noise.
         categories: columns that hold words, each with its words in order; the model sees a word's position.
+        buckets: of text: tokens are hashed to 1..buckets (0 is padding), so that no word of the data is shipped.
+        unit: of text: what a token is.
     """
 
-    kind: Literal["image", "table"]
+    kind: Literal["image", "table", "series", "text", "noise"]
     name: str
     shape: tuple[int, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     columns: tuple[str, ...] = ()
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    buckets: int = 0
+    unit: Literal["word", "byte"] = "word"
 
     def __post_init__(self) -> None:
-        expected = self.shape[0] if self.shape else 0
+        if len(self.shape) != AXES[self.kind] or any(length < 1 for length in self.shape):
+            raise ValueError(f"shape {self.shape} does not fit kind {self.kind!r}")
+        if (self.kind == "text") != (self.buckets > 0):
+            raise ValueError("a text, and nothing else, has buckets")
+        expected = self.shape[CHANNEL_AXIS[self.kind]] if self.kind in CHANNEL_AXIS else 0
         if len(self.mean) != expected or len(self.std) != expected:
             raise ValueError(f"mean and std have one number per channel or column ({expected})")
         if any(value <= 0 for value in self.std):
             raise ValueError("std has positive numbers only")
-        if len(self.shape) != (3 if self.kind == "image" else 1):
-            raise ValueError(f"shape {self.shape} does not fit kind {self.kind!r}")
-        if self.kind == "table" and len(self.columns) != expected:
-            raise ValueError(f"a table of {expected} inputs names {expected} columns")
+        if self.kind in {"table", "series"} and len(self.columns) != expected:
+            raise ValueError(f"a {self.kind} of {expected} inputs names {expected} columns")
         for name, words in self.categories.items():
             if name not in self.columns:
                 raise ValueError(f"categories names {name!r}, which is no column")
@@ -48,13 +62,35 @@ class InputSpec:
 
 
 @dataclass(frozen=True)
+class AnswerSpec:
+    """What the model's one output tensor stands for.
+
+    Attributes:
+        kind: "class": (labels,) logits; "number": (1,) in the target's own unit; "anomaly": (1,) a score, anomalous
+            above `threshold`; "image": (channels, height, width) pixels, 0 to 1.
+        threshold: of anomalies, chosen on validation records.
+    """
+
+    kind: Literal["class", "number", "anomaly", "image"] = "class"
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.kind == "anomaly") != (self.threshold is not None):
+            raise ValueError("an anomaly score, and nothing else, has a threshold")
+
+
+CLASS_ANSWER = AnswerSpec()
+
+
+@dataclass(frozen=True)
 class GoldenRecord:
     """One input as a device meets it, and what the model answered when it was released.
 
     Attributes:
-        input: an image file's bytes in base64, or a table row as a JSON object's text.
-        expected: the output tensor's numbers (logits), one per label, computed from the float parent in ONNX Runtime.
-        label: the true label.
+        input: an image file's bytes in base64; a table row as a JSON object; a series as a JSON list of rows, oldest
+            first; noise as a JSON list of numbers; a text as it is.
+        expected: the output tensor's numbers, flat, computed from the float parent in ONNX Runtime.
+        label: the true label, or the true number's text; "" where there is none.
     """
 
     input: str
@@ -69,7 +105,8 @@ class GoldenSet:
 
     Attributes:
         max_abs_diff: tolerated difference of any one output number.
-        min_agreement: least share of records whose largest output is at the same label.
+        min_agreement: least share of records that get the same label; of other answers than classes, the least share
+            whose numbers are within `max_abs_diff`.
     """
 
     records: tuple[GoldenRecord, ...]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edge.contracts.artifact import ArtifactRef, check_key, check_sha256
 from edge.contracts.codec import document
 from edge.contracts.evidence import Evidence, ParityVerdict
-from edge.contracts.model import InputSpec
+from edge.contracts.model import CLASS_ANSWER, AnswerSpec, InputSpec
 from edge.contracts.target import TargetProfile
 
 
@@ -54,7 +54,7 @@ class Provenance:
     parity: tuple[ParityVerdict, ...]
 
 
-@document("edgeloop.release", "1.1")
+@document("edgeloop.release", "1.2")
 @dataclass(frozen=True)
 class ReleaseManifest:
     """What ships. Its id is the SHA-256 of its canonical bytes, so it holds no time and no machine.
@@ -62,10 +62,11 @@ class ReleaseManifest:
     Attributes:
         line: which line it belongs to.
         sequence: position in the line's journal of accepted batches; a device never goes back without a rollback.
-        labels: the classes, in the order of the model's outputs.
+        labels: the classes, in the order of the model's outputs; none where it answers something else.
         output: the ONNX graph's output.
         golden: the golden set, relative to the release.
         demo_keys: True where the keys that signed it were made by the demo and protect nothing.
+        answer: what the output stands for.
     """
 
     line: str
@@ -77,6 +78,7 @@ class ReleaseManifest:
     artifacts: tuple[ReleaseArtifact, ...]
     provenance: Provenance
     demo_keys: bool = False
+    answer: AnswerSpec = CLASS_ANSWER
 
 
 @document("edgeloop.deployment")

@@ -37,7 +37,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"rollout": {"promotion": "yolo"}}, "rollout.promotion = 'yolo'", "'manual', 'gated' or 'auto'"),
     ({"retrain": {"nightly": "at night"}}, "retrain.nightly = 'at night'", "cron"),
     ({"training": {"epochs": "many"}}, "training.epochs = 'many'", "valid integer"),
-    ({"model": {"family": "cnn"}}, "model.family", "does not read table"),
+    ({"model": {"family": "cnn"}}, "model.family", "does not do tabular_classification"),
     ({"surprise": 1}, "surprise = 1", "not permitted"),
     ({"compress": {"prune": [0.99]}}, "compress.prune", "below 0.95"),
     ({"quality": {"max_bad_share": float("nan")}}, "quality.max_bad_share", "finite"),

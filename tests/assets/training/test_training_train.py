@@ -14,7 +14,7 @@ import torch
 from accepted_records import accept, cancer_line, cancer_records, digit_records, digits_line
 
 from assets.errors import RejectedError
-from assets.fitting import Recipe, cross_entropy, fit, shifted
+from assets.fitting.old import Recipe, cross_entropy, fit, shifted
 from assets.measure import logits, open_session
 from assets.networks import build_network, predict, set_weights, strides
 from assets.records import load_split

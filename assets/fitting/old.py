@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assets.errors import RejectedError
-from assets.line import TrainingPolicy
+from assets.learning import TrainingPolicy
 from assets.networks import Network, predict
 
 SMALL_STEP = 32_768

@@ -1,0 +1,1 @@
+"""How networks are trained, for teachers and students alike: PyTorch Lightning's Trainer, with what it lacks."""

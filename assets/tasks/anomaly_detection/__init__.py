@@ -1,0 +1,1 @@
+"""The task anomaly detection; README.md is its contract."""

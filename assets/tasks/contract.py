@@ -1,0 +1,109 @@
+"""What every task brings, loaded with torch: `load_task` joins a folder's files into a `Task`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from assets.learning import TrainingPolicy
+from assets.tasks.registry import TaskSpec, task_specs
+from edge.contracts import InputSpec, Metric
+from edge.contracts.evidence import VerdictKind
+
+Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(inputs, targets, the network's outputs) to the loss of one batch, a mean over its records. Targets are (records,)
+int64 classes or float32 numbers; of classes also (records, classes) float32 shares, as mixup makes them."""
+Outputs = NDArray[np.float32]
+Truth = NDArray[Any]
+"""(records,) int64 classes, or float64 numbers."""
+Split = Literal["validation", "test"]
+
+
+class LossModule(Protocol):
+    """`loss.py` of a task's folder."""
+
+    def objective(self, policy: TrainingPolicy, y: Truth, classes: int) -> Objective:
+        """The loss that the policy asks for (`loss`, `label_smoothing`, `imbalance: weights`).
+
+        Args:
+            y: labels of the training records, which class weights are taken from.
+            classes: 0 where a number is predicted.
+        """
+        ...
+
+
+class MetricsModule(Protocol):
+    """`metrics.py` of a task's folder."""
+
+    def metrics(
+        self, split: Split, outputs: Outputs, y: Truth, classes: Sequence[str], kind: VerdictKind = "measured"
+    ) -> tuple[Metric, ...]:
+        """Everything reported about a model on one split, with 95 % intervals where there are any."""
+        ...
+
+    def score(self, name: str, outputs: Outputs, y: Truth) -> float:
+        """One metric of `TaskSpec.metrics`, in its own unit; finite. Raises ValueError for an unknown name."""
+        ...
+
+    def merits(self, outputs: Outputs, y: Truth) -> NDArray[np.float64]:
+        """(records,) how good each answer is, more is better (1 for a hit, minus the squared error): paired tests."""
+        ...
+
+    def baseline(self, train_y: Truth, y: Truth, classes: Sequence[str]) -> Outputs:
+        """What a model that has seen labels only would answer on `y`'s records: the most common class, the mean."""
+        ...
+
+
+class GoldenModule(Protocol):
+    """`golden.py` of a task's folder."""
+
+    def pick(self, ids: Sequence[str], sizes: Sequence[int], y: Truth, classes: Sequence[str], count: int) -> list[int]:
+        """Positions of the test records that devices prove themselves on; the same whatever their order."""
+        ...
+
+    def agrees(self, expected: Outputs, outputs: Outputs) -> NDArray[np.bool_]:
+        """(records,) whether each answer says the same as the float parent's."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of a line: its facts, and its folder's modules."""
+
+    spec: TaskSpec
+    loss: LossModule
+    metrics: MetricsModule
+    golden: GoldenModule
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.spec.name
+
+    def outputs(self, classes: Sequence[str], spec: InputSpec) -> int:
+        """How many numbers the network answers per record."""
+        del spec
+        return len(classes) if self.spec.answer == "class" else 1
+
+    def drop(self, metric: str, before: Outputs, after: Outputs, y: Truth) -> float:
+        """What `after` lost of `metric` against `before` on the same records; below 0 where it gained.
+
+        In the metric's own unit where more is better (accuracy: fraction), and relative to `before` where less is
+        better (0.01: the error grew by one percent).
+        """
+        old, new = self.metrics.score(metric, before, y), self.metrics.score(metric, after, y)
+        return old - new if self.spec.sign(metric) > 0 else (new - old) / max(abs(old), 1e-12)
+
+
+def load_task(name: str) -> Task:
+    """The task of that name. Raises KeyError where there is none."""
+    modules: Mapping[str, Any] = {
+        part: importlib.import_module(f"assets.tasks.{name}.{part}") for part in ("loss", "metrics", "golden")
+    }
+    return Task(task_specs()[name], **modules)

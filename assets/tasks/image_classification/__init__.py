@@ -1,0 +1,1 @@
+"""The task image classification; README.md is its contract."""

@@ -1,0 +1,16 @@
+"""What image classification reads, answers and is judged by."""
+
+from __future__ import annotations
+
+from assets.tasks.registry import CLASS_LOSSES, CLASS_METRICS, TaskSpec
+
+SPEC = TaskSpec(
+    name="image_classification",
+    sections={"image": ("cnn", "cnn2", "cnn3", "resnet", "mobilenet", "vit", "mlp")},
+    answer="class",
+    regression=False,
+    metric="accuracy",
+    metrics=CLASS_METRICS,
+    losses=CLASS_LOSSES,
+    note="Pictures to classes, two or many.",
+)

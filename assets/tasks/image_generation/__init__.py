@@ -1,0 +1,1 @@
+"""The task image generation; README.md is its contract."""

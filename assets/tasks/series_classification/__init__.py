@@ -1,0 +1,1 @@
+"""The task series classification; README.md is its contract."""

@@ -1,0 +1,1 @@
+"""The task series regression; README.md is its contract."""

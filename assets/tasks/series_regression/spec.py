@@ -1,0 +1,16 @@
+"""What series regression reads, answers and is judged by."""
+
+from __future__ import annotations
+
+from assets.tasks.registry import NUMBER_LOSSES, NUMBER_METRICS, TaskSpec
+
+SPEC = TaskSpec(
+    name="series_regression",
+    sections={"series": ("gru", "lstm", "cnn1d", "mlp")},
+    answer="number",
+    regression=True,
+    metric="rmse",
+    metrics=NUMBER_METRICS,
+    losses=NUMBER_LOSSES,
+    note="Windows of a unit's readings to a number, e.g. its remaining life.",
+)

@@ -1,0 +1,1 @@
+"""The task tabular classification; README.md is its contract."""

@@ -1,0 +1,16 @@
+"""What tabular classification reads, answers and is judged by."""
+
+from __future__ import annotations
+
+from assets.tasks.registry import CLASS_LOSSES, CLASS_METRICS, TaskSpec
+
+SPEC = TaskSpec(
+    name="tabular_classification",
+    sections={"table": ("mlp",)},
+    answer="class",
+    regression=False,
+    metric="accuracy",
+    metrics=CLASS_METRICS,
+    losses=CLASS_LOSSES,
+    note="Rows of a table to classes, two or many.",
+)

@@ -1,0 +1,1 @@
+"""The task tabular regression; README.md is its contract."""

@@ -1,0 +1,16 @@
+"""What tabular regression reads, answers and is judged by."""
+
+from __future__ import annotations
+
+from assets.tasks.registry import NUMBER_LOSSES, NUMBER_METRICS, TaskSpec
+
+SPEC = TaskSpec(
+    name="tabular_regression",
+    sections={"table": ("mlp",)},
+    answer="number",
+    regression=True,
+    metric="rmse",
+    metrics=NUMBER_METRICS,
+    losses=NUMBER_LOSSES,
+    note="Rows of a table to a number.",
+)

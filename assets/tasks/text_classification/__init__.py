@@ -1,0 +1,1 @@
+"""The task text classification; README.md is its contract."""

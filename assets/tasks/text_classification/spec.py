@@ -1,0 +1,16 @@
+"""What text classification reads, answers and is judged by."""
+
+from __future__ import annotations
+
+from assets.tasks.registry import CLASS_LOSSES, CLASS_METRICS, TaskSpec
+
+SPEC = TaskSpec(
+    name="text_classification",
+    sections={"text": ("embedding_gru", "transformer")},
+    answer="class",
+    regression=False,
+    metric="macro_f1",
+    metrics=CLASS_METRICS,
+    losses=CLASS_LOSSES,
+    note="Texts to classes.",
+)
