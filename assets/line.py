@@ -135,9 +135,8 @@ class LineConfig(Frozen):
         if section not in spec.sections:
             raise ValueError(f"task {spec.name} reads {' or '.join(spec.sections)}, not reader {self.data.reader}")
         if spec.regression != self.data.regression:
-            raise ValueError(
-                f"task {spec.name} predicts {'a number: take `data.classes` out' if spec.regression else 'classes: name them in `data.classes`'}"
-            )
+            wrong = "a number: take `data.classes` out" if spec.regression else "classes: name them in `data.classes`"
+            raise ValueError(f"task {spec.name} predicts {wrong}")
         self._refuse_misfits(spec, self.model)
         return self
 
