@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from assets.intervals import Weighted
 from assets.learning import TrainingPolicy
 from assets.tasks.registry import TaskSpec, task_specs
-from edge.contracts import InputSpec, Metric
+from edge.contracts import AnswerSpec, InputSpec, Metric
 from edge.contracts.evidence import VerdictKind
 
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -27,6 +28,10 @@ Split = Literal["validation", "test"]
 
 class LossModule(Protocol):
     """`loss.py` of a task's folder."""
+
+    def learns_from(self, y: Truth) -> NDArray[np.bool_]:
+        """(records,) which training records the network is shown: all, but for anomalies the normal ones only."""
+        ...
 
     def objective(self, policy: TrainingPolicy, y: Truth, classes: int) -> Objective:
         """The loss that the policy asks for (`loss`, `label_smoothing`, `imbalance: weights`).
@@ -42,13 +47,32 @@ class MetricsModule(Protocol):
     """`metrics.py` of a task's folder."""
 
     def metrics(
-        self, split: Split, outputs: Outputs, y: Truth, classes: Sequence[str], kind: VerdictKind = "measured"
+        self,
+        split: Split,
+        outputs: Outputs,
+        y: Truth,
+        classes: Sequence[str],
+        kind: VerdictKind = "measured",
+        threshold: float | None = None,
     ) -> tuple[Metric, ...]:
-        """Everything reported about a model on one split, with 95 % intervals where there are any."""
+        """Everything reported about a model on one split, with 95 % intervals where there are any.
+
+        The user's own metrics are added by `assets.tasks.own_metrics.own_metrics`.
+
+        Args:
+            threshold: of `AnswerSpec`, for anomalies: the hits at it are reported too.
+        """
         ...
 
     def score(self, name: str, outputs: Outputs, y: Truth) -> float:
-        """One metric of `TaskSpec.metrics`, in its own unit; finite. Raises ValueError for an unknown name."""
+        """One metric of `TaskSpec.metrics`, in its own unit; finite. Raises ValueError for an unknown name.
+
+        A name with a colon is a function of the user's own, see `assets.tasks.own_metrics`.
+        """
+        ...
+
+    def weighted(self, outputs: Outputs, y: Truth, names: Sequence[str]) -> Weighted:
+        """What computes these metrics by how often each record counts: bootstraps, see `assets.intervals`."""
         ...
 
     def merits(self, outputs: Outputs, y: Truth) -> NDArray[np.float64]:
@@ -57,6 +81,10 @@ class MetricsModule(Protocol):
 
     def baseline(self, train_y: Truth, y: Truth, classes: Sequence[str]) -> Outputs:
         """What a model that has seen labels only would answer on `y`'s records: the most common class, the mean."""
+        ...
+
+    def answer(self, outputs: Outputs, y: Truth) -> AnswerSpec:
+        """What the outputs stand for, given them on validation records, which an anomaly's threshold is chosen on."""
         ...
 
 
