@@ -12,16 +12,15 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from assets.looks import PAGES
+
 _PAGES = Path(__file__).parent / "pages"
 
 
 @cache
 def style() -> str:
     """The style of the reports, and what forms need besides."""
-    import assets.quality
-
-    folder = Path(assets.quality.__file__).parent / "pages"
-    return (folder / "style.css").read_text() + (_PAGES / "review.css").read_text()
+    return (PAGES / "style.css").read_text() + (_PAGES / "review.css").read_text()
 
 
 def _policy() -> str:

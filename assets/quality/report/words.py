@@ -1,48 +1,25 @@
-"""What every page needs: the templates, short texts, numbers as people read them."""
+"""What every page of the gate needs: the templates, and what a reviewer calls a feature."""
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from jinja2 import Environment
 
+from assets import looks
+from assets.looks import cut, number
 from assets.quality.drift.profile import LABEL
 
-MAX_TEXT = 400
+__all__ = ["cut", "environment", "number", "title"]
 
 
 @cache
 def environment() -> Environment:
-    """The templates of `pages/`; everything they are given is escaped, and a missing value is an error."""
-    loader = FileSystemLoader(Path(__file__).parent.parent / "pages")
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters["short"] = cut
-    made.filters["count"] = lambda value: f"{value:,}"
-    made.filters["number"] = number
+    """The templates of `pages/`."""
+    made = looks.environment(Path(__file__).parent.parent / "pages")
     made.filters["feature"] = title
-    made.filters["quoted"] = quoted
     return made
-
-
-def cut(text: str, most: int = MAX_TEXT) -> str:
-    """A text of at most `most` characters and an ellipsis."""
-    return text if len(text) <= most else f"{text[:most]}…"
-
-
-def quoted(text: str) -> Markup:
-    """A sentence of ours, escaped, with what stands in backticks as code."""
-    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 -- escaped just before
-
-
-def number(value: float | None) -> str:
-    """A number with four digits, or all of those before the point."""
-    if value is None:
-        return ""
-    whole = abs(value) >= 1000 or value == round(value)
-    return f"{value:,.0f}" if whole and abs(value) < 1e9 else f"{value:.4g}"
 
 
 def title(name: str) -> str:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
+from assets.drawing import THUMBNAIL, thumbnail, wav_samples, wave_path
 from assets.quality.drift.features import Feature, Tally, choose_bins
-from assets.quality.pictures import THUMBNAIL, thumbnail, wav_samples, wave_path
 from assets.quality.report.charts import HEIGHT, WIDTH, chart, polyline
 from tests.assets.quality.report.conftest import sound
 

@@ -1,4 +1,4 @@
-"""Small drawings of records for the report, bounded in size: thumbnails as data URIs, sounds as the path of a wave."""
+"""Small drawings of records for pages, bounded in size: thumbnails as data URIs, sounds as the path of a wave."""
 
 from __future__ import annotations
 
