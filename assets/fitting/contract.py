@@ -83,6 +83,10 @@ class Watch(Protocol):
         """Called after each epoch with its row of the curve (see `TrainedModel.curve`)."""
         ...
 
+    def note(self, text: str) -> None:
+        """One sentence for people: a checkpoint that was taken up, or that was of no use."""
+        ...
+
 
 class Quiet:
     """Nobody looks on."""
@@ -91,6 +95,9 @@ class Quiet:
         """Say nothing."""
 
     def epoch(self, row: Mapping[str, float], progress: Progress) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
         """Say nothing."""
 
 
@@ -102,6 +109,7 @@ class Fitted:
         curve: one row per epoch, those before a crash included.
         best_epoch: from 1.
         resumed_at: the step that a checkpoint was taken up at; 0 for a training in one go.
+        data_wait: share of the training time that steps waited for their records, 0 to 1.
     """
 
     curve: tuple[Mapping[str, float], ...]
@@ -112,3 +120,4 @@ class Fitted:
     ended: Literal["epochs", "patience", "time limit"]
     records_per_second: float
     epsilon: float | None = None
+    data_wait: float = 0.0

@@ -1,0 +1,144 @@
+"""One way to fit a network, for teachers (on labels) and students (on a teacher's answers).
+
+Lightning's Trainer runs the steps. The weights of the best validation epoch are kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from assets.errors import RejectedError
+from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
+from assets.fitting.judging import Judge
+from assets.fitting.learner import Learner, Work, facts
+from assets.fitting.resume import Keeper, fingerprint
+from assets.fitting.sampling import sampling_of
+from assets.fitting.state import State
+from assets.learning import TrainingPolicy
+from assets.tasks.contract import Objective, Task
+
+for _name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric"):
+    logging.getLogger(_name).setLevel(logging.WARNING)  # it tells which devices there are, and gives tips
+
+QUIET = Quiet()
+PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+def fit(
+    network: nn.Module,
+    task: Task,
+    train: TrainingSet,
+    validation: TrainingSet,
+    policy: TrainingPolicy,
+    *,
+    classes: Sequence[str],
+    objective: Objective | None = None,
+    metric: str | None = None,
+    watch: Watch = QUIET,
+    place: CheckpointPlace | None = None,
+    minutes: float | None = None,
+) -> Fitted:
+    """Fit `network` in place and leave it with its best validation weights, on the CPU, in evaluation mode.
+
+    Under `torch.distributed.run` with several processes, each calls this with the same arguments; they share each batch
+    and all get the same result.
+
+    Args:
+        train, validation: what is learned from, and what chooses the epoch.
+        classes: empty where a number is predicted.
+        objective: the loss of a batch; None for the task's own as the policy asks for it. A module is moved to the
+            training's device, and neither trained nor kept.
+        metric: what chooses the epoch; None for the policy's, or the task's own.
+        place: where checkpoints are kept; a later call with the same arguments goes on from the last one. None: none.
+        minutes: the longest training, those before a crash included; then the best weights so far are kept.
+
+    Raises:
+        RejectedError: too few records (BatchNorm needs two), a loss that is not finite, or a setting that this machine
+            or network cannot do.
+        TransientError: a checkpoint that cannot be written now; the last one still stands.
+    """
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    gpu = torch.cuda.is_available()
+    if policy.precision == "fp16" and not gpu:
+        raise RejectedError("training.precision fp16 needs a GPU, and this machine has none; use bf16 or 32")
+    sampling = sampling_of(policy, train.y, world)
+    metric = metric or policy.metric or task.spec.metric
+    judge = Judge(task, policy, validation, classes, metric, rank, world)
+    known = {
+        "policy": policy.model_dump(mode="json", exclude={"checkpoint_seconds", "threads", "cache_gb"}),
+        "records": [len(train), len(validation)],
+        "task": [task.name, list(classes), metric, objective is None],
+        "processes": world,
+    }
+    keeper = Keeper(place, policy.checkpoint_seconds, fingerprint(network, known))
+    state = State()
+    keeper.take_up(network, state, watch if rank == 0 else QUIET, rank)
+    loss = objective or task.loss.objective(policy, train.y, len(classes))
+    work = Work(
+        policy,
+        train,
+        len(classes),
+        sampling,
+        loss,
+        judge,
+        watch if rank == 0 else QUIET,
+        keeper,
+        None if minutes is None else 60 * minutes,
+        rank,
+    )
+    learner = Learner(network, work, state)
+    if isinstance(loss, nn.Module):
+        loss.requires_grad_(False).to("cuda" if gpu else "cpu")
+    if not state.ended:
+        _run(learner, policy, world, gpu)
+    network.load_state_dict(state.best_weights)
+    network.to("cpu", memory_format=torch.contiguous_format).eval()
+    if rank == 0:
+        keeper.remove()
+    assert state.best is not None, "an epoch was judged"
+    return Fitted(
+        tuple(state.curve),
+        state.best_epoch,
+        state.best.score,
+        state.step,
+        state.resumed_at,
+        cast(Literal["epochs", "patience", "time limit"], state.ended),
+        **facts(learner),
+    )
+
+
+def _run(learner: Learner, policy: TrainingPolicy, world: int, gpu: bool) -> None:
+    if policy.channels_last:
+        learner.network.to(memory_format=torch.channels_last)
+    with warnings.catch_warnings():
+        # Lightning's advice to people who call it by hand, and what torch has deprecated below it.
+        warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning.*")
+        trainer = pl.Trainer(
+            accelerator="gpu" if gpu else "cpu",
+            devices=max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) if world > 1 else 1,
+            num_nodes=world // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world > 1 else 1,
+            strategy="ddp" if world > 1 else "auto",
+            precision=PRECISIONS[policy.precision],
+            accumulate_grad_batches=learner.work.sampling.parts,
+            gradient_clip_val=policy.clip,
+            sync_batchnorm=gpu and world > 1,
+            use_distributed_sampler=False,
+            max_epochs=policy.epochs,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        try:
+            trainer.fit(learner)
+        finally:
+            learner.feed.close()

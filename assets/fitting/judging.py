@@ -1,0 +1,87 @@
+"""Judges a network on the validation records, by the line's metric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from assets.errors import RejectedError
+from assets.fitting.contract import TrainingSet
+from assets.learning import TrainingPolicy
+from assets.tasks.contract import Objective, Task
+
+JUDGED_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The metric in its own unit, and the mean loss, on all validation records."""
+
+    score: float
+    loss: float
+
+
+class Judge:
+    """Judges on one validation set; of several processes each answers a share, and all get the same judgement."""
+
+    def __init__(
+        self,
+        task: Task,
+        policy: TrainingPolicy,
+        validation: TrainingSet,
+        classes: Sequence[str],
+        metric: str,
+        rank: int,
+        world: int,
+    ) -> None:
+        if not len(validation):
+            raise RejectedError("the validation split is empty; land more records or raise `data.validation_share`")
+        self.task, self.metric, self.validation = task, metric, validation
+        self.rank, self.world = rank, world
+        plain = policy.model_copy(update={"label_smoothing": 0.0, "imbalance": "none"})
+        self._loss: Objective = task.loss.objective(plain, validation.y, len(classes))
+        self._sign = task.spec.sign(metric)
+
+    def __call__(self, network: nn.Module, device: torch.device) -> Judgement:
+        """In evaluation mode and full precision. The network is left in evaluation mode."""
+        network.eval()
+        share = -(-len(self.validation) // self.world)
+        # Every process answers equally many; the last ones answer some records again, which are cut off below.
+        rows = np.minimum(np.arange(self.rank * share, (self.rank + 1) * share), len(self.validation) - 1)
+        answers, losses = [], []
+        with torch.no_grad():
+            for part in np.array_split(rows, -(-share // JUDGED_AT_ONCE)):
+                x = self.validation.batch(part).to(device)
+                y = targets(self.validation.y[part]).to(device)
+                outputs = network(x)
+                answers.append(outputs.float())
+                losses.append(self._loss(x, y, outputs.float()).double() * len(part))
+        outputs, loss = torch.cat(answers), torch.stack(losses).sum() / share
+        if self.world > 1:
+            outputs, loss = _of_all(outputs, self.world), _of_all(loss[None], self.world).mean()
+        found = outputs[: len(self.validation)].cpu().numpy()
+        if not np.isfinite(found).all():
+            return Judgement(float("nan"), float("nan"))
+        return Judgement(float(self.task.metrics.score(self.metric, found, self.validation.y)), float(loss))
+
+    def better(self, one: Judgement, other: Judgement | None) -> bool:
+        """Whether `one` is better: by the metric, then by the loss."""
+        if other is None:
+            return True
+        return (self._sign * one.score, -one.loss) > (self._sign * other.score, -other.loss)
+
+
+def targets(y: NDArray[np.generic]) -> Tensor:
+    """(records,) int64 classes as they are; numbers as float32."""
+    return torch.from_numpy(np.asarray(y, np.int64 if y.dtype.kind in "iub" else np.float32))
+
+
+def _of_all(part: Tensor, world: int) -> Tensor:
+    parts = [torch.empty_like(part) for _ in range(world)]
+    torch.distributed.all_gather(parts, part.contiguous())
+    return torch.cat(parts)

@@ -1,0 +1,299 @@
+"""What Lightning's Trainer drives: the steps of one training, and what happens after each step and epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from assets.errors import RejectedError
+from assets.fitting.augment import augment
+from assets.fitting.contract import Progress, TrainingSet, Watch
+from assets.fitting.feeding import Batch, Feed
+from assets.fitting.judging import Judge, targets
+from assets.fitting.optimizers import optimizer_of
+from assets.fitting.resume import Keeper
+from assets.fitting.sampling import Sampling, step_seed
+from assets.fitting.schedules import Schedule, plateau_cuts
+from assets.fitting.state import State
+from assets.learning import TrainingPolicy
+from assets.tasks.contract import Objective
+
+PROGRESS_SECONDS = 1.0
+AGREE_STEPS = 10
+"""Several processes ask the first one only so often whether to stop or to write a checkpoint."""
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What one training is made of.
+
+    Attributes:
+        objective: the loss of a batch.
+        judge: decides which epoch is best.
+        seconds: the longest training; None for no limit.
+        rank: of this process, of `sampling.processes`.
+    """
+
+    policy: TrainingPolicy
+    train: TrainingSet
+    classes: int
+    sampling: Sampling
+    objective: Objective
+    judge: Judge
+    watch: Watch
+    keeper: Keeper
+    seconds: float | None
+    rank: int
+
+
+class Learner(pl.LightningModule):
+    """One training. `state` says how far it is; the loop's own counters are not used, so that it can begin anywhere."""
+
+    def __init__(self, network: nn.Module, work: Work, state: State) -> None:
+        super().__init__()
+        self.network, self.work, self.state = network, work, state
+        self.schedule = Schedule(work.policy, work.sampling.batches)
+        self.feed = Feed(self._places, self._make)
+        self.records, self.training_seconds = 0, 0.0
+        self._answer: Any = torch.compile(network) if work.policy.compile else network
+        self._compiled = not work.policy.compile
+        self._told = self._epoch_began = time.monotonic()
+
+    # What Lightning asks for.
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The line's optimizer, with its state where a training goes on."""
+        optimizer = optimizer_of(self.network, self.work.policy)
+        self.work.keeper.restore(optimizer)
+        return optimizer
+
+    def train_dataloader(self) -> Feed:
+        """The batches that are left of the epoch that comes next."""
+        return self.feed
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Records and labels to the device; there they are augmented, where it is a GPU."""
+        if device.type == "cpu":
+            return batch
+        x, y = batch.x.to(device, non_blocking=True), batch.y.to(device, non_blocking=True)
+        return batch._replace(x=x, y=y)
+
+    def on_train_epoch_start(self) -> None:
+        """Training mode, and the clock."""
+        self.network.train()
+        self._epoch_began = time.monotonic()
+        if isinstance(self.state.loss_sum, float):
+            self.state.loss_sum = torch.tensor(self.state.loss_sum, dtype=torch.float64, device=self.device)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of one part of a batch."""
+        torch.manual_seed(batch.seed)  # dropout; so that a step is the same whether or not the training was resumed
+        if batch_idx % self.work.sampling.parts == 0:
+            self._set_rate()
+        x, y = batch.x, batch.y
+        if x.device.type != "cpu":
+            x, y = self._augmented(x, y, batch.seed)
+        loss = self.work.objective(x, y, self._outputs(x).float())
+        self.state.loss_sum += loss.detach() * len(x)
+        self.state.loss_records += len(x)
+        if self.work.policy.l1:
+            weights = (weight.abs().sum() for weight in self.network.parameters() if weight.dim() > 1)
+            loss = loss + self.work.policy.l1 * sum(weights)
+        return loss * batch.weight
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """After the optimizer's step: count, tell, keep, stop."""
+        if not batch.last:
+            return
+        state, sampling = self.state, self.work.sampling
+        state.step += 1
+        state.batch += 1
+        self.records += sampling.batch_size
+        if sampling.processes > 1 and state.step % AGREE_STEPS:
+            return
+        self._tell()
+        over = self.work.seconds is not None and state.seconds >= self.work.seconds
+        # Right before an epoch's end nothing is kept: the judgement that follows belongs to it.
+        due = state.batch < sampling.batches and self.work.keeper.due()
+        over, due = self._agree(over, due)
+        if due:
+            self._keep()
+        if over:
+            state.ended = "time limit"
+            self.trainer.should_stop = True
+
+    def on_train_epoch_end(self) -> None:
+        """Judge the weights, keep the best, and see whether to go on."""
+        state, work = self.state, self.work
+        loss = self._epoch_loss()
+        if not math.isfinite(loss):
+            raise RejectedError(f"the loss is {loss} in epoch {state.epoch}; lower `training.learning_rate`")
+        self.training_seconds += time.monotonic() - self._epoch_began
+        judgement = work.judge(self.network, self.device)
+        if not math.isfinite(judgement.score):
+            raise RejectedError(
+                f"{work.judge.metric} is {judgement.score} on the validation records in epoch {state.epoch}; "
+                "lower `training.learning_rate`"
+            )
+        state.curve.append(
+            {
+                "epoch": state.epoch,
+                "step": state.step,
+                "train_loss": loss,
+                "validation_loss": judgement.loss,
+                f"validation_{work.judge.metric}": judgement.score,
+                "learning_rate": self._rate(max(0, state.step - 1)),
+                "seconds": state.seconds,
+            }
+        )
+        if work.judge.better(judgement, state.best):
+            state.best, state.best_epoch, state.without_gain = judgement, state.epoch, 0
+            state.best_weights = {
+                name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()
+            }
+        else:
+            state.without_gain += 1
+            state.cuts += plateau_cuts(state.without_gain)
+        work.watch.epoch(state.curve[-1], self._progress())
+        self._next_epoch()
+
+    def _next_epoch(self) -> None:
+        state, policy = self.state, self.work.policy
+        state.epoch, state.batch, state.loss_records = state.epoch + 1, 0, 0
+        state.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        if not state.ended and policy.patience is not None and state.without_gain >= policy.patience:
+            state.ended = "patience"
+        if not state.ended and state.epoch > policy.epochs:
+            state.ended = "epochs"
+        over = self.work.seconds is not None and state.seconds >= self.work.seconds
+        over, due = self._agree(over, self.work.keeper.due())
+        if over and not state.ended:
+            state.ended = "time limit"
+        if due:
+            self._keep()
+        if state.ended:
+            self.trainer.should_stop = True
+
+    # The records of a step.
+
+    def _places(self) -> list[tuple[NDArray[Any], int, int]]:
+        """(rows of the batch, step, part) of what is left of the epoch."""
+        state, sampling = self.state, self.work.sampling
+        batches = sampling.epoch(state.epoch)[state.batch :]
+        return [(rows, state.step + i, part) for i, rows in enumerate(batches) for part in range(sampling.parts)]
+
+    def _make(self, place: tuple[NDArray[Any], int, int]) -> Batch:
+        batch, step, part = place
+        work, sampling = self.work, self.work.sampling
+        rows = sampling.part(batch, part, work.rank)
+        seed = step_seed(work.policy.seed, step, part, work.rank)
+        x, y = work.train.batch(rows), targets(work.train.y[rows])
+        if self.device.type == "cpu":
+            x, y = self._augmented(x, y, seed)
+        else:
+            x, y = x.pin_memory(), y.pin_memory()
+        weight = len(rows) * sampling.parts * sampling.processes / len(batch)
+        return Batch(x, y, weight, seed, part == sampling.parts - 1)
+
+    def _augmented(self, x: Tensor, y: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        policy = self.work.policy.augment
+        if policy.spatial or policy.mixup:
+            x, y = augment(x, y, policy, self.work.classes, torch.Generator().manual_seed(seed))
+        if self.work.policy.channels_last and x.dim() == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        return x, y
+
+    # Single steps.
+
+    def _outputs(self, x: Tensor) -> Tensor:
+        if self._compiled:
+            return self._answer(x)  # type: ignore[no-any-return]
+        try:
+            outputs: Tensor = self._answer(x)
+        except Exception as error:
+            raise RejectedError(
+                f"this network cannot be compiled here ({str(error).splitlines()[0]}); take `training.compile` out"
+            ) from error
+        self._compiled = True
+        return outputs
+
+    def _rate(self, step: int) -> float:
+        return self.schedule.rate(step, self.state.cuts)
+
+    def _set_rate(self) -> None:
+        rate, beta = self._rate(self.state.step), self.schedule.beta(self.state.step)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+            if beta is not None:
+                group["betas"] = (beta, group["betas"][1])
+
+    def _epoch_loss(self) -> float:
+        """The mean loss per record of the epoch so far, of all processes."""
+        total = torch.stack(
+            [
+                torch.as_tensor(self.state.loss_sum, dtype=torch.float64, device=self.device),
+                torch.tensor(self.state.loss_records, dtype=torch.float64, device=self.device),
+            ]
+        )
+        if self.work.sampling.processes > 1:
+            torch.distributed.all_reduce(total)
+        return float(total[0] / total[1])
+
+    def _agree(self, over: bool, due: bool) -> tuple[bool, bool]:
+        """What the first process says, whose clock counts."""
+        if self.work.sampling.processes == 1:
+            return over, due
+        said = torch.tensor([over, due], dtype=torch.uint8, device=self.device)
+        torch.distributed.broadcast(said, 0)
+        return bool(said[0]), bool(said[1])
+
+    def _keep(self) -> None:
+        """Write a checkpoint; of several processes the first does, for all."""
+        if self.work.sampling.processes > 1:
+            total = torch.tensor([float(self.state.loss_sum), self.state.loss_records], dtype=torch.float64)
+            total = total.to(self.device)
+            torch.distributed.all_reduce(total)
+            body = self.state.pack() | {"loss_sum": float(total[0]), "loss_records": int(total[1])}
+        else:
+            body = self.state.pack()
+        if self.work.rank == 0:
+            self.work.keeper.write(self.network, self.trainer.optimizers[0], body, self.state.best_weights)
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if now - self._told < PROGRESS_SECONDS:
+            return
+        self._told = now
+        loss = float(self.state.loss_sum) / max(1, self.state.loss_records)
+        self.work.watch.progress(self._progress(), loss)
+
+    def _progress(self) -> Progress:
+        state, steps = self.state, self.schedule.steps
+        spent = state.seconds / max(1, state.step)
+        eta = spent * (steps - state.step) if state.step else None
+        if eta is not None and self.work.seconds is not None:
+            eta = min(eta, max(0.0, self.work.seconds - state.seconds))
+        return Progress(
+            min(state.epoch, self.work.policy.epochs), self.work.policy.epochs, state.step, steps, self.speed(), eta
+        )
+
+    def speed(self) -> float:
+        """Training records per second of this process's run, validation left out."""
+        running = time.monotonic() - self._epoch_began if self.state.batch else 0.0
+        return self.records / max(self.training_seconds + running, 1e-9)
+
+
+def facts(learner: Learner) -> Mapping[str, float]:
+    """What is told of a training beside its curve."""
+    return {
+        "records_per_second": learner.speed(),
+        "data_wait": min(1.0, learner.feed.waited / max(learner.training_seconds, 1e-9)),
+    }
