@@ -13,9 +13,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import dagster as dg
 from dagster._core.pipes.context import PipesMessageHandler
@@ -25,7 +25,13 @@ POLL_SECONDS = 0.02
 
 
 class WholeLineReader(dg.PipesMessageReader):
-    """Carries Pipes messages through a temporary file, one JSON document per line."""
+    """Carries Pipes messages through a temporary file, one JSON document per line.
+
+    A custom message `{"progress": ...}` is no answer: it goes to `on_progress` as soon as it is read.
+    """
+
+    def __init__(self, on_progress: Callable[[Mapping[str, Any]], None] = lambda progress: None) -> None:
+        self._on_progress = on_progress
 
     @contextlib.contextmanager
     def read_messages(self, handler: PipesMessageHandler) -> Iterator[PipesParams]:
@@ -34,7 +40,7 @@ class WholeLineReader(dg.PipesMessageReader):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "messages"
             path.touch()
-            thread = threading.Thread(target=_follow, args=(path, handler, over.is_set), daemon=True)
+            thread = threading.Thread(target=_follow, args=(path, handler, self._on_progress, over.is_set), daemon=True)
             thread.start()
             try:
                 yield {PipesDefaultMessageWriter.FILE_PATH_KEY: str(path)}
@@ -61,10 +67,28 @@ def whole_lines(file: BinaryIO, is_over: Callable[[], bool]) -> Iterator[bytes]:
             time.sleep(POLL_SECONDS)
 
 
-def _follow(path: Path, handler: PipesMessageHandler, is_over: Callable[[], bool]) -> None:
+def _follow(
+    path: Path,
+    handler: PipesMessageHandler,
+    on_progress: Callable[[Mapping[str, Any]], None],
+    is_over: Callable[[], bool],
+) -> None:
     with path.open("rb") as file:
         for line in whole_lines(file, is_over):
             try:
-                handler.handle_message(json.loads(line))
+                message = json.loads(line)
+                if (progress := _progress(message)) is not None:
+                    on_progress(progress)
+                else:
+                    handler.handle_message(message)
             except Exception:  # told in the run's page; what follows may still be good
                 handler.report_pipes_framework_exception("message reader", sys.exc_info())
+
+
+def _progress(message: Any) -> Mapping[str, Any] | None:
+    """What a message says of progress; None for any other message."""
+    if not isinstance(message, dict) or message.get("method") != "report_custom_message":
+        return None
+    payload = (message.get("params") or {}).get("payload")
+    progress = payload.get("progress") if isinstance(payload, dict) else None
+    return progress if isinstance(progress, dict) else None

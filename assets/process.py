@@ -54,7 +54,8 @@ def run_step(
     }
     command = [*PYTHON_MODULE, "assets.supervisor", *launcher, module]
     try:
-        client = dg.PipesSubprocessClient(message_reader=WholeLineReader())
+        reader = WholeLineReader(lambda progress: observe(context, progress))
+        client = dg.PipesSubprocessClient(message_reader=reader)
         done = client.run(context=context, command=command, extras=extras)
     except DagsterPipesExecutionError as error:
         raise StepDiedError(
@@ -68,6 +69,22 @@ def run_step(
     if "again" in messages[-1]:
         raise TransientError(messages[-1]["again"])
     return from_bytes(answer, messages[-1]["document"].encode(), module)
+
+
+def observe(context: dg.AssetExecutionContext, progress: Mapping[str, Any]) -> None:
+    """Log how far a step is as an observation of its asset: Dagster plots its numbers while the step goes on.
+
+    Args:
+        progress: plain numbers and texts; one under "page" is the URL of a page that shows more.
+    """
+    metadata = {
+        name: dg.MetadataValue.url(value) if name == "page" else value
+        for name, value in progress.items()
+        if isinstance(value, (str, int, float))
+    }
+    context.log_event(
+        dg.AssetObservation(context.asset_key, description=str(progress.get("text", "")), metadata=metadata)
+    )
 
 
 @contextlib.contextmanager

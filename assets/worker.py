@@ -30,12 +30,14 @@ class Job:
         line: whose step it is.
         options: what else this step needs, plain JSON.
         report: tells people how far it is; a line of text in the run's page.
+        send: hands plain JSON to the parent; `{"progress": {...}}` becomes an observation that Dagster plots.
     """
 
     store: Store
     line: Line
     options: Mapping[str, Any]
     report: Callable[[str], None]
+    send: Callable[[Mapping[str, Any]], None] = lambda message: None
 
 
 def serve(step: Callable[[Job], Any]) -> None:
@@ -70,4 +72,4 @@ def _job(pipes: PipesContext) -> Job:
         pipes.log.info(text)
 
     line = Line(body["line"], LineConfig.model_validate(body["config"]))
-    return Job(Store(body["home"]), line, body["options"], report)
+    return Job(Store(body["home"]), line, body["options"], report, pipes.report_custom_message)

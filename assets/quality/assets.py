@@ -3,13 +3,13 @@
 Dagster reads the annotations of asset functions as they are: no `from __future__ import annotations` here.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
 from assets.line import Line
+from assets.links import page_url
 from assets.process import refusals_fail_once, run_step
 from assets.quality.contract import (
     BLOCKED_REMEDY,
@@ -21,8 +21,6 @@ from assets.quality.contract import (
 )
 from assets.store import Store
 
-REPORTS_VARIABLE = "EDGELOOP_REPORTS_URL"
-REPORTS_DEFAULT = "http://127.0.0.1:3001"
 _BATCH = re.compile(r"[0-9a-f]{64}")
 _SHOWN_REASONS = 20
 
@@ -72,8 +70,7 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
 
 def report_url(verdict: BatchVerdict) -> str:
     """Where people open the batch's report: $EDGELOOP_REPORTS_URL serves the store's `reports/`."""
-    base = os.environ.get(REPORTS_VARIABLE, REPORTS_DEFAULT).rstrip("/")
-    return f"{base}/{verdict.report.removeprefix('reports/')}"
+    return page_url(verdict.report)
 
 
 def _partition(context: dg.AssetExecutionContext, line: Line) -> str:
