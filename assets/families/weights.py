@@ -1,0 +1,78 @@
+"""Weights in and out of networks, and what a network answers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from assets.errors import RejectedError
+
+CHANNELS = re.compile(r"channels_\d+")
+
+
+class Batches(Protocol):
+    """Records by their position, as `assets.fitting.contract.TrainingSet` gives them."""
+
+    def __len__(self) -> int:
+        """How many records there are."""
+        ...
+
+    def batch(self, rows: NDArray[np.int64]) -> Tensor:
+        """(rows, *shape) of these records."""
+        ...
+
+
+def architecture_of(network: nn.Module) -> dict[str, Any]:
+    """The architecture of a network of ours, whose blocks may have been narrowed since it was built."""
+    architecture: dict[str, Any] = dict(network.architecture)  # type: ignore[arg-type]
+    if any(CHANNELS.fullmatch(name) for name in architecture):
+        blocks = network.blocks
+        assert isinstance(blocks, nn.Sequential), "networks with channels_* are rows of blocks"
+        widths = [layer.weight.shape[0] for layer in blocks if isinstance(layer, (nn.Conv2d, nn.Linear))]
+        architecture |= {f"channels_{block}": width for block, width in enumerate(widths)}
+    return architecture
+
+
+def weights_of(network: nn.Module) -> bytes:
+    """The weights as safetensors; `ValueError` by safetensors where two layers share one tensor."""
+    return bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}))
+
+
+def set_weights(network: nn.Module, data: bytes, source: str) -> None:
+    """Load safetensors bytes into a network. Raises RejectedError, naming `source`, where they do not fit it."""
+    try:
+        network.load_state_dict(load(data))
+    except (SafetensorError, RuntimeError) as error:
+        raise RejectedError(f"{source}: these weights do not fit the network ({error}); train it again") from error
+
+
+def parameters_of(network: nn.Module) -> int:
+    """How many numbers are trained, frozen ones included."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def predict(network: nn.Module, x: Tensor | Batches, batch: int = 256) -> Tensor:
+    """What the network answers, (records, ...) on the CPU, in evaluation mode and without gradients.
+
+    The network stays in evaluation mode.
+
+    Args:
+        x: (records, *shape), or a set of records. There must be at least one.
+        batch: records at a time.
+    """
+    network.eval()
+    place = next(network.parameters()).device
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(x), batch):
+            stop = min(start + batch, len(x))
+            part = x[start:stop] if isinstance(x, Tensor) else x.batch(np.arange(start, stop))
+            parts.append(network(part.to(place)).cpu())
+    return torch.cat(parts)
