@@ -21,7 +21,6 @@ from assets.fitting.judging import Judge
 from assets.fitting.learner import Learner, Work, facts
 from assets.fitting.resume import Keeper, fingerprint
 from assets.fitting.sampling import sampling_of
-from assets.fitting.state import State
 from assets.learning import TrainingPolicy
 from assets.tasks.contract import Objective, Task
 
@@ -57,7 +56,8 @@ def fit(
         objective: the loss of a batch; None for the task's own as the policy asks for it. A module is moved to the
             training's device, and neither trained nor kept.
         metric: what chooses the epoch; None for the policy's, or the task's own.
-        place: where checkpoints are kept; a later call with the same arguments goes on from the last one. None: none.
+        place: where checkpoints are kept; a later call with the same arguments goes on from the last one. It stays when
+            training is done, as what comes next may crash too: the caller removes it. None: none are kept.
         minutes: the longest training, those before a crash included; then the best weights so far are kept.
 
     Raises:
@@ -79,8 +79,7 @@ def fit(
         "processes": world,
     }
     keeper = Keeper(place, policy.checkpoint_seconds, fingerprint(network, known))
-    state = State()
-    keeper.take_up(network, state, watch if rank == 0 else QUIET, rank)
+    told = watch if rank == 0 else QUIET
     loss = objective or task.loss.objective(policy, train.y, len(classes))
     work = Work(
         policy,
@@ -89,20 +88,22 @@ def fit(
         sampling,
         loss,
         judge,
-        watch if rank == 0 else QUIET,
+        told,
         keeper,
         None if minutes is None else 60 * minutes,
         rank,
     )
-    learner = Learner(network, work, state)
+    learner = Learner(network, work)
+    if (body := keeper.read(told)) is not None:
+        learner.go_on(body)
+        told.note(f"training goes on from its last checkpoint: epoch {learner.state.epoch}, step {learner.state.step}")
     if isinstance(loss, nn.Module):
         loss.requires_grad_(False).to("cuda" if gpu else "cpu")
+    state = learner.state
     if not state.ended:
         _run(learner, policy, world, gpu)
     network.load_state_dict(state.best_weights)
-    network.to("cpu", memory_format=torch.contiguous_format).eval()
-    if rank == 0:
-        keeper.remove()
+    set_memory_format(network.cpu().eval(), torch.contiguous_format)
     assert state.best is not None, "an epoch was judged"
     return Fitted(
         tuple(state.curve),
@@ -117,7 +118,7 @@ def fit(
 
 def _run(learner: Learner, policy: TrainingPolicy, world: int, gpu: bool) -> None:
     if policy.channels_last:
-        learner.network.to(memory_format=torch.channels_last)
+        set_memory_format(learner.network, torch.channels_last)
     with warnings.catch_warnings():
         # Lightning's advice to people who call it by hand, and what torch has deprecated below it.
         warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning.*")
@@ -142,3 +143,10 @@ def _run(learner: Learner, policy: TrainingPolicy, world: int, gpu: bool) -> Non
             trainer.fit(learner)
         finally:
             learner.feed.close()
+
+
+def set_memory_format(network: nn.Module, memory_format: torch.memory_format) -> None:
+    """Lay the kernels of a network's 2-D convolutions out in this order; their values stay."""
+    for weight in network.parameters():
+        if weight.dim() == 4:
+            weight.data = weight.data.contiguous(memory_format=memory_format)

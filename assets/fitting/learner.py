@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from assets.errors import RejectedError
 from assets.fitting.augment import augment
 from assets.fitting.contract import Progress, TrainingSet, Watch
+from assets.fitting.ema import AveragedWeights
 from assets.fitting.feeding import Batch, Feed
 from assets.fitting.judging import Judge, targets
 from assets.fitting.optimizers import optimizer_of
@@ -57,23 +58,45 @@ class Work:
 class Learner(pl.LightningModule):
     """One training. `state` says how far it is; the loop's own counters are not used, so that it can begin anywhere."""
 
-    def __init__(self, network: nn.Module, work: Work, state: State) -> None:
+    def __init__(self, network: nn.Module, work: Work) -> None:
         super().__init__()
-        self.network, self.work, self.state = network, work, state
+        self.network, self.work, self.state = network, work, State()
         self.schedule = Schedule(work.policy, work.sampling.batches)
         self.feed = Feed(self._places, self._make)
         self.records, self.training_seconds = 0, 0.0
         self._answer: Any = torch.compile(network) if work.policy.compile else network
         self._compiled = not work.policy.compile
+        self.average: AveragedWeights | None = None
+        self._taken: dict[str, Any] | None = None
         self._told = self._epoch_began = time.monotonic()
+
+    def go_on(self, body: dict[str, Any]) -> None:
+        """Begin where a checkpoint was written."""
+        self.network.load_state_dict(body["network"])
+        self.state.unpack(body["state"])
+        self.state.best_weights = body["best"]
+        if self.work.rank:  # the first process has the sum of all
+            self.state.loss_sum, self.state.loss_records = 0.0, 0
+        self._taken = body
 
     # What Lightning asks for.
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The line's optimizer, with its state where a training goes on."""
         optimizer = optimizer_of(self.network, self.work.policy)
-        self.work.keeper.restore(optimizer)
+        if self._taken is not None:
+            optimizer.load_state_dict(self._taken["optimizer"])
         return optimizer
+
+    def on_train_start(self) -> None:
+        """What only is there once the network is on its device."""
+        if self.work.policy.ema:
+            self.average = AveragedWeights(self.network, self.work.policy.ema)
+        if self._taken is not None:
+            if self.average is not None:
+                self.average.load_state_dict(self._taken["average"])
+            self.trainer.precision_plugin.load_state_dict(self._taken["precision"])
+            self._taken = None
 
     def train_dataloader(self) -> Feed:
         """The batches that are left of the epoch that comes next."""
@@ -117,6 +140,8 @@ class Learner(pl.LightningModule):
         state.step += 1
         state.batch += 1
         self.records += sampling.batch_size
+        if self.average is not None:
+            self.average.update(self.network)
         if sampling.processes > 1 and state.step % AGREE_STEPS:
             return
         self._tell()
@@ -137,7 +162,8 @@ class Learner(pl.LightningModule):
         if not math.isfinite(loss):
             raise RejectedError(f"the loss is {loss} in epoch {state.epoch}; lower `training.learning_rate`")
         self.training_seconds += time.monotonic() - self._epoch_began
-        judgement = work.judge(self.network, self.device)
+        judged = self.network if self.average is None else self.average.network
+        judgement = work.judge(judged, self.device)
         if not math.isfinite(judgement.score):
             raise RejectedError(
                 f"{work.judge.metric} is {judgement.score} on the validation records in epoch {state.epoch}; "
@@ -257,15 +283,23 @@ class Learner(pl.LightningModule):
 
     def _keep(self) -> None:
         """Write a checkpoint; of several processes the first does, for all."""
-        if self.work.sampling.processes > 1:
-            total = torch.tensor([float(self.state.loss_sum), self.state.loss_records], dtype=torch.float64)
-            total = total.to(self.device)
+        state, work = self.state.pack(), self.work
+        if work.sampling.processes > 1:
+            total = torch.tensor([state["loss_sum"], state["loss_records"]], dtype=torch.float64, device=self.device)
             torch.distributed.all_reduce(total)
-            body = self.state.pack() | {"loss_sum": float(total[0]), "loss_records": int(total[1])}
-        else:
-            body = self.state.pack()
-        if self.work.rank == 0:
-            self.work.keeper.write(self.network, self.trainer.optimizers[0], body, self.state.best_weights)
+            state |= {"loss_sum": float(total[0]), "loss_records": int(total[1])}
+        if work.rank:
+            return
+        work.keeper.write(
+            {
+                "network": self.network.state_dict(),
+                "best": self.state.best_weights,
+                "optimizer": self.trainer.optimizers[0].state_dict(),
+                "average": {} if self.average is None else self.average.state_dict(),
+                "precision": self.trainer.precision_plugin.state_dict(),
+                "state": state,
+            }
+        )
 
     def _tell(self) -> None:
         now = time.monotonic()

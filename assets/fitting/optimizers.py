@@ -31,8 +31,8 @@ def optimizer_of(network: nn.Module, policy: TrainingPolicy) -> torch.optim.Opti
         if parameters
     ]
     rate = policy.learning_rate
-    # A fused step is one call; fp16 cannot have it, because its gradients are unscaled before they are clipped.
-    fused = policy.precision != "fp16"
+    # A fused step is one call; autocast cannot have it, because Lightning then refuses to clip gradients.
+    fused = policy.precision == "32"
     if policy.optimizer == "sgd":
         return torch.optim.SGD(groups, rate, momentum=policy.momentum, nesterov=policy.momentum > 0, fused=fused)
     if policy.optimizer == "adam":

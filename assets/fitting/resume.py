@@ -8,13 +8,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from assets.errors import of_the_machine
 from assets.fitting.checkpoints import DamagedError, from_checkpoint, to_checkpoint
 from assets.fitting.contract import CheckpointPlace, Watch
-from assets.fitting.state import State
 
 
 def fingerprint(network: nn.Module, facts: Mapping[str, Any]) -> str:
@@ -30,45 +28,30 @@ class Keeper:
     def __init__(self, place: CheckpointPlace | None, seconds: float, fits: str) -> None:
         self.place, self.seconds, self.fits = place, seconds, fits
         self._last = time.monotonic()
-        self._optimizer: dict[str, Any] | None = None
 
     def due(self) -> bool:
         """Whether the last one is old enough."""
         return self.place is not None and time.monotonic() - self._last >= self.seconds
 
-    def take_up(self, network: nn.Module, state: State, watch: Watch, rank: int) -> None:
-        """Bring network and state to where the last checkpoint was written; without a useful one they stay."""
+    def read(self, watch: Watch) -> dict[str, Any] | None:
+        """The last checkpoint of this very training; None, and the reason told, where there is none of use."""
         try:
             data = self.place.read() if self.place is not None else None
             if data is None:
-                return
+                return None
             body = from_checkpoint(data)
-            if body.get("fits") != self.fits:
-                watch.note("the checkpoint found is of another training; training starts afresh")
-                return
         except DamagedError as error:
             watch.note(f"the checkpoint found is damaged: {error}; training starts afresh")
-            return
+            return None
         except OSError as error:
             watch.note(f"the checkpoint found cannot be read ({error}); training starts afresh")
-            return
-        network.load_state_dict(body["network"])
-        state.unpack(body["state"])
-        if rank:  # the first process has the sum of all
-            state.loss_sum, state.loss_records = 0.0, 0
-        state.best_weights = body["best"]
-        self._optimizer = body["optimizer"]
-        watch.note(f"training goes on at step {state.step}, epoch {state.epoch}, from its last checkpoint")
+            return None
+        if body.get("fits") != self.fits:
+            watch.note("the checkpoint found is of a training with other data or settings; training starts afresh")
+            return None
+        return body
 
-    def restore(self, optimizer: torch.optim.Optimizer) -> None:
-        """Give a fresh optimizer the state that was taken up."""
-        if self._optimizer is not None:
-            optimizer.load_state_dict(self._optimizer)
-            self._optimizer = None
-
-    def write(
-        self, network: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any], best: Mapping[str, Tensor]
-    ) -> None:
+    def write(self, body: Mapping[str, Any]) -> None:
         """Replace the last checkpoint.
 
         Raises:
@@ -77,20 +60,8 @@ class Keeper:
         """
         if self.place is None:
             return
-        body = {
-            "fits": self.fits,
-            "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "state": dict(state),
-            "best": dict(best),
-        }
         try:
-            self.place.write(to_checkpoint(body))
+            self.place.write(to_checkpoint({**body, "fits": self.fits}))
         except OSError as error:
             raise of_the_machine(error, "the training's checkpoint", "see that it may be written") from error
         self._last = time.monotonic()
-
-    def remove(self) -> None:
-        """The training is done."""
-        if self.place is not None:
-            self.place.remove()
