@@ -21,7 +21,14 @@ from edge.contracts import from_bytes
 
 T = TypeVar("T")
 PYTHON_MODULE = (sys.executable, "-m")
-TORCH_RUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1", "-m")
+
+
+def torch_run(processes: int) -> tuple[str, ...]:
+    """The launcher of a step that so many processes of this machine take together."""
+    return (*PYTHON_MODULE, "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m")
+
+
+TORCH_RUN = torch_run(1)
 
 
 def run_step(
@@ -39,7 +46,7 @@ def run_step(
         module: dotted name of a module that ends in `assets.worker.serve`.
         answer: the contract document it sends back.
         options: plain JSON handed to the child as `Job.options`.
-        launcher: what the module's name is appended to; `TORCH_RUN` for training.
+        launcher: what the module's name is appended to; `torch_run(training.processes)` for training.
 
     Raises:
         RejectedError: the child refused its input; do not try again.
