@@ -69,6 +69,21 @@ def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> In
     return Interval(value, max(-1.0, low), min(1.0, high))
 
 
+def bounded(one: Interval, records: int) -> Interval:
+    """An interval of a number between 0 and 1, cut off there.
+
+    Where no resample differs from the records, as where a model makes no error, Wilson's interval stands in.
+
+    Args:
+        records: how many Wilson's interval is of: those of the rarest kind.
+    """
+    low, high = max(0.0, one.low), min(1.0, one.high)
+    if low == high:
+        around = wilson(round(one.value * records), records)
+        low, high = min(low, around.low), max(high, around.high)
+    return Interval(one.value, low, high)
+
+
 def bootstrap(
     prepare: Callable[[NDArray[np.int64]], Weighted],
     records: int,

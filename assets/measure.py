@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import functools
-import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.intervals import Interval, paired_difference, wilson
+from assets.tasks.class_metrics import hits, macro_f1
 from edge.contracts import Latency, Metric
 from edge.contracts.evidence import VerdictKind
 from edge.engine.library import installed_version
 from edge.runtime import machine
 
-Z95 = 1.959963984540054
+__all__ = [
+    "Interval",
+    "accuracy_metrics",
+    "answers",
+    "hits",
+    "interleaved_ms",
+    "latency",
+    "logits",
+    "machine_name",
+    "macro_f1",
+    "open_session",
+    "paired_difference",
+    "speedup",
+    "wilson",
+]
+
 BATCH = 256
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value and the ends of its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def open_session(model: bytes, *, as_written: bool = False) -> Any:
@@ -48,64 +54,29 @@ def open_session(model: bytes, *, as_written: bool = False) -> Any:
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def logits(session: Any, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Outputs (records, classes) float32 of inputs (records, ...) float32, in batches of `BATCH`."""
+def logits(session: Any, x: NDArray[Any]) -> NDArray[np.float32]:
+    """Outputs (records, …) float32 of inputs (records, …), in batches of `BATCH`."""
     name = session.get_inputs()[0].name
     parts = [session.run(None, {name: x[start : start + BATCH]})[0] for start in range(0, len(x), BATCH)]
     return np.concatenate(parts)
 
 
-def hits(outputs: NDArray[np.float32], y: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(records,) bool: where the largest output is at the true label."""
-    answers: NDArray[np.bool_] = outputs.argmax(axis=1) == y
-    return answers
+class Answered(Protocol):
+    """Records that come in batches, see `assets.fitting.contract.TrainingSet`; torch is not loaded for it."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: NDArray[np.int64]) -> Any: ...
 
 
-def macro_f1(outputs: NDArray[np.float32], y: NDArray[np.int64]) -> float:
-    """Mean F1 over the classes that are either true or answered at least once; 0 to 1."""
-    answers = outputs.argmax(axis=1)
-    scores = []
-    for label in np.union1d(answers, y):
-        true = int(((answers == label) & (y == label)).sum())
-        scores.append(2 * true / int((answers == label).sum() + (y == label).sum()))
-    return float(np.mean(scores))
-
-
-def wilson(good: int, records: int) -> Interval:
-    """A share and its 95 % score interval (Wilson 1927, J. Am. Stat. Assoc. 22:209-212)."""
-    if not 0 <= good <= records or records == 0:
-        raise ValueError(f"{good} of {records} is not a share")
-    share, z2 = good / records, Z95 * Z95
-    middle = (share + z2 / (2 * records)) / (1 + z2 / records)
-    half = Z95 / (1 + z2 / records) * math.sqrt(share * (1 - share) / records + z2 / (4 * records**2))
-    return Interval(share, max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share)))
-
-
-def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Interval:
-    """Share of hits of `first` minus that of `second` on the same records, with its 95 % interval.
-
-    Method 10 of Newcombe 1998 (Statistics in Medicine 17:2635-2650): Wilson intervals of both shares, joined with the
-    continuity-corrected correlation of the pairs. It stays sensible where the two models never disagree.
-    """
-    if first.shape != second.shape or first.size == 0:
-        raise ValueError(f"{first.shape} and {second.shape} are not answers on the same records")
-    n = int(first.size)
-    both, only_first = int((first & second).sum()), int((first & ~second).sum())
-    only_second, neither = int((~first & second).sum()), int((~first & ~second).sum())
-    one, two = wilson(both + only_first, n), wilson(both + only_second, n)
-    product = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
-    agreement = float(both * neither - only_first * only_second)
-    if agreement > 0:
-        agreement = max(agreement - n / 2, 0)
-    phi = agreement / math.sqrt(product) if product else 0.0
-    value = (only_first - only_second) / n
-
-    def reach(a: float, b: float) -> float:
-        return math.sqrt(max(a * a - 2 * phi * a * b + b * b, 0.0))
-
-    low = value - reach(one.value - one.low, two.high - two.value)
-    high = value + reach(one.high - one.value, two.value - two.low)
-    return Interval(value, max(-1.0, low), min(1.0, high))
+def answers(session: Any, records: Answered, most: int | None = None) -> NDArray[np.float32]:
+    """Outputs (records, …) float32 of all records, or the first `most`; never more than a batch of inputs in memory."""
+    count = len(records) if most is None else min(most, len(records))
+    parts = [
+        logits(session, records.batch(np.arange(start, min(start + BATCH, count))).numpy())
+        for start in range(0, count, BATCH)
+    ]
+    return np.concatenate(parts)
 
 
 def accuracy_metrics(

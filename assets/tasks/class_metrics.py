@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from assets.intervals import Interval, Weighted, bootstrap, wilson
+from assets.intervals import Interval, Weighted, bootstrap, bounded, wilson
 from assets.tasks.own_metrics import Split, checked, is_own, own_score
 from assets.tasks.ranking import ranking
 from edge.contracts import CLASS_ANSWER, AnswerSpec, Metric
@@ -25,6 +25,7 @@ __all__ = [
     "calibration_bins",
     "confusion",
     "hits",
+    "macro_f1",
     "merits",
     "metrics",
     "probabilities",
@@ -131,7 +132,7 @@ def metrics(
         if name not in found:
             listed.append(_metric(name, split, len(y), kind, score(name, outputs, y)))
             continue
-        one = found[name] if name == "log_loss" else _within(found[name], rarest)
+        one = found[name] if name == "log_loss" else bounded(found[name], rarest)
         listed.append(_metric(name, split, len(y), kind, one))
     if len(classes) <= MOST_LISTED:
         correct = np.bincount(y[right], minlength=len(classes))
@@ -141,6 +142,11 @@ def metrics(
             if count
         ]
     return tuple(listed)
+
+
+def macro_f1(outputs: Outputs, y: Labels) -> float:
+    """Mean F1 over the classes that are either true or answered at least once; 0 to 1."""
+    return score("macro_f1", outputs, y)
 
 
 def merits(outputs: Outputs, y: Labels) -> Numbers:
@@ -173,8 +179,10 @@ def _bin(sure: Numbers) -> Labels:
     return np.minimum((sure * BINS).astype(np.int64), BINS - 1)
 
 
-def _indicator(at: Labels, rows: int, values: Numbers) -> sparse.csr_array:
-    """(rows, records) with each record's value in its row."""
+def _indicator(at: Labels, rows: int, values: NDArray[Any]) -> Any:
+    """(rows, records), sparse, with each record's value in its row."""
+    from scipy import sparse
+
     return sparse.csr_array((values.astype(np.float64), (at, np.arange(len(at)))), shape=(rows, len(at)))
 
 
@@ -227,18 +235,6 @@ def _mean(values: Numbers, counts: NDArray[np.bool_], empty: float) -> Numbers:
     """(resamples,) mean over the classes that count; `empty` where none does."""
     many = counts.sum(axis=0)
     return np.where(many > 0, (values * counts).sum(axis=0) / np.maximum(many, 1), empty)
-
-
-def _within(one: Interval, rarest: int) -> Interval:
-    """An interval of a number between 0 and 1."""
-    if one.low == one.high and 0 <= one.value <= 1:
-        return Interval(one.value, *_ends(one.value, rarest))
-    return Interval(one.value, max(0.0, one.low), min(1.0, one.high))
-
-
-def _ends(share: float, records: int) -> tuple[float, float]:
-    around = wilson(round(share * records), records)
-    return min(share, around.low), max(share, around.high)
 
 
 def _metric(name: str, split: Split, records: int, kind: VerdictKind, found: Interval | float) -> Metric:

@@ -78,3 +78,15 @@ def default_task(data: DataContract) -> TaskSpec | None:
     section = SECTIONS[data.reader]
     fitting = (spec for spec in task_specs().values() if section in spec.sections and spec.default)
     return next((spec for spec in fitting if spec.regression == data.regression), None)
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether less of a metric is better; of a metric of the user's own more always is."""
+    return any(spec.metrics.get(metric) == "lower" for spec in task_specs().values())
+
+
+def change_in_words(metric: str, drop: float) -> str:
+    """A drop of `Task.drop` in words: a loss in the metric's unit, or a share by which an error grew."""
+    if lower_is_better(metric):
+        return f"its {metric} is {abs(drop):.1%} {'more' if drop >= 0 else 'less'}"
+    return f"loses {drop:.4f} of {metric}" if drop >= 0 else f"gains {-drop:.4f} of {metric}"
