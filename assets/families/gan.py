@@ -1,0 +1,145 @@
+"""Generators and discriminators: convolutional as DCGAN (Radford et al. 2016), and of linear layers (Goodfellow 2014).
+
+The generator enlarges by repeating pixels and then convolves, instead of transposed convolutions: no checkerboards
+(Odena et al. 2016), and every operation has an INT8 form. It answers in 0..1, and the discriminator reads that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+
+from assets.families.network import DROPOUT
+from assets.learning import ModelFamily
+from edge.contracts import InputSpec
+
+OPTIONS = frozenset({"spectral"})
+"""`options: { spectral: true }` bounds the discriminator's slope (Miyato et al. 2018)."""
+MIN_SIDE = 8
+"""Pictures are halved while both sides are at least so long."""
+SLOPE = 0.2
+UNITS = 8
+"""Of mlp_gan: units of the first layer, as a multiple of `width`."""
+
+
+def sizes(picture: tuple[int, ...], depth: int) -> list[tuple[int, int]]:
+    """(height, width) from the picture's own down to the smallest that the generator starts from."""
+    found = [(picture[1], picture[2])]
+    while len(found) <= depth and min(found[-1]) >= MIN_SIDE:
+        found.append(((found[-1][0] + 1) // 2, (found[-1][1] + 1) // 2))
+    return found
+
+
+class Enlarge(nn.Module):
+    """Twice the size by repeating pixels, cut to an odd size where that is asked for."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.height, self.width = height, width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(records, channels, height, width) to the size asked for."""
+        x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
+        return x if x.shape[2:] == (self.height, self.width) else x[:, :, : self.height, : self.width]
+
+
+class Centre(nn.Module):
+    """From 0..1 to -1..1, where a discriminator learns faster."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape, to the same."""
+        return x * 2 - 1
+
+
+def enlarging(channels: list[int], steps: list[tuple[int, int]], *, norm: bool) -> list[nn.Module]:
+    """Layers from the smallest size to the picture's, for channels and sizes that go from the picture downwards."""
+    layers: list[nn.Module] = []
+    for level in range(len(steps) - 1, 0, -1):
+        layers += [
+            Enlarge(*steps[level - 1]),
+            nn.Conv2d(channels[level], channels[level - 1], 3, padding=1, bias=not norm),
+        ]
+        layers += [nn.BatchNorm2d(channels[level - 1])] if norm else []
+        layers.append(nn.ReLU())
+    return layers
+
+
+def architecture(model: ModelFamily, spec: InputSpec) -> dict[str, Any]:
+    """Width, depth and spectral norm; `picture` is added by the trainer, who knows the real pictures."""
+    del spec
+    return {"width": model.width, "depth": model.depth, "spectral": bool(model.options.get("spectral", False))}
+
+
+def build(family: str, spec: InputSpec, outputs: int, architecture: Mapping[str, Any]) -> nn.Module:
+    """The generator: (records, numbers) of noise to (records, channels, height, width) in 0..1."""
+    del outputs
+    picture, (latent,) = tuple(architecture["picture"]), spec.shape
+    layers = _linear(picture, latent, architecture) if family == "mlp_gan" else _dcgan(picture, latent, architecture)
+    generator = nn.Sequential(*layers, nn.Sigmoid())
+    _start(generator)
+    return generator
+
+
+def _linear(picture: tuple[int, ...], latent: int, architecture: Mapping[str, Any]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    inputs = latent
+    for block in range(architecture["depth"]):
+        units = UNITS * architecture["width"] * 2 ** min(block, 2)
+        layers += [nn.Linear(inputs, units), nn.LeakyReLU(SLOPE)]
+        inputs = units
+    return [*layers, nn.Linear(inputs, prod(picture)), nn.Unflatten(1, picture)]
+
+
+def _dcgan(picture: tuple[int, ...], latent: int, architecture: Mapping[str, Any]) -> list[nn.Module]:
+    steps = sizes(picture, architecture["depth"])
+    channels = [architecture["width"] * 2**level for level in range(len(steps))]
+    smallest = (channels[-1], *steps[-1])
+    return [
+        nn.Linear(latent, prod(smallest), bias=False),
+        nn.Unflatten(1, smallest),
+        nn.BatchNorm2d(channels[-1]),
+        nn.ReLU(),
+        *enlarging(channels, steps, norm=True),
+        nn.Conv2d(channels[0], picture[0], 3, padding=1),
+    ]
+
+
+def discriminator(family: str, architecture: Mapping[str, Any]) -> nn.Module:
+    """Pictures (records, channels, height, width) in 0..1 to (records, 1) logits, above 0 for real ones."""
+    (inputs, high, wide), rate = architecture["picture"], architecture.get(DROPOUT, 0.0)
+    width, depth = architecture["width"], architecture["depth"]
+    layers: list[nn.Module] = [Centre()]
+    if family == "mlp_gan":
+        layers.append(nn.Flatten())
+        inputs = inputs * high * wide
+        for block in range(depth):
+            units = UNITS * width * 2 ** min(depth - 1 - block, 2)
+            layers += [nn.Linear(inputs, units), nn.LeakyReLU(SLOPE), nn.Dropout(rate)]
+            inputs = units
+    else:
+        for level in range(len(sizes((inputs, high, wide), depth)) - 1):
+            layers += [nn.Conv2d(inputs, width * 2**level, 4, 2, 1), nn.LeakyReLU(SLOPE), nn.Dropout(rate)]
+            inputs, high, wide = width * 2**level, high // 2, wide // 2
+        layers.append(nn.Flatten())
+        inputs = inputs * high * wide
+    layers.append(nn.Linear(inputs, 1))
+    found = nn.Sequential(*layers)
+    _start(found)
+    if architecture.get("spectral"):
+        for layer in found:
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                spectral_norm(layer)
+    return found
+
+
+def _start(network: nn.Module) -> None:
+    """Small random weights, as DCGAN starts from; of linear networks torch's own are better."""
+    if any(isinstance(layer, nn.Conv2d) for layer in network.modules()):
+        for layer in network.modules():
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                nn.init.normal_(layer.weight, 0.0, 0.02)
