@@ -85,8 +85,13 @@ def lower_is_better(metric: str) -> bool:
     return any(spec.metrics.get(metric) == "lower" for spec in task_specs().values())
 
 
+def metric_drop(metric: str, before: float, after: float) -> float:
+    """What was lost of a metric: in its own unit where more is better, else the share by which the error grew."""
+    return (after - before) / max(abs(before), 1e-12) if lower_is_better(metric) else before - after
+
+
 def change_in_words(metric: str, drop: float) -> str:
-    """A drop of `Task.drop` in words: a loss in the metric's unit, or a share by which an error grew."""
+    """A `metric_drop` in words."""
     if lower_is_better(metric):
         return f"its {metric} is {abs(drop):.1%} {'more' if drop >= 0 else 'less'}"
     return f"loses {drop:.4f} of {metric}" if drop >= 0 else f"gains {-drop:.4f} of {metric}"

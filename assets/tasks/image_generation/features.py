@@ -47,7 +47,7 @@ def _convolve(x: Pictures, filters: Pictures) -> Pictures:
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
     patches = windows.transpose(0, 2, 3, 1, 4, 5).reshape(-1, channels * 9)
-    found: Pictures = (patches @ filters).reshape(records, height, width, -1).transpose(0, 3, 1, 2)
+    found: Pictures = np.moveaxis((patches @ filters).reshape(records, height, width, -1), 3, 1)
     return found
 
 
@@ -56,7 +56,8 @@ def _pool(x: Pictures, size: int) -> Pictures:
     records, channels, height, width = x.shape
     rows, columns = height // size, width // size
     cut = x[:, :, : rows * size, : columns * size]
-    return cut.reshape(records, channels, rows, size, columns, size).mean(axis=(3, 5))
+    means: Pictures = cut.reshape(records, channels, rows, size, columns, size).mean(axis=(3, 5))
+    return means
 
 
 def _small(pictures: Pictures) -> Pictures:

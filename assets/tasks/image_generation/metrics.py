@@ -1,7 +1,7 @@
 """What is said about generated pictures, held against real ones that the generator has never seen.
 
 Outputs are generated pictures, and `y` real ones, both (pictures, channels, height, width) with values 0 to 1; their
-numbers may differ. Both are compared by their `features`, of which at most `MOST` of either are looked at.
+numbers may differ. Both are compared by their `features`, of which the first `MOST` of either are looked at.
 """
 
 from __future__ import annotations
@@ -59,8 +59,7 @@ def weighted(outputs: Pictures, y: Pictures, names: Sequence[str]) -> Weighted:
     Raises:
         ValueError: an unknown name.
     """
-    made, real = features(outputs[:MOST]), features(y[:MOST])
-    return _weighted(made, real, names)
+    return _weighted(features(outputs), features(y[:MOST]), names)
 
 
 def score(name: str, outputs: Pictures, y: Pictures) -> float:
@@ -72,8 +71,8 @@ def score(name: str, outputs: Pictures, y: Pictures) -> float:
     """
     if is_own(name):
         return own_score(name, outputs, y)
-    many = min(len(outputs), MOST)
-    return float(weighted(checked(outputs), y, (name,))(np.ones((many, 1)))[0, 0])
+    made = checked(outputs)[:MOST]
+    return float(weighted(made, y, (name,))(np.ones((len(made), 1)))[0, 0])
 
 
 def metrics(
