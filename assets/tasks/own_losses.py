@@ -19,7 +19,7 @@ def own_loss(name: str) -> Objective:
     """
     from assets.own import load_own
 
-    function = load_own(name, "loss")
+    function = load_own(name, "training.loss")
 
     def loss(_inputs: Tensor, targets: Tensor, outputs: Tensor) -> Tensor:
         if targets.is_floating_point() and targets.ndim == 1:

@@ -31,7 +31,7 @@ def own_score(name: str, outputs: Outputs, y: NDArray[Any]) -> float:
     from assets.own import load_own
 
     try:
-        value = float(load_own(name, "metric")(outputs, y))
+        value = float(load_own(name, "training.metrics")(outputs, y))
     except RejectedError:
         raise
     except Exception as error:  # whatever a user's function raises is told in one sentence

@@ -91,7 +91,12 @@ def metric_drop(metric: str, before: float, after: float) -> float:
 
 
 def change_in_words(metric: str, drop: float) -> str:
-    """A `metric_drop` in words."""
+    """A `metric_drop` in words, for a sentence whose subject is the model."""
     if lower_is_better(metric):
-        return f"its {metric} is {abs(drop):.1%} {'more' if drop >= 0 else 'less'}"
-    return f"loses {drop:.4f} of {metric}" if drop >= 0 else f"gains {-drop:.4f} of {metric}"
+        return f"has {amount_in_words(metric, abs(drop))} {'more' if drop >= 0 else 'less'} {metric}"
+    return f"{'loses' if drop >= 0 else 'gains'} {amount_in_words(metric, abs(drop))} of {metric}"
+
+
+def amount_in_words(metric: str, drop: float) -> str:
+    """A size of `metric_drop`: in the metric's unit, or as a share of the error."""
+    return f"{drop:.1%}" if lower_is_better(metric) else f"{drop:.4f}"
