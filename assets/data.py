@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -19,6 +20,8 @@ SECTIONS: Mapping[str, str] = {
 }
 """Reader to the section of the contract that it reads."""
 
+OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+"""A user's own function, `my_package.my_module:build`."""
 RESERVED = "_"
 """Names of the gate's own columns begin with it, so no column of the data may."""
 
@@ -174,6 +177,18 @@ class DataContract(Frozen):
     validation_share: float = Field(default=0.15, gt=0, lt=0.5, description="Share of records used to choose models.")
     test_share: float = Field(default=0.2, gt=0, lt=0.5, description="Share of records used to report, not to choose.")
     privacy: PrivacyPolicy = Field(default=PrivacyPolicy(), description="What is taken out, hidden or encrypted.")
+    source: str | None = Field(
+        default=None,
+        description="A function of your own, `my_package.my_module:write`, that writes the data set into the folder it "
+        "is given, in its original format; `edgeloop land LINE` without a SOURCE lands that.",
+    )
+
+    @field_validator("source")
+    @classmethod
+    def _a_function(cls, source: str | None) -> str | None:
+        if source is not None and not OWN.fullmatch(source):
+            raise ValueError(f"{source!r} is not `my_package.my_module:function`")
+        return source
 
     @field_validator("reader", mode="before")
     @classmethod

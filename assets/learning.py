@@ -6,17 +6,14 @@ trains them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from assets.data import Frozen
+from assets.data import OWN, Frozen
 from assets.families.registry import FAMILIES, TIMM
 
-OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-"""A user's own function, `my_package.my_module:build`."""
 Plain = int | float | str | bool
 
 

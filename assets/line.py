@@ -8,16 +8,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from assets.data import SECTIONS, DataContract, Frozen
 from assets.errors import LineError
 from assets.families.registry import FAMILIES, TIMM
 from assets.gate import QualityPolicy
 from assets.learning import FeaturePolicy, ModelFamily, TrainingPolicy, model_section
+from assets.profiles import FULL, PROFILE_NAME, merge
 from assets.tasks.registry import TaskSpec, default_task, task_specs
 from edge.contracts import TARGETS
 
@@ -106,6 +109,60 @@ class LineConfig(Frozen):
     targets: tuple[str, ...] = Field(default=("cpu-x86",), min_length=1, description="Kinds of devices to compile for.")
     retrain: RetrainPolicy = Field(default=RetrainPolicy(), description="When accepted batches are trained on.")
     rollout: RolloutPolicy = Field(default=RolloutPolicy(), description="How a release reaches devices.")
+    profiles: Mapping[str, Mapping[str, Any]] = Field(
+        default={},
+        description="Other settings by name, e.g. `debug`: what each says replaces what stands above, field by field. "
+        "`--profile NAME` or EDGELOOP_PROFILE chooses one; `full` is the line as it stands.",
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _profiles_hold(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Validate every profile over the rest, so that a mistake in one is told when the line is read."""
+        config = handler(data)
+        problems = [problem for name in config.profiles for problem in config._problems(name)]
+        if problems:
+            raise ValidationError.from_exception_data(cls.__name__, problems)
+        return config
+
+    @field_validator("profiles")
+    @classmethod
+    def _profile_names(cls, profiles: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+        for name, body in profiles.items():
+            if name == FULL:
+                raise ValueError(f"`{FULL}` is the line as it stands; give the profile another name")
+            if not PROFILE_NAME.fullmatch(name):
+                raise ValueError(f"{name!r}: a profile's name has lower-case letters, digits and hyphens only")
+            if "profiles" in body:
+                raise ValueError(f"{name}: a profile has no profiles of its own")
+        return profiles
+
+    def _problems(self, name: str) -> list[InitErrorDetails]:
+        """What is wrong with a profile, each with its place below `profiles`."""
+        try:
+            self.in_profile(name)
+        except ValidationError as error:
+            return [
+                InitErrorDetails(
+                    type=PydanticCustomError(
+                        "profile", "{reason}", {"reason": problem["msg"].removeprefix("Value error, ")}
+                    ),
+                    loc=("profiles", name, *problem["loc"]),
+                    input=problem["input"] if problem["loc"] else name,
+                )
+                for problem in error.errors(include_url=False)
+            ]
+        return []
+
+    def in_profile(self, name: str) -> Self:
+        """The configuration that a profile makes of this one; it has no profiles itself.
+
+        Raises:
+            KeyError: there is no such profile.
+            ValidationError: it does not hold, which a line that was read rules out.
+        """
+        base = self.model_dump(mode="json", exclude_unset=True, exclude={"profiles"})
+        return type(self).model_validate(base if name == FULL else merge(base, _sections(self.profiles[name])))
 
     @field_validator("targets")
     @classmethod
@@ -194,6 +251,13 @@ class Line:
     name: str
     config: LineConfig
 
+    def in_profile(self, name: str) -> Line:
+        """The line as a profile has it. Raises LineError where it has no such profile."""
+        if name != FULL and name not in self.config.profiles:
+            there = ", ".join((FULL, *self.config.profiles))
+            raise LineError(f"line {self.name!r} has no profile {name!r}; it has {there}. Add it below `profiles:`")
+        return Line(self.name, self.config.in_profile(name))
+
     @property
     def identifier(self) -> str:
         """The name as Dagster allows it in jobs, sensors and groups."""
@@ -222,6 +286,11 @@ def parse_line(name: str, attributes: Any, source: str) -> Line:
             value = "" if problem["type"] == "missing" else f" = {_short(problem['input'])}"
             rows.append(f"  {field}{value}: {problem['msg'].removeprefix('Value error, ')}")
         raise LineError("\n".join(rows)) from error
+
+
+def _sections(profile: Mapping[str, Any]) -> dict[str, Any]:
+    """A profile's sections; `model: resnet` as the mapping it stands for, so that it can be merged."""
+    return {name: model_section(value) if name == "model" else value for name, value in profile.items()}
 
 
 def _short(value: Any) -> str:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import fsspec
 
+from assets.profiles import home_of_profile
 from edge.contracts import ArtifactRef, check_key, from_bytes, to_bytes
 from edge.errors import RejectedError, VerificationError
 
@@ -26,14 +27,17 @@ HOME_VARIABLE = "EDGELOOP_HOME"
 
 
 def find_home() -> str:
-    """The state's root: $EDGELOOP_HOME, else `.edgeloop` beside the nearest workspace.yaml at or above this folder."""
+    """The state's root: $EDGELOOP_HOME, else `.edgeloop` beside the nearest workspace.yaml at or above this folder.
+
+    A profile other than `full` has a root of its own in there (`assets.profiles`).
+    """
     if home := os.environ.get(HOME_VARIABLE):
-        return home
+        return home_of_profile(home)
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "workspace.yaml").is_file():
-            return str(folder / ".edgeloop")
-    return str(here / ".edgeloop")
+            return home_of_profile(str(folder / ".edgeloop"))
+    return home_of_profile(str(here / ".edgeloop"))
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,10 @@ class Store:
     def read(self, key: str) -> bytes:
         """The bytes of `key`. Raises FileNotFoundError."""
         return bytes(self._location[0].cat_file(self.path(key)))
+
+    def start(self, key: str, count: int) -> bytes:
+        """The first `count` bytes of `key`, or all where there are fewer. Raises FileNotFoundError."""
+        return bytes(self._location[0].cat_file(self.path(key), start=0, end=count))
 
     def write(self, key: str, data: bytes) -> None:
         """Replace the bytes of `key` in one step."""

@@ -11,6 +11,7 @@ from dagster._utils.schedules import is_valid_cron_string
 
 from assets.errors import LineError
 from assets.line import Line, parse_line
+from assets.profiles import FULL, chosen_profile
 
 LINES_FOLDER = Path(__file__).parent / "lines"
 COMPONENT = "platform_defs.components.ModelLine"
@@ -26,18 +27,20 @@ class LineEntry:
     Attributes:
         name: of the line, which is its folder's.
         path: of its `defs.yaml`.
-        line: None where the YAML is broken.
+        line: as the chosen profile has it; None where the YAML is broken.
         error: "" where it is not.
+        profiles: those it has, `full` first.
     """
 
     name: str
     path: Path
     line: Line | None
     error: str
+    profiles: tuple[str, ...] = ()
 
 
 def list_lines(folder: Path = LINES_FOLDER) -> list[LineEntry]:
-    """Every line, sorted by name, broken ones included."""
+    """Every line as the chosen profile has it, sorted by name, broken ones included."""
     entries: list[LineEntry] = []
     for path in sorted(folder.rglob("defs.yaml")):
         twin = next((entry for entry in entries if entry.name == path.parent.name), None)
@@ -64,13 +67,18 @@ def _read_entry(path: Path, twin: LineEntry | None, root: Path) -> LineEntry:
             raise LineError(f"{_short(path)}: line {name!r} also stands in {_short(twin.path)}; rename one folder")
         if any((folder / "defs.yaml").exists() for folder in path.parent.parents if folder.is_relative_to(root)):
             raise LineError(f"{_short(path)}: line {name!r} lies in another line's folder; move it out")
-        return LineEntry(name, path, read_line(path), "")
+        line = read_line(path)
+        return LineEntry(name, path, line.in_profile(chosen_profile()), "", (FULL, *line.config.profiles))
     except LineError as error:
         return LineEntry(name, path, None, str(error))
 
 
 def read_line(path: Path) -> Line:
-    """Read and validate one line's YAML. Raises LineError, which names line, field, value and what is allowed."""
+    """Read and validate one line's YAML with all its profiles, none of them chosen.
+
+    Raises:
+        LineError: names line, profile, field, value and what is allowed.
+    """
     name, shown = path.parent.name, _short(path)
     try:
         if path.stat().st_size > MAX_YAML_BYTES:
@@ -88,12 +96,14 @@ def read_line(path: Path) -> Line:
         raise LineError(f"{shown}: line {name!r}: {', '.join(unknown)} is not allowed beside type and attributes")
     attributes: Any = body.get("attributes")
     line = parse_line(name, {} if attributes is None else attributes, shown)
-    nightly = line.config.retrain.nightly
-    if not is_valid_cron_string(nightly):
-        raise LineError(
-            f"{shown}: line {name!r} is broken\n  retrain.nightly = {nightly!r}: not a cron line; allowed are minute "
-            "(0-59), hour (0-23), day (1-31), month (1-12) and weekday (0-7), e.g. '0 2 * * *'"
-        )
+    for profile in (FULL, *line.config.profiles):
+        nightly = line.in_profile(profile).config.retrain.nightly
+        if not is_valid_cron_string(nightly):
+            place = "" if profile == FULL else f"profiles.{profile}."
+            raise LineError(
+                f"{shown}: line {name!r} is broken\n  {place}retrain.nightly = {nightly!r}: not a cron line; allowed "
+                "are minute (0-59), hour (0-23), day (1-31), month (1-12) and weekday (0-7), e.g. '0 2 * * *'"
+            )
     return line
 
 

@@ -13,6 +13,7 @@ import dagster as dg
 import yaml
 
 from assets.errors import EdgeError, RejectedError, of_the_machine
+from assets.profiles import FULL, base_home, chosen_profile
 from assets.store import HOME_VARIABLE, Store, find_home
 from platform_defs.catalog import LINES_FOLDER
 
@@ -21,7 +22,7 @@ SETTINGS = LINES_FOLDER.parent.parent / "infra" / "dagster.yaml"
 
 def prepare_home() -> Store:
     """Make the state folder and Dagster's home in it, and set EDGELOOP_HOME and DAGSTER_HOME for this process and its
-    children. A DAGSTER_HOME that is set already is used as it is.
+    children. A DAGSTER_HOME that is set already is used as it is, but never the full profile's for another one.
 
     Raises:
         RejectedError: the folder cannot be written.
@@ -37,6 +38,9 @@ def prepare_home() -> Store:
         return store
     root = Path(store.root).absolute()
     os.environ[HOME_VARIABLE] = str(root)
+    shared = Path(base_home(str(root))) / "dagster"  # `make` sets it; runs and cursors belong to one state only
+    if os.environ.get("DAGSTER_HOME") == str(shared):
+        del os.environ["DAGSTER_HOME"]
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(root / "dagster")))
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -53,9 +57,22 @@ def _make_dagster_home(home: Path) -> None:
         settings = home / "dagster.yaml"
         if SETTINGS.is_file() and not settings.exists():
             shutil.copyfile(SETTINGS, settings)
+        _claim(home)
         _make_storages(home)
     except OSError as error:
         raise _unwritable(error, "EDGELOOP_HOME or DAGSTER_HOME") from error
+
+
+def _claim(home: Path) -> None:
+    """Note whose runs and cursors these are. Raises RejectedError where they are another profile's."""
+    mark, profile = home / ".profile", chosen_profile()
+    if not mark.exists():
+        mark.write_text(FULL if (home / ".storages-made").exists() else profile)
+    if (owner := mark.read_text().strip()) != profile:
+        raise RejectedError(
+            f"{home}: holds the runs of profile {owner!r}, and {profile!r} was chosen; set DAGSTER_HOME to another "
+            "folder, or leave it unset"
+        )
 
 
 def _unwritable(error: OSError, variable: str) -> EdgeError:

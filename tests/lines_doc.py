@@ -41,7 +41,14 @@ attributes:
       - { expect: ExpectColumnValuesToBeInSet, column: Type, value_set: [L], mostly: 0.3, severity: warning }
     drift: { action: warn }
   model: { family: mlp }
+  profiles:
+    debug:
+      training: { epochs: 2 }
 ```
+
+`--profile debug`, or EDGELOOP_PROFILE=debug for every command, the daemon and the UI, takes the line with what the
+profile says in place of its own fields; what it does not name stays. Such a profile has a state of its own, below
+`profiles/debug` of the home. `full` is the line as it stands.
 
 An expectation without `mostly` is asked of each record: one that breaks it is set aside. With `mostly`, or where it is
 about the column as a whole (a mean, a set of distinct values), it is asked of the batch: `critical` blocks it,

@@ -81,8 +81,9 @@ def make_project(root: Path) -> Project:
     shutil.copytree(
         ROOT / "platform_defs", root / "platform_defs", ignore=shutil.ignore_patterns("__pycache__", "defs.yaml")
     )
-    for name in ("digits", "breast-cancer"):
-        (root / "platform_defs" / "lines" / name).rmdir()
+    for folder in (root / "platform_defs" / "lines").iterdir():
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
     shutil.copytree(ROOT / "infra", root / "infra")
     for name in ("pyproject.toml", "workspace.yaml"):
         shutil.copy(ROOT / name, root / name)

@@ -14,12 +14,13 @@ from assets.release.repository import current_deployment
 from assets.release.rollout import releases as read_releases
 from assets.store import Store, find_home
 from platform_defs.catalog import find_line, list_lines
-from platform_defs.cli.output import JsonFlag, LineName, print_rows
+from platform_defs.cli.output import JsonFlag, LineName, Profile, print_rows
 
 
 def lines(
     as_json: JsonFlag = False,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if any line is broken.")] = False,
+    profile: Profile = None,
 ) -> None:
     """List every line; a broken one with its error."""
     entries = list_lines()
@@ -28,6 +29,7 @@ def lines(
             "line": entry.name,
             "state": "broken" if entry.line is None else "ok",
             "description": entry.error or (entry.line.config.description if entry.line else ""),
+            "profiles": list(entry.profiles),
             "targets": list(entry.line.config.targets) if entry.line else [],
             "promotion": entry.line.config.rollout.promotion if entry.line else None,
             "path": str(entry.path),
@@ -40,7 +42,7 @@ def lines(
         raise typer.Exit(1)
 
 
-def batches(line: LineName, as_json: JsonFlag = False) -> None:
+def batches(line: LineName, as_json: JsonFlag = False, profile: Profile = None) -> None:
     """List a line's batches: what landed, and what the gate said."""
     find_line(line)
     store = Store(find_home())
@@ -64,7 +66,7 @@ def _batch(batch: str, verdict: BatchVerdict | None) -> dict[str, Any]:
     }
 
 
-def releases(line: LineName, as_json: JsonFlag = False) -> None:
+def releases(line: LineName, as_json: JsonFlag = False, profile: Profile = None) -> None:
     """List a line's signed releases, newest last, and which one its group of devices is pointed at."""
     group = find_line(line).config.rollout.group
     store = Store(find_home())
@@ -87,7 +89,7 @@ def releases(line: LineName, as_json: JsonFlag = False) -> None:
     print_rows(f"Releases of {line}", rows, columns, as_json=as_json, empty=empty)
 
 
-def fleet(as_json: JsonFlag = False) -> None:
+def fleet(as_json: JsonFlag = False, profile: Profile = None) -> None:
     """List the devices and what each says it runs."""
     rows = [
         {

@@ -14,7 +14,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from assets.profiles import choose_profile
+
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Profile = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="PROFILE",
+        help="The lines' profile, e.g. debug, with a state of its own; EDGELOOP_PROFILE does so for every command.",
+        is_eager=True,
+        callback=lambda name: choose_profile(name) if name else None,
+        expose_value=False,
+    ),
+]
 LineName = Annotated[str, typer.Argument(metavar="LINE", help="Name of a line; `edgeloop lines` lists them.")]
 console = Console()
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")

@@ -11,7 +11,7 @@ import typer
 from assets.errors import RejectedError, TransientError
 from platform_defs.catalog import find_line
 from platform_defs.cli.data import Moving
-from platform_defs.cli.output import JsonFlag, LineName, console, print_json, progress, say, tell
+from platform_defs.cli.output import JsonFlag, LineName, Profile, console, print_json, progress, say, tell
 from platform_defs.instance import open_instance, prepare_home
 
 _SHOWN = 50
@@ -39,20 +39,24 @@ def demo(as_json: JsonFlag = False) -> None:
 def land(
     line: LineName,
     source: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="SOURCE", help="A folder, file or archive, or the URL of one; `edgeloop inspect` shows it."
+            metavar="[SOURCE]",
+            help="A folder, file or archive, or the URL of one; `edgeloop inspect` shows it. Without it the line's own "
+            "`data.source` writes one.",
         ),
-    ],
+    ] = None,
     as_json: JsonFlag = False,
+    profile: Profile = None,
 ) -> None:
     """Put a batch into the line's landing zone; its manifest is written last, then the sensors see it."""
     from assets.ingest.landing import land as land_batch
+    from assets.ingest.made import land_own
 
     store = prepare_home()
     config = find_line(line)
     with Moving("looking at the source", quiet=as_json) as report:
-        landed = land_batch(store, config, source, report)
+        landed = land_own(store, config, report) if source is None else land_batch(store, config, source, report)
     if as_json:
         print_json(
             {
@@ -76,7 +80,7 @@ def land(
     say(f"batch {landed.batch} {known} ({_count(landed.files, 'file')})")
 
 
-def run(line: LineName, as_json: JsonFlag = False) -> None:
+def run(line: LineName, as_json: JsonFlag = False, profile: Profile = None) -> None:
     """Judge what landed and retrain on what was accepted, in this process, and never twice."""
     from platform_defs.runner import run_line
 
@@ -114,6 +118,7 @@ def promote(
         ),
     ],
     as_json: JsonFlag = False,
+    profile: Profile = None,
 ) -> None:
     """Point the line's group of devices at a release."""
     from assets.release.rollout import promote as promote_release
@@ -139,6 +144,7 @@ def ui(
     devices_port: Annotated[
         int, typer.Option(min=1, max=65535, help="Port that devices fetch from and report to.")
     ] = 3002,
+    profile: Profile = None,
 ) -> None:
     """Run the Dagster UI with its daemon, the reports and the device gateway, until Ctrl-C. All on loopback."""
     from platform_defs.ui import serve_all

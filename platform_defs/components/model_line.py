@@ -11,6 +11,7 @@ from assets.compilation.assets import build_assets as build_compilation
 from assets.compression.assets import build_assets as build_compression
 from assets.feedback.assets import build_assets as build_feedback
 from assets.line import Line, LineConfig
+from assets.profiles import chosen_profile
 from assets.quality.assets import build_assets as build_quality
 from assets.release.assets import build_assets as build_release
 from assets.training.assets import build_assets as build_training
@@ -39,9 +40,9 @@ class ModelLine(dg.Component):
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        """Build the component from validated attributes."""
+        """Build the component from validated attributes, as the chosen profile has them."""
         assert isinstance(attributes, LineConfig)
-        return cls(Line(context.path.name, attributes))
+        return cls(Line(context.path.name, attributes).in_profile(chosen_profile()))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The line's assets, jobs, sensors and schedule."""

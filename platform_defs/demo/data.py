@@ -41,7 +41,7 @@ def write_batches(folder: Path) -> tuple[Path, Path, Path]:
     paths = (folder / "batch-1", folder / "batch-2", folder / "batch-3")
     for path, start, stop in zip(paths, (0, FIRST, SECOND), (FIRST, SECOND, len(digits.labels)), strict=True):
         for index in range(start, stop):
-            _write(path / str(digits.labels[index]) / f"{index:04d}.png", digits.pixels[index])
+            write_picture(path / str(digits.labels[index]) / f"{index:04d}.png", digits.pixels[index])
     _add_trouble(paths[2], digits)
     return paths
 
@@ -53,13 +53,14 @@ def _add_trouble(folder: Path, digits: Digits) -> None:
     (broken / "cut-short.png").write_bytes(sound[: len(sound) // 2])
     (broken / "web-page.png").write_text("<!doctype html><title>404</title><p>No such picture")
     for index in range(6):
-        _write(folder / "letter-a" / f"{index}.png", digits.pixels[index][::-1])
+        write_picture(folder / "letter-a" / f"{index}.png", digits.pixels[index][::-1])
     for index in range(12):
         wrong = (int(digits.labels[index]) + 1) % 10
-        _write(folder / str(wrong) / f"known-{index:04d}.png", digits.pixels[index])
+        write_picture(folder / str(wrong) / f"known-{index:04d}.png", digits.pixels[index])
 
 
-def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
+def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write (height, width) grey pixels as a PNG file, unless it is there; the same bytes every time."""
     from PIL import Image
 
     if not path.exists():

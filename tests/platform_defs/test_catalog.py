@@ -59,7 +59,7 @@ def test_one_name_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_line_tells_the_known_ones() -> None:
-    with pytest.raises(LineError, match="there are: breast-cancer, digits"):
+    with pytest.raises(LineError, match="there are: breast-cancer, cats-vs-dogs, cifar10, digits"):
         find_line("digit")
 
 

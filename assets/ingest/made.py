@@ -1,0 +1,38 @@
+"""Lands what a line's own function writes: `data.source: my_package.my_module:write`."""
+
+from __future__ import annotations
+
+from assets.errors import EdgeError, LandingError
+from assets.ingest.landing import Landed, land
+from assets.ingest.sources.collecting import Progress
+from assets.line import Line
+from assets.own import load_own
+from assets.scratch import scratch_folder, scratch_root
+from assets.store import Store
+
+
+def land_own(store: Store, line: Line, tell: Progress | None = None) -> Landed:
+    """Have the line's `data.source` write its data set into an empty folder, and land that.
+
+    The function gets the folder's path and writes the set in its original format. The same files are the same batch.
+
+    Raises:
+        LandingError: the line names no function, or the function failed.
+    """
+    path = line.config.data.source
+    if path is None:
+        raise LandingError(
+            f"line {line.name!r}: says no `data.source`; name what to land, `edgeloop land {line.name} FOLDER_OR_FILE`"
+        )
+    write = load_own(path, "data.source")
+    with scratch_folder(scratch_root(None)) as folder:  # not in the state, which no source may lie in
+        try:
+            write(folder)
+        except EdgeError:
+            raise
+        except Exception as error:  # whatever a function of the user's own does, it is told in one sentence
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise LandingError(f"line {line.name!r}: data.source {path} failed ({reason}); correct it") from error
+        if not any(folder.iterdir()):
+            raise LandingError(f"line {line.name!r}: data.source {path} wrote nothing into the folder; correct it")
+        return land(store, line, folder, tell)
