@@ -17,14 +17,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dagster_pipes import PipesDefaultContextLoader, PipesEnvVarParamsLoader, open_dagster_pipes
+from dagster_pipes import PipesDefaultContextLoader, PipesMappingParamsLoader, open_dagster_pipes
 
 from assets.errors import RejectedError, TransientError, of_the_machine
 from assets.line import Line, LineConfig
 from assets.store import Store
 from assets.supervisor import die_with_parent
 from edge.contracts import to_bytes
-
 
 LEADER_SECONDS = 10
 """How long a process that cannot go on waits for the leader to say why."""
@@ -89,7 +88,7 @@ def _lead(step: Callable[[Job], Any]) -> None:
 
 def _follow(step: Callable[[Job], Any], rank: int) -> None:
     """Take the step without a word; what goes wrong is the leader's to tell, where it went wrong there too."""
-    parameters = PipesEnvVarParamsLoader().load_context_params()
+    parameters = PipesMappingParamsLoader(os.environ).load_context_params()
     with PipesDefaultContextLoader().load_context(parameters) as data:
         job = _job(data["extras"] or {}, _silent, _silent, rank)
     try:
@@ -113,7 +112,7 @@ def _leader_ended() -> bool:
 
 def _meeting_place() -> Any:
     """The store of keys that `torch.distributed.run` keeps for its processes."""
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     return TCPStore(host, port, is_master=False, timeout=datetime.timedelta(seconds=LEADER_SECONDS))

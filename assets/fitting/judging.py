@@ -50,24 +50,33 @@ class Judge:
     def __call__(self, network: nn.Module, device: torch.device) -> Judgement:
         """In evaluation mode and full precision. The network is left in evaluation mode."""
         network.eval()
+        if self.world > 1:  # BatchNorm's statistics are the first process's, as DDP has them in each step
+            for buffer in network.buffers():
+                torch.distributed.broadcast(buffer, 0)
         share = -(-len(self.validation) // self.world)
-        # Every process answers equally many; the last ones answer some records again, which are cut off below.
-        rows = np.minimum(np.arange(self.rank * share, (self.rank + 1) * share), len(self.validation) - 1)
-        answers, losses = [], []
+        rows = np.arange(self.rank * share, min((self.rank + 1) * share, len(self.validation)))
+        # Where the last process has no record of its own, it answers one for the answers' shape.
+        parts = [rows[start : start + JUDGED_AT_ONCE] for start in range(0, len(rows), JUDGED_AT_ONCE)]
+        answers, losses = [], [torch.zeros((), dtype=torch.float64, device=device)]
         with torch.no_grad():
-            for part in np.array_split(rows, -(-share // JUDGED_AT_ONCE)):
+            for part in parts or [np.zeros(1, np.int64)]:
                 x = self.validation.batch(part).to(device)
-                y = targets(self.validation.y[part]).to(device)
-                outputs = network(x)
-                answers.append(outputs.float())
-                losses.append(self._loss(x, y, outputs.float()).double() * len(part))
-        outputs, loss = torch.cat(answers), torch.stack(losses).sum() / share
+                outputs = network(x).float()
+                answers.append(outputs)
+                if len(rows):
+                    y = targets(self.validation.y[part]).to(device)
+                    losses.append(self._loss(x, y, outputs).double() * len(part))
+        outputs, loss = torch.cat(answers), torch.stack(losses).sum()
         if self.world > 1:
-            outputs, loss = _of_all(outputs, self.world), _of_all(loss[None], self.world).mean()
+            padded = outputs.new_zeros(share, *outputs.shape[1:])
+            padded[: len(rows)] = outputs[: len(rows)]
+            outputs = _of_all(padded, self.world)
+            torch.distributed.all_reduce(loss)
         found = outputs[: len(self.validation)].cpu().numpy()
         if not np.isfinite(found).all():
             return Judgement(float("nan"), float("nan"))
-        return Judgement(float(self.task.metrics.score(self.metric, found, self.validation.y)), float(loss))
+        score = self.task.metrics.score(self.metric, found, self.validation.y)
+        return Judgement(float(score), float(loss) / len(self.validation))
 
     def better(self, one: Judgement, other: Judgement | None) -> bool:
         """Whether `one` is better: by the metric, then by the loss."""
