@@ -1,6 +1,7 @@
 """From a dataset version to arrays: which records count, on which side they are, and their tensors.
 
-Training, compression and compilation read records here, so all of them see the same ones.
+Training, compression and compilation read records here, so all of them see the same ones. What does not fit in memory
+is read by `assets.loading`.
 """
 
 from __future__ import annotations
@@ -15,38 +16,40 @@ from numpy.typing import NDArray
 
 from assets.errors import RejectedError
 from assets.forgotten import fetch_shard, forgotten_ids
+from assets.learning import FeaturePolicy
 from assets.store import Store
 from assets.training.contract import DatasetVersion, Shares, Split, dataset_key, record_side
 from edge.contracts import ArtifactRef, InputSpec
-from edge.runtime.preprocess import record_tensor
+from edge.runtime.preprocess import input_type, record_tensor
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 class Records(NamedTuple):
-    """The records of one split, in the order of acceptance.
+    """The records of one split, in the order of acceptance; of a series its windows (see `assets.loading.windows`).
 
     Attributes:
-        x: (records, *spec.shape) float32, normalized.
+        x: (records, *spec.shape) float32, normalized; int64 token numbers of texts.
         y: (records,) int64, positions in `DatasetVersion.classes`; float64 where a number is predicted.
-        ids: 64 hex digits each.
+        ids: 64 hex digits each; of a window its last reading's.
         inputs: the stored bytes each tensor was made from.
     """
 
-    x: NDArray[np.float32]
-    y: NDArray[np.int64]
+    x: NDArray[Any]
+    y: NDArray[Any]
     ids: tuple[str, ...]
     inputs: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A record that counts: its place in a shard, its class (or the number to predict), and its side."""
+    """A record that counts: its place in a shard, its class (or the number to predict), its side, and its group."""
 
     index: int
     id: str
     label: int | float
     split: Split
+    group: str = ""
 
 
 def distinct_rows(
@@ -75,7 +78,7 @@ def distinct_rows(
     seen: set[str] = set()
     for shard in shards:
         data = fetch_shard(store, shard)
-        table = _columns(data, shard.uri, ["id", "label", "split", "group"])
+        table = read_columns(data, shard.uri, ["id", "label", "split", "group"])
         rows: list[Row] = []
         columns = (table["id"], table["label"], table["split"], table["group"])
         for index, (record, label, split, group) in enumerate(zip(*columns, strict=True)):
@@ -91,7 +94,8 @@ def distinct_rows(
                 )
             if record not in seen:
                 seen.add(record)
-                rows.append(Row(index, record, value, record_side(record, group or "", split or "", shares)))
+                side = record_side(record, group or "", split or "", shares)
+                rows.append(Row(index, record, value, side, group or ""))
         yield data, rows
 
 
@@ -120,7 +124,7 @@ def raw_inputs(
         wanted = [row for row in rows if row.split == split]
         if not wanted:
             continue
-        column = _columns(data, shard.uri, ["input"])["input"]
+        column = read_columns(data, shard.uri, ["input"])["input"]
         inputs += [column[row.index] for row in wanted]
         kept += wanted
         if limit is not None and len(kept) >= limit:
@@ -128,27 +132,52 @@ def raw_inputs(
     return inputs, kept
 
 
-def load_split(store: Store, dataset: DatasetVersion, split: Split, spec: InputSpec) -> Records:
-    """Every record of a split as tensors, by the preprocessing that the device uses.
+def load_split(
+    store: Store,
+    dataset: DatasetVersion,
+    split: Split,
+    spec: InputSpec,
+    features: FeaturePolicy = FeaturePolicy(),  # noqa: B008  frozen
+) -> Records:
+    """Every record of a split as tensors in memory, by the preprocessing that the device uses.
 
     Args:
         spec: how a record becomes a tensor; `assets.training.normalize.input_spec` makes it.
+        features: how a series is cut into windows.
 
     Raises:
         VerificationError: a shard is missing or its bytes were changed.
         RejectedError: the split is empty, or a record cannot be read.
     """
+    if spec.kind == "series":
+        from assets.loading.series import read_series
+
+        return read_series(store, dataset, split, spec, features).arrays()
     inputs, rows = raw_inputs(store, dataset, split)
     if not rows:
-        raise RejectedError(f"line {dataset.line!r}: the {split} split has no record; land more records")
-    x = np.empty((len(rows), *spec.shape), dtype=np.float32)
+        raise empty_split(dataset, split)
+    x = np.empty((len(rows), *spec.shape), dtype=input_type(spec))
     for number, (data, row) in enumerate(zip(inputs, rows, strict=True)):
-        try:
-            x[number] = record_tensor(spec, data)
-        except (RejectedError, TypeError) as error:
-            raise RejectedError(f"line {dataset.line!r}: {split} record {row.id[:12]}…: {error}") from error
-    labels: NDArray[Any] = np.asarray([row.label for row in rows], dtype=np.int64 if dataset.classes else np.float64)
-    return Records(x, labels, tuple(row.id for row in rows), tuple(inputs))
+        x[number] = checked_tensor(dataset, split, spec, row.id, data)
+    return Records(x, labels_of(dataset, rows), tuple(row.id for row in rows), tuple(inputs))
+
+
+def checked_tensor(dataset: DatasetVersion, split: Split, spec: InputSpec, record: str, data: bytes) -> NDArray[Any]:
+    """One stored record's tensor. Raises RejectedError, which names line, split and record."""
+    try:
+        return record_tensor(spec, data)
+    except (RejectedError, TypeError) as error:
+        raise RejectedError(f"line {dataset.line!r}: {split} record {record[:12]}…: {error}") from error
+
+
+def labels_of(dataset: DatasetVersion, rows: Sequence[Row]) -> NDArray[Any]:
+    """(rows,) int64 classes, or float64 numbers."""
+    return np.asarray([row.label for row in rows], dtype=np.int64 if dataset.classes else np.float64)
+
+
+def empty_split(dataset: DatasetVersion, split: Split) -> RejectedError:
+    """What is raised where a split has no record."""
+    return RejectedError(f"line {dataset.line!r}: the {split} split has no record; land more records")
 
 
 def _line_of(shard: ArtifactRef) -> str:
@@ -166,8 +195,8 @@ def _number(label: object) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _columns(data: bytes, uri: str, names: list[str]) -> dict[str, list[Any]]:
-    """Columns of a records Parquet as lists; only these are decoded."""
+def read_columns(data: bytes, uri: str, names: list[str]) -> dict[str, list[Any]]:
+    """Columns of a records Parquet as lists; only these are decoded. Raises RejectedError."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -5,67 +5,93 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.data import DataContract
 from assets.errors import RejectedError
+from assets.line import LineConfig
+from assets.loading.series import read_readings
+from assets.loading.sources import open_pictures
+from assets.loading.stored import find_stored
 from assets.records import raw_inputs
 from assets.store import Store
 from assets.training.contract import DatasetVersion
 from edge.contracts import InputSpec
-from edge.runtime.preprocess import record_tensor
 
 INPUT_NAME = "input"
 MAX_RECORDS = 20_000
-"""A mean needs no more records than this, and pictures are decoded once more for it."""
+"""A mean needs no more pictures than this."""
+MAX_DECODED_AGAIN = 2_000
+"""As many, where they must be decoded for it alone."""
+AT_ONCE = 256
 
 
-def input_spec(store: Store, dataset: DatasetVersion, data: DataContract) -> InputSpec:
-    """Mean and standard deviation per channel or column over (at most `MAX_RECORDS`) training records.
+def input_spec(store: Store, dataset: DatasetVersion, config: LineConfig) -> InputSpec:
+    """How the line's records become tensors, with mean and standard deviation of training records.
 
-    A channel or column without spread gets 1, so that it maps to zeros.
+    Of pictures per channel, over at most `MAX_RECORDS`, which are then cached for training; of tables and series per
+    column, over all of them. A channel or column without spread gets 1, so that it maps to zeros. Texts have none.
 
     Raises:
+        VerificationError: a shard is missing or its bytes were changed.
         RejectedError: a record cannot be read, or a column's spread is beyond float64.
+        TransientError: the disk of the picture cache is full.
     """
-    inputs, _ = raw_inputs(store, dataset, "train", MAX_RECORDS)
+    data, features = config.data, config.features
     if data.image is not None:
-        shape = (data.image.channels, data.image.height, data.image.width)
-        plain = InputSpec("image", INPUT_NAME, shape, (0.0,) * shape[0], (1.0,) * shape[0])
-        mean, std = _image_statistics(plain, inputs)
-        return InputSpec("image", INPUT_NAME, shape, _floats(mean), _floats(std))
-    assert data.table is not None, "a line reads pictures or tables"
-    columns = data.table.columns
-    mean, std = _table_statistics(inputs, columns)
-    return InputSpec(
-        "table", INPUT_NAME, (len(columns),), _floats(mean), _floats(std), columns, dict(data.table.categories)
-    )
+        return _image_spec(store, dataset, config)
+    if data.text is not None:
+        return InputSpec("text", INPUT_NAME, (features.tokens,), (), (), buckets=features.buckets, unit=features.unit)
+    section = data.inputs
+    if section is None:
+        raise RejectedError(f"line {dataset.line!r}: reader {data.reader} collects data only; no model reads it yet")
+    columns = section.columns
+    if data.series is not None:
+        values = read_readings(store, dataset, "train", len(columns)).values
+    else:
+        inputs, _ = raw_inputs(store, dataset, "train")
+        if any(len(row) != 8 * len(columns) for row in inputs):
+            raise RejectedError(f"a stored row does not have the line's {len(columns)} columns; judge its batch again")
+        values = np.frombuffer(b"".join(inputs), dtype="<f8").reshape(len(inputs), len(columns))
+    mean, std = _column_statistics(values, columns)
+    words = dict(section.categories)
+    if data.series is not None:
+        return InputSpec("series", INPUT_NAME, (features.steps, len(columns)), mean, std, columns, words)
+    return InputSpec("table", INPUT_NAME, (len(columns),), mean, std, columns, words)
 
 
-def _image_statistics(plain: InputSpec, inputs: list[bytes]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Per channel, over all pixels of all records, values scaled to 0..1; one picture in memory at a time."""
-    total = np.zeros(plain.shape[0])
-    squares = np.zeros(plain.shape[0])
-    for data in inputs:
-        pixels = record_tensor(plain, data).astype(np.float64)
-        total += pixels.mean(axis=(1, 2))
-        squares += (pixels**2).mean(axis=(1, 2))
-    mean = total / len(inputs)
-    return mean, _spread(np.sqrt(np.maximum(squares / len(inputs) - mean**2, 0)))
+def _image_spec(store: Store, dataset: DatasetVersion, config: LineConfig) -> InputSpec:
+    image = config.data.image
+    assert image is not None, "asked of lines with pictures"
+    shape = (image.channels, image.height, image.width)
+    plain = InputSpec("image", INPUT_NAME, shape, (0.0,) * shape[0], (1.0,) * shape[0])
+    stored = find_stored(store, dataset, "train")
+    source = open_pictures(stored, plain, config.training.cache_gb, None, lambda text: None)
+    most = MAX_RECORDS if source.kept else MAX_DECODED_AGAIN
+    rows = np.unique(np.linspace(0, len(stored) - 1, min(most, len(stored))).astype(np.int64))
+    count = np.zeros((shape[0], 256), dtype=np.int64)
+    for start in range(0, len(rows), AT_ONCE):
+        pixels = source.raw(rows[start : start + AT_ONCE])
+        for channel in range(shape[0]):
+            count[channel] += np.bincount(pixels[:, channel].ravel(), minlength=256)
+    share = count / count.sum(axis=1, keepdims=True)
+    mean = (share * _LEVELS).sum(axis=1)
+    std = np.sqrt((share * (_LEVELS - mean[:, None]) ** 2).sum(axis=1))
+    return InputSpec("image", INPUT_NAME, shape, _floats(mean), _floats(np.where(std > 1e-12, std, 1.0)))
 
 
-def _table_statistics(inputs: list[bytes], columns: tuple[str, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if any(len(row) != 8 * len(columns) for row in inputs):
-        raise RejectedError(f"a stored row does not have the line's {len(columns)} columns; judge its batch again")
-    values = np.frombuffer(b"".join(inputs), dtype="<f8").reshape(len(inputs), len(columns))
+_LEVELS = np.arange(256) / 255
+"""What a pixel's byte stands for."""
+
+
+def _column_statistics(
+    values: NDArray[np.float64], columns: tuple[str, ...]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     with np.errstate(over="ignore", invalid="ignore"):
         mean, std = values.mean(axis=0), values.std(axis=0)
     for column, good in zip(columns, np.isfinite(mean) & np.isfinite(std), strict=True):
         if not good:
             raise RejectedError(f"column {column!r}: values too large to normalize; scale them in the source")
-    return mean, _spread(std)
-
-
-def _spread(std: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(std > 1e-12, std, 1.0)
+    # A constant's mean is rounded, and so is off by some 1e-15 of it: that is no spread.
+    spread = (values.min(axis=0) < values.max(axis=0)) & (std > 1e-12) & (std > 1e-12 * np.abs(mean))
+    return _floats(mean), _floats(np.where(spread, std, 1.0))
 
 
 def _floats(values: NDArray[np.float64]) -> tuple[float, ...]:

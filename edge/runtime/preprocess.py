@@ -1,142 +1,109 @@
 """From a record, as it is stored or as a sensor gives it, to the model's input tensor.
 
-Training imports these functions, so device and training cannot differ. The one rule for pictures: of several frames the
-first; EXIF orientation is applied; alpha and transparent colours are laid on white; CMYK (Adobe's inverted one too) and
-palettes become RGB; 16-bit grey is scaled to 8 bits, and so are real numbers from 0 to 1 (other ranges are refused, as
-nobody knows their white); of 16-bit colours the upper 8 bits are taken; colour profiles are ignored; then the picture
-is converted to grey or RGB and resized (bilinear) where its size differs.
+Training imports these functions, so device and training cannot differ. What each kind of record goes through is said
+in `edge.runtime.inputs`: pictures, rows (of tables and series) and words.
 """
 
 from __future__ import annotations
 
 import base64
-import io
-import json
-import math
-import reprlib
-import struct
-import threading
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.contracts import InputSpec
 from edge.errors import RejectedError
-from edge.runtime.traps import refuse_traps
+from edge.runtime.inputs.pictures import (
+    IMAGE_FORMATS,
+    MAX_PIXELS,
+    QUIET,
+    PictureHeader,
+    decode_image,
+    image_tensor,
+    picture_pixels,
+    read_picture,
+)
+from edge.runtime.inputs.rows import (
+    MAX_DEVIATIONS,
+    parse_list,
+    parse_row,
+    row_values,
+    series_tensor,
+    series_values,
+    stored_rows,
+    table_tensor,
+)
+from edge.runtime.inputs.words import text_tensor
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+__all__ = [
+    "IMAGE_FORMATS",
+    "MAX_DEVIATIONS",
+    "MAX_PIXELS",
+    "QUIET",
+    "PictureHeader",
+    "decode_image",
+    "golden_tensor",
+    "image_tensor",
+    "input_type",
+    "noise_tensor",
+    "parse_list",
+    "parse_row",
+    "picture_pixels",
+    "read_picture",
+    "record_tensor",
+    "row_tensor",
+    "row_values",
+    "series_tensor",
+    "table_tensor",
+    "text_tensor",
+]
 
-T = TypeVar("T")
 
-MAX_PIXELS = 64_000_000
-MAX_DEVIATIONS = 1e6
-IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
-
-
-@dataclass(frozen=True)
-class PictureHeader:
-    """What a picture file says of itself: pixels as stored, Pillow's name of the mode, one of `IMAGE_FORMATS`."""
-
-    width: int
-    height: int
-    mode: str
-    format: str
+def input_type(spec: InputSpec) -> type[np.float32] | type[np.int64]:
+    """What the model's input consists of: float32, or int64 token numbers for text."""
+    return np.int64 if spec.kind == "text" else np.float32
 
 
-def decode_image(data: bytes, channels: int) -> NDArray[np.uint8]:
-    """Decode a picture completely; of several frames the first.
+def record_tensor(spec: InputSpec, data: bytes) -> NDArray[Any]:
+    """A stored record's `input` bytes to the model's input: float32, or int64 for text.
 
     Args:
-        data: the file's bytes: PNG, JPEG, BMP, WebP or TIFF.
-        channels: 1 for grey, 3 for RGB.
-
-    Returns:
-        (height, width, channels), uint8.
+        data: a picture file; little-endian float64 values of a row, of a series' rows one after another (oldest first),
+            or of noise; a text in UTF-8.
 
     Raises:
-        RejectedError: not such a picture, damaged, or more than `MAX_PIXELS` pixels (checked before decoding).
+        RejectedError: they are not what the model reads, with the place.
     """
-    return picture_pixels(read_picture(data, channels)[1])
-
-
-def read_picture(
-    data: bytes, channels: int, room: Callable[[int], AbstractContextManager[None]] = lambda pixels: nullcontext()
-) -> tuple[PictureHeader, Image]:
-    """As `decode_image`, as a Pillow picture of mode L or RGB, with what the file says of itself.
-
-    Args:
-        room: entered with the number of pixels before they are decoded; callers with threads bound their memory by it.
-    """
-    mode = "L" if channels == 1 else "RGB"
-
-    def read(opened: Image) -> tuple[PictureHeader, Image]:
-        kind = "JPEG" if opened.format == "MPO" else str(opened.format)  # several JPEGs in one file, as phones write
-        header = PictureHeader(*opened.size, opened.mode, kind)
-        with room(header.width * header.height):
-            opened.load()
-            picture = _flatten(_upright(opened))
-            return header, picture.convert(mode) if picture.mode != mode else picture
-
-    return _with_picture(data, read)
-
-
-def picture_pixels(picture: Image) -> NDArray[np.uint8]:
-    """(height, width, channels) uint8 of a Pillow picture of mode L or RGB."""
-    return np.asarray(picture, dtype=np.uint8).reshape(picture.height, picture.width, len(picture.getbands()))
-
-
-def image_tensor(spec: InputSpec, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Resize and normalize: (height, width, channels) uint8 to the model's (channels, height, width) float32."""
-    from PIL import Image as PillowImage
-
-    channels, height, width = spec.shape
-    if pixels.shape[:2] != (height, width):
-        picture = PillowImage.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
-        pixels = np.asarray(picture.resize((width, height), PillowImage.Resampling.BILINEAR), dtype=np.uint8)
-        pixels = pixels.reshape(height, width, channels)
-    mean = np.asarray(spec.mean, dtype=np.float32)
-    std = np.asarray(spec.std, dtype=np.float32)
-    scaled = (pixels.astype(np.float32) / np.float32(255) - mean) / std
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1))
-
-
-def table_tensor(spec: InputSpec, values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float32]:
-    """A row's values in the order of `spec.columns` to the model's (columns,) float32, normalized.
-
-    A value further than `MAX_DEVIATIONS` from the mean is set to that distance: one absurd cell must not overflow
-    float32 and turn the whole answer into NaN.
-    """
-    row = np.asarray(values, dtype=np.float64)
-    if row.shape != spec.shape or not np.isfinite(row).all():
-        raise RejectedError(f"a row has {spec.shape[0]} finite numbers ({', '.join(spec.columns[:4])}, …)")
-    with np.errstate(over="ignore"):
-        scaled = (row - np.asarray(spec.mean)) / np.asarray(spec.std)
-    clipped: NDArray[np.float32] = np.clip(scaled, -MAX_DEVIATIONS, MAX_DEVIATIONS).astype(np.float32)
-    return clipped
-
-
-def record_tensor(spec: InputSpec, data: bytes) -> NDArray[np.float32]:
-    """A stored record's `input` bytes (picture file, or little-endian float64 values) to the model's input."""
     if spec.kind == "image":
         return image_tensor(spec, decode_image(data, spec.shape[0]))
+    if spec.kind == "series":
+        return series_tensor(spec, stored_rows(spec, data))
+    if spec.kind == "text":
+        try:
+            return text_tensor(spec, data.decode())
+        except UnicodeDecodeError as error:
+            raise RejectedError(f"not text in UTF-8 ({error.reason} at byte {error.start})") from error
     if len(data) != 8 * spec.shape[0]:
         raise RejectedError(f"a stored row has {8 * spec.shape[0]} bytes, found {len(data)}")
-    return table_tensor(spec, struct.unpack(f"<{spec.shape[0]}d", data))
+    values = np.frombuffer(data, dtype="<f8")
+    return noise_tensor(spec, values) if spec.kind == "noise" else table_tensor(spec, values)
 
 
-def golden_tensor(spec: InputSpec, text: str) -> NDArray[np.float32]:
-    """A golden record's `input` (base64 of a picture file, or a row as JSON) to the model's input."""
+def golden_tensor(spec: InputSpec, text: str) -> NDArray[Any]:
+    """A golden record's `input` (see `GoldenRecord`) to the model's input. Raises RejectedError."""
     if spec.kind == "image":
         try:
             return record_tensor(spec, base64.b64decode(text, validate=True))
         except ValueError as error:
             raise RejectedError(f"the golden picture is not base64 ({error})") from error
+    if spec.kind == "text":
+        return text_tensor(spec, text)
+    if spec.kind == "series":
+        return series_tensor(spec, series_values(spec, parse_list(text, "rows")))
+    if spec.kind == "noise":
+        return noise_tensor(spec, parse_list(text, "numbers"))
     return row_tensor(spec, parse_row(text))
 
 
@@ -145,169 +112,12 @@ def row_tensor(spec: InputSpec, row: Mapping[str, Any]) -> NDArray[np.float32]:
     return table_tensor(spec, row_values(spec, row))
 
 
-def row_values(spec: InputSpec, row: Mapping[str, Any]) -> list[float]:
-    """A row's values in the order of `spec.columns`, a word of a category as its position. Raises RejectedError."""
-    values = []
-    for column in spec.columns:
-        if column not in row:
-            raise RejectedError(f"column {column!r} is missing; the model reads {len(spec.columns)} columns")
-        cell, words = row[column], spec.categories.get(column)
-        try:
-            value = _number(cell) if words is None else float(words.index(_word(cell)))
-        except (TypeError, ValueError, OverflowError):
-            what = "a number" if words is None else f"one of {', '.join(words[:8])}{', …' if len(words) > 8 else ''}"
-            raise RejectedError(f"column {column!r}: {reprlib.repr(cell)} is not {what}") from None
-        if not math.isfinite(value):
-            raise RejectedError(f"column {column!r}: {value} is not a finite number")
-        values.append(value)
-    return values
-
-
-def parse_row(text: str) -> Mapping[str, Any]:
-    """A JSON object of columns and numbers or words. Raises RejectedError."""
+def noise_tensor(spec: InputSpec, values: Any) -> NDArray[np.float32]:
+    """A list or array of a generator's random numbers to its (numbers,) float32. Raises RejectedError."""
     try:
-        row = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RejectedError(f"not a JSON object of columns and numbers ({error})") from error
-    if not isinstance(row, dict):
-        raise RejectedError(f"not a JSON object of columns and numbers, but a {type(row).__name__}")
-    return row
-
-
-def _number(value: Any) -> float:
-    """As JSON and CSV write numbers; Python's own `1_000` and True are no numbers there."""
-    if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
-        raise ValueError(value)
-    return float(value)
-
-
-def _word(value: Any) -> str:
-    """As readers of tables write it: true and false, and whole numbers as their digits."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value) if isinstance(value, (str, int, float)) else ""
-
-
-class _Quiet:
-    """No warnings, in several threads at once: Pillow warns of large and odd pictures, which are refused or read here.
-
-    `warnings.catch_warnings` alone would not do: of two threads that overlap, the one that leaves last would put back
-    the other's filters, for good.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._filters = warnings.catch_warnings()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._inside:
-                self._filters = warnings.catch_warnings()
-                self._filters.__enter__()
-                warnings.simplefilter("ignore")
-            self._inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                self._filters.__exit__(None, None, None)
-
-
-QUIET = _Quiet()
-
-
-def _with_picture(data: bytes, use: Callable[[Image], T]) -> T:
-    """What `use` makes of the opened picture, whose size was checked; anything it raises is a refusal."""
-    from PIL import Image as PillowImage
-
-    if not data:
-        raise RejectedError("the file is empty; copy it again")
-    refuse_traps(data)
-    try:
-        with QUIET, PillowImage.open(io.BytesIO(data), formats=IMAGE_FORMATS) as opened:
-            _check_size(*opened.size)
-            return use(opened)
-    except RejectedError:
-        raise
-    except PillowImage.DecompressionBombError as error:  # Pillow's own limit, from the header too
-        raise RejectedError(f"more than {MAX_PIXELS:,} pixels; scale the picture down") from error
-    except Exception as error:  # Pillow's decoders raise many kinds
-        raise RejectedError(f"not a readable picture ({_reason(error)}); export it again as PNG or JPEG") from error
-
-
-def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise RejectedError(f"{width}x{height} pixels are more than {MAX_PIXELS:,}; scale the picture down")
-    if width < 1 or height < 1:
-        raise RejectedError(f"a picture of {width}x{height} pixels holds nothing; export it again")
-
-
-def _upright(picture: Image) -> Image:
-    """Turned as EXIF says. Where that is broken, the picture is as it is stored: it is sound all the same."""
-    from PIL import ExifTags
-    from PIL.Image import Transpose
-
-    try:
-        orientation = picture.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # each of its parsers raises its own kinds
-        return picture
-    turns = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    if orientation not in turns:
-        return picture
-    turned = picture.transpose(turns[orientation])
-    turned.info = picture.info  # a transparent colour stays one
-    return turned
-
-
-def _flatten(picture: Image) -> Image:
-    """Without alpha, palette, CMYK or 16 bits."""
-    from PIL import Image as PillowImage
-
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return PillowImage.fromarray(_eight_bits(picture))
-    if picture.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in picture.info:
-        layer = picture.convert("RGBA")
-        paper = PillowImage.new("RGBA", layer.size, (255, 255, 255, 255))
-        return PillowImage.alpha_composite(paper, layer).convert("RGB")
-    return picture if picture.mode in {"L", "RGB"} else picture.convert("RGB")
-
-
-def _eight_bits(picture: Image) -> NDArray[np.uint8]:
-    """Grey of 16 bits, or of real numbers from 0 to 1, in 8 bits; in blocks, as copies of floats are large."""
-    values = np.asarray(picture)
-    white = 1.0 if picture.mode == "F" else 65535.0
-    clear = picture.info.get("transparency")
-    result = np.empty(values.shape, dtype=np.uint8)
-    rows = max(1, 2**20 // values.shape[1])
-    for start in range(0, len(values), rows):
-        block = values[start : start + rows].astype(np.float64)
-        if not np.isfinite(block).all():
-            raise RejectedError("some pixels are not numbers; export the picture again as PNG")
-        if block.min() < 0 or block.max() > white:
-            raise RejectedError(
-                f"its grey runs from {block.min():g} to {block.max():g}, beyond 0 to {white:g}; export it with 8 bits"
-            )
-        result[start : start + rows] = np.rint(block * (255 / white))
-        if isinstance(clear, int):
-            result[start : start + rows][block == clear] = 255
-    return result
-
-
-def _reason(error: Exception) -> str:
-    from PIL import UnidentifiedImageError
-
-    if isinstance(error, UnidentifiedImageError):  # its own text is the address of a buffer
-        return f"its bytes are none of {', '.join(IMAGE_FORMATS)}"
-    return (str(error).splitlines() or [""])[0][:160] or type(error).__name__
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RejectedError("noise is a list of numbers; something else is in it") from error
+    if numbers.shape != spec.shape or not (np.abs(numbers) <= MAX_DEVIATIONS).all():
+        raise RejectedError(f"noise is {spec.shape[0]} numbers within {MAX_DEVIATIONS:g} of 0, found {numbers.shape}")
+    return numbers.astype(np.float32)

@@ -38,7 +38,7 @@ def test_the_union_of_accepted_batches(store: Store) -> None:
     for split, count in dataset.splits.items():
         wanted = [record[0] for record in records if record_split(record[0], 0.15, 0.2) == split]
         assert len(wanted) == count
-        assert load_split(store, dataset, split, input_spec(store, dataset, digits_line().config.data)).ids == tuple(
+        assert load_split(store, dataset, split, input_spec(store, dataset, digits_line().config)).ids == tuple(
             wanted
         )
 
@@ -74,7 +74,7 @@ def test_the_first_acceptance_of_a_record_counts(store: Store) -> None:
     accept(store, "digits", [*relabelled, *digit_records(range(150, 160))], B)
     dataset = build_dataset(store, digits_line())
     assert sum(dataset.splits.values()) == 160
-    spec = input_spec(store, dataset, digits_line().config.data)
+    spec = input_spec(store, dataset, digits_line().config)
     labels = {key: label for key, label, *_ in records}
     for split in ("train", "validation", "test"):
         found = load_split(store, dataset, split, spec)
@@ -157,7 +157,7 @@ def test_pictures_are_normalized_by_training_records(store: Store) -> None:
     accept(store, "digits", digit_records(range(300)), A)
     line = digits_line()
     dataset = build_dataset(store, line)
-    spec = input_spec(store, dataset, line.config.data)
+    spec = input_spec(store, dataset, line.config)
     x = load_split(store, dataset, "train", spec).x
     assert x.shape[1:] == (1, 8, 8)
     assert abs(float(x.mean())) < 1e-4
@@ -169,7 +169,7 @@ def test_columns_are_normalized_one_by_one(store: Store) -> None:
     line = cancer_line()
     accept(store, line.name, cancer_records(), A)
     dataset = build_dataset(store, line)
-    x = load_split(store, dataset, "train", input_spec(store, dataset, line.config.data)).x
+    x = load_split(store, dataset, "train", input_spec(store, dataset, line.config)).x
     assert abs(x.mean(axis=0)).max() < 1e-4
     assert x.std(axis=0) == pytest.approx(1, abs=1e-3)
 

@@ -1,0 +1,96 @@
+"""Where the records of a split are stored, and their bytes again: from the dataset's shards, one shard in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.forgotten import current, fetch_shard
+from assets.records import Row, distinct_rows, empty_split, labels_of, read_columns
+from assets.store import Store
+from assets.training.contract import DatasetVersion, Split
+from assets.vault import MAGIC, is_sealed
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The records of a split in the order of acceptance, and where each is.
+
+    Attributes:
+        y: (records,) int64 classes, or float64 numbers.
+        shard: (records,) positions in `DatasetVersion.shards`.
+        row: (records,) positions in that shard.
+        sealed: whether a shard is encrypted: nothing of it may be written to a disk in plain.
+    """
+
+    store: Store
+    dataset: DatasetVersion
+    split: Split
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    y: NDArray[Any]
+    shard: NDArray[np.int32]
+    row: NDArray[np.int64]
+    sealed: bool
+    _held: list[tuple[int, list[bytes]]] = field(default_factory=list, compare=False, repr=False)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.ids)
+
+    def inputs(self) -> Iterator[list[bytes]]:
+        """The stored `input` bytes of every record in order, a shard's at a time."""
+        for shard in range(len(self.dataset.shards)):
+            mine = self.row[self.shard == shard]
+            if len(mine):
+                column = self._column(shard)
+                yield [column[row] for row in mine.tolist()]
+
+    def input_of(self, record: int) -> bytes:
+        """The stored `input` bytes of one record; the shard it is in stays in memory for the next."""
+        shard = int(self.shard[record])
+        if not self._held or self._held[0][0] != shard:
+            self._held[:] = [(shard, self._column(shard))]
+        return self._held[0][1][int(self.row[record])]
+
+    def _column(self, shard: int) -> list[bytes]:
+        ref = self.dataset.shards[shard]
+        column: list[bytes] = read_columns(fetch_shard(self.store, ref), ref.uri, ["input"])["input"]
+        return column
+
+
+def find_stored(store: Store, dataset: DatasetVersion, split: Split) -> Stored:
+    """Find the records of a split; reads ids, labels and groups only.
+
+    Raises:
+        VerificationError: a shard is missing or its bytes were changed.
+        RejectedError: the split is empty, or a shard cannot be read.
+    """
+    rows: list[Row] = []
+    shard: list[NDArray[np.int32]] = []
+    for number, (_, found) in enumerate(distinct_rows(store, dataset.shards, dataset.classes, dataset)):
+        mine = [row for row in found if row.split == split]
+        rows += mine
+        shard.append(np.full(len(mine), number, dtype=np.int32))
+    if not rows:
+        raise empty_split(dataset, split)
+    return Stored(
+        store,
+        dataset,
+        split,
+        tuple(row.id for row in rows),
+        tuple(row.group for row in rows),
+        labels_of(dataset, rows),
+        np.concatenate(shard),
+        np.asarray([row.index for row in rows], dtype=np.int64),
+        any_sealed(store, dataset),
+    )
+
+
+def any_sealed(store: Store, dataset: DatasetVersion) -> bool:
+    """Whether a shard of the dataset is encrypted, which is told by its first bytes."""
+    return any(is_sealed(store.start(current(store, ref).uri, len(MAGIC))) for ref in dataset.shards)

@@ -1,0 +1,156 @@
+"""Rows of named columns to the model's input: one row of a table, or the last rows of one unit of a series."""
+
+from __future__ import annotations
+
+import json
+import math
+import reprlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.contracts import InputSpec
+from edge.errors import RejectedError
+
+MAX_DEVIATIONS = 1e6
+MAX_ROWS = 100_000
+"""Rows of a unit that are read; the model sees the last few."""
+
+
+def table_tensor(spec: InputSpec, values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float32]:
+    """A row's values in the order of `spec.columns` to the model's (columns,) float32, normalized.
+
+    A value further than `MAX_DEVIATIONS` from the mean is set to that distance: one absurd cell must not overflow
+    float32 and turn the whole answer into NaN.
+    """
+    row = np.asarray(values, dtype=np.float64)
+    if row.shape != spec.shape or not np.isfinite(row).all():
+        raise RejectedError(f"a row has {spec.shape[0]} finite numbers ({', '.join(spec.columns[:4])}, …)")
+    return scaled_rows(spec, row)
+
+
+def series_tensor(spec: InputSpec, rows: NDArray[np.float64]) -> NDArray[np.float32]:
+    """A unit's rows, oldest first, to the model's (steps, columns) float32, normalized as a table's are.
+
+    Of more rows than steps the last count; of fewer, the first is repeated before them, as training does it.
+
+    Args:
+        rows: (any number from 1, columns) float64, in the order of `spec.columns`.
+
+    Raises:
+        RejectedError: no row, more than `MAX_ROWS`, other columns, or a value that is no finite number.
+    """
+    steps, columns = spec.shape
+    if rows.ndim != 2 or rows.shape[1] != columns or not 1 <= len(rows) <= MAX_ROWS:
+        raise RejectedError(f"a series has 1 to {MAX_ROWS:,} rows of {columns} numbers, found {rows.shape}")
+    window = rows[-steps:]
+    if not np.isfinite(window).all():
+        at, column = (int(place[0]) for place in np.nonzero(~np.isfinite(window)))
+        place = len(rows) - len(window) + at + 1
+        raise RejectedError(f"row {place}: column {spec.columns[column]!r}: not a finite number")
+    if len(window) < steps:
+        window = np.concatenate([np.repeat(window[:1], steps - len(window), axis=0), window])
+    return scaled_rows(spec, window)
+
+
+def scaled_rows(spec: InputSpec, rows: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Finite float64 (…, columns) to normalized float32 of the same shape, clipped at `MAX_DEVIATIONS`."""
+    with np.errstate(over="ignore"):
+        scaled = (rows - np.asarray(spec.mean)) / np.asarray(spec.std)
+    clipped: NDArray[np.float32] = np.clip(scaled, -MAX_DEVIATIONS, MAX_DEVIATIONS).astype(np.float32)
+    return clipped
+
+
+def stored_rows(spec: InputSpec, data: bytes) -> NDArray[np.float64]:
+    """A series' stored bytes, little-endian float64, as (rows, columns). Raises RejectedError."""
+    width = 8 * len(spec.columns)
+    if not data or len(data) % width or len(data) > MAX_ROWS * width:
+        raise RejectedError(f"a stored series has rows of {width} bytes, at most {MAX_ROWS:,}; found {len(data)} bytes")
+    return np.frombuffer(data, dtype="<f8").reshape(-1, len(spec.columns))
+
+
+def row_values(spec: InputSpec, row: Mapping[str, Any]) -> list[float]:
+    """A row's values in the order of `spec.columns`, a word of a category as its position. Raises RejectedError."""
+    values = []
+    for column in spec.columns:
+        if column not in row:
+            raise RejectedError(f"column {column!r} is missing; the model reads {len(spec.columns)} columns")
+        cell, words = row[column], spec.categories.get(column)
+        try:
+            value = _number(cell) if words is None else float(words.index(_word(cell)))
+        except (TypeError, ValueError, OverflowError):
+            what = "a number" if words is None else f"one of {', '.join(words[:8])}{', …' if len(words) > 8 else ''}"
+            raise RejectedError(f"column {column!r}: {reprlib.repr(cell)} is not {what}") from None
+        if not math.isfinite(value):
+            raise RejectedError(f"column {column!r}: {value} is not a finite number")
+        values.append(value)
+    return values
+
+
+def series_values(spec: InputSpec, rows: Sequence[Any]) -> NDArray[np.float64]:
+    """Rows of a unit, oldest first, as (rows, columns) float64; only those that the model sees are read.
+
+    Args:
+        rows: each an object of named columns, or a list of numbers and words in the order of `spec.columns`.
+
+    Raises:
+        RejectedError: names the row, counted from 1, and the column.
+    """
+    if not 1 <= len(rows) <= MAX_ROWS:
+        raise RejectedError(f"a series has 1 to {MAX_ROWS:,} rows, found {len(rows):,}")
+    seen = rows[-spec.shape[0] :]
+    values = []
+    for place, row in enumerate(seen, start=len(rows) - len(seen) + 1):
+        if isinstance(row, list) and len(row) == len(spec.columns):
+            named: Mapping[str, Any] = dict(zip(spec.columns, row, strict=True))
+        elif isinstance(row, Mapping):
+            named = row
+        else:
+            what = f"{len(row)} values" if isinstance(row, list) else reprlib.repr(row)
+            raise RejectedError(f"row {place}: {what}, not {len(spec.columns)} values or an object of columns")
+        try:
+            values.append(row_values(spec, named))
+        except RejectedError as error:
+            raise RejectedError(f"row {place}: {error}") from error
+    return np.asarray(values, dtype=np.float64)
+
+
+def parse_row(text: str) -> Mapping[str, Any]:
+    """A JSON object of columns and numbers or words. Raises RejectedError."""
+    row = _parsed(text, "object of columns and numbers")
+    if not isinstance(row, dict):
+        raise RejectedError(f"not a JSON object of columns and numbers, but a {type(row).__name__}")
+    return row
+
+
+def parse_list(text: str, what: str) -> list[Any]:
+    """A JSON list; `what` it is of is for the error's text. Raises RejectedError."""
+    found = _parsed(text, f"list of {what}")
+    if not isinstance(found, list):
+        raise RejectedError(f"not a JSON list of {what}, but a {type(found).__name__}")
+    return found
+
+
+def _parsed(text: str, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RejectedError(f"not a JSON {what} ({error})") from error
+
+
+def _number(value: Any) -> float:
+    """As JSON and CSV write numbers; Python's own `1_000` and True are no numbers there."""
+    if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
+        raise ValueError(value)
+    return float(value)
+
+
+def _word(value: Any) -> str:
+    """As readers of tables write it: true and false, and whole numbers as their digits."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, (str, int, float)) else ""
