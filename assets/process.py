@@ -85,7 +85,7 @@ def observe(context: dg.AssetExecutionContext, progress: Mapping[str, Any]) -> N
         progress: plain numbers and texts; one under "page" is the URL of a page that shows more.
     """
     metadata = {
-        name: dg.MetadataValue.url(value) if name == "page" else value
+        name: dg.MetadataValue.url(str(value)) if name == "page" else value
         for name, value in progress.items()
         if isinstance(value, (str, int, float))
     }

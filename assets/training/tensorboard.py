@@ -44,7 +44,7 @@ class Scalars:
             folder = self._scratch.name
         try:
             purge = first_epoch if first_epoch > 1 else None
-            self._writer = SummaryWriter(folder, purge_step=purge, flush_secs=10)  # type: ignore[no-untyped-call]
+            self._writer = SummaryWriter(folder, purge_step=purge, flush_secs=10)
         except OSError:
             return ""
         return folder if self._store.local else f"{self._store.root.rstrip('/')}/{self._key}"

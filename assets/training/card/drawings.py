@@ -142,7 +142,9 @@ def line(x: Scale, y: Scale, xs: Numbers, ys: Numbers) -> str:
 
 def dots(x: Scale, y: Scale, xs: Numbers, ys: Numbers) -> str:
     """A dot for each point, at most `MAX_DOTS`, evenly from all."""
-    kept = np.unique(np.linspace(0, len(xs) - 1, min(len(xs), MAX_DOTS)).astype(np.int64)) if len(xs) else []
+    if not len(xs):
+        return ""
+    kept = np.unique(np.linspace(0, len(xs) - 1, min(len(xs), MAX_DOTS)).astype(np.int64))
     places = zip(x.at(np.asarray(xs)[kept]), y.at(np.asarray(ys)[kept]), strict=True)
     return "".join(f"M{across:.1f} {up:.1f}h.1" for across, up in places)
 
