@@ -89,6 +89,7 @@ def bootstrap(
     records: int,
     *,
     cost: int = 1,
+    resamples: int = RESAMPLES,
     groups: NDArray[Any] | None = None,
     seed: int = 0,
 ) -> tuple[Interval, ...]:
@@ -100,6 +101,7 @@ def bootstrap(
     Args:
         prepare: given positions of records, what computes the statistics of these by how often each counts.
         cost: how many passes over the records `prepare`'s function makes, e.g. one per class.
+        resamples: at most so many are drawn, and at least `LEAST_RESAMPLES`.
         groups: (records,) the unit of each record; whole groups are drawn, because their records resemble each other.
 
     Raises:
@@ -113,7 +115,7 @@ def bootstrap(
     if records > MOST_RECORDS and groups is None:
         rows = np.sort(rng.choice(records, MOST_RECORDS, replace=False))
     weighted = prepare(rows)
-    count = int(np.clip(MOST_WEIGHTS // (len(rows) * cost), LEAST_RESAMPLES, RESAMPLES))
+    count = int(np.clip(MOST_WEIGHTS // (len(rows) * cost), LEAST_RESAMPLES, resamples))
     _, unit = np.unique(rows if groups is None else groups, return_inverse=True)
     drawn = [
         weighted(_draw(rng, int(unit.max()) + 1, min(CHUNK, count - start))[unit]) for start in range(0, count, CHUNK)

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.intervals import LEAST_RESAMPLES, MOST_RECORDS, Interval, Weighted, bootstrap, paired_difference
+from assets.intervals import LEAST_RESAMPLES, MOST_RECORDS, RESAMPLES, Interval, Weighted, bootstrap, paired_difference
 from assets.tasks.contract import Outputs, Task, Truth
 from assets.tasks.own_metrics import is_own
 
@@ -78,8 +78,9 @@ def compare(
             one, two = (task.metrics.weighted(outputs[rows], truth, (metric,)) for outputs in (before, after))
             return lambda weights: sign * (two(weights) - one(weights))
 
-        passes = before.shape[1] if task.spec.answer == "class" else 100 if task.spec.answer == "image" else 2
-        (gain,) = bootstrap(prepare, records, cost=2 * passes, groups=groups)
+        passes = before.shape[1] if task.spec.answer == "class" else 2
+        resamples = RESAMPLES if paired else LEAST_RESAMPLES  # each costs decompositions
+        (gain,) = bootstrap(prepare, records, cost=2 * passes, resamples=resamples, groups=groups)
     verdict: Literal["better", "worse", "undecided"] = "undecided"
     if gain.low > 0 or gain.high < 0:
         verdict = "better" if gain.low > 0 else "worse"

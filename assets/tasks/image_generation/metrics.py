@@ -7,11 +7,12 @@ numbers may differ. Both are compared by their `features`, of which the first `M
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.intervals import Weighted, bootstrap
+from assets.intervals import LEAST_RESAMPLES, Weighted, bootstrap
 from assets.tasks.image_generation.features import Pictures, features
 from assets.tasks.own_metrics import Split, checked, is_own, own_score
 from edge.contracts import AnswerSpec, Metric
@@ -24,18 +25,34 @@ NEIGHBOURS = 3
 Numbers = NDArray[np.float64]
 
 
-def frechet_distance(first: Numbers, second: Numbers, weights: Numbers | None = None) -> float:
-    """Squared Frechet (2-Wasserstein) distance of the Gaussians fitted to two sets of features (Heusel et al. 2017).
+@dataclass(frozen=True)
+class Gaussian:
+    """The Gaussian fitted to features: mean (features,), covariance (features, features) and its square root."""
+
+    mean: Numbers
+    spread: Numbers
+    root: Numbers
+
+
+def gaussian(points: Numbers) -> Gaussian:
+    """Fitted to features (records, features)."""
+    mean, spread = _moments(points, np.full(len(points), 1 / len(points)))
+    values, vectors = np.linalg.eigh(spread)
+    return Gaussian(mean, spread, (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)
+
+
+def frechet_distance(points: Numbers, fitted: Gaussian, weights: Numbers | None = None) -> float:
+    """Squared Frechet (2-Wasserstein) distance of two Gaussians (Heusel et al. 2017): the one of points, and another.
 
     Args:
-        first, second: (records, features).
-        weights: (records,) how often each of `first` counts.
+        points: (records, features).
+        weights: (records,) how often each of them counts.
     """
-    (mean, spread), (other, breadth) = _gaussian(first, weights), _gaussian(second, None)
-    values, vectors = np.linalg.eigh(spread)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    shared = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ breadth @ root), 0)).sum()
-    return float(max(0.0, ((mean - other) ** 2).sum() + np.trace(spread) + np.trace(breadth) - 2 * shared))
+    share = np.full(len(points), 1 / len(points)) if weights is None else weights / weights.sum()
+    mean, spread = _moments(points, share)
+    shared = np.sqrt(np.maximum(np.linalg.eigvalsh(fitted.root @ spread @ fitted.root), 0)).sum()
+    apart = ((mean - fitted.mean) ** 2).sum() + np.trace(spread) + np.trace(fitted.spread) - 2 * shared
+    return float(max(0.0, apart))
 
 
 def near_share(asked: Numbers, known: Numbers) -> NDArray[np.bool_]:
@@ -86,8 +103,8 @@ def metrics(
     """All of `NAMES`. The distance has an interval by bootstrap over the generated pictures; the real ones stay."""
     del classes, threshold
     made, real = features(checked(outputs)[:MOST]), features(y[:MOST])
-    # The distance costs a decomposition per resample: 50 passes stand for it, so that fewer resamples are drawn.
-    (found,) = bootstrap(lambda rows: _weighted(made[rows], real, NAMES[:1]), len(made), cost=50)
+    # Each resample costs a decomposition, so few are drawn.
+    (found,) = bootstrap(lambda r: _weighted(made[r], real, NAMES[:1]), len(made), resamples=LEAST_RESAMPLES)
     shares = _weighted(made, real, NAMES[1:])(np.ones((len(made), 1)))[:, 0]
     return (
         Metric(NAMES[0], found.value, split, len(made), max(0.0, found.low), found.high, kind),
@@ -124,9 +141,11 @@ def _weighted(made: Numbers, real: Numbers, names: Sequence[str]) -> Weighted:
     precise = near_share(made, real) if "nn_precision" in names else np.zeros(len(made), dtype=bool)
     recall = near_share(real, made).mean() if "nn_recall" in names else 0.0
 
+    fitted = gaussian(real) if "frechet" in names else None
+
     def metric(name: str, weights: Numbers) -> Numbers:
-        if name == "frechet":
-            return np.array([frechet_distance(made, real, one) for one in weights.T])
+        if fitted is not None and name == "frechet":
+            return np.array([frechet_distance(made, fitted, one) for one in weights.T])
         if name == "nn_precision":
             return np.asarray(precise @ weights / weights.sum(axis=0))
         return np.full(weights.shape[1], recall)
@@ -134,8 +153,7 @@ def _weighted(made: Numbers, real: Numbers, names: Sequence[str]) -> Weighted:
     return lambda weights: np.stack([metric(name, weights) for name in names])
 
 
-def _gaussian(points: Numbers, weights: Numbers | None) -> tuple[Numbers, Numbers]:
-    share = np.full(len(points), 1 / len(points)) if weights is None else weights / weights.sum()
+def _moments(points: Numbers, share: Numbers) -> tuple[Numbers, Numbers]:
     mean = share @ points
     centred = points - mean
     return mean, (centred * share[:, None]).T @ centred
