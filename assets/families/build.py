@@ -15,6 +15,7 @@ from torch import nn
 from assets.data import OWN
 from assets.errors import RejectedError
 from assets.families.network import DROPOUT, FREEZE, Network
+from assets.families.own import OwnNetwork
 from assets.families.registry import FAMILIES, TIMM
 from assets.learning import ModelFamily
 from edge.contracts import InputSpec
@@ -29,7 +30,13 @@ def teacher_architecture(model: ModelFamily, spec: InputSpec) -> dict[str, Any]:
     Raises:
         RejectedError: the section asks for what the family cannot do.
     """
-    found: dict[str, Any] = _module(model.family).architecture(model, spec)
+    module = _module(model.family)
+    allowed: frozenset[str] | None = getattr(module, "OPTIONS", frozenset())
+    odd = sorted(set(model.options) - allowed) if allowed is not None else []
+    if odd:
+        knows = " and ".join(sorted(allowed)) or "none"
+        raise RejectedError(f"model.options: {model.family!r} does not know {odd[0]!r}; it has {knows}")
+    found: dict[str, Any] = module.architecture(model, spec)
     if model.dropout:
         found[DROPOUT] = model.dropout
     if model.freeze:
@@ -61,10 +68,11 @@ def build_network(family: str, spec: InputSpec, outputs: int, architecture: Mapp
         raise RejectedError(
             f"family {family!r}: the architecture lacks {error.args[0]!r}; it is another family's, train again"
         ) from error
-    if isinstance(network, Network):
-        network.family, network.architecture = family, dict(architecture)
-        if architecture.get(FREEZE):
-            network.freeze()
+    network.family, network.architecture = family, dict(architecture)  # type: ignore[assignment]
+    if architecture.get(FREEZE):
+        if not isinstance(network, (Network, OwnNetwork)):
+            raise RejectedError(f"model.freeze: {family!r} has no last layer to train alone; take `freeze` out")
+        network.freeze()
     return network
 
 

@@ -101,9 +101,9 @@ def _dcgan(picture: tuple[int, ...], latent: int, architecture: Mapping[str, Any
     smallest = (channels[-1], *steps[-1])
     return [
         nn.Linear(latent, prod(smallest), bias=False),
-        nn.Unflatten(1, smallest),
-        nn.BatchNorm2d(channels[-1]),
+        nn.BatchNorm1d(prod(smallest)),
         nn.ReLU(),
+        nn.Unflatten(1, smallest),
         *enlarging(channels, steps, norm=True),
         nn.Conv2d(channels[0], picture[0], 3, padding=1),
     ]
