@@ -32,8 +32,7 @@ def teacher_architecture(model: ModelFamily, spec: InputSpec) -> dict[str, Any]:
     """
     module = _module(model.family)
     allowed: frozenset[str] | None = getattr(module, "OPTIONS", frozenset())
-    odd = sorted(set(model.options) - allowed) if allowed is not None else []
-    if odd:
+    if allowed is not None and (odd := sorted(set(model.options) - allowed)):
         knows = " and ".join(sorted(allowed)) or "none"
         raise RejectedError(f"model.options: {model.family!r} does not know {odd[0]!r}; it has {knows}")
     found: dict[str, Any] = module.architecture(model, spec)
