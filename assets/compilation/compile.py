@@ -17,9 +17,13 @@ from assets.compilation.plans import CompiledPlan, build_plans
 from assets.compression.contract import ChosenModel
 from assets.errors import CompileError
 from assets.line import Line
-from assets.measure import accuracy_metrics, hits, logits, open_session
-from assets.records import Records, load_dataset, load_split
+from assets.loading.judged import Judged, open_judged
+from assets.measure import answers, logits, open_session
+from assets.records import load_dataset
 from assets.store import Store
+from assets.tasks.contract import Split, Task, load_task
+from assets.tasks.own_metrics import own_metrics
+from assets.tasks.registry import change_in_words, metric_drop
 from assets.worker import Job, serve
 from edge.contracts import TARGETS, GoldenSet, Metric, ParityVerdict, TargetProfile, from_bytes
 from edge.contracts.evidence import VerdictKind
@@ -37,10 +41,20 @@ DEVICE_RECORDS = 1000
 class _Bench:
     """What every target is made from and judged on: the chosen model's files, and the held-out records."""
 
+    line: Line
+    task: Task
     chosen: ChosenModel
     files: dict[Dialect, bytes]
-    held: Records
-    test: Records
+    held: Judged
+    test: Judged
+
+    def metrics(self, split: Split, outputs: NDArray[np.float32], kind: VerdictKind) -> tuple[Metric, ...]:
+        """The task's metrics and the user's own."""
+        y, config = (self.held if split == "validation" else self.test).y, self.line.config
+        return (
+            *self.task.metrics.metrics(split, outputs, y, config.data.classes, kind, self.chosen.answer.threshold),
+            *own_metrics(config.training.metrics, split, outputs, y, kind),
+        )
 
 
 def compile_targets(store: Store, line: Line, chosen: ChosenModel, report: Callable[[str], None]) -> Engines:
@@ -54,6 +68,8 @@ def compile_targets(store: Store, line: Line, chosen: ChosenModel, report: Calla
         RejectedError: records that cannot be read.
         VerificationError: a stored file that was changed.
     """
+    spec = line.config.task_spec
+    assert spec is not None, "a line with a chosen model has a task"
     targets = [TARGETS[name] for name in line.config.targets]
     dialects: tuple[Dialect, ...] = ("float", *(target.dialect for target in targets))
     files = {dialect: store.fetch(chosen.candidate.onnx[dialect]) for dialect in dict.fromkeys(dialects)}
@@ -61,8 +77,14 @@ def compile_targets(store: Store, line: Line, chosen: ChosenModel, report: Calla
         check_model(data, dialect, chosen.candidate.onnx[dialect].uri)
     report(f"{chosen.candidate.name}: {', '.join(files)} keep every rule")
     dataset = load_dataset(store, line.name, chosen.dataset)
-    held = load_split(store, dataset, "validation", chosen.input)
-    bench = _Bench(chosen, files, held, load_split(store, dataset, "test", chosen.input))
+    bench = _Bench(
+        line,
+        load_task(spec.name),
+        chosen,
+        files,
+        open_judged(store, dataset, "validation", chosen.input, line.config),
+        open_judged(store, dataset, "test", chosen.input, line.config),
+    )
     sms = [target.sm for target in targets if target.runtime == "tensorrt_rtx" and target.sm is not None]
     plans = build_plans(store, line.name, chosen.candidate.onnx["tensorrt"], sms, report)
     engines = []
@@ -85,6 +107,8 @@ def compile_targets(store: Store, line: Line, chosen: ChosenModel, report: Calla
         labels=chosen.labels,
         golden=_golden(bench),
         engines=tuple(engines),
+        answer=chosen.answer,
+        metric=chosen.metric,
     )
 
 
@@ -92,14 +116,13 @@ def _onnx_engine(bench: _Bench, target: TargetProfile) -> Engine:
     """The dialect's very file, run as a device runs it."""
     candidate = bench.chosen.candidate
     file, data = candidate.onnx[target.dialect], bench.files[target.dialect]
-    held = _first(bench.held, DEVICE_RECORDS)
-    before = logits(open_session(data), held.x)
+    before = answers(open_session(data), bench.held, DEVICE_RECORDS)
     here = target.arch == machine_arch()
     verdict = _verdict(
+        bench,
         "measured" if here else "simulated",
         file.sha256,
         file.sha256,
-        held,
         before,
         _as_device(bench, data),
         f"the file that ships, one record at a time on one thread{'' if here else f', not on {target.arch}'}",
@@ -118,16 +141,17 @@ def _plan_engine(bench: _Bench, target: TargetProfile, plan: CompiledPlan, reuse
     candidate = bench.chosen.candidate
     source, data = candidate.onnx["tensorrt"], bench.files["tensorrt"]
     literal = open_session(data, as_written=True)
-    before, after = logits(open_session(data), bench.held.x), logits(literal, bench.held.x)
-    metrics = _simulated_metrics(bench, after, logits(literal, bench.test.x))
+    before, after = answers(open_session(data), bench.held), answers(literal, bench.held)
+    metrics = _simulated_metrics(bench, after, answers(literal, bench.test))
+    told = change_in_words(bench.chosen.metric, metrics[-1].value)
     verdict = _verdict(
+        bench,
         "simulated",
         source.sha256,
         plan.file.sha256,
-        bench.held,
         before,
         after,
-        f"its Q/DQ operators one by one in ONNX Runtime; {metrics[-1].value:.4f} of test accuracy below the teacher",
+        f"its Q/DQ operators one by one in ONNX Runtime; on test records it {told} against the teacher",
     )
     chain = (*candidate.parity["tensorrt"], verdict, _pending(plan.file.sha256))
     evidence = replace(
@@ -145,36 +169,41 @@ def _plan_engine(bench: _Bench, target: TargetProfile, plan: CompiledPlan, reuse
 def _simulated_metrics(bench: _Bench, held: NDArray[np.float32], test: NDArray[np.float32]) -> tuple[Metric, ...]:
     """What a plan should answer, from answers of its Q/DQ graph as written; the last is its loss against the teacher.
 
-    The teacher is known by its test accuracy, not record by record, so this difference has no paired interval.
+    The teacher is known by its test metric, not record by record, so this difference has no paired interval.
     """
-    reported = accuracy_metrics("test", test, bench.test.y, "simulated")
-    drop = bench.chosen.teacher_evidence.metric("accuracy", "test").value - reported[0].value
+    metric = bench.chosen.metric
+    reported = bench.metrics("test", test, "simulated")
+    (after,) = (one.value for one in reported if one.name == metric)
+    drop = metric_drop(metric, bench.chosen.teacher_evidence.metric(metric, "test").value, after)
     return (
-        *accuracy_metrics("validation", held, bench.held.y, "simulated"),
+        *bench.metrics("validation", held, "simulated"),
         *reported,
-        Metric("accuracy_drop", drop, "test", len(bench.test.y), kind="simulated"),
+        Metric(f"{metric}_drop", drop, "test", len(bench.test.y), kind="simulated"),
     )
 
 
 def _verdict(
+    bench: _Bench,
     kind: VerdictKind,
     parent: str,
     child: str,
-    held: Records,
     before: NDArray[np.float32],
     after: NDArray[np.float32],
     how: str,
 ) -> ParityVerdict:
-    """What compiling did to the answers on held-out records."""
-    numbers = bool(np.isfinite(before).all() and np.isfinite(after).all())
-    drop = float(hits(before, held.y).mean() - hits(after, held.y).mean())
-    diff = float(np.abs(before - after).max()) if numbers else float(np.finfo(np.float32).max)
-    note = f"{kind}: {how}"
-    if not numbers:
+    """What compiling did to the answers on held-out records: the first ones, as many as were answered."""
+    note, records = f"{kind}: {how}", len(after)
+    if not (np.isfinite(before).all() and np.isfinite(after).all()):
+        most = float(np.finfo(np.float32).max)
         note = f"an answer is NaN or infinite, quantize the model again; {note}"
-    elif drop > MAX_DROP:
-        note = f"loses {drop:.4f} of accuracy, at most {MAX_DROP} is sound; {note}"
-    return ParityVerdict("compile", kind, parent, child, numbers and drop <= MAX_DROP, drop, diff, len(held.y), note)
+        return ParityVerdict("compile", kind, parent, child, False, 1.0, most, records, note)
+    metric = bench.chosen.metric
+    y = bench.held.y if bench.chosen.answer.kind == "image" else bench.held.y[:records]
+    drop = bench.task.drop(metric, before, after, y)
+    if drop > MAX_DROP:
+        note = f"{change_in_words(metric, drop)}, at most {MAX_DROP} is sound; {note}"
+    diff = float(np.abs(before - after).max())
+    return ParityVerdict("compile", kind, parent, child, drop <= MAX_DROP, drop, diff, records, note)
 
 
 def _pending(sha256: str) -> ParityVerdict:
@@ -184,27 +213,24 @@ def _pending(sha256: str) -> ParityVerdict:
 
 def _as_device(bench: _Bench, data: bytes) -> NDArray[np.float32]:
     """Answers of the session that devices use, one record at a time."""
-    held = _first(bench.held, DEVICE_RECORDS)
+    chosen, count = bench.chosen, min(len(bench.held), DEVICE_RECORDS)
     with tempfile.TemporaryDirectory(prefix="edgeloop-engine-") as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(data)
         session = OnnxSession(path)
-        check_signature(session, bench.chosen.input, bench.chosen.output, bench.chosen.labels)
-        return np.concatenate([session.run(record[np.newaxis]) for record in held.x])
+        check_signature(session, chosen.input, chosen.output, chosen.labels, chosen.answer)
+        return np.concatenate([session.run(bench.held.batch(np.arange(at, at + 1)).numpy()) for at in range(count)])
 
 
 def _golden(bench: _Bench) -> GoldenSet:
     chosen, test = bench.chosen, bench.test
-    picked = pick_records(test, chosen.labels)
+    picked = pick_records(bench.task, test, bench.line.config.data.classes)
+    x = test.batch(np.asarray(picked, np.int64)).numpy()
     outputs: dict[str, NDArray[np.float32]] = {
-        dialect: logits(open_session(data), test.x[picked]) for dialect, data in bench.files.items()
+        dialect: logits(open_session(data), x) for dialect, data in bench.files.items()
     }
     expected = outputs.pop("float")
-    return make_golden(chosen.input, chosen.labels, test, picked, expected, outputs)
-
-
-def _first(records: Records, count: int) -> Records:
-    return Records(records.x[:count], records.y[:count], records.ids[:count], records.inputs[:count])
+    return make_golden(chosen.input, bench.task, bench.line.config.data.classes, test, picked, expected, outputs)
 
 
 def step(job: Job) -> Engines:

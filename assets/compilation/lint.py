@@ -121,8 +121,9 @@ def _interface(model: Any) -> Iterator[Finding]:
         yield Finding("one-input-one-output", "", reason, "export the network with one of each")
     for value in (*inputs, *outputs):
         tensor = value.type.tensor_type
-        if tensor.elem_type != 1:
-            reason = f"element type {_type_name(tensor.elem_type)}, sessions pass float32"
+        tokens = tensor.elem_type == 7 and value in inputs  # int64 token numbers of a text
+        if tensor.elem_type != 1 and not tokens:
+            reason = f"element type {_type_name(tensor.elem_type)}, sessions pass float32 (texts int64)"
             yield Finding("float32-interface", value.name, reason, "cast inside the network")
         if not tensor.HasField("shape") or len(tensor.shape.dim) < 2:
             reason = "its rank is unknown or below 2"

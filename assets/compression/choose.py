@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from assets.compression.contract import Candidate, Candidates, ChosenModel
 from assets.errors import BudgetError
 from assets.line import Budget
+from assets.tasks.registry import amount_in_words, change_in_words, metric_drop
 from edge.contracts import TargetProfile, chain_gap
 
 TIE = 0.05
@@ -56,22 +57,26 @@ def choose(found: Candidates, budget: Budget, targets: Sequence[TargetProfile]) 
         candidate=best,
         why=(
             f"{best.name} is the cheapest of {len(fitting)} that fit the budget: it "
-            f"{_change(validation_drop(best, found, targets))} on validation records (it may lose "
-            f"{budget.max_drop:.4f}), "
+            f"{change_in_words(found.metric, validation_drop(best, found, targets))} on validation records "
+            f"(it may lose {amount_in_words(found.metric, budget.max_drop)}), "
             f"{_spends(best, targets)} ({size(best, targets) / found.teacher_size:.2f} of the teacher)"
         ),
         rejected=rejected,
+        answer=found.answer,
+        metric=found.metric,
     )
 
 
 def validation_drop(candidate: Candidate, found: Candidates, targets: Sequence[TargetProfile]) -> float:
-    """Accuracy on validation records that the worst dialect that ships loses against the teacher; negative for a gain.
+    """What the worst dialect that ships loses against the teacher on validation records; negative for a gain.
 
-    Raises KeyError where it was not measured.
+    In the metric's unit where more is better, else the share by which the error grew. Raises KeyError where it was not
+    measured.
     """
-    teacher = found.teacher_evidence.metric("accuracy", "validation").value
+    teacher = found.teacher_evidence.metric(found.metric, "validation").value
     return max(
-        teacher - candidate.evidence[target.dialect].metric("accuracy", "validation").value for target in targets
+        metric_drop(found.metric, teacher, candidate.evidence[target.dialect].metric(found.metric, "validation").value)
+        for target in targets
     )
 
 
@@ -109,8 +114,9 @@ def _misses(
     if drop > budget.max_drop + _ROUNDING:
         found_misses.append(
             (
-                f"loses {drop:.4f} of accuracy on validation records, {drop - budget.max_drop:.4f} more than the "
-                f"{budget.max_drop:.4f} allowed",
+                f"{change_in_words(found.metric, drop)} on validation records, "
+                f"{amount_in_words(found.metric, drop - budget.max_drop)} more than the "
+                f"{amount_in_words(found.metric, budget.max_drop)} allowed",
                 (drop - budget.max_drop) / max(budget.max_drop, 0.001),
             )
         )
@@ -145,10 +151,6 @@ def _nothing_fits(found: Candidates, misses: dict[str, list[tuple[str, float]]])
 
 def _costs_more(candidate: Candidate, best: Candidate, targets: Sequence[TargetProfile]) -> str:
     return f"fits the budget, but costs more: it {_spends(candidate, targets)}, {best.name} {_spends(best, targets)}"
-
-
-def _change(drop: float) -> str:
-    return f"loses {drop:.4f} of accuracy" if drop >= 0 else f"gains {-drop:.4f} of accuracy"
 
 
 def _spends(candidate: Candidate, targets: Sequence[TargetProfile]) -> str:

@@ -10,45 +10,57 @@ from __future__ import annotations
 
 import copy
 import warnings
+from typing import Any
 
 import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from assets.networks import Network, architecture_of, build_network
+from assets.families.build import build_network
+from assets.families.weights import architecture_of
+from edge.contracts import InputSpec
 
 ROUND_TO = 8
 """Channels stay a multiple of this: INT8 kernels work on blocks of 8 or more."""
 
 
-def prune(network: Network, family: str, shape: tuple[int, ...], classes: int, ratio: float) -> Network:
-    """A narrower copy of `network`; the network itself, and the number of its outputs, stay as they are.
+def prune(network: Any, spec: InputSpec, outputs: int, ratio: float) -> nn.Module:
+    """A narrower copy of a network of ours; the network itself, and the number of its outputs, stay as they are.
 
     Each layer loses the same share, so that none is pruned away on a small network.
 
     Args:
+        network: of a family that is `prunable`.
         ratio: share of channels of each layer to remove, 0 to 1; at least `ROUND_TO` stay.
     """
     import torch_pruning as tp
 
     narrow = copy.deepcopy(network).eval()
+    narrow.requires_grad_(True)  # layers that were frozen are pruned too
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch-pruning uses what torch is about to deprecate
         pruner = tp.pruner.BasePruner(
             narrow,
-            torch.zeros((1, *shape)),
+            torch.zeros((1, *spec.shape)),
             importance=tp.importance.GroupMagnitudeImportance(),
             pruning_ratio=ratio,
             round_to=ROUND_TO,
             ignored_layers=[narrow.head],
         )
         pruner.step()
-    rebuilt = build_network(family, shape, classes, architecture_of(narrow))
+    architecture = {name: value for name, value in architecture_of(narrow).items() if name != "freeze"}
+    rebuilt = build_network(network.family, spec, outputs, architecture)
     rebuilt.load_state_dict(narrow.state_dict())  # proves that the numbers describe the pruned network
     return rebuilt.eval()
 
 
-def count_macs(network: Network, shape: tuple[int, ...]) -> int:
-    """Multiply-accumulate operations of one record."""
-    import torch_pruning as tp
-
-    macs, _ = tp.utils.count_ops_and_params(copy.deepcopy(network).eval(), torch.zeros((1, *shape)))
-    return int(macs)
+def count_macs(network: nn.Module, spec: InputSpec) -> int:
+    """Multiply-accumulate operations of one record: of matrix products and convolutions, as they are executed."""
+    network.eval()
+    record = torch.zeros((1, *spec.shape), dtype=torch.int64 if spec.kind == "text" else torch.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of what its own switch below touches
+        # oneDNN's fused recurrent layers would hide their products from the counter.
+        with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
+            network(record)
+    return int(counter.get_total_flops()) // 2

@@ -4,6 +4,9 @@ No single Q/DQ file runs fast in ONNX Runtime on a CPU and is accepted by Tensor
 
 - "cpu": activations u8 with a zero point, weights s8 per channel, ReLU folded into the range.
 - "tensorrt": s8 everywhere, symmetric, zero points 0, Q/DQ only on the inputs of Conv and Gemm, biases in float.
+
+MatMul counts where it multiplies by weights; the products of attention stay in float, as do recurrent layers and
+embeddings, which neither runtime computes in INT8.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from assets.export import slim
 from edge.contracts import TargetProfile
 
 Quantized = Literal["cpu", "tensorrt"]
-LAYERS = ["Conv", "Gemm"]
+LAYERS = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
 FOLDED = ["Relu"]
 """Become part of the range of the layer before them."""
 VNNI = frozenset({"avx512_vnni", "avx_vnni"})
@@ -40,13 +43,14 @@ def needs_7_bits(targets: Iterable[TargetProfile]) -> bool:
     return any(cpu.arch == "x86_64" and VNNI.isdisjoint(cpu.cpu_features) for cpu in cpus)
 
 
-def quantize(model: bytes, x: NDArray[np.float32], *, reduce_range: bool) -> dict[Quantized, bytes]:
+def quantize(model: bytes, x: NDArray[Any], *, reduce_range: bool, matmul: bool = True) -> dict[Quantized, bytes]:
     """Both INT8 dialects of a float model.
 
     Args:
         model: the float ONNX file's bytes, BatchNorm folded.
-        x: calibration records (records, …) float32, from the training split.
+        x: calibration records (records, …) float32, or int64 for text, from the training split.
         reduce_range: 7-bit weights in the CPU dialect, see `needs_7_bits`.
+        matmul: False leaves every MatMul in float, for models that do not stand it.
 
     Raises:
         RejectedError: no records, or numbers that are not finite: their ranges would be meaningless.
@@ -55,15 +59,17 @@ def quantize(model: bytes, x: NDArray[np.float32], *, reduce_range: bool) -> dic
         raise RejectedError("calibration needs at least one record, and finite numbers only")
     with tempfile.TemporaryDirectory(prefix="edgeloop-quantize-") as folder:
         source = Path(folder) / "float.onnx"
-        input_name = _prepare(model, source)
+        input_name, floats = _prepare(model, source, matmul)
         cache = Path(folder) / "ranges.json"
         return {
-            "cpu": _quantize(source, cache, _Records(x, input_name), "cpu", reduce_range),
-            "tensorrt": _quantize(source, cache, None, "tensorrt", False),  # reads the ranges the first one kept
+            "cpu": _quantize(source, cache, _Records(x, input_name), "cpu", reduce_range, floats),
+            "tensorrt": _quantize(source, cache, None, "tensorrt", False, floats),  # reads the ranges just kept
         }
 
 
-def _quantize(source: Path, cache: Path, records: Any, dialect: Quantized, reduce_range: bool) -> bytes:
+def _quantize(
+    source: Path, cache: Path, records: Any, dialect: Quantized, reduce_range: bool, floats: list[str]
+) -> bytes:
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
@@ -81,6 +87,7 @@ def _quantize(source: Path, cache: Path, records: Any, dialect: Quantized, reduc
         records,
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=LAYERS if tensorrt else [*LAYERS, *FOLDED],
+        nodes_to_exclude=floats,
         per_channel=True,
         reduce_range=reduce_range,
         activation_type=QuantType.QInt8 if tensorrt else QuantType.QUInt8,
@@ -93,15 +100,25 @@ def _quantize(source: Path, cache: Path, records: Any, dialect: Quantized, reduc
     return slim(quantized)
 
 
-def _prepare(model: bytes, path: Path) -> str:
-    """Write the model with inferred shapes and the quantizer's own mark of a prepared model; its input's name."""
+def _prepare(model: bytes, path: Path, matmul: bool) -> tuple[str, list[str]]:
+    """Write the model with inferred shapes and the quantizer's own mark of a prepared model.
+
+    Returns:
+        Its input's name, and the names of nodes that stay in float.
+    """
     import onnx
     from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
     prepared = onnx.shape_inference.infer_shapes(onnx.load_from_string(model))
     add_pre_process_metadata(prepared)
+    weights = {tensor.name for tensor in prepared.graph.initializer}
+    floats = []
+    for number, node in enumerate(prepared.graph.node):
+        node.name = node.name or f"node_{number}"
+        if node.op_type == "MatMul" and not (matmul and node.input[1] in weights):
+            floats.append(node.name)
     onnx.save(prepared, path)
-    return str(prepared.graph.input[0].name)
+    return str(prepared.graph.input[0].name), floats
 
 
 def _leave_output_float(graph: Any) -> None:
@@ -125,14 +142,14 @@ def _leave_output_float(graph: Any) -> None:
 class _Records:
     """What the calibrator reads: batches of records, then None."""
 
-    def __init__(self, x: NDArray[np.float32], input_name: str) -> None:
-        self._batches: Iterator[NDArray[np.float32]] = iter(np.array_split(x, -(-len(x) // _BATCH)))
+    def __init__(self, x: NDArray[Any], input_name: str) -> None:
+        self._batches: Iterator[NDArray[Any]] = iter(np.array_split(x, -(-len(x) // _BATCH)))
         self._name = input_name
 
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
         batch = next(self._batches, None)
         return None if batch is None else {self._name: batch}
 
-    def __iter__(self) -> Iterator[dict[str, NDArray[np.float32]]]:
+    def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
         while (batch := self.get_next()) is not None:
             yield batch

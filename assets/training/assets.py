@@ -3,24 +3,34 @@
 No postponed annotations here: Dagster compares the annotation of `context` with the class itself.
 """
 
+import hashlib
+import json
 import time
 from typing import Any
 
 import dagster as dg
 
 from assets.line import Line
+from assets.links import page_url
 from assets.measure import machine_name
-from assets.process import TORCH_RUN, refusals_fail_once, run_step
+from assets.process import refusals_fail_once, run_step, torch_run
 from assets.steps import remembered
 from assets.store import Store
 from assets.training.contract import DatasetVersion, TrainedModel, dataset_key
 from assets.training.dataset import accepted_shards, accepted_upto, build_dataset
+from assets.training.links import card_url, live_key
 from assets.training.retrain import CLAIM_TAG, find_claim, start_claim
 from edge.contracts import digest, to_bytes
 
 DATASET_REVISION = "dataset-2"
-MODEL_REVISION = "trained-model-1"
+MODEL_REVISION = "trained-model-2"
 """Raise one when its step's code changes what it makes from the same inputs."""
+UNTRAINED = {"checkpoint_seconds", "cache_gb", "threads"}
+"""Of the section `training`: what changes how a model is trained, and not the model."""
+
+
+MOST_ROWS = 50
+"""Of a curve in a run's page."""
 
 
 def build_assets(line: Line) -> list[dg.AssetsDefinition]:
@@ -97,38 +107,94 @@ def _trained_model(line: Line) -> dg.AssetsDefinition:
         start = time.monotonic()
         with refusals_fail_once():
             version = store.head(line.name, "dataset", DatasetVersion)
-            options = {"dataset": to_bytes(version).decode()}
+            inputs = (MODEL_REVISION, digest(version), what_decides(line), machine_name())
+            training = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:32]
+            options = {"dataset": to_bytes(version).decode(), "training": training}
+            launcher = torch_run(line.config.training.processes)
+            context.log.info("watch it live: %s", page_url(live_key(line.name, training)))
             model, reused = remembered(
                 store,
                 line.name,
                 "trained_model",
-                (MODEL_REVISION, digest(version), line.config.digest("data", "model", "training"), machine_name()),
+                inputs,
                 TrainedModel,
-                lambda: run_step(context, "assets.training.train", TrainedModel, store, line, options, TORCH_RUN),
+                lambda: run_step(context, "assets.training.train", TrainedModel, store, line, options, launcher),
             )
-        return dg.MaterializeResult(metadata=_metadata(model, reused, time.monotonic() - start))
+        return dg.MaterializeResult(
+            metadata={
+                **_metadata(model, reused, time.monotonic() - start),
+                "live page": dg.MetadataValue.url(page_url(live_key(line.name, training))),
+            }
+        )
 
     return trained_model
+
+
+def what_decides(line: Line) -> str:
+    """A digest of everything in the line that a trained model depends on."""
+    config = line.config
+    body = {
+        "sections": config.digest("data", "task", "features", "model"),
+        "training": config.training.model_dump(mode="json", exclude=UNTRAINED),
+        "minutes": config.retrain.max_minutes,
+    }
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def _metadata(
     model: TrainedModel, reused: bool, seconds: float
 ) -> dict[str, dg.MetadataValue[Any] | str | float | bool | None]:
-    test = model.evidence.metric("accuracy", "test")
-    rows = ["| epoch | loss | validation accuracy |", "|---|---|---|"]
-    rows += [
-        f"| {row['epoch']:.0f} | {row['train_loss']:.4f} | {row['validation_accuracy']:.4f} |" for row in model.curve
-    ]
-    return {
+    metric = model.metric
+    test = model.evidence.metric(metric, "test")
+    within = "unknown" if test.low is None or test.high is None else f"{test.low:.4f} to {test.high:.4f}"
+    found: dict[str, dg.MetadataValue[Any] | str | float | bool | None] = {
         "dataset": model.dataset,
-        "test accuracy": test.value,
-        "test accuracy, 95 %": f"{test.low:.4f} to {test.high:.4f} on {test.records} records",
-        "validation accuracy": model.evidence.metric("accuracy", "validation").value,
+        f"test {metric}": test.value,
+        f"test {metric}, 95 %": f"{within} on {test.records} records",
+        f"validation {metric}": model.evidence.metric(metric, "validation").value,
+        "baseline": _baseline(model),
+        "against the model in use": model.versus or "it is the first",
+        "started": model.start.why or f"from {model.start.kind}",
+        "ended by": model.ended,
         "parameters": model.parameters,
         "onnx bytes": model.onnx.size,
         "onnx": model.onnx.uri,
         "median ms": model.evidence.latency.median_ms if model.evidence.latency else None,
-        "curve": dg.MetadataValue.md("\n".join(rows)),
+        "curve": dg.MetadataValue.md(_curve(model)),
         "reused": reused,
         "seconds": seconds,
     }
+    if model.card:
+        found["card"] = dg.MetadataValue.url(card_url(model.card))
+    if model.cost is not None:
+        found |= {
+            "training seconds": model.cost.seconds,
+            "training CPU seconds": model.cost.cpu_seconds,
+            "peak memory, MB": model.cost.peak_memory_mb,
+            "energy, Wh": model.cost.energy_wh,
+            "energy is": model.cost.energy_note,
+        }
+    if model.epsilon is not None:
+        found["privacy spent (epsilon)"] = model.epsilon
+    if model.folds:
+        found["folds"] = ", ".join(f"{score:.4f}" for score in model.folds)
+    if model.settings:
+        found["search found"] = ", ".join(f"{name} {value:g}" for name, value in model.settings.items())
+    return found
+
+
+def _baseline(model: TrainedModel) -> str:
+    """What answering without looking would reach."""
+    reached = [metric.value for metric in model.baseline if (metric.name, metric.split) == (model.metric, "test")]
+    return f"{reached[0]:.4f} of {model.metric} without looking at the records" if reached else "unknown"
+
+
+def _curve(model: TrainedModel) -> str:
+    """The curve as a table: of a long one every so many epochs."""
+    metric = f"validation_{model.metric}"
+    rows = [f"| epoch | training loss | validation loss | validation {model.metric} |", "|---|---|---|---|"]
+    step = -(-len(model.curve) // MOST_ROWS)
+    for row in (*model.curve[:-1:step], *model.curve[-1:]):
+        cells = (f"{row[name]:.4f}" if name in row else "" for name in ("train_loss", "validation_loss", metric))
+        rows.append(f"| {row['epoch']:.0f} | {' | '.join(cells)} |")
+    return "\n".join(rows)

@@ -112,6 +112,8 @@ class TrainedModel:
         ended: why training ended: "epochs", "patience" or "time limit".
         epsilon: the privacy spent; None where training was not private.
         settings: what the hyperparameter search found, over the line's own; empty without one.
+        folds: the metric of each part of the cross-validation; empty without one.
+        versus: what the paired test against the model in use says, in one sentence; "" where there was none.
     """
 
     line: str
@@ -137,6 +139,8 @@ class TrainedModel:
     ended: str = "epochs"
     epsilon: float | None = None
     settings: Mapping[str, float] = field(default_factory=dict)
+    folds: tuple[float, ...] = ()
+    versus: str = ""
 
 
 def dataset_key(line: str, version: str) -> str:

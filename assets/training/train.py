@@ -2,102 +2,189 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
-import numpy as np
-import torch
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from assets.errors import RejectedError
-from assets.export import OUTPUT_NAME, export_onnx, export_verdict
-from assets.fitting.old import cross_entropy, fit, recipe_of, set_up_torch
+from assets.export import OUTPUT_NAME
+from assets.families.weights import parameters_of
+from assets.fitting.checkpoints import StorePlace
+from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, Watch
+from assets.fitting.threads import set_up_torch
+from assets.learning import ModelFamily
 from assets.line import Line
-from assets.measure import accuracy_metrics, interleaved_ms, latency, logits, open_session
-from assets.networks import build_network, parameters_of, teacher_architecture, weights_of
-from assets.records import Records, load_split
 from assets.store import Store
-from assets.training.contract import DatasetVersion, TrainedModel
-from assets.training.normalize import input_spec
+from assets.tasks.contract import Task, load_task
+from assets.training.contract import DatasetVersion, Start, TrainedModel
+from assets.training.cost import Meter
+from assets.training.earlier import model_in_use
+from assets.training.evidence import draw_card
+from assets.training.judge import export_and_judge
+from assets.training.rivals import labels_of
+from assets.training.sets import Sets, open_sets
+from assets.training.start import choose_start
+from assets.training.teacher import Teacher, build_teacher, fit_teacher
+from assets.training.tuning import SHARE_OF_TIME, Tuning, search_settings, validate_in_folds
+from assets.training.watch import RunWatch
 from assets.worker import Job, serve
-from edge.contracts import Evidence, Metric, digest, from_bytes
+from edge.contracts import digest, from_bytes
 
 
-def train(store: Store, line: Line, dataset: DatasetVersion, report: Callable[[str], None]) -> TrainedModel:
-    """Train the teacher on a dataset version, export it and measure the exported file.
+@dataclass(frozen=True)
+class Run:
+    """A training that ended, before anything is made of it."""
+
+    task: Task
+    model: ModelFamily
+    sets: Sets
+    teacher: Teacher
+    start: Start
+    earlier: TrainedModel | None
+    fitted: Fitted
+    settings: Mapping[str, float]
+    folds: tuple[float, ...]
+
+
+def train(
+    store: Store,
+    line: Line,
+    dataset: DatasetVersion,
+    report: Callable[[str], None],
+    watch: Watch | None = None,
+    place: CheckpointPlace | None = None,
+) -> TrainedModel:
+    """Train the teacher on a dataset version, export it, measure the exported file, and draw its card.
 
     The same dataset and line give the same weights on the same number of threads.
+
+    Args:
+        watch: looks on; None for nobody.
+        place: where checkpoints are kept; training goes on from the last one.
 
     Raises:
         RejectedError: records that cannot be read, or a training that diverges.
         VerificationError: stored records that were changed.
     """
-    start = time.monotonic()
+    meter = Meter()
+    return publish(store, line, dataset, run(store, line, dataset, report, watch or Quiet(), place), meter, report)
+
+
+def run(
+    store: Store,
+    line: Line,
+    dataset: DatasetVersion,
+    report: Callable[[str], None],
+    watch: Watch,
+    place: CheckpointPlace | None,
+) -> Run:
+    """Open the records, choose the start, and fit the teacher. Of several processes each does this; see `train`."""
     config = line.config
-    spec = input_spec(store, dataset, config.data)
-    train_set = load_split(store, dataset, "train", spec)
-    validation = load_split(store, dataset, "validation", spec)
-    test = load_split(store, dataset, "test", spec)
-    report(f"records: {len(train_set.y)} train, {len(validation.y)} validation, {len(test.y)} test")
-
-    set_up_torch(config.training, spec.shape)
-    if config.model is None:
+    if config.model is None or config.task_spec is None:
         raise RejectedError(f"line {line.name!r} has no `model`: it collects data only; name a family to train one")
-    family = config.model.family
-    architecture = teacher_architecture(config.model, spec.shape)
-    network = build_network(family, spec.shape, len(dataset.classes), architecture)
-    recipe = recipe_of(config.training, shift=family == "cnn")
-    objective = cross_entropy(config.training.label_smoothing)
-    curve = fit(network, _tensors(train_set), _tensors(validation), recipe, objective, report)
-    report(f"trained in {time.monotonic() - start:.1f} s; exporting")
+    task, model, policy = load_task(config.task_spec.name), config.model, config.training
+    sets = open_sets(store, line, dataset, task)
+    report(f"records: {len(sets.train)} train, {len(sets.validation)} validation, {len(sets.test)} test")
+    set_up_torch(policy, sets.spec.shape)
+    classes, metric, earlier = config.data.classes, config.metric, model_in_use(store, line.name)
 
-    weights = store.put(line.name, weights_of(network), "safetensors", ".safetensors", (digest(dataset),))
-    model = export_onnx(network, spec)
-    onnx = store.put(line.name, model, "onnx", ".onnx", (weights.sha256,))
-    verdict = export_verdict(network, model, weights.sha256, onnx.sha256, validation.x, validation.y)
-    if not verdict.passed:
-        raise RejectedError(f"{onnx.uri}: the exported file does not answer as the network does ({verdict.note})")
-    evidence = Evidence(
-        artifact=onnx.sha256,
-        metrics=_metrics(model, validation, test),
-        parity=(verdict,),
-        latency=latency(interleaved_ms({"teacher": open_session(model)}, test.x[:1])["teacher"]),
-        seconds=time.monotonic() - start,
+    def trial(teacher: Teacher, epochs: int) -> float:
+        short = policy.model_copy(update={"epochs": epochs, "patience": None})
+        return fit_teacher(teacher, task, model, short, sets.learned, sets.validation, classes, metric).best_score
+
+    tuning = Tuning(store, line, dataset, task, sets, report)
+    settings: dict[str, float] = {}
+    folds: tuple[float, ...] = ()
+    left = config.retrain.max_minutes
+    if policy.search is not None:
+        model, policy, settings, spent = search_settings(tuning, model, policy)
+        left = None if left is None else left - min(spent, left * SHARE_OF_TIME)
+    if policy.folds:
+        spread, spent = validate_in_folds(tuning, model, policy)
+        folds = spread.scores
+        left = None if left is None else left - min(spent, left / 2)
+    started = choose_start(
+        store, line, task, model, earlier, lambda: build_teacher(task, model, sets, classes, policy.seed), trial
     )
-    accuracy = evidence.metric("accuracy", "test")
-    report(f"test accuracy {accuracy.value:.4f} on {accuracy.records} records, {onnx.size / 1000:.0f} kB")
-    return TrainedModel(
+    report(f"training starts {started.start.why or 'from scratch'}")
+    fitted = fit_teacher(
+        started.teacher, task, model, policy, sets.learned, sets.validation, classes, metric, watch, place, left
+    )
+    return Run(task, model, sets, started.teacher, started.start, earlier, fitted, settings, folds)
+
+
+def publish(
+    store: Store, line: Line, dataset: DatasetVersion, done: Run, meter: Meter, report: Callable[[str], None]
+) -> TrainedModel:
+    """Export a trained teacher, judge the file, and draw its card."""
+    task, fitted = done.task, done.fitted
+    report(f"trained for {len(fitted.curve)} epochs, the best was {fitted.best_epoch}; exporting")
+    judged = export_and_judge(store, line, task, done.teacher, done.sets, digest(dataset), report)
+    cost = meter.cost()
+    model = TrainedModel(
         line=line.name,
         dataset=digest(dataset),
         position=dataset.position,
-        family=family,
-        parameters=parameters_of(network),
-        input=spec,
+        family=done.model.family,
+        parameters=parameters_of(done.teacher.network),
+        input=done.sets.spec,
         output=OUTPUT_NAME,
-        labels=dataset.classes,
-        weights=weights,
-        onnx=onnx,
-        evidence=evidence,
-        architecture=architecture,
-        curve=curve,
+        labels=labels_of(task, line),
+        weights=judged.weights,
+        onnx=judged.onnx,
+        evidence=replace(judged.evidence, seconds=cost.seconds),
+        architecture=done.teacher.architecture,
+        curve=fitted.curve,
+        task=task.name,
+        answer=judged.answer,
+        metric=line.config.metric,
+        baseline=judged.baseline,
+        start=done.start,
+        cost=cost,
+        ended=fitted.ended,
+        epsilon=fitted.epsilon,
+        settings=done.settings,
+        folds=done.folds,
     )
+    network = done.teacher.network
+    return draw_card(store, line, dataset, task, done.sets, network, judged, model, done.earlier, fitted, report)
 
 
-def step(job: Job) -> TrainedModel:
-    """`Job.options`: "dataset", the dataset version's document as text."""
+@dataclass(frozen=True)
+class Kept:
+    """A place whose last checkpoint outlives the fitting: a crash while the model is judged costs no training."""
+
+    place: CheckpointPlace
+
+    def read(self) -> bytes | None:
+        """See `CheckpointPlace`."""
+        return self.place.read()
+
+    def write(self, data: bytes) -> None:
+        """See `CheckpointPlace`."""
+        self.place.write(data)
+
+    def remove(self) -> None:
+        """Not yet."""
+
+
+def step(job: Job) -> TrainedModel | None:
+    """`Job.options`: "dataset", the dataset version's document as text; "training", what names this training."""
+    meter = Meter()
     dataset = from_bytes(DatasetVersion, str(job.options["dataset"]).encode(), "options.dataset")
-    return train(job.store, job.line, dataset, job.report)
-
-
-def _tensors(records: Records) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.from_numpy(records.x), torch.from_numpy(np.asarray(records.y))
-
-
-def _metrics(model: bytes, validation: Records, test: Records) -> tuple[Metric, ...]:
-    session = open_session(model)
-    return (
-        *accuracy_metrics("validation", logits(session, validation.x), validation.y),
-        *accuracy_metrics("test", logits(session, test.x), test.y),
-    )
+    training = str(job.options["training"])
+    place = Kept(StorePlace(job.store, job.line.name, training))
+    if job.rank:  # the others train along, and leave the rest to the first
+        run(job.store, job.line, dataset, job.report, Quiet(), place)
+        return None
+    with RunWatch(
+        job.store, job.line.name, training, report=job.report, send=job.send, metric=job.line.config.metric
+    ) as watch:
+        done = run(job.store, job.line, dataset, job.report, watch, place)
+        watch.say("exporting, and drawing the model card")
+        model = publish(job.store, job.line, dataset, done, meter, job.report)
+        watch.done(model.card)
+    place.place.remove()
+    return model
 
 
 if __name__ == "__main__":

@@ -120,8 +120,8 @@ def _test(slot: Path, target: str) -> SelfTest:
     golden = from_bytes(GoldenSet, (slot / manifest.golden.uri).read_bytes(), manifest.golden.uri)
     artifact = find_artifact(manifest, target)
     session = open_session(artifact, slot / artifact.file.uri)
-    check_signature(session, manifest.input, manifest.output, manifest.labels)
-    return self_test(session, golden, manifest.input, artifact.file.sha256)
+    check_signature(session, manifest.input, manifest.output, manifest.labels, manifest.answer)
+    return self_test(session, golden, manifest.input, artifact.file.sha256, manifest.answer)
 
 
 def _ending(code: int) -> str:

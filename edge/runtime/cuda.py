@@ -49,7 +49,7 @@ class Cuda:
         self._call("cuMemAlloc_v2", ctypes.byref(address), ctypes.c_size_t(size))
         return int(address.value)
 
-    def upload(self, array: NDArray[np.float32], address: int) -> None:
+    def upload(self, array: NDArray[Any], address: int) -> None:
         """Copy a contiguous array to the GPU, ahead of what the stream does next."""
         self._call("cuCtxSetCurrent", self._context)  # the calling thread may be another one than before
         self._call("cuMemcpyHtoD_v2", ctypes.c_uint64(address), array.ctypes.data_as(ctypes.c_void_p), _size(array))
@@ -70,5 +70,5 @@ class Cuda:
             raise TransientError(f"{name} failed on the GPU (CUDA error {code}); is its memory full?")
 
 
-def _size(array: NDArray[np.float32]) -> ctypes.c_size_t:
+def _size(array: NDArray[Any]) -> ctypes.c_size_t:
     return ctypes.c_size_t(array.nbytes)

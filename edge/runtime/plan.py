@@ -12,7 +12,7 @@ from edge.engine.header import Header, parse_plan
 from edge.engine.library import load_tensorrt
 from edge.errors import IncompatibleError, RejectedError
 from edge.runtime.cuda import Cuda
-from edge.runtime.session import MAX_BATCH, Signature, check_batch, check_model_file
+from edge.runtime.session import MAX_BATCH, Signature, check_batch, check_model_file, signature_of
 
 
 class PlanSession:
@@ -48,15 +48,16 @@ class PlanSession:
             )
         self.path, self.runtime, self.threads = Path(path), f"{runtime} {trt.__version__}", 1
         self.signature = _plan_signature(trt, self._engine, path)
-        self._input = cuda.allocate(4 * MAX_BATCH * int(np.prod(self.signature.shape)))
+        width = 8 if self.signature.tokens else 4
+        self._input = cuda.allocate(width * MAX_BATCH * int(np.prod(self.signature.shape)))
         self._output = cuda.allocate(4 * MAX_BATCH * self.signature.outputs)
         self._context.set_tensor_address(self.signature.input, self._input)
         self._context.set_tensor_address(self.signature.output, self._output)
 
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """See `InferenceSession.run`. Raises RejectedError where the plan itself fails."""
         check_batch(batch, self.signature)
-        answers = np.empty((len(batch), self.signature.outputs), dtype=np.float32)
+        answers = np.empty((len(batch), *self.signature.answer), dtype=np.float32)
         self._cuda.upload(np.ascontiguousarray(batch), self._input)
         if not self._context.set_input_shape(self.signature.input, batch.shape):
             raise RejectedError(f"{self.path}: the plan takes no batch of {len(batch)}; build it for 1 to {MAX_BATCH}")
@@ -82,10 +83,9 @@ def _plan_signature(trt: Any, engine: Any, path: str | Path) -> Signature:
     outputs = [name for name in names if name not in inputs]
     if len(inputs) != 1 or len(outputs) != 1:
         raise RejectedError(f"{path}: {len(inputs)} inputs and {len(outputs)} outputs; expected one of each")
+    tokens = engine.get_tensor_dtype(inputs[0]) == trt.int64
     for name in names:
-        if engine.get_tensor_dtype(name) != trt.float32:
+        if engine.get_tensor_dtype(name) != trt.float32 and not (tokens and name == inputs[0]):
             raise RejectedError(f"{path}: {name!r} is not float32; export the model again")
     shape, answer = tuple(engine.get_tensor_shape(inputs[0])), tuple(engine.get_tensor_shape(outputs[0]))
-    if len(answer) != 2:
-        raise RejectedError(f"{path}: the output has shape {answer}; expected (batch, labels)")
-    return Signature(inputs[0], shape[1:], outputs[0], answer[1])
+    return signature_of(inputs[0], shape, outputs[0], answer, tokens, path)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.contracts import GoldenSet, InputSpec, Latency, SelfTest
+from edge.contracts import CLASS_ANSWER, AnswerSpec, GoldenSet, InputSpec, Latency, SelfTest
 from edge.errors import RejectedError
 from edge.runtime.machine import machine_name
 from edge.runtime.preprocess import golden_tensor
@@ -18,16 +19,24 @@ TIMED_CALLS = 30
 TIMED_SECONDS = 2.0
 
 
-def self_test(session: InferenceSession, golden: GoldenSet, spec: InputSpec, artifact_sha: str) -> SelfTest:
+def self_test(
+    session: InferenceSession,
+    golden: GoldenSet,
+    spec: InputSpec,
+    artifact_sha: str,
+    answer: AnswerSpec = CLASS_ANSWER,
+) -> SelfTest:
     """Run the golden records and compare.
 
     Args:
         artifact_sha: SHA-256 of the file that `session` was opened from.
+        answer: what the model's output stands for.
 
     Returns:
         The outcome. It fails, with a reason, where a golden record cannot be read, where the model fails or answers
         with NaN or infinity, where outputs are further than `golden.max_abs_diff` from the expected ones, or where
-        fewer than `golden.min_agreement` of the records get the same label. Numbers that could not be measured are 0.
+        fewer than `golden.min_agreement` of the records get the same label (of other answers: numbers that are all as
+        near as `max_abs_diff`). Numbers that could not be measured are 0.
         The latency is of one record at a time, with preprocessing left out.
     """
 
@@ -39,17 +48,20 @@ def self_test(session: InferenceSession, golden: GoldenSet, spec: InputSpec, art
     try:
         inputs = _inputs(golden, spec)
         outputs = np.concatenate([session.run(inputs[at : at + MAX_BATCH]) for at in range(0, len(inputs), MAX_BATCH)])
+        outputs = outputs.reshape(len(outputs), -1)
         expected = _expected(golden, outputs.shape[1])
     except (RejectedError, ValueError) as error:
         return failed(str(error))
     broken = int((~np.isfinite(outputs)).any(axis=1).sum())
     if broken:
         return failed(f"{broken} of {len(outputs)} golden records are answered with NaN or infinity")
-    agreement = float((outputs.argmax(axis=1) == expected.argmax(axis=1)).mean())
-    difference = float(np.abs(outputs - expected).max())
+    apart = np.abs(outputs - expected).max(axis=1)
+    same = outputs.argmax(axis=1) == expected.argmax(axis=1) if answer.kind == "class" else apart <= golden.max_abs_diff
+    agreement, difference = float(same.mean()), float(apart.max())
+    told = "get the expected label" if answer.kind == "class" else "are answered as expected"
     if agreement < golden.min_agreement:
         return failed(
-            f"{agreement:.3f} of the golden records get the expected label, at least {golden.min_agreement:.3f} must",
+            f"{agreement:.3f} of the golden records {told}, at least {golden.min_agreement:.3f} must",
             agreement,
             difference,
         )
@@ -63,7 +75,7 @@ def self_test(session: InferenceSession, golden: GoldenSet, spec: InputSpec, art
     return SelfTest(True, artifact_sha, len(golden.records), agreement, difference, latency)
 
 
-def measure_latency(session: InferenceSession, inputs: NDArray[np.float32]) -> Latency:
+def measure_latency(session: InferenceSession, inputs: NDArray[Any]) -> Latency:
     """Median and 95th percentile of single-record calls, in milliseconds; stops early on a slow device."""
     for call in range(WARMUP_CALLS):
         session.run(inputs[call % len(inputs)][np.newaxis])
@@ -78,7 +90,7 @@ def measure_latency(session: InferenceSession, inputs: NDArray[np.float32]) -> L
     return Latency(float(median), float(p95), batch=1, threads=session.threads, machine=machine_name())
 
 
-def _inputs(golden: GoldenSet, spec: InputSpec) -> NDArray[np.float32]:
+def _inputs(golden: GoldenSet, spec: InputSpec) -> NDArray[Any]:
     tensors = []
     for index, record in enumerate(golden.records):
         try:

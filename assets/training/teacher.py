@@ -1,0 +1,103 @@
+"""A line's teacher as a network: built from its `model` section, and fitted by its `training` section."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from assets.families.build import build_discriminator, build_network, teacher_architecture
+from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
+from assets.fitting.fit import fit
+from assets.learning import ModelFamily, TrainingPolicy
+from assets.tasks.contract import Task
+from assets.training.sets import Sets
+from edge.contracts import InputSpec
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A network, the numbers that build it again, and what it reads."""
+
+    network: nn.Module
+    architecture: dict[str, Any]
+    spec: InputSpec
+
+
+def build_teacher(task: Task, model: ModelFamily, sets: Sets, classes: tuple[str, ...], seed: int) -> Teacher:
+    """A network with fresh weights, the same for the same seed.
+
+    Of a task that predicts a number, mean and spread of the training numbers go into the architecture, so that the
+    network answers in the target's unit; of a generator, the shape of the pictures.
+    """
+    architecture = teacher_architecture(model, sets.spec)
+    if task.spec.answer == "number":
+        numbers = np.asarray(sets.learned.y, dtype=np.float64)
+        spread = float(numbers.std())
+        architecture |= {"target_mean": float(numbers.mean()), "target_std": spread if spread > 0 else 1.0}
+    if task.spec.answer == "image":
+        architecture |= {"picture": list(sets.records.shape)}
+    torch.manual_seed(seed)
+    network = build_network(model.family, sets.spec, task.outputs(classes, sets.spec), architecture)
+    return Teacher(network, architecture, sets.spec)
+
+
+def fit_teacher(
+    teacher: Teacher,
+    task: Task,
+    model: ModelFamily,
+    policy: TrainingPolicy,
+    learned: TrainingSet,
+    validation: TrainingSet,
+    classes: tuple[str, ...],
+    metric: str,
+    watch: Watch | None = None,
+    place: CheckpointPlace | None = None,
+    minutes: float | None = None,
+) -> Fitted:
+    """Fit the teacher in place; it ends with the weights of its best epoch.
+
+    Args:
+        learned, validation: what it is fitted to, and what chooses the epoch.
+        metric: what chooses the epoch, on validation records.
+        place: where checkpoints are kept; the training goes on from the last one.
+        minutes: the longest it may take.
+
+    Raises:
+        RejectedError: too few records, or a loss that is not finite.
+    """
+    watch = watch or Quiet()
+    if task.spec.answer == "image":
+        from assets.fitting.gan import fit_gan
+
+        def judge(pictures: NDArray[np.float32]) -> float:
+            return task.metrics.score(metric, pictures, validation.y)
+
+        discriminator = build_discriminator(model.family, teacher.architecture)
+        return fit_gan(
+            teacher.network,
+            discriminator,
+            learned,
+            policy,
+            latent=model.latent,
+            watch=watch,
+            place=place,
+            minutes=minutes,
+            judge=judge,
+        )
+    return fit(
+        teacher.network,
+        task,
+        learned,
+        validation,
+        policy,
+        classes=classes,
+        metric=metric,
+        watch=watch,
+        place=place,
+        minutes=minutes,
+    )
