@@ -13,10 +13,10 @@ export DAGSTER_HOME := $(EDGELOOP_HOME)/dagster
 # Dagster's own commands read its settings (telemetry off) from its home.
 PREPARE_DAGSTER = mkdir -p '$(DAGSTER_HOME)' && cp infra/dagster.yaml '$(DAGSTER_HOME)/dagster.yaml'
 
-.PHONY: help install demo ui line test check bench bench-data bench-fuzz nightly clean
+.PHONY: help install demo ui line test check bench bench-data bench-train bench-fuzz nightly clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## create .venv with the pinned packages
 
@@ -61,6 +61,9 @@ bench: $(STAMP) ## measure what is claimed, e.g. BENCH=loading; prints tables, w
 bench-data: $(STAMP) ## what landing and the gate cost and find, e.g. PARTS='suite pictures'; writes .edgeloop/bench/data.json
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -W ignore -m tests.benchmarks.data $(PARTS)
+
+bench-train: $(STAMP) ## train every line on real data, e.g. LINES=cifar10 SEEDS=3 PARTS=lines; writes .edgeloop/bench/train.json
+	$(BIN)/python -W ignore -m tests.benchmarks.train $(if $(LINES),--lines $(LINES)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PARTS),--parts $(PARTS))
 
 bench-fuzz: $(STAMP) ## break files at random and read them, for MINUTES=5
 	$(BIN)/python -W ignore -m tests.benchmarks.fuzz --minutes $(MINUTES)

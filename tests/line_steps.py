@@ -1,0 +1,31 @@
+"""The steps of a line in one process, as tests and benchmarks call them: the very functions that the assets run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from assets.ingest.landing import land
+from assets.ingest.made import land_own
+from assets.line import Line
+from assets.quality.contract import BatchVerdict
+from assets.quality.judge import judge
+from assets.store import Store
+from assets.training.contract import DatasetVersion, dataset_key
+from assets.training.dataset import build_dataset
+from edge.contracts import digest
+
+
+def accepted(store: Store, line: Line, source: Path | None = None) -> BatchVerdict:
+    """Land a source, or what the line's own function writes, and judge it. Raises AssertionError: it is blocked."""
+    landed = land_own(store, line) if source is None else land(store, line, source)
+    verdict = judge(store, line, landed.batch)
+    assert verdict.state == "accepted", f"{line.name}: {verdict.why} {verdict.reasons[:3]}"
+    return verdict
+
+
+def dataset_of(store: Store, line: Line) -> DatasetVersion:
+    """Make a dataset version of what was accepted, and keep it where later steps find it."""
+    version = build_dataset(store, line)
+    store.save(dataset_key(line.name, digest(version)), version)
+    store.set_head(line.name, "dataset", version)
+    return version
