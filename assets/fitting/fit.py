@@ -9,11 +9,14 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from assets.errors import RejectedError
 from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
@@ -69,9 +72,10 @@ def fit(
     gpu = torch.cuda.is_available()
     if policy.precision == "fp16" and not gpu:
         raise RejectedError("training.precision fp16 needs a GPU, and this machine has none; use bf16 or 32")
+    train = learned_part(task, train)
     sampling = sampling_of(policy, train.y, world)
     metric = metric or policy.metric or task.spec.metric
-    judge = Judge(task, policy, validation, classes, metric, rank, world)
+    judge = Judge(task, policy, train.y, validation, classes, metric, rank, world)
     known = {
         "policy": policy.model_dump(mode="json", exclude={"checkpoint_seconds", "threads", "cache_gb"}),
         "records": [len(train), len(validation)],
@@ -116,12 +120,40 @@ def fit(
     )
 
 
+@dataclass(frozen=True)
+class Part:
+    """Some records of a training set, by their positions in it."""
+
+    whole: TrainingSet
+    rows: NDArray[np.int64]
+
+    @property
+    def y(self) -> NDArray[Any]:
+        """Their labels."""
+        return self.whole.y[self.rows]
+
+    def __len__(self) -> int:
+        """How many records there are."""
+        return len(self.rows)
+
+    def batch(self, rows: NDArray[np.int64]) -> Tensor:
+        """(rows, *shape) of these records."""
+        return self.whole.batch(self.rows[rows])
+
+
+def learned_part(task: Task, train: TrainingSet) -> TrainingSet:
+    """The records that the task learns from: all, but for anomalies the normal ones."""
+    learned = task.loss.learns_from(train.y)
+    return train if learned.all() else Part(train, np.flatnonzero(learned))
+
+
 def _run(learner: Learner, policy: TrainingPolicy, world: int, gpu: bool) -> None:
     if policy.channels_last:
         set_memory_format(learner.network, torch.channels_last)
     with warnings.catch_warnings():
         # Lightning's advice to people who call it by hand, and what torch has deprecated below it.
         warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning.*")
+        warnings.filterwarnings("ignore", message=r"`?torch\.jit", category=DeprecationWarning)  # torch.compile's own
         trainer = pl.Trainer(
             accelerator="gpu" if gpu else "cpu",
             devices=max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) if world > 1 else 1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,12 +28,16 @@ class Judgement:
 
 
 class Judge:
-    """Judges on one validation set; of several processes each answers a share, and all get the same judgement."""
+    """Judges on one validation set; of several processes each answers a share, and all get the same judgement.
+
+    The loss is the task's own without label smoothing and class weights, of the records that are learned from.
+    """
 
     def __init__(
         self,
         task: Task,
         policy: TrainingPolicy,
+        learned: NDArray[Any],
         validation: TrainingSet,
         classes: Sequence[str],
         metric: str,
@@ -44,7 +49,9 @@ class Judge:
         self.task, self.metric, self.validation = task, metric, validation
         self.rank, self.world = rank, world
         plain = policy.model_copy(update={"label_smoothing": 0.0, "imbalance": "none"})
-        self._loss: Objective = task.loss.objective(plain, validation.y, len(classes))
+        self._loss: Objective = task.loss.objective(plain, learned, len(classes))
+        counted = task.loss.learns_from(validation.y)
+        self._counted = counted if counted.any() else np.ones(len(validation), dtype=bool)
         self._sign = task.spec.sign(metric)
 
     def __call__(self, network: nn.Module, device: torch.device) -> Judgement:
@@ -63,9 +70,10 @@ class Judge:
                 x = self.validation.batch(part).to(device)
                 outputs = network(x).float()
                 answers.append(outputs)
-                if len(rows):
+                if len(rows) and (count := self._counted[part]).any():
+                    kept = torch.from_numpy(count).to(device)
                     y = targets(self.validation.y[part]).to(device)
-                    losses.append(self._loss(x, y, outputs).double() * len(part))
+                    losses.append(self._loss(x[kept], y[kept], outputs[kept]).double() * int(count.sum()))
         outputs, loss = torch.cat(answers), torch.stack(losses).sum()
         if self.world > 1:
             padded = outputs.new_zeros(share, *outputs.shape[1:])
@@ -76,7 +84,7 @@ class Judge:
         if not np.isfinite(found).all():
             return Judgement(float("nan"), float("nan"))
         score = self.task.metrics.score(self.metric, found, self.validation.y)
-        return Judgement(float(score), float(loss) / len(self.validation))
+        return Judgement(float(score), float(loss) / int(self._counted.sum()))
 
     def better(self, one: Judgement, other: Judgement | None) -> bool:
         """Whether `one` is better: by the metric, then by the loss."""

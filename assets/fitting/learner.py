@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,8 +64,7 @@ class Learner(pl.LightningModule):
         self.schedule = Schedule(work.policy, work.sampling.batches)
         self.feed = Feed(self._places, self._make)
         self.records, self.training_seconds = 0, 0.0
-        self._answer: Any = torch.compile(network) if work.policy.compile else network
-        self._compiled = not work.policy.compile
+        self._compiled: Callable[[Tensor], Tensor] | None = None
         self.average: AveragedWeights | None = None
         self._taken: dict[str, Any] | None = None
         self._told = self._epoch_began = time.monotonic()
@@ -240,16 +239,19 @@ class Learner(pl.LightningModule):
     # Single steps.
 
     def _outputs(self, x: Tensor) -> Tensor:
-        if self._compiled:
-            return self._answer(x)  # type: ignore[no-any-return]
+        network: nn.Module = self.network
+        if not self.work.policy.compile:
+            return network(x)  # type: ignore[no-any-return]
+        if self._compiled is not None:
+            return self._compiled(x)
+        # A function, as a compiled module would be taken for another part of this one.
+        self._compiled = torch.compile(lambda inputs: network(inputs))  # noqa: PLW0108
         try:
-            outputs: Tensor = self._answer(x)
+            return self._compiled(x)
         except Exception as error:
             raise RejectedError(
                 f"this network cannot be compiled here ({str(error).splitlines()[0]}); take `training.compile` out"
             ) from error
-        self._compiled = True
-        return outputs
 
     def _rate(self, step: int) -> float:
         return self.schedule.rate(step, self.state.cuts)
