@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from assets.line import Line, parse_line
 from assets.profiles import FULL, chosen_profile
 
 LINES_FOLDER = Path(__file__).parent / "lines"
+LINES_VARIABLE = "EDGELOOP_LINES"
 COMPONENT = "platform_defs.components.ModelLine"
 MAX_YAML_BYTES = 1_000_000
 MAX_YAML_ALIASES = 20
@@ -46,6 +48,15 @@ def list_lines(folder: Path = LINES_FOLDER) -> list[LineEntry]:
         twin = next((entry for entry in entries if entry.name == path.parent.name), None)
         entries.append(_read_entry(path, twin, folder))
     return sorted(entries, key=lambda entry: entry.name)
+
+
+def served_lines() -> list[LineEntry]:
+    """The lines of this code location: all of them, or those that $EDGELOOP_LINES names, apart by commas.
+
+    Each line has two sensors, so a daemon that works for one line only, such as the demo's, is spared the others'.
+    """
+    wanted = {name.strip() for name in os.environ.get(LINES_VARIABLE, "").split(",")} - {""}
+    return [entry for entry in list_lines() if not wanted or entry.name in wanted]
 
 
 def find_line(name: str, folder: Path = LINES_FOLDER) -> Line:

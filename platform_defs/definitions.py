@@ -7,7 +7,7 @@ import warnings
 import dagster as dg
 
 from platform_defs.automation.upkeep import build_upkeep
-from platform_defs.catalog import LineEntry, list_lines
+from platform_defs.catalog import LineEntry, served_lines
 from platform_defs.components.model_line import line_definitions
 from platform_defs.resources import build_resources
 
@@ -23,7 +23,7 @@ def definitions() -> dg.Definitions:
     return dg.Definitions.merge(
         dg.Definitions(resources=build_resources(), executor=dg.in_process_executor),
         build_upkeep(),
-        *(_line_definitions(entry) for entry in list_lines()),
+        *(_line_definitions(entry) for entry in served_lines()),
     )
 
 

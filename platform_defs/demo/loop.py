@@ -25,7 +25,7 @@ from assets.training.retrain import claim_journal
 from edge.contracts import DeviceReport
 from platform_defs.automation.jobs import BATCH_TAG
 from platform_defs.automation.runs import ClaimState, claim_state, runs_with_tag
-from platform_defs.catalog import LINES_FOLDER, find_line
+from platform_defs.catalog import LINES_FOLDER, LINES_VARIABLE, find_line
 from platform_defs.demo.data import write_batches
 from platform_defs.instance import daemon_lock, open_instance
 from platform_defs.processes import script, supervised
@@ -156,7 +156,8 @@ def _daemon(stage: _Stage, folder: Path) -> Iterator[None]:
         if stack.enter_context(daemon_lock(stage.store)):
             stage.report("starting the Dagster daemon")
             command = [script("dagster-daemon"), "run", "-w", str(LINES_FOLDER.parent.parent / "workspace.yaml")]
-            environment = {"EDGELOOP_SENSOR_SECONDS": os.environ.get("EDGELOOP_SENSOR_SECONDS", "2")}
+            seconds = os.environ.get("EDGELOOP_SENSOR_SECONDS", "2")
+            environment = {"EDGELOOP_SENSOR_SECONDS": seconds, LINES_VARIABLE: stage.line.name}
             process = stack.enter_context(supervised(command, folder / "daemon.log", environment))
             stage.processes["Dagster daemon"] = process
         else:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assets.errors import LineError
-from platform_defs.catalog import LINES_FOLDER, find_line, list_lines
+from platform_defs.catalog import LINES_FOLDER, LINES_VARIABLE, find_line, list_lines, served_lines
 
 GOOD = (LINES_FOLDER / "breast-cancer" / "defs.yaml").read_text()
 
@@ -72,3 +72,9 @@ def test_any_text_is_read_or_refused(tmp_path: Path, text: str) -> None:
     (entry,) = list_lines(folder)
     assert entry.line is None
     assert entry.error
+
+
+def test_a_location_may_serve_some_lines_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [entry.name for entry in served_lines()] == [entry.name for entry in list_lines()]
+    monkeypatch.setenv(LINES_VARIABLE, "digits, turbofan")
+    assert [entry.name for entry in served_lines()] == ["digits", "turbofan"]
