@@ -54,4 +54,6 @@ METRIC_WORDS = {
     "mae": "MAE",
     "r2": "R²",
     "frechet": "Fréchet distance",
+    "nn_precision": "looks real (precision)",
+    "nn_recall": "variety (recall)",
 }

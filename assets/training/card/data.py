@@ -50,13 +50,13 @@ class Score:
 
     Attributes:
         name: as people say it.
-        better: "higher" or "lower".
+        better: "zero" where the best is in the middle, as of a bias.
         low, high: ends of the 95 % interval; None where there is none.
         at: places of value, low end, high end, baseline and rival on the rail; None where it is not there.
     """
 
     name: str
-    better: Literal["higher", "lower"]
+    better: Literal["higher", "lower", "zero"]
     value: float
     low: float | None
     high: float | None
@@ -175,6 +175,7 @@ class Explained:
         method: in words, with its source.
         note: how it was made, or why there is nothing to show.
         bars: per column, the most important first; `more` are left out.
+        plot: along the steps of a series.
         shown: single records.
     """
 
@@ -183,6 +184,7 @@ class Explained:
     bars: tuple[Bar, ...] = ()
     more: int = 0
     shown: tuple[Shown, ...] = ()
+    plot: Plot | None = None
 
 
 @dataclass(frozen=True)

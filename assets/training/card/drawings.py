@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 320, 200
-LEFT, RIGHT, TOP, BOTTOM = 42, 10, 8, 34
+LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 34
 MAX_POINTS = 400
 MAX_DOTS = 1200
 Numbers = NDArray[np.float64]
@@ -101,7 +101,7 @@ def round_numbers(low: float, high: float, most: int, *, whole: bool = False) ->
     """At most about `most` round numbers from `low` to `high`."""
     raw = (high - low) / max(most - 1, 1)
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.75)
     if whole:
         step = max(1.0, float(math.ceil(step)))
     first = math.ceil(low / step - 1e-9)

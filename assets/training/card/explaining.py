@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from assets.training.card.data import Bar, Explained, Shown
+from assets.training.card.drawings import Mark, Plot, line, span, x_scale, y_scale
 from assets.training.card.pictures import heat_picture
 from assets.training.card.samples import HIDDEN, Sampler, picture_values
 from assets.training.explain import Attributions, Question, explain
@@ -108,4 +109,18 @@ def _by_column(found: Attributions, spec: InputSpec) -> Explained:
         for at in order[:MAX_BARS]
     )
     note = f"{found.note} A bar is the mean size of what a column adds to or takes from the answer, as a share of all."
-    return Explained(found.method, note, bars, max(0, len(order) - MAX_BARS))
+    return Explained(found.method, note, bars, max(0, len(order) - MAX_BARS), plot=_by_step(found, spec))
+
+
+def _by_step(found: Attributions, spec: InputSpec) -> Plot | None:
+    """Which readings of a window count: the mean size of what each step adds, over records and columns."""
+    if spec.kind != "series" or spec.shape[0] < 2:
+        return None
+    assert found.values is not None
+    sizes = np.abs(found.values.astype(np.float64)).sum(axis=2).mean(axis=0)
+    shares = 100 * sizes / max(float(sizes.sum()), 1e-12)
+    before = np.arange(1 - len(shares), 1, dtype=np.float64)
+    x, y = x_scale(float(before[0]), 0.0), y_scale(0.0, span(shares)[1])
+    marks = (Mark(line(x, y, before, shares), "now"),)
+    about = "Share of each reading in the answer; the newest is at the right."
+    return Plot("Which readings count", about, marks, x.ticks(whole=True), y.ticks(), "readings back", "percent")

@@ -148,7 +148,7 @@ def _ranked(
 ) -> list[Plot]:
     """ROC and precision-recall curves: of one kind, or thin ones of each with one over all of them."""
     x, y = x_scale(0, 1), y_scale(0, 1.02)
-    named = "" if whole is not None else f"for {curves[0][0]}"
+    named = "" if whole is not None else f"({curves[0][0]})"
     thin = curves[:MAX_THIN] if whole is not None else []
     chief = whole if whole is not None else curves[0][1:]
     roc_marks = [Mark(line(x, y, np.asarray([0.0, 1.0]), np.asarray([0.0, 1.0])), "limit", "chance")]
@@ -167,7 +167,7 @@ def _ranked(
     return [
         Plot(
             "ROC curve",
-            _spaced("Of all right ones found, how many wrong ones come along", named),
+            _spaced("How many are found, and how many false alarms that costs", named),
             tuple(roc_marks),
             x.ticks(),
             y.ticks(),
@@ -176,7 +176,7 @@ def _ranked(
         ),
         Plot(
             "Precision and recall",
-            _spaced("Of those it names, how many are right", named),
+            _spaced("How many are found, and how many of those named are right", named),
             tuple(pr_marks),
             x.ticks(),
             y.ticks(),

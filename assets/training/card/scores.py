@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import numpy as np
 
+from assets.families.registry import AnswerKind
 from assets.tasks.registry import TaskSpec, lower_is_better
 from assets.training.card.data import Rival, Score, Verdict
 from assets.training.contract import TrainedModel
@@ -17,8 +19,14 @@ SHARES = frozenset(
     | {"nn_recall"}
 )
 """Metrics from 0 to 1: their rails are all the same."""
-LESS = frozenset({"ece", "log_loss", "false_alarms", "bias"})
+LESS = frozenset({"ece", "log_loss", "false_alarms"})
 """Reported metrics of which less is better, besides those that choose models."""
+BASELINES: Mapping[AnswerKind, str] = {
+    "class": "Always answering as the training labels are spread",
+    "number": "Always answering the mean of the training labels",
+    "anomaly": "Finding every record equally odd",
+    "image": "The sanity baseline, which has learned nothing,",
+}
 
 
 def scores_of(model: TrainedModel, rival: Rival | None) -> tuple[Score, ...]:
@@ -47,6 +55,9 @@ def _score(metric: Metric, others: dict[str, float | None], model: TrainedModel)
     ends = (metric.value, metric.low, metric.high, others["baseline"], others["rival"])
     told = [end for end in ends if end is not None and np.isfinite(end)] or [0.0]
     low, high = (0.0, 1.0) if metric.name in SHARES else (min(0.0, *told), max(0.0, *told) * 1.08 or 1.0)
+    if metric.name == "bias":
+        high = max(abs(low), abs(high))
+        low = -high
     room = (high - low) or 1.0
 
     def place(value: float | None) -> float | None:
@@ -55,7 +66,7 @@ def _score(metric: Metric, others: dict[str, float | None], model: TrainedModel)
     at = (place(metric.value) or 0.0, place(ends[1]), place(ends[2]), place(ends[3]), place(ends[4]))
     return Score(
         words(metric.name),
-        "lower" if metric.name in LESS or lower_is_better(metric.name) else "higher",
+        _better(metric.name),
         metric.value,
         metric.low,
         metric.high,
@@ -68,6 +79,12 @@ def _score(metric: Metric, others: dict[str, float | None], model: TrainedModel)
     )
 
 
+def _better(name: str) -> Literal["higher", "lower", "zero"]:
+    if name == "bias":
+        return "zero"
+    return "lower" if name in LESS or lower_is_better(name) else "higher"
+
+
 def verdict_of(model: TrainedModel, spec: TaskSpec, rival: Rival | None) -> Verdict:
     """What to think of the model: first whether it beats a baseline, then the model in use."""
     chief = next((one for one in model.evidence.metrics if (one.name, one.split) == (model.metric, "test")), None)
@@ -75,12 +92,14 @@ def verdict_of(model: TrainedModel, spec: TaskSpec, rival: Rival | None) -> Verd
     said = []
     if chief is not None:
         reach = f" (95 %: {measure(chief.low)} to {measure(chief.high)})" if chief.low is not None else ""
-        many = f"{chief.records:,} test record{'' if chief.records == 1 else 's'}"
-        said.append(f"{sentence(words(chief.name))} is {measure(chief.value)}{reach} on {many} that it never saw.")
+        many = f"{chief.records:,} test record{'' if chief.records == 1 else 's'} that it never saw"
+        if spec.answer == "image":
+            many = f"{chief.records:,} generated pictures, held against real ones that it never saw"
+        said.append(f"{sentence(words(chief.name))} is {measure(chief.value)}{reach} on {many}.")
     weak = chief is not None and base is not None and not _beats(chief, base, spec.sign(model.metric))
     if base is not None and chief is not None:
         said.append(
-            f"A model that has seen labels only reaches {measure(base.value)}, and this one is "
+            f"{BASELINES[spec.answer]} reaches {measure(base.value)}; this model is "
             + ("not clearly better: do not trust it." if weak else "clearly better.")
         )
     if rival is not None:
@@ -89,6 +108,9 @@ def verdict_of(model: TrainedModel, spec: TaskSpec, rival: Rival | None) -> Verd
         )
     if weak:
         return Verdict("weak", f"{model.line}: not better than guessing", tuple(said))
+    if rival is None and model.versus:
+        title = f"{model.line}: a new model, not compared with the one in use"
+        return Verdict("unsure", title, (*said, f"{sentence(model.versus.rstrip('.'))}."))
     if rival is None:
         return Verdict("first", f"{model.line}: a first model", (*said, "There is no model in use to compare it with."))
     if rival.better is None:
