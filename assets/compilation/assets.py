@@ -20,7 +20,7 @@ from assets.store import Store
 from edge.contracts import chain_gap, digest, to_bytes
 from edge.engine.library import installed_version
 
-REVISION = "2"
+REVISION = "3"
 """Raised whenever this room would make something else from the same inputs."""
 MATCHES = "engine_matches_onnx"
 
@@ -60,7 +60,7 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
                     raise CompileError(f"line {line.name!r}: {gaps}; the engines in use stay")
                 return made
 
-            inputs = (REVISION, digest(chosen), line.config.digest("targets"), *_tools())
+            inputs = (REVISION, digest(chosen), line.config.digest("targets", "data", "task", "features"), *_tools())
             try:
                 result, reused = remembered(store, line.name, "engines", inputs, Engines, make)
             except CompileError as error:

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from assets.compression.choose import choose, cost_ms, size, validation_drop
-from assets.compression.contract import Candidates, ChosenModel
+from assets.compression.contract import Candidate, Candidates, ChosenModel
 from assets.errors import BudgetError
 from assets.line import Line
 from assets.measure import machine_name
@@ -18,11 +18,12 @@ from assets.process import refusals_fail_once, run_step
 from assets.records import load_dataset
 from assets.steps import remembered
 from assets.store import Store
+from assets.tasks.registry import change_in_words
 from assets.training.contract import TrainedModel
 from edge.contracts import TARGETS, TargetProfile, digest, to_bytes
 
-CANDIDATES_REVISION = "candidates-2"
-CHOICE_REVISION = "chosen-model-2"
+CANDIDATES_REVISION = "candidates-3"
+CHOICE_REVISION = "chosen-model-3"
 """Raise one when its step's code changes what it makes from the same inputs."""
 FITS_BUDGET = "chosen_model_fits_budget"
 
@@ -39,8 +40,9 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
         group_name=line.identifier,
         kinds={"pytorch", "onnx"},
         description=(
-            "Smaller models made from the teacher: the teacher in INT8, and for each prune ratio a distilled student "
-            "in INT8, each in both Q/DQ dialects, with accuracy, size, latency and a parity verdict per conversion."
+            "Smaller models made from the teacher: the teacher in INT8, and, of families that can be pruned, a "
+            "distilled student in INT8 for each prune ratio, each in both Q/DQ dialects, with the line's metric, size, "
+            "latency and a parity verdict per conversion."
         ),
     )
     def candidates(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
@@ -49,7 +51,7 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
             model = store.head(line.name, "trained_model", TrainedModel)
             dataset = load_dataset(store, line.name, model.dataset)
             options = {"dataset": to_bytes(dataset).decode(), "model": to_bytes(model).decode()}
-            policy = line.config.digest("data", "training", "compress", "targets")
+            policy = line.config.digest("data", "features", "training", "compress", "budget", "targets")
             found, reused = remembered(
                 store,
                 line.name,
@@ -82,7 +84,7 @@ def _chosen_model(line: Line) -> dg.AssetsDefinition:
             dg.AssetCheckSpec(
                 FITS_BUDGET,
                 asset=key,
-                description="The chosen model loses no more accuracy than the line allows, and is no larger or slower.",
+                description="The chosen model loses no more than the line allows, and is no larger or slower.",
             )
         ],
         description=(
@@ -124,36 +126,41 @@ def _targets(line: Line) -> list[TargetProfile]:
 
 def _table(found: Candidates, targets: list[TargetProfile]) -> str:
     rows = [
-        "| candidate | parameters | test accuracy | loses on test (95 %) | kB | of teacher | ms | INT8 is faster |",
+        f"| candidate | parameters | test {found.metric} | change on test | kB | of teacher | ms | INT8 is faster |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for candidate in found.candidates:
-        accuracy = candidate.evidence["cpu"].metric("accuracy", "test")
-        drop = candidate.evidence["cpu"].metric("accuracy_drop", "test")
+        reached = candidate.evidence["cpu"].metric(found.metric, "test")
         cost = cost_ms(candidate, targets)
         taken = "unknown" if cost is None else f"{cost:.4f}"
         faster = "unknown" if candidate.speedup is None else f"{candidate.speedup:.2f} times"
         rows.append(
-            f"| {candidate.name} | {candidate.parameters:,} | {accuracy.value:.4f} "
-            f"| {drop.value:+.4f} ({drop.low:+.4f} to {drop.high:+.4f}) | {size(candidate, targets) / 1000:.1f} "
+            f"| {candidate.name} | {candidate.parameters:,} | {reached.value:.4f} "
+            f"| {_change(candidate, found.metric)} | {size(candidate, targets) / 1000:.1f} "
             f"| {size(candidate, targets) / found.teacher_size:.2f} | {taken} | {faster} |"
         )
     return "\n".join(rows)
 
 
+def _change(candidate: Candidate, metric: str) -> str:
+    """What the candidate lost on test records, with its interval where there is one."""
+    drop = candidate.evidence["cpu"].metric(f"{metric}_drop", "test")
+    within = "" if drop.low is None or drop.high is None else f" (95 %: a drop of {drop.low:+.4f} to {drop.high:+.4f})"
+    return f"{change_in_words(metric, drop.value)}{within}"
+
+
 def _metadata(
     chosen: ChosenModel, targets: list[TargetProfile], reused: bool
 ) -> dict[str, dg.MetadataValue[Any] | str | float | bool | None]:
-    candidate = chosen.candidate
-    drop = candidate.evidence["cpu"].metric("accuracy_drop", "test")
+    candidate, metric = chosen.candidate, chosen.metric
+    drop = candidate.evidence["cpu"].metric(f"{metric}_drop", "test")
     rows = ["| candidate | why not |", "|---|---|", *(f"| {name} | {why} |" for name, why in chosen.rejected.items())]
     return {
         "chosen": candidate.name,
         "why": chosen.why,
         "rejected": dg.MetadataValue.md("\n".join(rows)),
-        "test accuracy": candidate.evidence["cpu"].metric("accuracy", "test").value,
-        "loses on test": drop.value,
-        "loses on test, 95 %": f"{drop.low:+.4f} to {drop.high:+.4f} on {drop.records} records",
+        f"test {metric}": candidate.evidence["cpu"].metric(metric, "test").value,
+        "change on test": f"{_change(candidate, metric)}, on {drop.records} records",
         "onnx bytes": size(candidate, targets),
         "of the teacher's size": size(candidate, targets) / chosen.teacher_size,
         "INT8 faster than float": candidate.speedup,

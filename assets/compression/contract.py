@@ -18,8 +18,8 @@ class Candidate:
         parameters, macs: of the network, per record.
         onnx: dialect ("float", "cpu", "tensorrt") to file; all three come from one set of weights and one calibration.
         evidence: dialect to evidence bound to that file. Validation metrics choose; test metrics report.
-            The test accuracy of a quantized dialect carries the paired 95 % interval of its difference as the metric
-            "accuracy_drop" (teacher minus candidate, in fractions, same records).
+            What was lost against the teacher on test records, with its paired 95 % interval, is the metric
+            "<metric>_drop", e.g. "accuracy_drop" (teacher minus candidate, in fractions, same records).
         parity: dialect to the chain of verdicts from the teacher's ONNX to that file, no gaps.
         speedup: median of (float ms / cpu-dialect ms) of this network, interleaved, batch 1, one thread; None unknown.
         seconds: what making it took.

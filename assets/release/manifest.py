@@ -115,6 +115,7 @@ def build_manifest(
             parity=_chosen_parity(chosen, engines.chosen) or (),
         ),
         demo_keys=demo_keys,
+        answer=engines.answer,
     )
     return manifest, files
 

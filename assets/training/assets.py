@@ -111,7 +111,6 @@ def _trained_model(line: Line) -> dg.AssetsDefinition:
             training = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:32]
             options = {"dataset": to_bytes(version).decode(), "training": training}
             launcher = torch_run(line.config.training.processes)
-            context.log.info("watch it live: %s", page_url(live_key(line.name, training)))
             model, reused = remembered(
                 store,
                 line.name,
