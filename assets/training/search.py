@@ -226,7 +226,7 @@ def _study(space: SearchSpace, sign: int, seed: int) -> optuna.Study:
     return optuna.create_study(
         direction="maximize" if sign > 0 else "minimize",
         sampler=_sampler(space, seed),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=1, n_min_trials=3),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=2, n_min_trials=3),
     )
 
 
