@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx_models import CLASSES, SHAPE, conv_net
 from PIL import Image
 
-from edge.contracts import GoldenRecord, GoldenSet, InputSpec, from_bytes, to_bytes
+from edge.contracts import AnswerSpec, GoldenRecord, GoldenSet, InputSpec, from_bytes, to_bytes
 from edge.errors import RejectedError
 from edge.runtime.preprocess import golden_tensor
 from edge.runtime.selftest import self_test
@@ -137,3 +137,45 @@ def test_another_input_shape_is_an_outcome(session: OnnxSession, golden: GoldenS
     outcome = self_test(session, golden, dataclasses.replace(SPEC, shape=(1, 4, 4)), SHA)
     assert not outcome.passed
     assert "expected float32" in outcome.reason
+
+
+class Sums:
+    """Answers the sum of a row, a little off, in the shape that is asked for."""
+
+    runtime, threads = "fake 1", 1
+
+    def __init__(self, picture: tuple[int, ...] = (), off: float = 0.0) -> None:
+        self.signature = Signature("x", (2,), "y", 1 if not picture else 4, picture)
+        self.off = off
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        sums = batch.sum(axis=1).reshape(-1, *[1] * len(self.signature.answer)) + self.off
+        return np.broadcast_to(sums, (len(batch), *self.signature.answer)).astype(np.float32)
+
+
+TABLE = InputSpec("table", "x", (2,), (0.0, 0.0), (1.0, 1.0), ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "picture"),
+    [(AnswerSpec("number"), ()), (AnswerSpec("anomaly", 0.5), ()), (AnswerSpec("image"), (1, 2, 2))],
+)
+def test_numbers_scores_and_pictures_agree_within_the_tolerance(answer: AnswerSpec, picture: tuple[int, ...]) -> None:
+    count = 4 if picture else 1
+    records = [GoldenRecord(f'{{"a": {at}, "b": 1}}', (at + 1.0,) * count, "") for at in range(9)]
+    records.append(GoldenRecord('{"a": 9, "b": 1}', (90.0,) * count, ""))  # one in ten is answered otherwise
+    golden = GoldenSet(tuple(records), max_abs_diff=0.1, min_agreement=0.9)
+    outcome = self_test(Sums(picture, 0.05), golden, TABLE, SHA, answer)
+    assert outcome.passed
+    assert outcome.agreement == pytest.approx(0.9)
+    assert outcome.max_abs_diff == pytest.approx(80, abs=0.1)
+    worse = self_test(Sums(picture, 0.2), golden, TABLE, SHA, answer)
+    assert not worse.passed
+    assert "answered as expected" in worse.reason
+    broken = self_test(Sums(picture, float("nan")), golden, TABLE, SHA, answer)
+    assert "10 of 10" in broken.reason
+
+
+def test_an_output_of_another_size_is_named() -> None:
+    golden = GoldenSet((GoldenRecord('{"a": 1, "b": 1}', (2.0, 2.0), ""),), 0.1, 0.9)
+    assert "expects 2 outputs" in self_test(Sums(), golden, TABLE, SHA, AnswerSpec("number")).reason
