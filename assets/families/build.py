@@ -30,6 +30,7 @@ def teacher_architecture(model: ModelFamily, spec: InputSpec) -> dict[str, Any]:
     Raises:
         RejectedError: the section asks for what the family cannot do.
     """
+    _refuse_input(model.family, spec)
     module = _module(model.family)
     allowed: frozenset[str] | None = getattr(module, "OPTIONS", frozenset())
     if allowed is not None and (odd := sorted(set(model.options) - allowed)):
@@ -56,9 +57,7 @@ def build_network(family: str, spec: InputSpec, outputs: int, architecture: Mapp
     Raises:
         RejectedError: an unknown family, an input that it does not read, or an architecture that is not this family's.
     """
-    if family in FAMILIES and spec.kind not in FAMILIES[family].reads:
-        reads = " or ".join(sorted(FAMILIES[family].reads))
-        raise RejectedError(f"family {family!r} reads {reads}, not {spec.kind}; name another `model.family`")
+    _refuse_input(family, spec)
     if outputs < 1:
         raise RejectedError(f"family {family!r}: {outputs} outputs answer nothing; name classes, or a target")
     try:
@@ -88,6 +87,13 @@ def build_discriminator(family: str, architecture: Mapping[str, Any]) -> nn.Modu
     except KeyError as error:
         raise RejectedError(f"family {family!r}: the architecture lacks {error.args[0]!r}; train again") from error
     return discriminator
+
+
+def _refuse_input(family: str, spec: InputSpec) -> None:
+    """Raise RejectedError where the family does not read such input."""
+    if family in FAMILIES and spec.kind not in FAMILIES[family].reads:
+        reads = " or ".join(sorted(FAMILIES[family].reads))
+        raise RejectedError(f"family {family!r} reads {reads}, not {spec.kind}; name another `model.family`")
 
 
 def _module(family: str) -> Any:

@@ -1,0 +1,202 @@
+"""The contract of a network, kept by every family and answer, and broken on purpose."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from made_specs import SPECS, mean, subject
+from torch import Tensor, nn
+
+from assets.errors import RejectedError
+from assets.families.build import build_discriminator, build_network, teacher_architecture
+from assets.families.check import Subject, check_network
+from assets.families.registry import FAMILIES
+from assets.families.weights import architecture_of, parameters_of, predict
+from assets.learning import ModelFamily
+
+CASES = [
+    (family, kind, sorted(spec.answers)[0 if number % 2 else -1])
+    for number, (family, spec) in enumerate(FAMILIES.items())
+    for kind in sorted(spec.reads)
+]
+"""Every family on every kind of input, with classes and numbers in turn."""
+
+
+@pytest.mark.parametrize(("family", "kind", "answer"), CASES)
+def test_every_family_keeps_the_contract(family: str, kind: str, answer: str) -> None:
+    found = check_network(subject(family, kind, answer))
+    assert [finding for finding in found if not finding.ok] == []
+    expected = ["builds", "rebuilds from plain JSON", "answers", "judges each record alone", "trains"]
+    expected += ["exports to ONNX, any batch"]
+    expected += ["can be narrowed"] if FAMILIES[family].prunable else []
+    expected += ["has a discriminator"] if kind == "noise" else []
+    assert [finding.clause for finding in found] == expected
+
+
+def test_the_cases_are_all_families_with_both_answers() -> None:
+    assert {family for family, _, _ in CASES} == set(FAMILIES)
+    assert {answer for _, _, answer in CASES} == {"class", "number", "anomaly", "image"}
+
+
+@pytest.mark.parametrize("family", [name for name, spec in FAMILIES.items() if "number" in spec.answers])
+def test_numbers_come_in_the_targets_unit(family: str) -> None:
+    (kind, *_) = sorted(FAMILIES[family].reads)
+    one = subject(family, kind, "number")
+    network = one.build()
+    raw = dataclasses.replace(one, architecture={**one.architecture, "target_mean": 0.0, "target_std": 1.0}).build()
+    x = torch.randint(1, 40, (5, 8)) if kind == "text" else torch.randn(5, *SPECS[kind].shape)
+    assert torch.allclose(predict(network, x), predict(raw, x) * 20 + 50, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", [name for name, spec in FAMILIES.items() if not spec.batch_norm])
+def test_what_private_training_may_use_has_no_batch_norm(family: str) -> None:
+    (kind, *_) = sorted(FAMILIES[family].reads)
+    network = subject(family, kind, sorted(FAMILIES[family].answers)[0]).build()
+    assert not [part for part in network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+
+
+class _ByBatch(nn.Module):
+    """Judges records by their neighbours."""
+
+    def __init__(self, spec: Any, outputs: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(spec.shape[0], outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layer(x - x.mean(0))
+        return out
+
+
+class _Idle(_ByBatch):
+    """Has a layer that nothing goes through."""
+
+    def __init__(self, spec: Any, outputs: int) -> None:
+        super().__init__(spec, outputs)
+        self.idle = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layer(x)
+        return out
+
+
+class _Deciding(_Idle):
+    """Decides by the values, as no exporter can follow, and lets all layers answer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layer(x) + self.idle(x[:, :2]).sum()
+        return out if float(x.sum()) > 0 else -out
+
+
+class _Twice(_ByBatch):
+    """Answers twice as many numbers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layer(x)
+        return torch.cat((out, out), 1)
+
+
+def _wrong(spec: Any, outputs: int) -> str:
+    return f"{spec} {outputs}"
+
+
+@pytest.mark.parametrize(
+    ("build", "clause", "note"),
+    [
+        (_ByBatch, "judges each record alone", "with the other records of its batch"),
+        (_Idle, "trains", "2 parameters have no part in the answer, the first is ['body.idle.weight']"),
+        (_Deciding, "exports to ONNX, any batch", "without Python decisions"),
+        (_Twice, "answers", "forward gives [1, 6] for 1 records, not [1, 3]"),
+        (_wrong, "builds", "gives str; have it give a torch.nn.Module"),
+    ],
+)
+def test_a_network_of_ones_own_is_told_what_it_breaks(
+    build: Callable[..., Any], clause: str, note: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assets.families.own.load_own", lambda path, what: build)
+    found = check_network(Subject("my.module:build", SPECS["table"], 3, {"options": {}}, (3,), mean))
+    broken = {finding.clause: finding.note for finding in found if not finding.ok}
+    assert note in broken[clause]
+
+
+def test_an_architecture_of_another_family_is_refused() -> None:
+    cnn = teacher_architecture(ModelFamily(family="cnn"), SPECS["image"])
+    with pytest.raises(RejectedError, match="'resnet': the architecture lacks 'width'"):
+        build_network("resnet", SPECS["image"], 3, cnn)
+
+
+@pytest.mark.parametrize(
+    ("family", "kind", "model", "reason"),
+    [
+        ("cnn", "table", {}, "reads image, not table"),
+        ("vit", "image", {"width": 10, "heads": 4}, "4 heads do not share model.width 10 evenly"),
+        ("cnn3", "image", {"depth": 5}, "halves pictures 5 times, and 10 x 12 pixels are too few"),
+        ("mlp", "image", {"cross": True}, "multiplies 2 to 256 columns of a table, not image"),
+        ("cnn", "image", {"options": {"bottleneck": 3}}, "does not know 'bottleneck'; it has none"),
+        ("autoencoder", "table", {"freeze": True, "weights": "a"}, "has no last layer to train alone"),
+        ("timm:no_such_net", "image", {}, "has no 'no_such_net'"),
+        ("timm:resnet18", "table", {}, "reads pictures, not table"),
+    ],
+)
+def test_nonsense_is_refused_with_the_reason(family: str, kind: str, model: dict[str, Any], reason: str) -> None:
+    with pytest.raises(RejectedError, match=reason):
+        spec = SPECS[kind]
+        build_network(family, spec, 3, teacher_architecture(ModelFamily(family=family, **model), spec))
+
+
+def test_only_gans_have_a_discriminator() -> None:
+    with pytest.raises(RejectedError, match="makes no pictures"):
+        build_discriminator("cnn", {})
+    with pytest.raises(RejectedError, match="lacks 'picture'"):
+        build_discriminator("dcgan", {"width": 8, "depth": 1})
+
+
+def test_spectral_norm_bounds_the_discriminator() -> None:
+    one = subject("dcgan", "noise", "image", options={"spectral": True})
+    judge = build_discriminator("dcgan", one.architecture)
+    names = [name for name, _ in judge.named_parameters()]
+    assert sum("parametrizations" in name for name in names) == 2
+    assert parameters_of(judge) == parameters_of(build_discriminator("dcgan", {**one.architecture, "spectral": False}))
+
+
+def test_products_of_columns_are_inputs() -> None:
+    crossed, plain = (subject("mlp", "table", "class", cross=cross).build() for cross in (True, False))
+    assert parameters_of(crossed) - parameters_of(plain) == 6 * 8
+    assert architecture_of(crossed)["cross"]
+
+
+def test_an_autoencoder_answers_its_error() -> None:
+    network: Any = subject("autoencoder", "series", "anomaly").build()
+    x = torch.randn(4, 6, 3)
+    with torch.no_grad():
+        expected = (network.reconstruct(x) - x).square().mean((1, 2))
+    assert torch.allclose(predict(network, x)[:, 0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", ["embedding_gru", "transformer"])
+def test_padding_changes_no_answer(family: str) -> None:
+    network = subject(family, "text", "class").build()
+    x = torch.zeros(3, 8, dtype=torch.int64)
+    x[0, :3] = x[1, :3] = torch.tensor([4, 9, 2])
+    before = predict(network, x)
+    for name, weight in network.named_parameters():
+        if name.endswith("position.weight"):
+            weight.data[3:] += 5  # where only padding is
+    assert torch.allclose(predict(network, x), before, atol=1e-5)
+    assert bool(before.isfinite().all())  # one text is padding only
+
+
+@pytest.mark.parametrize("family", ["resnet", "mobilenet", "cnn2", "vit", "autoencoder"])
+def test_large_pictures_do_not_cost_as_much_as_they_are_large(family: str) -> None:
+    outs = 1 if family == "autoencoder" else 2
+    small, large = (dataclasses.replace(SPECS["image"], shape=(3, side, side)) for side in (32, 128))
+    model = ModelFamily(family=family, width=8, depth=4 if family == "autoencoder" else 1, latent=8)
+    sizes = [
+        parameters_of(build_network(family, spec, outs, teacher_architecture(model, spec))) for spec in (small, large)
+    ]
+    assert sizes[1] < 5 * sizes[0]  # sixteen times the pixels
+    out = predict(build_network(family, large, outs, teacher_architecture(model, large)), torch.randn(2, 3, 128, 128))
+    assert out.shape == (2, outs)
