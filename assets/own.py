@@ -27,9 +27,8 @@ def load_own(path: str, what: str) -> Callable[..., Any]:
     if not module_name or not name:
         raise LineError(f"{what}: {path!r} names no function; write `my_package.my_module:function`")
     here = str(Path.cwd())
-    added = here not in sys.path and "" not in sys.path
-    if added:
-        sys.path.append(here)
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)  # for good: what a function imports when it is called is found, too
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -42,9 +41,6 @@ def load_own(path: str, what: str) -> Callable[..., Any]:
         raise LineError(
             f"{what}: {module_name} cannot be imported ({type(error).__name__}: {error}); fix it"
         ) from error
-    finally:
-        if added:
-            sys.path.remove(here)
     found = getattr(module, name, None)
     if found is None:
         raise LineError(f"{what}: {module.__file__} has no {name!r}; write the function, or correct its name")
