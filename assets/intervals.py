@@ -15,8 +15,8 @@ RESAMPLES = 1000
 LEAST_RESAMPLES = 200
 MOST_RECORDS = 5_000
 """A bootstrap of more records draws from so many of them, and its interval is narrowed to what all would give."""
-MOST_WEIGHTS = 10_000_000
-"""Records times resamples times `cost`: what bounds a bootstrap's time to about a second."""
+MOST_WEIGHTS = 5_000_000
+"""Records times resamples times `cost`: what bounds a bootstrap's time to well below a second."""
 CHUNK = 64
 Numbers = NDArray[np.float64]
 Weighted = Callable[[Numbers], Numbers]

@@ -214,6 +214,8 @@ class LineConfig(Frozen):
             raise ValueError("training.augment is for pictures; only mixup goes with other data")
         if spec.regression and (training.augment.mixup or training.label_smoothing or training.imbalance != "none"):
             raise ValueError("mixup, label_smoothing and imbalance are for classes, and this line predicts a number")
+        if spec.answer == "image" and training.folds:
+            raise ValueError("training.folds: a generator of pictures is not cross-validated; take it out")
         if training.privacy is not None and (family is None or family.batch_norm):
             private = [
                 name

@@ -13,6 +13,7 @@ import yaml
 from numpy.typing import NDArray
 
 from assets.data import SECTIONS
+from assets.errors import LineError
 from assets.families.registry import FAMILIES
 from assets.learning import TrainingPolicy
 from assets.line import parse_line
@@ -171,3 +172,12 @@ def test_merits_are_larger_for_better_answers(name: str) -> None:
     same = compare(task, task.spec.metric, outputs, outputs, y)
     assert (same.verdict, same.gain.value) == ("undecided", 0.0)
     assert f"can be shown on {RECORDS} records" in same.sentence
+
+
+def test_a_generator_is_not_cross_validated() -> None:
+    text = (FOLDER / "image_generation/README.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    attributes = yaml.safe_load(example)["attributes"]
+    attributes["training"]["folds"] = 3
+    with pytest.raises(LineError, match=r"training\.folds: a generator of pictures is not cross-validated"):
+        parse_line("example", attributes, "README.md")
