@@ -22,7 +22,7 @@ from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, RUN_KEY_TAG, clai
 from platform_defs.automation.liveness import PID_TAG, cancel_forgotten_runs, fail_dead_runs
 from platform_defs.automation.locks import SENSOR_SECONDS, line_lock
 from platform_defs.automation.runs import ClaimState, claim_state
-from platform_defs.watch import Watcher
+from platform_defs.watch import Moved, Watcher
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 WAIT_SECONDS = 2.0
@@ -62,7 +62,13 @@ class Failure:
     refused: bool
 
 
-def run_line(line: Line, store: Store, instance: dg.DagsterInstance, report: Callable[[str], None]) -> Outcome:
+def run_line(
+    line: Line,
+    store: Store,
+    instance: dg.DagsterInstance,
+    report: Callable[[str], None],
+    moved: Moved = lambda done, total, text: None,
+) -> Outcome:
     """Judge what landed and was not judged, then retrain on what was accepted and not trained on.
 
     Work that a daemon has under way is waited for, not repeated. The line's retrain policy spares work nobody asked
@@ -86,7 +92,7 @@ def run_line(line: Line, store: Store, instance: dg.DagsterInstance, report: Cal
         for broken in found.broken:
             report(f"{broken.file}: {broken.reason}; {broken.remedy}")
         _judge(line, store, instance, location, report, outcome)
-        _retrain(line, store, instance, location, report, outcome)
+        _retrain(line, store, instance, location, report, outcome, moved)
         return outcome
 
 
@@ -122,6 +128,7 @@ def _retrain(
     location: dg.Definitions,
     report: Callable[[str], None],
     outcome: Outcome,
+    moved: Moved,
 ) -> None:
     _, job, _ = job_names(line)
     claim = last_claim(store, line.name)
@@ -132,7 +139,7 @@ def _retrain(
         )
     if claim is None:
         return
-    if failure := _execute(location, job, instance, _tags(line, claim), report):
+    if failure := _execute(location, job, instance, _tags(line, claim), report, moved=moved):
         outcome.note = "the retrain failed"
         outcome.fail(f"the retrain of line {line.name!r} failed", failure)
     else:
@@ -150,10 +157,11 @@ def _execute(
     tags: dict[str, str],
     report: Callable[[str], None],
     partition: str | None = None,
+    moved: Moved = lambda done, total, text: None,
 ) -> Failure | None:
     """Run a job in this process; None where it succeeded."""
     run_id = str(uuid.uuid4())
-    with Watcher(instance, report, run_id=run_id):
+    with Watcher(instance, report, run_id, moved):
         result = location.resolve_job_def(job).execute_in_process(
             instance=instance,
             run_id=run_id,

@@ -11,13 +11,21 @@ import dagster as dg
 from dagster import DagsterEventType
 
 POLL_SECONDS = 0.5
+Moved = Callable[[float, float, str], None]
+"""Told how much of how much is done, and a line of text."""
 
 
 class Watcher:
     """Reports the progress of one run, or of every run that appears, until it is closed."""
 
-    def __init__(self, instance: dg.DagsterInstance, report: Callable[[str], None], run_id: str | None = None) -> None:
-        self._instance, self._report, self._run_id = instance, report, run_id
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        report: Callable[[str], None],
+        run_id: str | None = None,
+        moved: Moved = lambda done, total, text: None,
+    ) -> None:
+        self._instance, self._report, self._run_id, self._moved = instance, report, run_id, moved
         self._cursors: dict[str, str | None] = {}
         self._known = set() if run_id else {run.run_id for run in instance.get_runs(limit=1000)}
         self._stop = threading.Event()
@@ -47,7 +55,9 @@ class Watcher:
             batch = self._instance.get_records_for_run(run.run_id, cursor=self._cursors.get(run.run_id))
             self._cursors[run.run_id] = batch.cursor
             for record in batch.records:
-                if text := describe(record.event_log_entry):
+                if (far := how_far(record.event_log_entry)) is not None:
+                    self._moved(*far)
+                elif text := describe(record.event_log_entry):
                     self._report(f"{run.job_name}: {text}")
 
 
@@ -64,6 +74,19 @@ def describe(entry: dg.EventLogEntry) -> str:
             return f"{_asset(event)} refused: {data.user_failure_data.description}"
         return f"{_asset(event)} failed: {data.error.message.strip() if data.error else event.message}"
     return ""
+
+
+def how_far(entry: dg.EventLogEntry) -> tuple[float, float, str] | None:
+    """Steps done, steps there are, and a line of text, where an event says so (see `assets.process.observe`)."""
+    event = entry.dagster_event
+    if event is None or event.event_type is not DagsterEventType.ASSET_OBSERVATION:
+        return None
+    observation = event.asset_observation_data.asset_observation
+    told = {name: value.value for name, value in observation.metadata.items()}
+    done, total = told.get("step"), told.get("steps")
+    if not isinstance(done, (int, float)) or not isinstance(total, (int, float)):
+        return None
+    return float(done), float(total), str(observation.description or "")
 
 
 def _asset(event: dg.DagsterEvent) -> str:

@@ -6,12 +6,14 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
+import rich.progress
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.progress import BarColumn, SpinnerColumn, TextColumn
+from rich.table import Column, Table
 from rich.text import Text
 
 from assets.profiles import choose_profile
@@ -31,6 +33,7 @@ Profile = Annotated[
 LineName = Annotated[str, typer.Argument(metavar="LINE", help="Name of a line; `edgeloop lines` lists them.")]
 console = Console()
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
+_ONE_LINE = Column(no_wrap=True, overflow="ellipsis")
 _FLEETING = re.compile(r"epoch \d+/\d+")
 
 
@@ -75,21 +78,51 @@ def printable(text: str) -> str:
 
 
 @contextlib.contextmanager
-def progress(title: str) -> Iterator[Callable[[str], None]]:
-    """A spinner with the seconds so far, and a function that tells what happens.
+def progress(title: str) -> Iterator[Telling]:
+    """A spinner with the seconds so far, what tells what happens, and a bar while something says how far it is."""
+    columns = (
+        SpinnerColumn(),
+        _Bar(bar_width=24),
+        TextColumn("{task.description}", markup=False, table_column=_ONE_LINE),
+    )
+    shown = rich.progress.Progress(*columns, console=console, transient=True)
+    with shown if console.is_interactive else contextlib.nullcontext():  # elsewhere it would leave an empty line
+        yield Telling(title, shown)
+
+
+class Telling:
+    """Tells people what happens.
 
     What comes many times a second (a line per epoch) only moves the spinner; the rest stays on the screen.
     """
-    began = time.monotonic()
-    with console.status(title) as status:
 
-        def report(text: str) -> None:
-            elapsed = time.monotonic() - began
-            status.update(Text(printable(f"{title}, {elapsed:.0f} s: {text}"), overflow="ellipsis", no_wrap=True))
-            if not _FLEETING.search(text):
-                tell(f"{elapsed:5.0f} s  {text}")
+    def __init__(self, title: str, shown: rich.progress.Progress) -> None:
+        self._title, self._shown, self._began = title, shown, time.monotonic()
+        self._task = shown.add_task(printable(title), total=1.0, far=False)
 
-        yield report
+    def __call__(self, text: str) -> None:
+        """One line."""
+        elapsed = time.monotonic() - self._began
+        self._shown.update(self._task, description=printable(f"{self._title}, {elapsed:.0f} s: {text}"))
+        if not _FLEETING.search(text):
+            tell(f"{elapsed:5.0f} s  {text}")
+
+    def moved(self, done: float, total: float, text: str) -> None:
+        """How far the work is, which the bar shows until it is done."""
+        elapsed = time.monotonic() - self._began
+        self._shown.update(
+            self._task,
+            completed=min(done / max(total, 1), 0.999),  # a finished task's spinner stands still
+            far=done < total,
+            description=printable(f"{self._title}, {elapsed:.0f} s: {text}"),
+        )
+
+
+class _Bar(BarColumn):
+    """A bar where it is known how much there is to do, else nothing."""
+
+    def render(self, task: rich.progress.Task) -> Any:
+        return super().render(task) if task.fields["far"] else Text("")
 
 
 def _cell(value: Any) -> Text:

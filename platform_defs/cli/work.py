@@ -88,8 +88,11 @@ def run(line: LineName, as_json: JsonFlag = False, profile: Profile = None) -> N
     config = find_line(line)
     with contextlib.ExitStack() as stack:
         instance = stack.enter_context(open_instance())
-        report = (lambda text: None) if as_json else stack.enter_context(progress(f"running {line}"))
-        outcome = run_line(config, store, instance, report)
+        if as_json:
+            outcome = run_line(config, store, instance, lambda text: None)
+        else:
+            report = stack.enter_context(progress(f"running {line}"))
+            outcome = run_line(config, store, instance, report, report.moved)
     if as_json:
         body = {"judged": outcome.judged, "retrained": list(outcome.retrained), "note": outcome.note}
         print_json({**body, "failed": outcome.failed})
