@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -26,6 +26,9 @@ from assets.fitting.resume import Keeper, fingerprint
 from assets.fitting.sampling import sampling_of
 from assets.learning import TrainingPolicy
 from assets.tasks.contract import Objective, Task
+
+if TYPE_CHECKING:
+    from assets.fitting.private import Private
 
 for _name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric"):
     logging.getLogger(_name).setLevel(logging.WARNING)  # it tells which devices there are, and gives tips
@@ -73,7 +76,8 @@ def fit(
     if policy.precision == "fp16" and not gpu:
         raise RejectedError("training.precision fp16 needs a GPU, and this machine has none; use bf16 or 32")
     train = learned_part(task, train)
-    sampling = sampling_of(policy, train.y, world)
+    private = _private(network, policy, train) if policy.privacy else None
+    sampling = private.sampling if private else sampling_of(policy, train.y, world)
     metric = metric or policy.metric or task.spec.metric
     judge = Judge(task, policy, train.y, validation, classes, metric, rank, world)
     known = {
@@ -96,8 +100,9 @@ def fit(
         keeper,
         None if minutes is None else 60 * minutes,
         rank,
+        private,
     )
-    learner = Learner(network, work)
+    learner = Learner(private.network if private else network, work)
     if (body := keeper.read(told)) is not None:
         learner.go_on(body)
         told.note(f"training goes on from its last checkpoint: epoch {learner.state.epoch}, step {learner.state.step}")
@@ -106,7 +111,7 @@ def fit(
     state = learner.state
     if not state.ended:
         _run(learner, policy, world, gpu)
-    network.load_state_dict(state.best_weights)
+    network.load_state_dict(private.plain(state.best_weights) if private else state.best_weights)
     set_memory_format(network.cpu().eval(), torch.contiguous_format)
     assert state.best is not None, "an epoch was judged"
     return Fitted(
@@ -116,8 +121,15 @@ def fit(
         state.step,
         state.resumed_at,
         cast(Literal["epochs", "patience", "time limit"], state.ended),
+        epsilon=private.epsilon(state.step) if private else None,
         **facts(learner),
     )
+
+
+def _private(network: nn.Module, policy: TrainingPolicy, train: TrainingSet) -> Private:
+    from assets.fitting.private import Private
+
+    return Private(network, policy, train.y)
 
 
 @dataclass(frozen=True)
@@ -154,6 +166,8 @@ def _run(learner: Learner, policy: TrainingPolicy, world: int, gpu: bool) -> Non
         # Lightning's advice to people who call it by hand, and what torch has deprecated below it.
         warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning.*")
         warnings.filterwarnings("ignore", message=r"`?torch\.jit", category=DeprecationWarning)  # torch.compile's own
+        # Opacus' hooks stand on the first layer too, whose input needs no gradient.
+        warnings.filterwarnings("ignore", message="Full backward hook is firing", category=UserWarning)
         trainer = pl.Trainer(
             accelerator="gpu" if gpu else "cpu",
             devices=max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) if world > 1 else 1,

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
@@ -27,6 +27,9 @@ from assets.fitting.state import State
 from assets.learning import TrainingPolicy
 from assets.tasks.contract import Objective
 
+if TYPE_CHECKING:
+    from assets.fitting.private import Private  # Opacus takes 2 s to import, and few trainings are private
+
 PROGRESS_SECONDS = 1.0
 AGREE_STEPS = 10
 """Several processes ask the first one only so often whether to stop or to write a checkpoint."""
@@ -41,6 +44,7 @@ class Work:
         judge: decides which epoch is best.
         seconds: the longest training; None for no limit.
         rank: of this process, of `sampling.processes`.
+        private: bounds what one record can change; None where nobody asked for it.
     """
 
     policy: TrainingPolicy
@@ -53,6 +57,7 @@ class Work:
     keeper: Keeper
     seconds: float | None
     rank: int
+    private: Private | None = None
 
 
 class Learner(pl.LightningModule):
@@ -76,6 +81,8 @@ class Learner(pl.LightningModule):
         self.state.best_weights = body["best"]
         if self.work.rank:  # the first process has the sum of all
             self.state.loss_sum, self.state.loss_records = 0.0, 0
+        if self.work.private is not None:
+            self.work.private.secret = body["secret"]
         self._taken = body
 
     # What Lightning asks for.
@@ -85,7 +92,7 @@ class Learner(pl.LightningModule):
         optimizer = optimizer_of(self.network, self.work.policy)
         if self._taken is not None:
             optimizer.load_state_dict(self._taken["optimizer"])
-        return optimizer
+        return optimizer if self.work.private is None else self.work.private.optimizer(optimizer)
 
     def on_train_start(self) -> None:
         """What only is there once the network is on its device."""
@@ -118,6 +125,8 @@ class Learner(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one part of a batch."""
         torch.manual_seed(batch.seed)  # dropout; so that a step is the same whether or not the training was resumed
+        if self.work.private is not None:
+            self.work.private.seed(self.state.step)
         if batch_idx % self.work.sampling.parts == 0:
             self._set_rate()
         x, y = batch.x, batch.y
@@ -300,6 +309,7 @@ class Learner(pl.LightningModule):
                 "average": {} if self.average is None else self.average.state_dict(),
                 "precision": self.trainer.precision_plugin.state_dict(),
                 "state": state,
+                "secret": None if work.private is None else work.private.secret,
             }
         )
 
