@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from assets.fitting.contract import Progress
-from assets.training.card.curves import learning_plots, rate_plot
-from assets.training.templates import environment, words
+from assets.training.curves import learning_plots, rate_plot
+from assets.training.templates import duration, environment, words
 
 State = Literal["running", "done", "ended", "failed"]
 TITLES: Mapping[State, str] = {
@@ -85,19 +85,6 @@ class Live:
 def eta_words(seconds: float) -> str:
     """How long it still takes: "about 2 min 10 s left"."""
     return f"about {duration(seconds)} left" if seconds >= 1 else "almost done"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: "8 s", "2 min 10 s", "3 h 5 min"."""
-    whole = round(seconds)
-    if whole >= 60:
-        whole = round(whole / 5) * 5
-    minutes, hours = whole // 60, whole // 3600
-    if hours:
-        return f"{hours:,} h {minutes % 60} min" if minutes % 60 else f"{hours:,} h"
-    if minutes:
-        return f"{minutes} min {whole % 60} s" if whole % 60 else f"{minutes} min"
-    return f"{whole} s"
 
 
 def numbers(live: Live) -> bytes:

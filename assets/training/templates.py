@@ -43,6 +43,19 @@ def words(name: str) -> str:
     return METRIC_WORDS.get(name, name.replace("_", " "))
 
 
+def duration(seconds: float) -> str:
+    """Seconds as people say them: "8 s", "2 min 10 s", "3 h 5 min"."""
+    whole = round(seconds)
+    if whole >= 60:
+        whole = round(whole / 5) * 5
+    minutes, hours = whole // 60, whole // 3600
+    if hours:
+        return f"{hours:,} h {minutes % 60} min" if minutes % 60 else f"{hours:,} h"
+    if minutes:
+        return f"{minutes} min {whole % 60} s" if whole % 60 else f"{minutes} min"
+    return f"{whole} s"
+
+
 METRIC_WORDS = {
     "macro_f1": "macro F1",
     "f1": "F1",

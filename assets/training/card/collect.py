@@ -18,9 +18,7 @@ from assets.store import Store
 from assets.tasks.contract import Task
 from assets.tasks.registry import TaskSpec
 from assets.training.card import figures, slices
-from assets.training.card.curves import learning_plots, rate_plot
 from assets.training.card.data import CardData, Cell, Confusion, Explained, Generated, Rival, Shown, SliceGroup
-from assets.training.card.drawings import Plot
 from assets.training.card.explaining import TABLE_RECORDS, explained
 from assets.training.card.generated import GanEvidence, generated
 from assets.training.card.origin import batch_names, batches_of
@@ -37,6 +35,8 @@ from assets.training.card.settings import cost_facts, setting_facts, training_fa
 from assets.training.card.slices import Answers
 from assets.training.card.worst import Pick, worst_classes, worst_numbers, worst_scores
 from assets.training.contract import DatasetVersion, TrainedModel
+from assets.training.curves import learning_plots, rate_plot
+from assets.training.drawings import Plot
 from assets.training.templates import measure, words
 from edge.contracts import InputSpec
 

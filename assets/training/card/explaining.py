@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from assets.training.card.data import Bar, Explained, Shown
-from assets.training.card.drawings import Mark, Plot, line, span, x_scale, y_scale
 from assets.training.card.pictures import heat_picture
 from assets.training.card.samples import HIDDEN, Sampler, picture_values
+from assets.training.drawings import Mark, Plot, line, span, x_scale, y_scale
 from assets.training.explain import Attributions, Question, explain
 from edge.contracts import InputSpec
 

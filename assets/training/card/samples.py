@@ -15,7 +15,7 @@ from assets.data import DataContract
 from assets.drawing import WAVE_HEIGHT, thumbnail
 from assets.looks import cut, number
 from assets.training.card.data import Shown
-from assets.training.card.drawings import Numbers
+from assets.training.drawings import Numbers
 from edge.contracts import InputSpec
 
 HIDDEN = "(private)"

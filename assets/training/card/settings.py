@@ -7,8 +7,7 @@ from typing import Any
 from assets.learning import TrainingPolicy
 from assets.line import Line
 from assets.training.contract import TrainedModel
-from assets.training.live import duration
-from assets.training.templates import measure, words
+from assets.training.templates import duration, measure, words
 
 Facts = tuple[tuple[str, str], ...]
 ENDED = {

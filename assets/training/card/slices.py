@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from assets.intervals import Z95, wilson
 from assets.training.card.data import Slice, SliceGroup
-from assets.training.card.drawings import Numbers
+from assets.training.drawings import Numbers
 from edge.contracts import InputSpec
 
 LEAST_RECORDS = 20

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from assets.training.card.drawings import Mark, Numbers, Plot, across, line, span, upright, x_scale, y_scale
+from assets.training.drawings import Mark, Numbers, Plot, across, line, span, upright, x_scale, y_scale
 from assets.training.templates import words
 
 Rows = Sequence[Mapping[str, float]]
