@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
 from assets.errors import EdgeError, LandingError
 from assets.ingest.landing import Landed, land
 from assets.ingest.sources.collecting import Progress
@@ -14,7 +18,20 @@ from assets.store import Store
 def land_own(store: Store, line: Line, tell: Progress | None = None) -> Landed:
     """Have the line's `data.source` write its data set into an empty folder, and land that.
 
-    The function gets the folder's path and writes the set in its original format. The same files are the same batch.
+    The same files are the same batch.
+
+    Raises:
+        LandingError: the line names no function, or the function failed.
+    """
+    with written(line) as folder:
+        return land(store, line, folder, tell)
+
+
+@contextlib.contextmanager
+def written(line: Line) -> Iterator[Path]:
+    """A folder with what the line's `data.source` wrote into it, for as long as the context lasts.
+
+    The function gets the folder's path and writes the set in its original format.
 
     Raises:
         LandingError: the line names no function, or the function failed.
@@ -35,4 +52,4 @@ def land_own(store: Store, line: Line, tell: Progress | None = None) -> Landed:
             raise LandingError(f"line {line.name!r}: data.source {path} failed ({reason}); correct it") from error
         if not any(folder.iterdir()):
             raise LandingError(f"line {line.name!r}: data.source {path} wrote nothing into the folder; correct it")
-        return land(store, line, folder, tell)
+        yield folder

@@ -11,6 +11,7 @@ import typer
 from edge.errors import TransientError
 from platform_defs.cli import data, listing, privacy, work
 from platform_defs.cli.failures import explain
+from platform_defs.cli.lines import lines
 from platform_defs.cli.output import printable
 from platform_defs.cli.quarantine import quarantine
 
@@ -25,11 +26,12 @@ app = typer.Typer(
 )
 for command in (work.demo, data.inspect, work.land, work.run, work.promote, work.ui):
     app.command()(command)
-for command in (listing.lines, listing.batches, listing.releases, listing.fleet):
+for command in (listing.batches, listing.releases, listing.fleet):
     app.command()(command)
 app.command()(privacy.forget)
 app.command()(privacy.data_key)
 app.add_typer(privacy.audit)
+app.add_typer(lines)
 app.add_typer(quarantine)
 
 

@@ -1,0 +1,89 @@
+"""`edgeloop lines`: the lines there are, and whether one holds together before anything lands."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from assets.line import Line
+from platform_defs.catalog import find_line
+from platform_defs.cli import listing
+from platform_defs.cli.output import JsonFlag, LineName, print_rows, progress
+
+if TYPE_CHECKING:
+    from assets.families.check import Finding
+
+lines = typer.Typer(
+    name="lines",
+    help="List every line, a broken one with its error; `lines check LINE` tries what a line is made of.",
+    invoke_without_command=True,
+)
+
+
+@lines.callback()
+def every(
+    context: typer.Context,
+    as_json: JsonFlag = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if any line is broken.")] = False,
+) -> None:
+    """List every line, a broken one with its error; `lines check LINE` tries what a line is made of."""
+    if context.invoked_subcommand is None:
+        listing.lines(as_json, check)
+    elif as_json or check:
+        raise typer.BadParameter(f"write the options after `{context.invoked_subcommand}`")
+
+
+@lines.command("check")
+def check_line(line: LineName, as_json: JsonFlag = False) -> None:
+    """Try a line's model, loss, metrics and data source on made records; exit with 1 if one breaks its contract."""
+    found = find_line(line)
+    with contextlib.nullcontext(_silent) if as_json else progress(f"checking {line}") as report:
+        if found.config.data.source is not None:
+            report("writing and reading the data source")
+        rows = [*_source(found)]
+        report("building, training and exporting the model")
+        rows += _model(found)
+    table = [{"clause": row.clause, "state": "ok" if row.ok else "wrong", "note": row.note} for row in rows]
+    print_rows(f"Line {line}", table, ("clause", "state", "note"), as_json=as_json, empty="")
+    if not all(row.ok for row in rows):
+        raise typer.Exit(1)
+
+
+def _silent(_: str) -> None:
+    """Programs read JSON only."""
+
+
+def _model(line: Line) -> tuple[Finding, ...]:
+    from assets.tasks.check import check_model
+
+    return check_model(line.config)
+
+
+def _source(line: Line) -> tuple[Finding, ...]:
+    """What the line's own data source writes, read by the line's reader; nothing where it has none."""
+    from assets.families.check import Finding
+    from assets.ingest.inspection.inspect import inspect_source
+    from assets.ingest.made import written
+
+    if line.config.data.source is None:
+        return ()
+    clause = "writes its data"
+    try:
+        with written(line) as folder:
+            look = inspect_source(folder, line.config.data)
+    except Exception as error:  # a source of the user's own raises what it likes
+        return (Finding(clause, False, " ".join(str(error).split())[:400]),)
+    if not look.records:
+        first = look.reasons[0] if look.reasons else None
+        why = (
+            f"{first.file}: {first.reason}; {first.remedy}" if first else "the reader finds no record in what it wrote"
+        )
+        return (Finding(clause, False, f"{line.config.data.source}: {why}"),)
+    if look.unknown:
+        odd = ", ".join(sorted(look.unknown)[:5])
+        return (Finding(clause, False, f"{line.config.data.source}: labels that are no class of the line: {odd}"),)
+    splits = ", ".join(sorted(split for split in look.counts if split)) or "no splits"
+    refused = f", {look.refused} refused" if look.refused else ""
+    return (Finding(clause, True, f"{look.records} records in {look.files} files, {splits}{refused}"),)
