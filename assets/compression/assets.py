@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.compression.choose import choose, cost_ms, size, validation_drop
+from assets.compression.choose import choose, conversion_limit, cost_ms, size, validation_drop
 from assets.compression.contract import Candidate, Candidates, ChosenModel
 from assets.errors import BudgetError
 from assets.line import Line
@@ -51,12 +51,18 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
             model = store.head(line.name, "trained_model", TrainedModel)
             dataset = load_dataset(store, line.name, model.dataset)
             options = {"dataset": to_bytes(dataset).decode(), "model": to_bytes(model).decode()}
-            policy = line.config.digest("data", "features", "training", "compress", "budget", "targets")
+            policy = line.config.digest("data", "features", "training", "compress", "targets")
             found, reused = remembered(
                 store,
                 line.name,
                 "candidates",
-                (CANDIDATES_REVISION, digest(model), policy, machine_name()),
+                (
+                    CANDIDATES_REVISION,
+                    digest(model),
+                    policy,
+                    f"{conversion_limit(line.config.budget):g}",
+                    machine_name(),
+                ),
                 Candidates,
                 lambda: run_step(context, "assets.compression.search", Candidates, store, line, options),
             )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from assets.compression.choose import conversion_limit
 from assets.families.build import build_network
 from assets.families.registry import FAMILIES
 from assets.families.weights import set_weights, weights_of
@@ -25,9 +26,6 @@ from assets.tasks.registry import change_in_words
 from assets.training.contract import DatasetVersion, TrainedModel
 from edge.contracts import ArtifactRef, ParityVerdict
 from edge.contracts.evidence import VerdictKind
-
-MAX_CONVERSION_DROP = 0.05
-"""A conversion that loses more of the metric than this is broken, unless the budget allows as much."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Bench:
     @property
     def limit(self) -> float:
         """The most that one conversion may lose of the metric."""
-        return max(MAX_CONVERSION_DROP, self.line.config.budget.max_drop)
+        return conversion_limit(self.line.config.budget)
 
     @cached_property
     def teacher_held(self) -> NDArray[np.float32]:

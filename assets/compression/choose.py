@@ -13,7 +13,14 @@ from edge.contracts import TargetProfile, chain_gap
 TIE = 0.05
 """Latencies this close (as a share of the fastest) are the same; then bytes decide, so that noise does not."""
 UNKNOWN = "a time that is unknown until a device reports it"
+MAX_CONVERSION_DROP = 0.05
+"""A conversion that loses more of the metric than this is broken, unless the budget allows as much."""
 _ROUNDING = 1e-9
+
+
+def conversion_limit(budget: Budget) -> float:
+    """The most that one conversion may lose of the metric (see `metric_drop`); what it all may cost is the budget's."""
+    return max(MAX_CONVERSION_DROP, budget.max_drop)
 
 
 def choose(found: Candidates, budget: Budget, targets: Sequence[TargetProfile]) -> ChosenModel:

@@ -22,9 +22,11 @@ from assets.compilation.contract import Engine, Engines
 from assets.compilation.plans import build_plans
 from assets.errors import CompileError, RejectedError
 from assets.line import parse_line
+from assets.loading.judged import open_judged
 from assets.measure import hits, logits
 from assets.records import load_split
 from assets.store import Store
+from assets.tasks.contract import load_task
 from edge.contracts import ReleaseArtifact, chain_gap, from_bytes, to_bytes
 from edge.engine.header import parse_plan
 from edge.engine.library import installed_version
@@ -171,10 +173,11 @@ def test_a_compiler_that_loses_accuracy_does_not_pass(failed: Engines) -> None:
 
 
 def test_an_answer_that_is_no_number_does_not_pass(made: Any) -> None:
-    held = load_split(made.store, made.dataset, "validation", made.chosen.input)
+    held = open_judged(made.store, made.dataset, "validation", made.chosen.input, made.line.config)
+    bench = compile_module._Bench(made.line, load_task("image_classification"), made.chosen, {}, held, held)
     fine = np.zeros((len(held.y), 4), np.float32)
     broken = np.full_like(fine, np.nan)
-    verdict = compile_module._verdict("measured", "a" * 64, "b" * 64, held, fine, broken, "a test")
+    verdict = compile_module._verdict(bench, "measured", "a" * 64, "b" * 64, fine, broken, "a test")
     assert verdict.passed is False
     assert "NaN or infinite" in verdict.note
 
