@@ -24,6 +24,7 @@ from assets.errors import RejectedError
 from assets.forgotten import Tombstone, current, forgotten_ids, tombstone_key
 from assets.golden import erase_engines, erase_release, golden_holds
 from assets.line import Line
+from assets.loading.cache import drop_before
 from assets.quality.contract import BatchVerdict, verdict_history, verdict_key
 from assets.release.contract import ReleaseRecord, deployed
 from assets.store import Store
@@ -113,6 +114,7 @@ def erase(store: Store, line: Line) -> tuple[str, ...]:
     for identity in ids:
         if not store.exists(_trace_key(line.name, identity)):  # a kill came before its trace
             _trace(store, line, identity)
+    drop_before(store, line.name)
     work = Erasing(store, line, ids)
     work.run()
     _erase_golden(store, line, ids)

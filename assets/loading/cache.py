@@ -95,21 +95,6 @@ def cache_folder(store: Store) -> Path:
     return Path(store.path("cache")) if store.local else Path(tempfile.gettempdir()) / f"edgeloop-cache-{os.getuid()}"
 
 
-def drop_cache(store: Store, line: str) -> None:
-    """Remove what is cached of a line on this machine: a record was forgotten. Other machines do it when they train.
-
-    Raises:
-        TransientError: it cannot be removed.
-    """
-    folder = cache_folder(store) / line
-    try:
-        shutil.rmtree(folder)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise TransientError(f"{folder}: cannot be removed ({error.strerror}); remove it by hand") from error
-
-
 def room_for(folder: Path, size: int) -> bool:
     """Whether so many bytes fit on the disk, and `RESERVE` is left."""
     at = folder
@@ -200,6 +185,20 @@ def sound(path: Path, content: Content, size: int) -> bool:
 def _plain(content: Content) -> dict[str, object]:
     plain: dict[str, object] = json.loads(json.dumps(asdict(content)))
     return plain
+
+
+def drop_before(store: Store, line: str) -> None:
+    """Remove what was cached on this machine before the line's last record was forgotten; a build is waited for.
+
+    Other machines do so when they next train the line.
+
+    Raises:
+        TransientError: the folder cannot be locked.
+    """
+    folder = cache_folder(store) / line
+    if folder.is_dir():
+        with locked(folder):
+            drop_forgotten(folder, forgotten_digest(store, line))
 
 
 def drop_forgotten(folder: Path, forgotten: str) -> None:

@@ -63,8 +63,8 @@ def cut_windows(units: NDArray[np.int64], split: Split, features: FeaturePolicy)
     Args:
         units: (readings,) a number for each unit, sorted; readings of one are in the order of time.
     """
-    begins = np.flatnonzero(np.r_[True, units[1:] != units[:-1]]) if len(units) else np.empty(0, dtype=np.int64)
-    ends = np.r_[begins[1:], len(units)]
+    edges = np.flatnonzero(np.diff(units)) + 1
+    begins, ends = np.r_[0, edges][: len(units)], np.r_[edges, len(units)][: len(units)]
     last = [ends_of(int(end - begin), split, features) + begin for begin, end in zip(begins, ends, strict=True)]
     first = [np.full(len(found), begin) for begin, found in zip(begins, last, strict=True)]
     nothing: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
