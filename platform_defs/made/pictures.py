@@ -1,6 +1,7 @@
 """Small made pictures in the formats of MNIST and Fashion-MNIST (idx), CIFAR-10 (binary) and cats and dogs (JPEG).
 
-A class is a smooth pattern of its own; a picture of it is moved, lit differently and noisy: easy, but not given away.
+A class is stripes of one direction and width; a picture of it has them anywhere, lit differently, among patches and
+noise: easy, but not given away.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
 CLASSES = 10
-SHIFT = 3
-"""Pixels that a picture is moved at most, each way."""
 
 
 def write_clothes(folder: Path) -> None:
@@ -74,17 +73,15 @@ def write_pets(folder: Path) -> None:
 def _patterns(count: int, *, side: int, channels: int, seed: int, classes: int = CLASSES) -> tuple[Pixels, Labels]:
     """(count, side, side, channels) pictures, and their classes in turn, (count,)."""
     draw = np.random.default_rng(seed)
-    waves = draw.integers(1, 4, (classes, 4, 2, channels))
-    phases = draw.uniform(0, 2 * np.pi, (classes, 4, 2, channels))
-    axis = np.arange(side + 2 * SHIFT) * (2 * np.pi / side)
-    rows = np.sin(axis[:, None] * waves[:, :, None, 0] + phases[:, :, None, 0])
-    columns = np.sin(axis[:, None] * waves[:, :, None, 1] + phases[:, :, None, 1])
-    means = np.einsum("kwrc,kwsc->krsc", rows, columns)
+    tints = draw.uniform(0.5, 1.0, (classes, channels))
+    down, across = np.mgrid[:side, :side] * (2 * np.pi / side)
     labels = (np.arange(count) % classes).astype(np.uint8)
     pictures = np.empty((count, side, side, channels), np.uint8)
     for number, label in enumerate(labels):
-        top, left = draw.integers(0, 2 * SHIFT + 1, 2)
-        part = means[label, top : top + side, left : left + side]
-        lit = 128 + draw.uniform(25, 45) * part + draw.normal(0, 25, part.shape) + draw.uniform(-20, 20)
-        pictures[number] = np.clip(lit, 0, 255).astype(np.uint8)
+        angle, waves = np.pi * label / classes, 3 + 2 * (label % 2)
+        stripes = np.sin(waves * (np.cos(angle) * down + np.sin(angle) * across) + draw.uniform(0, 2 * np.pi))
+        patches = np.kron(draw.normal(0, 25, (4, 4)), np.ones((-(-side // 4),) * 2))[:side, :side]
+        lit = draw.uniform(30, 60) * stripes[..., None] * tints[label] + patches[..., None]
+        noisy = 128 + lit + draw.normal(0, 12, lit.shape)
+        pictures[number] = np.clip(noisy, 0, 255).astype(np.uint8)
     return pictures, labels
