@@ -1,4 +1,7 @@
-"""Multi-layer perceptron: linear layer + BatchNorm + ReLU, `depth` times; pictures and series are read as one row."""
+"""Multi-layer perceptron: linear layer + BatchNorm + ReLU, `depth` times; pictures and series are read as one row.
+
+`mlp_plain` has no BatchNorm, which mixes the records of a batch, so that it can be trained with differential privacy.
+"""
 
 from __future__ import annotations
 
@@ -51,15 +54,15 @@ def architecture(model: ModelFamily, spec: InputSpec) -> dict[str, Any]:
 
 def build(family: str, spec: InputSpec, outputs: int, architecture: Mapping[str, Any]) -> Network:
     """See `assets.families.build`."""
-    del family
-    inputs = prod(spec.shape)
+    inputs, plain = prod(spec.shape), family == "mlp_plain"
     layers: list[nn.Module] = [nn.Flatten()] if len(spec.shape) > 1 else []
     if architecture.get("cross"):
         layers.append(Cross(inputs))
         inputs += inputs * (inputs - 1) // 2
     for block in range(architecture["depth"]):
         width = architecture[f"channels_{block}"]
-        layers += [nn.Linear(inputs, width, bias=False), nn.BatchNorm1d(width), nn.ReLU()]
+        layers.append(nn.Linear(inputs, width, bias=plain))
+        layers += [nn.ReLU()] if plain else [nn.BatchNorm1d(width), nn.ReLU()]
         if architecture.get(DROPOUT) and block + 1 < architecture["depth"]:  # the last block's is before the head
             layers.append(nn.Dropout(architecture[DROPOUT]))
         inputs = width

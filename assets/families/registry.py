@@ -39,6 +39,9 @@ def _reads(*kinds: InputKind) -> frozenset[InputKind]:
 
 FAMILIES: Mapping[str, FamilySpec] = {
     "mlp": FamilySpec("mlp", _reads("table", "image", "series"), VECTOR, "Linear blocks; small and fast.", True),
+    "mlp_plain": FamilySpec(
+        "mlp", _reads("table", "image", "series"), VECTOR, "Linear layers only, for private training.", True, False
+    ),
     "cnn": FamilySpec("cnn", _reads("image"), VECTOR, "Plain convolution blocks.", True),
     "cnn2": FamilySpec(
         "classic", _reads("image"), VECTOR, "The classic CNN of two blocks with pooling.", batch_norm=False

@@ -6,7 +6,7 @@ from assets.tasks.registry import CLASS_LOSSES, CLASS_METRICS, TaskSpec
 
 SPEC = TaskSpec(
     name="tabular_classification",
-    sections={"table": ("mlp",)},
+    sections={"table": ("mlp", "mlp_plain")},
     answer="class",
     regression=False,
     metric="accuracy",

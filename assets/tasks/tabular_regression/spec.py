@@ -6,7 +6,7 @@ from assets.tasks.registry import NUMBER_LOSSES, NUMBER_METRICS, TaskSpec
 
 SPEC = TaskSpec(
     name="tabular_regression",
-    sections={"table": ("mlp",)},
+    sections={"table": ("mlp", "mlp_plain")},
     answer="number",
     regression=True,
     metric="rmse",
