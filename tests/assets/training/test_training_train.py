@@ -14,13 +14,13 @@ import torch
 from accepted_records import accept, cancer_line, cancer_records, digit_records, digits_line
 
 from assets.errors import RejectedError
-from assets.fitting.old import Recipe, cross_entropy, fit, shifted
+from assets.families.build import build_network
+from assets.families.weights import predict, set_weights
 from assets.measure import logits, open_session
-from assets.networks import build_network, predict, set_weights, strides
 from assets.records import load_split
 from assets.steps import remembered
 from assets.store import Store
-from assets.training.assets import build_assets
+from assets.training.assets import build_assets, what_decides
 from assets.training.contract import DatasetVersion, TrainedModel
 from assets.training.dataset import build_dataset
 from assets.training.train import train
@@ -62,12 +62,22 @@ def test_a_teacher_learns(model: TrainedModel, dataset: DatasetVersion, reports:
     assert test.records == dataset.splits["test"]
     assert model.evidence.latency is not None
     assert [row["epoch"] for row in model.curve] == list(range(1, 13))
-    assert any(text.startswith("epoch 12/12  loss ") for text in reports)
+    assert any(text.startswith("test accuracy 0.") for text in reports)
+    assert (model.task, model.metric, model.answer.kind, model.ended) == (
+        "image_classification",
+        "accuracy",
+        "class",
+        "epochs",
+    )
+    (naive,) = [metric.value for metric in model.baseline if metric.name == "accuracy"]
+    assert naive < 0.3 < test.value
+    assert model.cost is not None
+    assert model.cost.seconds > model.cost.cpu_seconds * 0.1 > 0
     assert from_bytes(TrainedModel, to_bytes(model)) == model
 
 
 def test_the_file_answers_as_the_network(store: Store, dataset: DatasetVersion, model: TrainedModel) -> None:
-    network = build_network(model.family, model.input.shape, 10, model.architecture)
+    network = build_network(model.family, model.input, 10, model.architecture)
     set_weights(network, store.fetch(model.weights), "weights")
     held = load_split(store, dataset, "test", model.input)
     answers = logits(open_session(store.fetch(model.onnx)), held.x)
@@ -80,6 +90,7 @@ def test_the_file_answers_as_the_network(store: Store, dataset: DatasetVersion, 
 
 def test_the_best_validation_epoch_is_kept(model: TrainedModel) -> None:
     best = max(row["validation_accuracy"] for row in model.curve)
+    assert set(model.curve[0]) >= {"epoch", "step", "train_loss", "validation_loss", "learning_rate", "seconds"}
     assert model.evidence.metric("accuracy", "validation").value == pytest.approx(best)
 
 
@@ -109,49 +120,35 @@ def test_a_table_trains_too(store: Store) -> None:
     assert model.labels == ("benign", "malignant")
 
 
-def test_a_training_that_diverges_is_refused() -> None:
-    network = build_network("cnn", (1, 8, 8), 10, {"depth": 1, "channels_0": 8})
-    x, y = torch.full((8, 1, 8, 8), float("inf")), torch.zeros(8, dtype=torch.int64)
-    with pytest.raises(RejectedError, match=r"epoch 1; lower `training.learning_rate`"):
-        fit(network, (x, y), (x, y), Recipe(3, 8, 1.0, 0.0, 0), cross_entropy(0.0), lambda _: None)
-
-
-@pytest.mark.parametrize("records", [2, 33, 64, 65, 127])
-def test_no_batch_is_left_with_one_record(records: int) -> None:
-    network = build_network("mlp", (4,), 2, {"depth": 1, "channels_0": 8})
-    x, y = torch.randn(records, 4), torch.arange(records) % 2
-    assert len(fit(network, (x, y), (x, y), Recipe(1, 32, 0.01, 0.0, 0), cross_entropy(0.0), lambda _: None)) == 1
-
-
-def test_one_record_cannot_be_trained_on() -> None:
-    network = build_network("mlp", (4,), 2, {"depth": 1, "channels_0": 8})
-    x, y = torch.randn(1, 4), torch.zeros(1, dtype=torch.int64)
-    with pytest.raises(RejectedError, match="at least 2 records"):
-        fit(network, (x, y), (x, y), Recipe(1, 32, 0.01, 0.0, 0), cross_entropy(0.0), lambda _: None)
-
-
-def test_shifting_moves_by_one_pixel_at_most() -> None:
-    x = torch.zeros(64, 2, 5, 7)
-    x[:, 0, 2, 3], x[:, 1, 1, 1] = 1, 2
-    moved = shifted(x, torch.Generator().manual_seed(0))
-    assert moved.shape == x.shape
-    places = {tuple(place.tolist()) for place in moved[:, 0].nonzero()[:, 1:]}
-    assert places == {(row, column) for row in (1, 2, 3) for column in (2, 3, 4)}
-    assert bool((moved.sum((1, 2, 3)) == 3).all())
-
-
-def test_pictures_are_halved_only_while_they_stay_large_enough() -> None:
-    assert strides((1, 8, 8), 4) == (1, 2, 1, 1)
-    assert strides((3, 64, 32), 5) == (1, 2, 2, 2, 1)
-    assert strides((3, 4, 1024), 3) == (1, 1, 1)
-
-
 def test_weights_of_another_network_are_refused(store: Store, model: TrainedModel) -> None:
-    other = build_network("cnn", (1, 8, 8), 10, {"depth": 1, "channels_0": 8})
+    other = build_network("cnn", model.input, 10, {"depth": 1, "channels_0": 8})
     with pytest.raises(RejectedError, match="do not fit the network"):
         set_weights(other, store.fetch(model.weights), "weights")
     with pytest.raises(RejectedError, match="do not fit the network"):
         set_weights(other, b"no safetensors", "weights")
+
+
+def test_the_card_is_kept_with_the_model(store: Store, model: TrainedModel) -> None:
+    page = store.read(model.card).decode()
+    assert model.onnx.sha256[:12] in page
+    assert model.versus == ""  # it is the first
+
+
+def test_what_decides_a_model_is_what_it_is_remembered_by() -> None:
+    def decides(**sections: object) -> str:
+        return what_decides(digits_line(**sections))
+
+    plain = {"epochs": 12, "batch_size": 32, "learning_rate": 0.02}
+    assert decides() == decides(training=plain | {"threads": 1, "checkpoint_seconds": 5, "cache_gb": 0.0})
+    assert decides() == decides(retrain={"cooldown_minutes": 5}) == decides(targets=["cpu-arm64"])
+    others = (
+        {"training": plain | {"ema": 0.9}},
+        {"model": {"family": "cnn", "width": 24, "depth": 3}},
+        {"features": {"steps": 7}},
+        {"retrain": {"max_minutes": 5}},
+        {"task": "image_classification"},
+    )
+    assert len({decides(), *(decides(**one) for one in others)}) == 1 + len(others)
 
 
 def test_a_changed_shard_stops_the_training(store: Store, dataset: DatasetVersion) -> None:
