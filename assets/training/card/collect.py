@@ -19,7 +19,7 @@ from assets.tasks.contract import Task
 from assets.tasks.registry import TaskSpec
 from assets.training.card import figures, slices
 from assets.training.card.data import CardData, Cell, Confusion, Explained, Generated, Rival, Shown, SliceGroup
-from assets.training.card.explaining import TABLE_RECORDS, explained
+from assets.training.card.explaining import COLUMN_RECORDS, explained
 from assets.training.card.generated import GanEvidence, generated
 from assets.training.card.origin import batch_names, batches_of
 from assets.training.card.samples import (
@@ -226,7 +226,8 @@ def _explained(
         rows, told = [pick.row for pick in picks], [(pick.title, pick.detail) for pick in picks]
         wanted = [pick.target for pick in picks]
     else:
-        every = np.linspace(0, len(targets) - 1, min(len(targets), TABLE_RECORDS)).astype(np.int64)
+        most = COLUMN_RECORDS.get(facts.spec.kind, 0)
+        every = np.linspace(0, len(targets) - 1, min(len(targets), most)).astype(np.int64)
         rows = np.unique(every).tolist()
         wanted, told = targets[rows].tolist(), [("", "")] * len(rows)
     sampler = Sampler(facts.records, facts.spec, facts.line.config.data)

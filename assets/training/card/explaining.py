@@ -20,7 +20,8 @@ from edge.contracts import InputSpec
 
 MAX_BARS = 20
 MAX_SHOWN = 8
-TABLE_RECORDS = 128
+COLUMN_RECORDS = {"table": 128, "series": 48}
+"""Test records that the bars of columns are an average of."""
 
 
 def explained(

@@ -166,7 +166,7 @@ def _png(pictures: NDArray[np.float32]) -> Encode:
 
 def _picture_case(store: Store, line: Line, task: Task, draw: np.random.Generator, records: int) -> CardCase:
     spec = InputSpec("image", "input", (3, 24, 24), (0.3,) * 3, (0.25,) * 3)
-    (train, train_y), (raw, y) = _pictures(draw, 600), _pictures(draw, records)
+    (train, train_y), (raw, y) = _pictures(draw, 400), _pictures(draw, records)
     network = nn.Sequential(
         nn.Conv2d(3, 12, 3, padding=1),
         nn.ReLU(),
