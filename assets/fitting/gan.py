@@ -1,0 +1,137 @@
+"""Fitting a GAN (Goodfellow et al. 2014, arXiv:1406.2661): a generator against a discriminator, step by step in turn.
+
+Lightning's Trainer runs the steps, with optimization by hand as two optimizers take turns. As in `fit`, every step is
+a function of (seed, step), the last checkpoint holds all that a step depends on, and the weights of the best epoch are
+kept. What is judged and kept is the average of the generator's weights where the policy asks for one (`ema`): a GAN's
+single steps swing too much to be used.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Literal, cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from assets.errors import RejectedError
+from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
+from assets.fitting.fit import PRECISIONS, set_memory_format
+from assets.fitting.player import Game, Player
+from assets.fitting.resume import Keeper, fingerprint
+from assets.fitting.sampling import sampling_of
+from assets.learning import TrainingPolicy
+
+QUIET = Quiet()
+
+
+def fit_gan(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    train: TrainingSet,
+    policy: TrainingPolicy,
+    *,
+    latent: int,
+    watch: Watch = QUIET,
+    place: CheckpointPlace | None = None,
+    minutes: float | None = None,
+    judge: Callable[[NDArray[np.float32]], float] | None = None,
+) -> Fitted:
+    """Fit both in place; the generator ends with the weights of its best epoch, on the CPU, in evaluation mode.
+
+    Args:
+        generator: (records, latent) normal noise to (records, channels, height, width) in 0..1.
+        discriminator: such pictures to (records, 1) logits, above 0 for real ones.
+        train: real pictures, values 0 to 1; their labels are not looked at.
+        policy: `augment` changes real and generated pictures alike (Zhao et al. 2020, arXiv:2006.10738), so that the
+            generator does not learn it; `label_smoothing` is one-sided, of real pictures.
+        place, minutes, watch: as of `fit`.
+        judge: the distance of generated pictures from real ones. It is told in the curve as `validation_frechet`.
+
+    Raises:
+        RejectedError: a setting that a GAN does not have, too few pictures, or a loss that is not finite.
+        TransientError: a checkpoint that cannot be written now; the last one still stands.
+    """
+    _refuse(policy)
+    sampling = sampling_of(policy, train.y, 1)
+    known = {
+        "policy": policy.model_dump(mode="json", exclude={"checkpoint_seconds", "threads", "cache_gb"}),
+        "records": len(train),
+        "latent": latent,
+    }
+    fits = fingerprint(nn.ModuleList([generator, discriminator]), known)
+    keeper = Keeper(place, policy.checkpoint_seconds, fits)
+    seconds = None if minutes is None else 60 * minutes
+    player = Player(generator, discriminator, Game(policy, train, sampling, latent, judge, watch, keeper, seconds))
+    state = player.state
+    if (body := keeper.read(watch)) is not None:
+        player.go_on(body)
+        watch.note(f"training goes on from its last checkpoint: epoch {state.epoch}, step {state.step}")
+    if not state.ended:
+        _run(player, policy)
+    generator.load_state_dict(state.best_weights)
+    generator.eval()
+    assert state.best is not None, "an epoch was judged"
+    return Fitted(
+        tuple(state.curve),
+        state.best_epoch,
+        state.best.score,
+        state.step,
+        state.resumed_at,
+        cast(Literal["epochs", "patience", "time limit"], state.ended),
+        player.speed(),
+        data_wait=min(1.0, player.feed.waited / max(player.training_seconds, 1e-9)),
+    )
+
+
+def _refuse(policy: TrainingPolicy) -> None:
+    """Raise RejectedError for what a GAN cannot do."""
+    if policy.loss not in {None, "adversarial", "hinge"}:
+        raise RejectedError(f"training.loss: a GAN's is adversarial or hinge, not {policy.loss}")
+    if policy.loss == "hinge" and policy.label_smoothing:
+        raise RejectedError("training.label_smoothing: goes with the adversarial loss, not with hinge")
+    if policy.privacy is not None:
+        raise RejectedError("training.privacy: a GAN is not trained privately; take it out")
+    if policy.augment.mixup:
+        raise RejectedError("training.augment.mixup: mixes classes, and a GAN has none; take it out")
+    for name, value, wanted in (
+        ("processes", policy.processes, 1),
+        ("accumulate", policy.accumulate, 1),
+        ("compile", policy.compile, False),
+        ("l1", policy.l1, 0.0),
+    ):
+        if value != wanted:
+            raise RejectedError(f"training.{name}: a GAN has {wanted!r} only, not {value!r}")
+    if policy.precision == "fp16":
+        raise RejectedError("training.precision: a GAN's two losses do not share a scale; use bf16 or 32")
+
+
+def _run(player: Player, policy: TrainingPolicy) -> None:
+    networks = (player.generator, player.discriminator)
+    if policy.channels_last:
+        for network in networks:
+            set_memory_format(network, torch.channels_last)
+    with warnings.catch_warnings():
+        # Lightning's advice to people who call it by hand.
+        warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning.*")
+        trainer = pl.Trainer(
+            accelerator="gpu" if torch.cuda.is_available() else "cpu",
+            devices=1,
+            precision=PRECISIONS[policy.precision],
+            max_epochs=policy.epochs,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        try:
+            trainer.fit(player)
+        finally:
+            player.feed.close()
+    for network in networks:
+        set_memory_format(network.cpu().eval(), torch.contiguous_format)
