@@ -25,6 +25,7 @@ $(STAMP): pyproject.toml edge/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ./edge -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt timm
 	@touch $@
 
 demo: $(STAMP) ## close the whole loop on handwritten digits: three batches, a daemon, a device
