@@ -18,6 +18,7 @@ from assets.journal import Journal
 from assets.line import RetrainPolicy
 from assets.quality.contract import Accepted, accepted_after
 from assets.store import Store
+from assets.training.skips import note_skip
 from edge.contracts import digest, document
 
 Trigger = Literal["new batches", "nightly", "command"]
@@ -57,11 +58,17 @@ class Claim:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether to retrain now, and why in plain words. `batches` are what the run would be for."""
+    """Whether to retrain now, and why in plain words.
+
+    Attributes:
+        batches: what the run would be for.
+        rule: the setting that says no; "" where nothing waits, or where a run is due.
+    """
 
     retrain: bool
     why: str
     batches: tuple[tuple[int, Accepted], ...] = ()
+    rule: str = ""
 
 
 def claim_journal(store: Store, line: str) -> Journal[Claim]:
@@ -85,7 +92,9 @@ def decide(
     records = sum(entry.records for _, entry in chosen)
     if records < policy.min_new_records and len(chosen) < MOST_BATCHES:
         return Decision(
-            False, f"{records} new records are waiting, retrain.min_new_records is {policy.min_new_records}"
+            False,
+            f"{records} new records are waiting, retrain.min_new_records is {policy.min_new_records}",
+            rule="retrain.min_new_records",
         )
     if claims:
         minutes = (now - claims[-1].time) / 60
@@ -93,10 +102,12 @@ def decide(
             return Decision(
                 False,
                 f"the last retrain was {minutes:.1f} min ago, retrain.cooldown_minutes is {policy.cooldown_minutes:g}",
+                rule="retrain.cooldown_minutes",
             )
     today = sum(1 for claim in claims if now - claim.time < DAY_SECONDS)
     if today >= policy.max_per_day:
-        return Decision(False, f"{today} retrains in the last 24 hours, retrain.max_per_day is {policy.max_per_day}")
+        why = f"{today} retrains in the last 24 hours, retrain.max_per_day is {policy.max_per_day}"
+        return Decision(False, why, rule="retrain.max_per_day")
     return Decision(True, f"{records} new records in {len(chosen)} accepted batches", chosen)
 
 
@@ -118,8 +129,11 @@ def next_claim(
     journal = claim_journal(store, line)
     last, claims = _recent_claims(journal, now)
     after = (claims[-1].after if replace_last else claims[-1].upto) if claims else 0
-    decision = policy(accepted_after(store, line, after, MOST_BATCHES), claims)
+    waiting = accepted_after(store, line, after, MOST_BATCHES)
+    decision = policy(waiting, claims)
     if not decision.retrain:
+        if waiting and decision.rule:
+            note_skip(store, line, waiting, trigger, decision.rule, decision.why, now)
         return None, decision.why
     batches = tuple(entry.batch for _, entry in decision.batches)
     records = sum(entry.records for _, entry in decision.batches)
@@ -146,6 +160,15 @@ def last_claim(store: Store, line: str) -> Claim | None:
     """The newest claim of the line."""
     journal = claim_journal(store, line)
     return journal.at(journal.length())
+
+
+def standing(
+    store: Store, line: str, policy: RetrainPolicy, now: float
+) -> tuple[Sequence[tuple[int, Accepted]], Decision]:
+    """The batches that wait now, and what the line's policy says of them; nothing is claimed or noted."""
+    _, claims = _recent_claims(claim_journal(store, line), now)
+    waiting = accepted_after(store, line, claims[-1].upto if claims else 0, MOST_BATCHES)
+    return waiting, decide(policy, waiting, claims, now)
 
 
 def _recent_claims(journal: Journal[Claim], now: float) -> tuple[int, list[Claim]]:

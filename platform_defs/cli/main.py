@@ -14,6 +14,7 @@ from platform_defs.cli.failures import explain
 from platform_defs.cli.lines import lines
 from platform_defs.cli.output import printable
 from platform_defs.cli.quarantine import quarantine
+from platform_defs.cli.retrains import retrains
 
 app = typer.Typer(
     name="edgeloop",
@@ -28,6 +29,7 @@ for command in (work.demo, data.inspect, work.land, work.run, work.promote, work
     app.command()(command)
 for command in (listing.batches, listing.releases, listing.fleet):
     app.command()(command)
+app.command()(retrains)
 app.command()(privacy.forget)
 app.command()(privacy.data_key)
 app.add_typer(privacy.audit)

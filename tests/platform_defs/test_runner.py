@@ -23,7 +23,7 @@ from platform_defs.cli.main import app, main
 from platform_defs.cli.output import printable
 from tests.projects import BIN, TINY, Project, make_project, write_points
 
-COMMANDS = ("demo", "inspect", "land", "run", "promote", "ui", "lines", "batches", "releases", "fleet")
+COMMANDS = ("demo", "inspect", "land", "run", "promote", "ui", "lines", "batches", "releases", "retrains", "fleet")
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,17 @@ def test_releases_and_promotion_by_hand(worked: Worked) -> None:
     assert told == "canary: promoted, promoted by hand\n"
     again = _json(worked.project, "promote", "tiny", row["release"])
     assert (again["decision"], again["release"]) == ("unchanged", row["release"])
+
+
+def test_retrains_lists_every_decision(worked: Worked) -> None:
+    (row,) = _json(worked.project, "retrains", "tiny")
+    assert (row["decision"], row["trigger"], row["records"], row["batch_ids"]) == (
+        "trained",
+        "command",
+        60,
+        [worked.good],
+    )
+    assert "trained" in worked.project.run("edgeloop", "retrains", "tiny").stdout
 
 
 def test_fleet_lists_what_each_device_says(worked: Worked) -> None:

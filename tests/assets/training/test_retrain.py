@@ -14,7 +14,17 @@ from assets.errors import RejectedError
 from assets.line import RetrainPolicy
 from assets.quality.contract import Accepted, accepted_journal
 from assets.store import Store
-from assets.training.retrain import by_policy, claim_journal, decide, everything, last_claim, next_claim, start_claim
+from assets.training.retrain import (
+    by_policy,
+    claim_journal,
+    decide,
+    everything,
+    last_claim,
+    next_claim,
+    standing,
+    start_claim,
+)
+from assets.training.skips import skip_journal
 
 DAY = 86_400.0
 
@@ -87,6 +97,36 @@ def test_cooldown_and_daily_limit_hold_and_say_so(tmp_path: Path) -> None:
     daily = RetrainPolicy(max_per_day=1)
     assert "max_per_day is 1" in next_claim(store, "x", "new batches", 5000.0, by_policy(daily, 5000.0))[1]
     assert next_claim(store, "x", "new batches", 1000 + DAY, by_policy(daily, 1000 + DAY))[0] is not None
+
+
+def test_every_skipped_trigger_is_noted_once_with_its_reason(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    policy = RetrainPolicy(min_new_records=15, cooldown_minutes=10, max_per_day=2)
+
+    def tick(now: float) -> bool:
+        return next_claim(store, "x", "new batches", now, by_policy(policy, now))[0] is not None
+
+    assert not tick(0)  # nothing waits: that is no skipped trigger
+    accepted_journal(store, "x").append(_accepted("a"))
+    assert [tick(now) for now in (60, 120, 180)] == [False] * 3
+    accepted_journal(store, "x").append(_accepted("b"))
+    assert tick(240)
+    accepted_journal(store, "x").append(_accepted("c", 20))
+    assert [tick(now) for now in (300, 360, 900)] == [False, False, True]
+    accepted_journal(store, "x").append(_accepted("d", 20))
+    assert [tick(now) for now in (960, 2000)] == [False, False]
+    skips = [skip for _, skip in skip_journal(store, "x").after(0)]
+    assert [(skip.rule, skip.batches, skip.records, skip.time) for skip in skips] == [
+        ("retrain.min_new_records", 1, 10, 60),
+        ("retrain.cooldown_minutes", 1, 20, 300),
+        ("retrain.cooldown_minutes", 1, 20, 960),
+        ("retrain.max_per_day", 1, 20, 2000),
+    ]
+    assert "10 new records are waiting, retrain.min_new_records is 15" in skips[0].why
+    waiting, decision = standing(store, "x", policy, 2000)
+    assert [position for position, _ in waiting] == [4]
+    assert decision.rule == "retrain.max_per_day"
+    assert skip_journal(store, "x").length() == 4  # asking notes nothing
 
 
 def test_two_processes_cannot_claim_the_same_batches(tmp_path: Path) -> None:
