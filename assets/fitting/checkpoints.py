@@ -42,7 +42,11 @@ class StorePlace:
 
     def write(self, data: bytes) -> None:
         """Replace it. Raises OSError; the old one then still stands."""
-        self.store.write(self._path, data)
+        try:
+            self.store.write(self._path, data)
+        except OSError as error:  # a write to an open file does not say which
+            error.filename = error.filename or self.store.path(self._path)
+            raise
 
     def remove(self) -> None:
         """Take it away: the training is done."""

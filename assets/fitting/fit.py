@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from assets.errors import RejectedError
 from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
 from assets.fitting.judging import Judge
-from assets.fitting.learner import Learner, Work, facts
+from assets.fitting.learner import Learner
 from assets.fitting.resume import Keeper, fingerprint
 from assets.fitting.sampling import sampling_of
+from assets.fitting.work import Work
 from assets.learning import TrainingPolicy
 from assets.tasks.contract import Objective, Task
 
@@ -121,8 +122,9 @@ def fit(
         state.step,
         state.resumed_at,
         cast(Literal["epochs", "patience", "time limit"], state.ended),
-        epsilon=private.epsilon(state.step) if private else None,
-        **facts(learner),
+        learner.pace.records_per_second,
+        private.epsilon(state.step) if private else None,
+        learner.pace.data_wait,
     )
 
 

@@ -3,61 +3,24 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from assets.errors import RejectedError
-from assets.fitting.augment import augment
-from assets.fitting.contract import Progress, TrainingSet, Watch
 from assets.fitting.ema import AveragedWeights
 from assets.fitting.feeding import Batch, Feed
-from assets.fitting.judging import Judge, targets
 from assets.fitting.optimizers import optimizer_of
-from assets.fitting.resume import Keeper
-from assets.fitting.sampling import Sampling, step_seed
+from assets.fitting.pace import Pace
 from assets.fitting.schedules import Schedule, plateau_cuts
 from assets.fitting.state import State
-from assets.learning import TrainingPolicy
-from assets.tasks.contract import Objective
+from assets.fitting.work import Work
 
-if TYPE_CHECKING:
-    from assets.fitting.private import Private  # Opacus takes 2 s to import, and few trainings are private
-
-PROGRESS_SECONDS = 1.0
 AGREE_STEPS = 10
 """Several processes ask the first one only so often whether to stop or to write a checkpoint."""
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """What one training is made of.
-
-    Attributes:
-        objective: the loss of a batch.
-        judge: decides which epoch is best.
-        seconds: the longest training; None for no limit.
-        rank: of this process, of `sampling.processes`.
-        private: bounds what one record can change; None where nobody asked for it.
-    """
-
-    policy: TrainingPolicy
-    train: TrainingSet
-    classes: int
-    sampling: Sampling
-    objective: Objective
-    judge: Judge
-    watch: Watch
-    keeper: Keeper
-    seconds: float | None
-    rank: int
-    private: Private | None = None
 
 
 class Learner(pl.LightningModule):
@@ -67,12 +30,11 @@ class Learner(pl.LightningModule):
         super().__init__()
         self.network, self.work, self.state = network, work, State()
         self.schedule = Schedule(work.policy, work.sampling.batches)
-        self.feed = Feed(self._places, self._make)
-        self.records, self.training_seconds = 0, 0.0
+        self.feed = Feed(lambda: work.places(self.state), lambda place: work.make(place, self.device))
+        self.pace = Pace(work, self.state, self.schedule, self.feed)
         self._compiled: Callable[[Tensor], Tensor] | None = None
         self.average: AveragedWeights | None = None
         self._taken: dict[str, Any] | None = None
-        self._told = self._epoch_began = time.monotonic()
 
     def go_on(self, body: dict[str, Any]) -> None:
         """Begin where a checkpoint was written."""
@@ -118,7 +80,7 @@ class Learner(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Training mode, and the clock."""
         self.network.train()
-        self._epoch_began = time.monotonic()
+        self.pace.begin()
         if isinstance(self.state.loss_sum, float):
             self.state.loss_sum = torch.tensor(self.state.loss_sum, dtype=torch.float64, device=self.device)
 
@@ -131,7 +93,7 @@ class Learner(pl.LightningModule):
             self._set_rate()
         x, y = batch.x, batch.y
         if x.device.type != "cpu":
-            x, y = self._augmented(x, y, batch.seed)
+            x, y = self.work.augmented(x, y, batch.seed)
         loss = self.work.objective(x, y, self._outputs(x).float())
         self.state.loss_sum += loss.detach() * len(x)
         self.state.loss_records += len(x)
@@ -147,16 +109,15 @@ class Learner(pl.LightningModule):
         state, sampling = self.state, self.work.sampling
         state.step += 1
         state.batch += 1
-        self.records += sampling.batch_size
+        self.pace.count()
         if self.average is not None:
             self.average.update(self.network)
         if sampling.processes > 1 and state.step % AGREE_STEPS:
             return
-        self._tell()
-        over = self.work.seconds is not None and state.seconds >= self.work.seconds
+        self.pace.tell()
         # Right before an epoch's end nothing is kept: the judgement that follows belongs to it.
         due = state.batch < sampling.batches and self.work.keeper.due()
-        over, due = self._agree(over, due)
+        over, due = self._agree(self.pace.over(), due)
         if due:
             self._keep()
         if over:
@@ -166,10 +127,10 @@ class Learner(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Judge the weights, keep the best, and see whether to go on."""
         state, work = self.state, self.work
-        loss = self._epoch_loss()
+        loss = self._epoch_loss()  # waits for what the device still computes
+        self.pace.end()
         if not math.isfinite(loss):
             raise RejectedError(f"the loss is {loss} in epoch {state.epoch}; lower `training.learning_rate`")
-        self.training_seconds += time.monotonic() - self._epoch_began
         judged = self.network if self.average is None else self.average.network
         judgement = work.judge(judged, self.device)
         if not math.isfinite(judgement.score):
@@ -190,13 +151,11 @@ class Learner(pl.LightningModule):
         )
         if work.judge.better(judgement, state.best):
             state.best, state.best_epoch, state.without_gain = judgement, state.epoch, 0
-            state.best_weights = {
-                name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()
-            }
+            state.best_weights = {name: value.detach().cpu().clone() for name, value in judged.state_dict().items()}
         else:
             state.without_gain += 1
             state.cuts += plateau_cuts(state.without_gain)
-        work.watch.epoch(state.curve[-1], self._progress())
+        work.watch.epoch(state.curve[-1], self.pace.progress())
         self._next_epoch()
 
     def _next_epoch(self) -> None:
@@ -207,43 +166,13 @@ class Learner(pl.LightningModule):
             state.ended = "patience"
         if not state.ended and state.epoch > policy.epochs:
             state.ended = "epochs"
-        over = self.work.seconds is not None and state.seconds >= self.work.seconds
-        over, due = self._agree(over, self.work.keeper.due())
+        over, due = self._agree(self.pace.over(), self.work.keeper.due())
         if over and not state.ended:
             state.ended = "time limit"
         if due:
             self._keep()
         if state.ended:
             self.trainer.should_stop = True
-
-    # The records of a step.
-
-    def _places(self) -> list[tuple[NDArray[Any], int, int]]:
-        """(rows of the batch, step, part) of what is left of the epoch."""
-        state, sampling = self.state, self.work.sampling
-        batches = sampling.epoch(state.epoch)[state.batch :]
-        return [(rows, state.step + i, part) for i, rows in enumerate(batches) for part in range(sampling.parts)]
-
-    def _make(self, place: tuple[NDArray[Any], int, int]) -> Batch:
-        batch, step, part = place
-        work, sampling = self.work, self.work.sampling
-        rows = sampling.part(batch, part, work.rank)
-        seed = step_seed(work.policy.seed, step, part, work.rank)
-        x, y = work.train.batch(rows), targets(work.train.y[rows])
-        if self.device.type == "cpu":
-            x, y = self._augmented(x, y, seed)
-        else:
-            x, y = x.pin_memory(), y.pin_memory()
-        weight = len(rows) * sampling.parts * sampling.processes / len(batch)
-        return Batch(x, y, weight, seed, part == sampling.parts - 1)
-
-    def _augmented(self, x: Tensor, y: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        policy = self.work.policy.augment
-        if policy.spatial or policy.mixup:
-            x, y = augment(x, y, policy, self.work.classes, torch.Generator().manual_seed(seed))
-        if self.work.policy.channels_last and x.dim() == 4:
-            x = x.contiguous(memory_format=torch.channels_last)
-        return x, y
 
     # Single steps.
 
@@ -312,34 +241,3 @@ class Learner(pl.LightningModule):
                 "secret": None if work.private is None else work.private.secret,
             }
         )
-
-    def _tell(self) -> None:
-        now = time.monotonic()
-        if now - self._told < PROGRESS_SECONDS:
-            return
-        self._told = now
-        loss = float(self.state.loss_sum) / max(1, self.state.loss_records)
-        self.work.watch.progress(self._progress(), loss)
-
-    def _progress(self) -> Progress:
-        state, steps = self.state, self.schedule.steps
-        spent = state.seconds / max(1, state.step)
-        eta = spent * (steps - state.step) if state.step else None
-        if eta is not None and self.work.seconds is not None:
-            eta = min(eta, max(0.0, self.work.seconds - state.seconds))
-        return Progress(
-            min(state.epoch, self.work.policy.epochs), self.work.policy.epochs, state.step, steps, self.speed(), eta
-        )
-
-    def speed(self) -> float:
-        """Training records per second of this process's run, validation left out."""
-        running = time.monotonic() - self._epoch_began if self.state.batch else 0.0
-        return self.records / max(self.training_seconds + running, 1e-9)
-
-
-def facts(learner: Learner) -> Mapping[str, float]:
-    """What is told of a training beside its curve."""
-    return {
-        "records_per_second": learner.speed(),
-        "data_wait": min(1.0, learner.feed.waited / max(learner.training_seconds, 1e-9)),
-    }
