@@ -32,7 +32,9 @@ class ModelFamily(Frozen):
     cross: bool = Field(
         default=False, description="mlp on tables: add the product of every pair of columns, as physics often does."
     )
-    options: Mapping[str, Plain] = Field(default={}, description="Keyword arguments of timm's or your own function.")
+    options: Mapping[str, Plain] = Field(
+        default={}, description="Keyword arguments of timm's or your own function; of a GAN `spectral`."
+    )
     weights: str | None = Field(
         default=None,
         description="Pretrained weights to start from: a local .safetensors file, or `cache` for those timm finds in "
