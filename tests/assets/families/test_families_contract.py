@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +12,12 @@ import torch
 from made_specs import SPECS, mean, subject
 from torch import Tensor, nn
 
+from assets.compression.prune import prune
 from assets.errors import RejectedError
 from assets.families.build import build_discriminator, build_network, teacher_architecture
 from assets.families.check import Subject, check_network
 from assets.families.registry import FAMILIES
-from assets.families.weights import architecture_of, parameters_of, predict
+from assets.families.weights import architecture_of, parameters_of, predict, set_weights, weights_of
 from assets.learning import ModelFamily
 
 CASES = [
@@ -200,3 +202,21 @@ def test_large_pictures_do_not_cost_as_much_as_they_are_large(family: str) -> No
     assert sizes[1] < 5 * sizes[0]  # sixteen times the pixels
     out = predict(build_network(family, large, outs, teacher_architecture(model, large)), torch.randn(2, 3, 128, 128))
     assert out.shape == (2, outs)
+
+
+@pytest.mark.parametrize(
+    ("family", "kind", "answer"),
+    [("mlp", "table", "number"), ("mlp_plain", "series", "class"), ("cnn", "image", "number")],
+)
+def test_what_is_pruned_is_built_again_from_its_architecture(family: str, kind: str, answer: str) -> None:
+    one = subject(family, kind, answer, width=32, cross=family == "mlp")
+    network = one.build()
+    narrow = prune(network, one.spec, one.outputs, 0.5)
+    assert architecture_of(narrow)["channels_0"] == 16
+    assert set(architecture_of(narrow)) == set(one.architecture)
+    assert parameters_of(narrow) < parameters_of(network)
+    again = build_network(family, one.spec, one.outputs, json.loads(json.dumps(architecture_of(narrow))))
+    set_weights(again, weights_of(narrow), "narrow")
+    x = torch.randn(3, *one.spec.shape)
+    assert torch.equal(predict(again, x), predict(narrow, x))
+    assert predict(narrow, x).shape == (3, *one.answer)
