@@ -71,7 +71,7 @@ def _of_pictures(shape: tuple[int, ...], width: int, depth: int, latent: int) ->
         nn.Linear(latent, prod(smallest)),
         nn.ReLU(),
         nn.Unflatten(1, smallest),
-        *enlarging(channels, steps, norm=False),
+        *enlarging(channels, steps),
         nn.Conv2d(channels[0], shape[0], 3, padding=1),
     ]
     return Autoencoder(nn.Sequential(*encoder), nn.Sequential(*decoder))
