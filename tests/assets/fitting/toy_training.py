@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from assets.errors import RejectedError
 from assets.fitting.checkpoints import StorePlace
 from assets.fitting.contract import CheckpointPlace, Fitted, MemorySet, Progress, TrainingSet, Watch
 from assets.fitting.fit import fit
@@ -142,20 +141,17 @@ SLOWLY: Mapping[str, Any] = {"epochs": 3, "checkpoint_seconds": 0.1}
 
 
 def step(job: Job) -> object:
-    """`Job.options`: "end", how it ends; "out", where the curve goes; "pids", where this process says who it is."""
+    """`Job.options`: "end", what it does; "out", where the curve goes; "pids", where this process says who it is."""
     torch.set_num_threads(1)
     end = job.options["end"]
-    if end == "refuse":
-        raise RejectedError("this cannot be trained; do something else")
-    if "pids" in job.options:
-        part = Path(str(job.options["pids"])).with_suffix(f".{job.rank}.part")
-        part.write_text(f"{os.getpid()} {os.getppid()}")
-        part.rename(part.with_suffix(""))
+    part = Path(str(job.options["pids"])).with_suffix(f".{job.rank}.part")
+    part.write_text(f"{os.getpid()} {os.getppid()}")
+    part.rename(part.with_suffix(""))
     net = network()
     if end == "slowly":
         run(net, Slow(TRAIN, 0.15), place=place(job.store), **SLOWLY)
     else:
-        fitted = run(net, processes=2, accumulate=2)
+        fitted = run(net, processes=2, accumulate=3)
         out = Path(str(job.options["out"])).with_suffix(f".{job.rank}")
         weights = {name: value.tolist() for name, value in net.state_dict().items()}
         out.write_text(json.dumps({"curve": fitted.curve, "weights": weights}))
