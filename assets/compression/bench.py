@@ -55,9 +55,24 @@ class Bench:
 
     @property
     def prunable(self) -> bool:
-        """Whether channels can be taken out, and the rest be taught by the teacher."""
+        """Whether channels can be taken out, and the rest be taught by the teacher.
+
+        A student of a private teacher would be taught on the very records that its training protects.
+        """
         family = FAMILIES.get(self.model.family)
+        if self.private:
+            return False
         return family is not None and family.prunable and self.model.answer.kind in {"class", "number"}
+
+    @property
+    def private(self) -> bool:
+        """Whether the teacher was trained privately: nothing else may then come from its training records."""
+        return self.model.epsilon is not None
+
+    @property
+    def calibration(self) -> TrainingSet:
+        """The records that set INT8 ranges."""
+        return self.validation if self.private else self.train
 
     @property
     def limit(self) -> float:

@@ -150,8 +150,8 @@ def _quantized(
     A model that does not stand INT8 in all of its layers is tried once more with every MatMul in float.
     """
     start = time.monotonic()
-    rows = _spread(len(bench.train), bench.line.config.compress.calibration_records)
-    x = bench.train.batch(rows).numpy()
+    rows = _spread(len(bench.calibration), bench.line.config.compress.calibration_records)
+    x = bench.calibration.batch(rows).numpy()
     narrow = needs_7_bits(TARGETS[target] for target in bench.line.config.targets)
     before = answers(open_session(file), bench.validation)
     files: dict[str, bytes] = {}

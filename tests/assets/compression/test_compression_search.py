@@ -259,3 +259,12 @@ def test_the_targets_decide_on_7_bits() -> None:
     assert needs_7_bits([arm, vnni, x86])
     assert not needs_7_bits([arm, vnni, rtx])
     assert not needs_7_bits([rtx])
+
+
+def test_nothing_more_is_learned_from_the_records_of_a_private_teacher(made: Any) -> None:
+    plain = open_bench(made.store, made.line, made.dataset, made.model, lambda _: None)
+    private = replace(plain, model=replace(made.model, epsilon=3.0))
+    assert plain.prunable
+    assert plain.calibration is plain.train
+    assert not private.prunable
+    assert private.calibration is private.validation
