@@ -10,7 +10,7 @@ import typer
 from assets.line import Line
 from platform_defs.catalog import find_line
 from platform_defs.cli import listing
-from platform_defs.cli.output import JsonFlag, LineName, print_rows, progress
+from platform_defs.cli.output import JsonFlag, LineName, Profile, print_rows, progress
 
 if TYPE_CHECKING:
     from assets.families.check import Finding
@@ -27,6 +27,7 @@ def every(
     context: typer.Context,
     as_json: JsonFlag = False,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if any line is broken.")] = False,
+    profile: Profile = None,
 ) -> None:
     """List every line, a broken one with its error; `lines check LINE` tries what a line is made of."""
     if context.invoked_subcommand is None:
@@ -36,7 +37,7 @@ def every(
 
 
 @lines.command("check")
-def check_line(line: LineName, as_json: JsonFlag = False) -> None:
+def check_line(line: LineName, as_json: JsonFlag = False, profile: Profile = None) -> None:
     """Try a line's model, loss, metrics and data source on made records; exit with 1 if one breaks its contract."""
     found = find_line(line)
     with contextlib.nullcontext(_silent) if as_json else progress(f"checking {line}") as report:
