@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from assets.audit import current_user, record
+from assets.cutting import page_mark, without_marked
 from assets.erasure import Erasing, held_rows, verdict_batches
 from assets.errors import RejectedError
 from assets.forgotten import Tombstone, current, forgotten_ids, tombstone_key
@@ -28,7 +29,7 @@ from assets.loading.cache import drop_before
 from assets.quality.contract import BatchVerdict, verdict_history, verdict_key
 from assets.release.contract import ReleaseRecord, deployed
 from assets.store import Store
-from assets.training.contract import DatasetVersion, TrainedModel
+from assets.training.contract import DatasetVersion, TrainedModel, dataset_key
 from edge.contracts import document, to_bytes
 from edge.errors import ContractError
 
@@ -118,6 +119,7 @@ def erase(store: Store, line: Line) -> tuple[str, ...]:
     work = Erasing(store, line, ids)
     work.run()
     _erase_golden(store, line, ids)
+    _erase_cards(store, line, ids)
     return tuple(dict.fromkeys(work.missing))
 
 
@@ -217,6 +219,20 @@ def _erase_golden(store: Store, line: Line, ids: frozenset[str]) -> None:
         if release.release in golden - serving:
             erase_release(store, release)
     erase_engines(store, line, ids)
+
+
+def _erase_cards(store: Store, line: Line, ids: frozenset[str]) -> None:
+    """Model cards without the records, and without figures that may tell their values."""
+    shards = {one for identity in ids for one in store.load(_trace_key(line.name, identity), Trace).shards}
+    marks = frozenset(page_mark(identity) for identity in ids)
+    for _, model in _documents(store, f"store/{line.name}/steps/trained_model", TrainedModel):
+        with contextlib.suppress(FileNotFoundError):
+            version = store.load(dataset_key(line.name, model.dataset), DatasetVersion)
+            if not model.card or shards.isdisjoint(ref.sha256 for ref in version.shards):
+                continue
+            page = store.read(model.card).decode()
+            if (cut := without_marked(page, marks, values=True)) != page:
+                store.write(model.card, cut.encode())
 
 
 def _releases(store: Store, line: str) -> list[ReleaseRecord]:

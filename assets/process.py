@@ -82,12 +82,12 @@ def observe(context: dg.AssetExecutionContext, progress: Mapping[str, Any]) -> N
     """Log how far a step is as an observation of its asset: Dagster plots its numbers while the step goes on.
 
     Args:
-        progress: plain numbers and texts; one under "page" is the URL of a page that shows more.
+        progress: plain numbers and texts; "text" describes it, "page" is the URL of a page that shows more.
     """
     metadata = {
         name: dg.MetadataValue.url(str(value)) if name == "page" else value
         for name, value in progress.items()
-        if isinstance(value, (str, int, float))
+        if isinstance(value, (str, int, float)) and name != "text"
     }
     context.log_event(
         dg.AssetObservation(context.asset_key, description=str(progress.get("text", "")), metadata=metadata)

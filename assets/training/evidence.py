@@ -66,6 +66,7 @@ def draw_card(
         network=network,
         rival=rival,
         gan=gan,
+        best_epoch=fitted.best_epoch,
         folds=model.folds,
         notes=_notes(model, fitted),
     )

@@ -16,7 +16,6 @@ from assets.line import Line
 from assets.looks import cut, number
 from assets.store import Store
 from assets.tasks.contract import Task
-from assets.tasks.registry import TaskSpec
 from assets.training.card import figures, slices
 from assets.training.card.data import CardData, Cell, Confusion, Explained, Generated, Rival, Shown, SliceGroup
 from assets.training.card.explaining import COLUMN_RECORDS, explained
@@ -53,6 +52,7 @@ class Facts:
         records: the test split, as the model is judged on it.
         spec: of the records; a generator's: of the pictures.
         outputs: of the exported file on these records, (n, …) float32; a generator's pictures.
+        best_epoch: whose weights were kept, from 1.
         folds: scores of a cross-validation by the line's metric.
         notes: further sentences.
     """
@@ -68,6 +68,7 @@ class Facts:
     network: nn.Module | None
     rival: Rival | None
     gan: GanEvidence | None
+    best_epoch: int | None
     folds: tuple[float, ...]
     notes: tuple[str, ...]
     seconds: float
@@ -92,7 +93,7 @@ def collect(facts: Facts) -> CardData:
     data = line.config.data
     judged = _judge(facts)
     base = next((one.value for one in model.baseline if (one.name, one.split) == (model.metric, "test")), None)
-    curves = list(learning_plots(model.curve, model.metric, _best(model, spec), base))
+    curves = list(learning_plots(model.curve, model.metric, facts.best_epoch, base))
     curves += [plot] if (plot := rate_plot(model.curve)) is not None else []
     batches, more = batches_of(facts.store, facts.dataset)
     return CardData(
@@ -297,13 +298,6 @@ def _confusion(answers: NDArray[np.int64], y: NDArray[np.int64], classes: Sequen
             for row in zip(counts, shares, strict=True)
         )
     return Confusion(tuple(classes), rows, tuple(pairs))
-
-
-def _best(model: TrainedModel, spec: TaskSpec) -> int | None:
-    """The epoch whose weights were kept: the best by the metric on validation records, the first of equals."""
-    name, sign = f"validation_{model.metric}", spec.sign(model.metric)
-    told = [(sign * row[name], -row["epoch"]) for row in model.curve if np.isfinite(row.get(name, np.nan))]
-    return round(-max(told)[1]) if told else None
 
 
 def _fold_note(facts: Facts) -> tuple[str, ...]:

@@ -139,6 +139,7 @@ class Shown:
 
     Attributes:
         mark: finds it again, where it is to be forgotten (see `assets.cutting`).
+        many: whether it shows other records too, as a window of readings does: then it goes with any of them.
         title: what it is and what was answered, for people.
         detail: how wrong, how sure.
         picture: data URI; heat: the same with what the answer rests on; "" without.
@@ -156,6 +157,7 @@ class Shown:
     names: tuple[str, ...] = ()
     tokens: tuple[tuple[str, float], ...] = ()
     cells: tuple[tuple[str, str], ...] = ()
+    many: bool = False
 
 
 @dataclass(frozen=True)

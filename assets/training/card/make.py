@@ -34,6 +34,7 @@ def make_card(
     network: nn.Module | None = None,
     rival: Rival | None = None,
     gan: GanEvidence | None = None,
+    best_epoch: int | None = None,
     folds: Sequence[float] = (),
     notes: Sequence[str] = (),
     seconds: float = 10.0,
@@ -49,6 +50,7 @@ def make_card(
         network: with the weights that were exported, for explanations; None: there are none.
         rival: the model in use, judged on the same records; None where there is none.
         gan: of a generator.
+        best_epoch: whose weights were kept, from 1; None: not known.
         folds: scores of a cross-validation, by the line's metric.
         notes: further sentences for people.
         seconds: most time that explanations take.
@@ -71,6 +73,7 @@ def make_card(
         network,
         rival,
         gan,
+        best_epoch,
         tuple(folds),
         tuple(notes),
         seconds,

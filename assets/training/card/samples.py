@@ -90,7 +90,7 @@ class Sampler:
             group = cut(str(self._groups[row]), 40) if self._groups is not None and self._groups[row] else ""
             unit = self._data.series.unit if self._data.series is not None else ""
             about = f"{detail}; unit {HIDDEN if unit in self._hidden else group}" if group else detail
-            return replace(shown, detail=about, names=names, waves=waves)
+            return replace(shown, detail=about, names=names, waves=waves, many=True)
         return shown
 
     def text(self, row: int) -> str:

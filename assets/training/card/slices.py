@@ -100,7 +100,7 @@ def by_columns(
         if words is not None:
             codes = np.round(column).astype(np.int64)
             named = [words[code] if 0 <= code < len(words) else "another word" for code in codes]
-            group = by_name(f"By {name}", answers, named)
+            group = by_name(f"By {name}", answers, named, singles=True)
         else:
             group = _by_quantile(f"By {name}", answers, column, shown)
         if group is not None:
@@ -121,7 +121,7 @@ def _by_quantile(title: str, answers: Answers, column: Numbers, shown: Callable[
             found.append(answers.judge(f"{shown(edges[part])} to {shown(edges[part + 1])}", rows))
         else:
             small += bool(rows.any())
-    return _group(title, answers, found, small, MAX_SLICES)
+    return _group(title, answers, found, small, MAX_SLICES, singles=True)
 
 
 def _group(
