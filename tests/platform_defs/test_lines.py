@@ -18,6 +18,7 @@ from assets.compression.choose import choose
 from assets.compression.contract import ChosenModel
 from assets.compression.search import search
 from assets.line import Line
+from assets.release.rollout import releases
 from assets.store import Store
 from assets.training.contract import TrainedModel
 from assets.training.train import train
@@ -126,12 +127,11 @@ def test_one_line_by_command_and_its_state_apart_from_the_full_one(project: Proj
     assert landed["new"]
     ran = json.loads(project.run("edgeloop", "run", *command).stdout)
     assert (ran["judged"], ran["failed"]) == ({landed["batch"]: "accepted"}, [])
-    assert len(json.loads(project.run("edgeloop", "releases", *command).stdout)) == 1
-    assert json.loads(project.run("edgeloop", "releases", "breast-cancer", "--json").stdout) == []
-    assert json.loads(project.run("edgeloop", "batches", "breast-cancer", "--json").stdout) == []
-    assert sorted(path.name for path in (project.root / ".edgeloop" / "profiles").iterdir()) == ["debug"]
-    model = Store(str(project.root / ".edgeloop/profiles/debug")).head("breast-cancer", "trained_model", TrainedModel)
-    assert len(model.curve) == 6
+    assert [path.name for path in (project.root / ".edgeloop").iterdir()] == ["dagster", "profiles"]
+    store = Store(str(project.root / ".edgeloop" / "profiles" / "debug"))
+    (release,) = releases(store, "breast-cancer")
+    assert release.manifest.provenance.batches == (landed["batch"],)
+    assert len(store.head("breast-cancer", "trained_model", TrainedModel).curve) == 6
     wrong = project.run("edgeloop", "run", "breast-cancer", "--profile", "debgu", check=False)
     assert wrong.returncode == 1
     assert "has no profile 'debgu'; it has full, debug" in wrong.stderr
