@@ -11,8 +11,9 @@ from torch import nn
 from assets.line import Line
 from assets.store import Store
 from assets.tasks.contract import Task
-from assets.training.card.collect import Facts, collect
+from assets.training.card.collect import collect
 from assets.training.card.data import Rival
+from assets.training.card.facts import Facts
 from assets.training.card.generated import GanEvidence
 from assets.training.card.page import card_page
 from assets.training.card.samples import Judged

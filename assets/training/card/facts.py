@@ -1,0 +1,77 @@
+"""What a card is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from assets.line import Line
+from assets.store import Store
+from assets.tasks.contract import Task
+from assets.training.card.data import Rival
+from assets.training.card.generated import GanEvidence
+from assets.training.card.samples import Judged, hidden_columns, label_is_hidden
+from assets.training.contract import DatasetVersion, TrainedModel
+from edge.contracts import InputSpec
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a card is made from.
+
+    Attributes:
+        records: the test split, as the model is judged on it.
+        spec: of the records; a generator's: of the pictures.
+        outputs: of the exported file on these records, (n, …) float32; a generator's pictures.
+        best_epoch: whose weights were kept, from 1.
+        folds: scores of a cross-validation by the line's metric.
+        notes: further sentences.
+    """
+
+    store: Store
+    line: Line
+    dataset: DatasetVersion
+    model: TrainedModel
+    task: Task
+    records: Judged
+    spec: InputSpec
+    outputs: NDArray[np.float32]
+    network: nn.Module | None
+    rival: Rival | None
+    gan: GanEvidence | None
+    best_epoch: int | None
+    folds: tuple[float, ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+    @property
+    def singles(self) -> bool:
+        """Whether single test records may be shown."""
+        data = self.line.config.data
+        return not data.privacy.encrypt and not label_is_hidden(data)
+
+    @property
+    def groups(self) -> Sequence[str] | None:
+        """The group of each test record, unless there is none or it is private."""
+        groups, data = getattr(self.records, "groups", None), self.line.config.data
+        if groups is None or len(groups) != len(self.records) or not any(groups):
+            return None
+        return None if self.group_name in hidden_columns(data) or data.privacy.encrypt else list(groups)
+
+    @property
+    def group_name(self) -> str:
+        """The column that says which group a record is of."""
+        data = self.line.config.data
+        section = data.series or data.table
+        return str(getattr(section, "unit", None) or getattr(section, "group", None) or "group")
+
+    @property
+    def target(self) -> str:
+        """What is predicted, where it is a number."""
+        data = self.line.config.data
+        section = data.table or data.series
+        return str(getattr(section, "target", None) or ("time left" if data.series is not None else "number"))
