@@ -214,7 +214,7 @@ def _refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (("run", "digit"), "there is no line 'digit'; there are: breast-cancer, digits. `edgeloop lines` shows them"),
+        (("run", "digit"), "there is no line 'digit'; there are: breast-cancer, cats-vs-dogs, cifar10, digits,"),
         (("batches", "../digits"), "there is no line '../digits'"),
         (("land", "digits", "nowhere"), "nowhere: cannot be read (No such file or directory); name an existing"),
         (("land", "digits", "empty"), "empty: there is no plain file in it; name a folder that holds the batch's"),
