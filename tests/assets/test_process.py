@@ -44,6 +44,7 @@ def step(job: Job) -> object:
     end = job.options["end"]
     if end == "answer":
         job.report("half way through")
+        job.send({"progress": {"step": 5, "steps": 10, "loss": 0.25, "text": "half way", "page": "http://127.0.0.1/x"}})
         return Claim(job.line.name, 0, 1, ("a" * 64,) * job.options["size"], 3, "command", 0.5)
     if end == "refuse":
         raise RejectedError("data.csv: row 3: the value is too large; correct it")
@@ -136,6 +137,11 @@ def test_the_document_and_the_progress_come_back(store: Store, line: Line, size:
     assert result.success
     assert answers == [Claim("tiny", 0, 1, ("a" * 64,) * size, 3, "command", 0.5)]
     assert any("half way through" in message for message in told)
+    (seen,) = [event for event in result.all_events if event.event_type is dg.DagsterEventType.ASSET_OBSERVATION]
+    observation = seen.asset_observation_data.asset_observation
+    values = {name: value.value for name, value in observation.metadata.items()}
+    assert values == {"step": 5, "steps": 10, "loss": 0.25, "page": "http://127.0.0.1/x"}
+    assert observation.description == "half way"
 
 
 def test_a_refusal_fails_once_with_its_own_text(store: Store, line: Line) -> None:

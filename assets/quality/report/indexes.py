@@ -65,12 +65,16 @@ def write_indexes(store: Store, line: Line) -> None:
             description=cut(line.config.description),
             entries=entries,
             more=more,
+            models=line.config.model is not None,
             history=_bars(
                 [entry.verdict for entry in reversed(entries) if entry.verdict], line.config.quality.drift.psi
             ),
         )
     )
     store.write(f"reports/{line.name}/index.html", page.encode())
+    if line.config.model is not None:  # training replaces it
+        empty = environment().get_template("models.html").render(line=line.name, entries=(), more=0)
+        store.create(f"reports/{line.name}/models/index.html", empty.encode())
     names = [name for name in store.names("reports") if name != "index.html"]
     lines = []
     for name in names[:MAX_LINES]:

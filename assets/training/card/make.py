@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from assets.training.card.collect import collect
 from assets.training.card.data import Rival
 from assets.training.card.facts import Facts
 from assets.training.card.generated import GanEvidence
+from assets.training.card.index import write_index
 from assets.training.card.page import card_page
 from assets.training.card.samples import Judged
 from assets.training.contract import DatasetVersion, TrainedModel
@@ -81,4 +83,5 @@ def make_card(
     )
     key = card_key(line.name, model.onnx.sha256)
     store.write(key, card_page(collect(facts)).encode())
+    write_index(store, replace(model, card=key))
     return key

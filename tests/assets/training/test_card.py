@@ -87,7 +87,7 @@ def test_every_kind_has_its_parts(case_of: CaseOf, kind: str) -> None:
     ):
         assert text in page, text
     assert "<script" not in page
-    assert re.findall(r'(?:src|href)="(?!data:|#|\.\./)[^"]*"', page) == []
+    assert re.findall(r'(?:src|href)="(?!data:|#|\.\./|index\.html")[^"]*"', page) == []
     assert len(page.encode()) < MAX_BYTES
 
 
@@ -245,3 +245,18 @@ def test_no_errors_and_one_record_are_no_trouble(case_of: CaseOf) -> None:
     page = card_of(dataclasses.replace(case, records=one, outputs=case.outputs[:1], model=model))
     assert "The cost was not measured." in page
     assert json.dumps(page)
+
+
+def test_the_index_lists_kept_models(case_of: CaseOf, store: Store) -> None:
+    case = case_of("rows")
+    older = dataclasses.replace(case.model, position=1, card="reports/rows/models/old.html", versus=f"better {EVIL}")
+    store.save("store/rows/steps/trained_model/x.json", older)
+    store.write(older.card, b"a card")
+    gone = dataclasses.replace(older, card="reports/rows/models/gone.html")
+    store.save("store/rows/steps/trained_model/y.json", gone)
+    store.write("store/rows/steps/trained_model/z.json", b"{}")
+    card_of(case)
+    page = store.read("reports/rows/models/index.html").decode()
+    assert re.findall(r'<div><a href="([^"]+)"', page) == [f"{'c' * 64}.html", "old.html"]
+    assert "test accuracy 0.9" in page
+    assert "<script" not in page
