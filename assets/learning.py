@@ -190,6 +190,10 @@ class TrainingPolicy(Frozen):
             raise ValueError("batch_size: each process needs at least 2 records of every part of a batch")
         if self.privacy is not None and (self.ema or self.clip or self.augment.mixup or self.imbalance != "none"):
             raise ValueError("privacy: goes with neither ema, clip, mixup nor imbalance, whose guarantees differ")
+        if self.privacy is not None and (self.processes > 1 or self.accumulate > 1 or self.compile or self.l1):
+            raise ValueError("privacy: needs whole batches in one process; take processes, accumulate, compile, l1 out")
+        if self.privacy is not None and self.precision != "32":
+            raise ValueError(f"privacy: goes with precision 32 only, not {self.precision}")
         for name in (self.loss, *self.metrics):
             if name is not None and ":" in name and not OWN.fullmatch(name):
                 raise ValueError(f"{name!r} is not `my_package.my_module:function`")

@@ -216,6 +216,10 @@ class LineConfig(Frozen):
             raise ValueError("mixup, label_smoothing and imbalance are for classes, and this line predicts a number")
         if spec.answer == "image" and training.folds:
             raise ValueError("training.folds: a generator of pictures is not cross-validated; take it out")
+        if training.augment.mixup and (kind == "text" or spec.answer != "class"):
+            raise ValueError("training.augment.mixup mixes numbers and classes; this line has not both")
+        if spec.answer == "image" and (training.privacy is not None or training.accumulate > 1 or training.compile):
+            raise ValueError("training: a GAN has neither privacy, accumulate nor compile; take them out")
         if training.privacy is not None and (family is None or family.batch_norm):
             private = [
                 name

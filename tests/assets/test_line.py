@@ -41,6 +41,28 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"surprise": 1}, "surprise = 1", "not permitted"),
     ({"compress": {"prune": [0.99]}}, "compress.prune", "below 0.95"),
     ({"quality": {"max_bad_share": float("nan")}}, "quality.max_bad_share", "finite"),
+    ({"training": {"privacy": {}}}, "privacy", "without BatchNorm only: mlp_plain"),
+    ({"training": {"privacy": {}, "accumulate": 2}}, "training", "take processes, accumulate, compile, l1 out"),
+    ({"training": {"privacy": {}, "precision": "bf16"}}, "training", "precision 32 only, not bf16"),
+    (
+        {
+            "data": {"reader": "text", "classes": ["a", "b"], "text": {"header": ["label", "text"]}},
+            "model": "embedding_gru",
+            "training": {"augment": {"mixup": 0.2}},
+        },
+        "mixup",
+        "this line has not both",
+    ),
+    (
+        {
+            "data": {"reader": "idx", "classes": ["a", "b"], "image": {"height": 8, "width": 8, "channels": 1}},
+            "task": "image_generation",
+            "model": "dcgan",
+            "training": {"accumulate": 2},
+        },
+        "a GAN",
+        "take them out",
+    ),
 ]
 
 

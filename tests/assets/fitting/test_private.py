@@ -224,11 +224,6 @@ def test_a_killed_private_training_goes_on_with_the_same_secret(monkeypatch: pyt
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"processes": 2}, "training.processes"),
-        ({"accumulate": 2}, "training.accumulate"),
-        ({"compile": True}, "training.compile"),
-        ({"precision": "bf16"}, "training.precision"),
-        ({"l1": 0.1}, "training.l1"),
         ({"batch_size": 16}, "at least 32"),
         ({"privacy": {"epsilon": 1e-6}}, "no noise keeps"),
     ],
