@@ -118,7 +118,7 @@ def open_split(
     return RecordSet(spec, capped, stored.y, stored.ids, stored.groups, source)
 
 
-def _tensors(stored: Stored, spec: InputSpec) -> Tensor:
+def _tensors(stored: Stored, spec: InputSpec) -> NDArray[Any]:
     """(records, *shape) in memory; token numbers as int32, half of what they take in a batch."""
     kind = input_type(spec) if spec.kind != "text" else np.int32
     x = np.empty((len(stored), *spec.shape), dtype=kind)
@@ -127,7 +127,7 @@ def _tensors(stored: Stored, spec: InputSpec) -> Tensor:
         for data in inputs:
             x[at] = checked_tensor(stored.dataset, stored.split, spec, stored.ids[at], data)
             at += 1
-    return torch.from_numpy(x)
+    return x
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,12 @@ class _Rows:
     """Tensors in memory."""
 
     stored: Stored
-    x: Tensor
+    x: NDArray[Any]
 
     def batch(self, rows: NDArray[np.int64]) -> Tensor:
         """See `Source`."""
-        found = self.x[torch.from_numpy(rows)]
-        return found if found.dtype == torch.float32 else found.to(torch.int64)
+        found = self.x[rows]
+        return torch.from_numpy(found if found.dtype == np.float32 else found.astype(np.int64))
 
     def input_of(self, row: int) -> bytes:
         """See `Source`."""

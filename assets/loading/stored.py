@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.errors import RejectedError
 from assets.forgotten import current, fetch_shard
 from assets.records import Row, distinct_rows, empty_split, labels_of, read_columns
 from assets.store import Store
 from assets.training.contract import DatasetVersion, Split
 from assets.vault import MAGIC, is_sealed
+
+AT_ONCE = 256
+"""Records whose inputs are taken from a shard together."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,16 @@ class Stored:
         return len(self.ids)
 
     def inputs(self) -> Iterator[list[bytes]]:
-        """The stored `input` bytes of every record in order, a shard's at a time."""
-        for shard in range(len(self.dataset.shards)):
-            mine = self.row[self.shard == shard]
+        """The stored `input` bytes of every record in order, some at a time; one shard's file is in memory.
+
+        Raises:
+            VerificationError: a shard is missing or its bytes were changed.
+            RejectedError: a shard cannot be read.
+        """
+        for shard, ref in enumerate(self.dataset.shards):
+            mine = self.row[self.shard == shard]  # ascending, as they were found
             if len(mine):
-                column = self._column(shard)
-                yield [column[row] for row in mine.tolist()]
+                yield from _pieces(fetch_shard(self.store, ref), ref.uri, mine)
 
     def input_of(self, record: int) -> bytes:
         """The stored `input` bytes of one record; the shard it is in stays in memory for the next."""
@@ -89,6 +97,22 @@ def find_stored(store: Store, dataset: DatasetVersion, split: Split) -> Stored:
         np.asarray([row.index for row in rows], dtype=np.int64),
         any_sealed(store, dataset),
     )
+
+
+def _pieces(data: bytes, uri: str, rows: NDArray[np.int64]) -> Iterator[list[bytes]]:
+    """The inputs at these rows, ascending, of a records Parquet."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    start = 0
+    try:
+        for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches(AT_ONCE, columns=["input"]):
+            low, high = np.searchsorted(rows, (start, start + batch.num_rows))
+            if high > low:
+                yield batch.column(0).take(pa.array(rows[low:high] - start)).to_pylist()
+            start += batch.num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise RejectedError(f"{uri}: its inputs cannot be read ({error}); judge the batch again") from error
 
 
 def any_sealed(store: Store, dataset: DatasetVersion) -> bool:
