@@ -1,5 +1,6 @@
 """Chooses the method that fits a network and its input, runs it on a few records, and says why where it cannot.
 
+- autoencoders: where the reconstruction is off, which is what their score is the mean of;
 - pictures: Grad-CAM (Selvaraju et al. 2017) at the last convolution; integrated gradients (Sundararajan et al. 2017)
   for networks without one;
 - series and texts: integrated gradients, of a text through its embedding;
@@ -93,26 +94,31 @@ Attribute = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
 def _method(network: nn.Module, spec: InputSpec) -> tuple[str, Attribute]:
+    if callable(getattr(network, "reconstruct", None)):
+        return "Squared error of the reconstruction, which the score is the mean of", _off
     if spec.kind == "image":
-        convolution = last_convolution(network, min(spec.shape[1:]))
-        if convolution is not None:
-            return "Grad-CAM (Selvaraju et al. 2017) at the last convolution", _grad_cam(convolution)
-        return "Integrated gradients (Sundararajan et al. 2017), against the mean picture", _pixels
-    if spec.kind == "text":
-        embedding = next((module for module in network.modules() if isinstance(module, nn.Embedding)), None)
-        if embedding is None:
-            raise ValueError("it has no nn.Embedding that tokens go through")
-        return "Integrated gradients (Sundararajan et al. 2017) through the embedding", _tokens(embedding)
+        return _of_pictures(network, spec)
+    if spec.kind == "table":
+        return _of_tables(spec)
     if spec.kind == "series":
         return "Integrated gradients (Sundararajan et al. 2017), against the mean reading", _gradients
-    if spec.kind == "table" and spec.shape[0] <= MOST_COLUMNS:
+    embedding = next((module for module in network.modules() if isinstance(module, nn.Embedding)), None)
+    if embedding is None:
+        raise ValueError("it has no nn.Embedding that tokens go through")
+    return "Integrated gradients (Sundararajan et al. 2017) through the embedding", _tokens(embedding)
+
+
+def _of_pictures(network: nn.Module, spec: InputSpec) -> tuple[str, Attribute]:
+    convolution = last_convolution(network, min(spec.shape[1:]))
+    if convolution is not None:
+        return "Grad-CAM (Selvaraju et al. 2017) at the last convolution", _grad_cam(convolution)
+    return "Integrated gradients (Sundararajan et al. 2017), against the mean picture", _pixels
+
+
+def _of_tables(spec: InputSpec) -> tuple[str, Attribute]:
+    if spec.shape[0] <= MOST_COLUMNS:
         return f"Shapley values, sampled over {SAMPLES} orders (Castro et al. 2009), against the mean record", _shapley
-    if spec.kind == "table":
-        return (
-            "Expected gradients (Erion et al. 2021), an estimate of Shapley values, against the mean record",
-            _expected,
-        )
-    raise ValueError(f"there is no method for {spec.kind}")
+    return "Expected gradients (Erion et al. 2021), an estimate of Shapley values, against the mean record", _expected
 
 
 def last_convolution(network: nn.Module, side: int) -> nn.Module | None:
@@ -155,6 +161,13 @@ def _undisturbed(network: nn.Module) -> Iterator[None]:
             for parameter, want in zip(network.parameters(), wanted, strict=True):
                 parameter.requires_grad_(want)
             network.train(training)
+
+
+def _off(network: nn.Module, x: Tensor, targets: Tensor) -> Tensor:
+    del targets
+    with torch.no_grad():
+        error: Tensor = (x - network.reconstruct(x)) ** 2  # type: ignore[operator]
+    return error.sum(dim=1) if x.ndim == 4 else error
 
 
 def _grad_cam(layer: nn.Module) -> Attribute:

@@ -316,6 +316,9 @@ class _Rebuilt(nn.Module):
         super().__init__()
         self.inner = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 4))
 
+    def reconstruct(self, x: Tensor) -> Tensor:
+        return self.inner(x)
+
     def forward(self, x: Tensor) -> Tensor:
         return ((self.inner(x) - x) ** 2).mean(dim=1, keepdim=True)
 

@@ -75,7 +75,7 @@ def test_every_kind_has_its_parts(case_of: CaseOf, kind: str) -> None:
         "numbers": ("Residuals", "Answer against truth", "By size", "RMSE"),
         "series": ("Units over their readings", "By engine", "Integrated gradients", "Which readings count"),
         "texts": ("Calibration", "Worst errors: ", "through the embedding"),
-        "anomalies": ("threshold", "False alarms and missed anomalies", "Shapley values"),
+        "anomalies": ("threshold", "False alarms and missed anomalies", "Squared error of the"),
         "generator": ("64 pictures from fixed noise", "Fréchet distance", "root mean squared difference"),
     }
     for text in (

@@ -101,6 +101,22 @@ def test_a_network_without_convolutions_gets_integrated_gradients() -> None:
     assert np.unravel_index(found.values[0].argmax(), (16, 16)) == (8, 9)
 
 
+def test_an_autoencoder_shows_where_it_is_off() -> None:
+    class Blank(nn.Module):
+        def reconstruct(self, x: Tensor) -> Tensor:
+            return torch.zeros_like(x)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (x**2).flatten(1).mean(1, keepdim=True)
+
+    x = torch.zeros(2, 1, 16, 16)
+    x[:, :, 3, 4] = 2.0
+    found = ask(Blank(), PICTURE, x)
+    assert found.values is not None
+    assert (float(found.values[0, 3, 4]), float(found.values.sum())) == (4.0, 8.0)
+    assert "reconstruction" in found.method
+
+
 def test_words_speak_for_and_against() -> None:
     x = torch.tensor([[3, 7, 9, 4, 0, 0, 0, 0, 0, 0]])
     found = ask(Words(), TEXT, x)
