@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,11 +25,16 @@ MAX_DECODED_AGAIN = 2_000
 AT_ONCE = 256
 
 
-def input_spec(store: Store, dataset: DatasetVersion, config: LineConfig) -> InputSpec:
+def input_spec(
+    store: Store, dataset: DatasetVersion, config: LineConfig, report: Callable[[str], None] = lambda text: None
+) -> InputSpec:
     """How the line's records become tensors, with mean and standard deviation of training records.
 
     Of pictures per channel, over at most `MAX_RECORDS`, which are then cached for training; of tables and series per
     column, over all of them. A channel or column without spread gets 1, so that it maps to zeros. Texts have none.
+
+    Args:
+        report: told in words how far decoding is.
 
     Raises:
         VerificationError: a shard is missing or its bytes were changed.
@@ -36,7 +43,7 @@ def input_spec(store: Store, dataset: DatasetVersion, config: LineConfig) -> Inp
     """
     data, features = config.data, config.features
     if data.image is not None:
-        return _image_spec(store, dataset, config)
+        return _image_spec(store, dataset, config, report)
     if data.text is not None:
         return InputSpec("text", INPUT_NAME, (features.tokens,), (), (), buckets=features.buckets, unit=features.unit)
     section = data.inputs
@@ -57,13 +64,13 @@ def input_spec(store: Store, dataset: DatasetVersion, config: LineConfig) -> Inp
     return InputSpec("table", INPUT_NAME, (len(columns),), mean, std, columns, words)
 
 
-def _image_spec(store: Store, dataset: DatasetVersion, config: LineConfig) -> InputSpec:
+def _image_spec(store: Store, dataset: DatasetVersion, config: LineConfig, report: Callable[[str], None]) -> InputSpec:
     image = config.data.image
     assert image is not None, "asked of lines with pictures"
     shape = (image.channels, image.height, image.width)
     plain = InputSpec("image", INPUT_NAME, shape, (0.0,) * shape[0], (1.0,) * shape[0])
     stored = find_stored(store, dataset, "train")
-    source = open_pictures(stored, plain, config.training.cache_gb, None, lambda text: None)
+    source = open_pictures(stored, plain, config.training.cache_gb, None, report)
     most = MAX_RECORDS if source.kept else MAX_DECODED_AGAIN
     rows = np.unique(np.linspace(0, len(stored) - 1, min(most, len(stored))).astype(np.int64))
     count = np.zeros((shape[0], 256), dtype=np.int64)

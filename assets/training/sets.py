@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,11 +65,19 @@ class Part:
         return self.whole.batch(self.rows[rows])
 
 
-def open_sets(store: Store, line: Line, dataset: DatasetVersion, task: Task, scratch: Path | None = None) -> Sets:
+def open_sets(
+    store: Store,
+    line: Line,
+    dataset: DatasetVersion,
+    task: Task,
+    scratch: Path | None = None,
+    report: Callable[[str], None] = lambda text: None,
+) -> Sets:
     """Open every split of a dataset version as the line's model reads it.
 
     Args:
         scratch: a folder for decoded records that are too many for memory.
+        report: told in words how far decoding is.
 
     Raises:
         RejectedError: records that cannot be read; anomalies without a normal training record.
@@ -76,11 +85,11 @@ def open_sets(store: Store, line: Line, dataset: DatasetVersion, task: Task, scr
     """
     config = line.config
     if task.spec.section_is_input:
-        spec = records = input_spec(store, dataset, config)
+        spec = records = input_spec(store, dataset, config, report)
     else:
         assert config.model is not None, "only lines with a model are trained"
         records, spec = picture_spec(config), InputSpec("noise", INPUT_NAME, (config.model.latent,), (), ())
-    train = open_split(store, dataset, "train", records, config, scratch=scratch)
+    train = open_split(store, dataset, "train", records, config, scratch=scratch, report=report)
     learned: TrainingSet = train
     if task.spec.answer == "anomaly":
         normal = np.flatnonzero(task.loss.learns_from(np.asarray(train.y)))

@@ -82,7 +82,7 @@ def run(
     if config.model is None or config.task_spec is None:
         raise RejectedError(f"line {line.name!r} has no `model`: it collects data only; name a family to train one")
     task, model, policy = load_task(config.task_spec.name), config.model, config.training
-    sets = open_sets(store, line, dataset, task)
+    sets = open_sets(store, line, dataset, task, report=report)
     report(f"records: {len(sets.train)} train, {len(sets.validation)} validation, {len(sets.test)} test")
     set_up_torch(policy, sets.spec.shape)
     classes, metric, earlier = config.data.classes, config.metric, model_in_use(store, line.name)

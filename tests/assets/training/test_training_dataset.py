@@ -38,9 +38,7 @@ def test_the_union_of_accepted_batches(store: Store) -> None:
     for split, count in dataset.splits.items():
         wanted = [record[0] for record in records if record_split(record[0], 0.15, 0.2) == split]
         assert len(wanted) == count
-        assert load_split(store, dataset, split, input_spec(store, dataset, digits_line().config)).ids == tuple(
-            wanted
-        )
+        assert load_split(store, dataset, split, input_spec(store, dataset, digits_line().config)).ids == tuple(wanted)
 
 
 def test_a_batch_that_is_listed_twice_counts_once(store: Store) -> None:
