@@ -146,7 +146,7 @@ def test_files_without_a_header() -> None:
         (b"a,b,kind,\xfc\n1,2,yes,x\n", "its header (line 1): it has bytes that are not UTF-8"),
         (b"PK\x03\x04\x14\x00\x06\x00", "a zip archive or an Excel workbook"),
         (b"x" * 5_000_000, "the line is longer than 1,048,576 characters"),
-        (gzip.compress(b"a,b,kind\n1,2,yes\n")[:-4], "it is damaged gzip", mtime=0),
+        (gzip.compress(b"a,b,kind\n1,2,yes\n", mtime=0)[:-4], "it is damaged gzip"),
         (b"\x28\xb5\x2f\xfd" + bytes(9), "it is packed by zstd; unpack it"),
     ],
 )
