@@ -17,7 +17,7 @@ from tests.benchmarks.train import lines
 from tests.benchmarks.train.asked import LINES
 from tests.shared_sets import SHARED
 
-PARTS = ("lines", "throughput", "loader", "devices", "warm_start")
+PARTS = ("lines", "throughput", "loader", "proofs", "warm_start")
 RESULT = "bench/train.json"
 HIDDEN = {"part", "reached", "target", "better"}
 
