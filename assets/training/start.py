@@ -58,9 +58,8 @@ def choose_start(
     teacher = fresh()
     own = FROM_SCRATCH
     if model.weights is not None:
-        own = Start(
-            "pretrained", "", f"from {model.weights}{', all but the last layer frozen' if model.freeze else ''}"
-        )
+        frozen = "; all but the last layer are frozen" if model.freeze else ""
+        own = Start("pretrained", "", f"{teacher.pretrained.removeprefix('started ')}{frozen}")
     if policy.start == "scratch":
         return Started(teacher, own)
     reason = "it is the line's first model"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from assets.families.build import build_discriminator, build_network, teacher_architecture
+from assets.families.pretrained import load_pretrained
 from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
 from assets.fitting.fit import fit
 from assets.learning import ModelFamily, TrainingPolicy
@@ -21,18 +22,22 @@ from edge.contracts import InputSpec
 
 @dataclass(frozen=True)
 class Teacher:
-    """A network, the numbers that build it again, and what it reads."""
+    """A network, the numbers that build it again, what it reads, and what its pretrained weights are ("" without)."""
 
     network: nn.Module
     architecture: dict[str, Any]
     spec: InputSpec
+    pretrained: str = ""
 
 
 def build_teacher(task: Task, model: ModelFamily, sets: Sets, classes: tuple[str, ...], seed: int) -> Teacher:
-    """A network with fresh weights, the same for the same seed.
+    """A network with fresh weights, the same for the same seed; with those of `model.weights` where it names some.
 
     Of a task that predicts a number, mean and spread of the training numbers go into the architecture, so that the
     network answers in the target's unit; of a generator, the shape of the pictures.
+
+    Raises:
+        RejectedError: pretrained weights that are not there or do not fit.
     """
     architecture = teacher_architecture(model, sets.spec)
     if task.spec.answer == "number":
@@ -43,7 +48,7 @@ def build_teacher(task: Task, model: ModelFamily, sets: Sets, classes: tuple[str
         architecture |= {"picture": list(sets.records.shape)}
     torch.manual_seed(seed)
     network = build_network(model.family, sets.spec, task.outputs(classes, sets.spec), architecture)
-    return Teacher(network, architecture, sets.spec)
+    return Teacher(network, architecture, sets.spec, load_pretrained(network, model) if model.weights else "")
 
 
 def fit_teacher(

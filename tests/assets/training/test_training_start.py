@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from accepted_records import accept, digit_records, digits_line
+from safetensors.torch import load
 
 from assets.families.weights import weights_of
 from assets.line import Line
@@ -119,6 +120,24 @@ def test_weights_that_do_not_fit_are_left_and_the_reason_is_told(store: Store) -
     model = train(store, line, build_dataset(store, line), lambda _: None)
     assert (model.start.kind, model.start.parent) == ("scratch", "")
     assert model.start.why == "from scratch: the model in use gives no weights, its architecture is another one"
+
+
+def test_pretrained_weights_are_taken_up_and_the_last_layer_alone_is_trained(store: Store, tmp_path: Any) -> None:
+    earlier = store.head("digits", "trained_model", TrainedModel)
+    path = tmp_path / "digits.safetensors"
+    path.write_bytes(store.fetch(earlier.weights))
+    line = digits_line(
+        model={"family": "cnn", "width": 24, "depth": 2, "weights": str(path), "freeze": True},
+        training={"epochs": 1, "batch_size": 64},
+    )
+    model = train(store, line, build_dataset(store, line), lambda _: None)
+    assert model.start.kind == "pretrained"
+    assert "digits.safetensors" in model.start.why
+    assert model.start.why.endswith("all but the last layer are frozen")
+    before, after = load(store.fetch(earlier.weights)), load(store.fetch(model.weights))
+    moved = {name for name in before if not bool((before[name] == after[name]).all())}
+    assert moved
+    assert all(name.startswith("head.") for name in moved)
 
 
 def test_a_line_without_a_model_starts_from_scratch(tmp_path: Any) -> None:
