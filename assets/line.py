@@ -90,6 +90,16 @@ class RolloutPolicy(Frozen):
     group: str = Field(default="canary", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="The devices to point.")
 
 
+class Resources(Frozen):
+    """What a heavy step gets where it runs in a pod of its own; elsewhere it takes what the machine has."""
+
+    gpus: int = Field(default=0, ge=0, le=64, description="NVIDIA GPUs of the training step; no other step gets any.")
+    cpus: float | None = Field(default=None, gt=0, le=1024, description="Cores; None: the cluster's default.")
+    memory_gb: float | None = Field(
+        default=None, gt=0, le=65_536, description="Memory in GB (1,000,000,000 bytes); None: the cluster's default."
+    )
+
+
 class LineConfig(Frozen):
     """One thing being learned and shipped: data contract, model, budget, targets, retrain and rollout policy."""
 
@@ -107,6 +117,7 @@ class LineConfig(Frozen):
     compress: CompressionPolicy = Field(default=CompressionPolicy(), description="Which smaller models are tried.")
     budget: Budget = Field(default=Budget(), description="What the chosen model may cost.")
     targets: tuple[str, ...] = Field(default=("cpu-x86",), min_length=1, description="Kinds of devices to compile for.")
+    resources: Resources = Field(default=Resources(), description="What a heavy step gets in a cluster.")
     retrain: RetrainPolicy = Field(default=RetrainPolicy(), description="When accepted batches are trained on.")
     rollout: RolloutPolicy = Field(default=RolloutPolicy(), description="How a release reaches devices.")
     profiles: Mapping[str, Mapping[str, Any]] = Field(

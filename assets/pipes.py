@@ -22,6 +22,8 @@ from dagster._core.pipes.context import PipesMessageHandler
 from dagster_pipes import PipesDefaultMessageWriter, PipesParams
 
 POLL_SECONDS = 0.02
+Progress = Mapping[str, Any]
+"""How far a step is: plain numbers and texts."""
 
 
 class WholeLineReader(dg.PipesMessageReader):
@@ -77,7 +79,7 @@ def _follow(
         for line in whole_lines(file, is_over):
             try:
                 message = json.loads(line)
-                if (progress := _progress(message)) is not None:
+                if (progress := progress_of(message)) is not None:
                     on_progress(progress)
                 else:
                     handler.handle_message(message)
@@ -85,7 +87,7 @@ def _follow(
                 handler.report_pipes_framework_exception("message reader", sys.exc_info())
 
 
-def _progress(message: Any) -> Mapping[str, Any] | None:
+def progress_of(message: Any) -> Progress | None:
     """What a message says of progress; None for any other message."""
     if not isinstance(message, dict) or message.get("method") != "report_custom_message":
         return None

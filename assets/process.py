@@ -14,6 +14,7 @@ import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError
 
 from assets.errors import RejectedError, StepDiedError, TransientError
+from assets.kubernetes import in_cluster, run_pod
 from assets.line import Line
 from assets.pipes import WholeLineReader
 from assets.store import Store
@@ -40,7 +41,7 @@ def run_step(
     options: Mapping[str, Any] | None = None,
     launcher: Sequence[str] = PYTHON_MODULE,
 ) -> T:
-    """Run `module` as a supervised child and return its document.
+    """Run `module` as a supervised child, or in a pod (see `assets.kubernetes`), and return its document.
 
     Args:
         module: dotted name of a module that ends in `assets.worker.serve`.
@@ -59,16 +60,20 @@ def run_step(
         "config": line.config.model_dump(mode="json"),
         "options": dict(options or {}),
     }
-    command = [*PYTHON_MODULE, "assets.supervisor", *launcher, module]
-    try:
-        reader = WholeLineReader(lambda progress: observe(context, progress))
-        client = dg.PipesSubprocessClient(message_reader=reader)
-        done = client.run(context=context, command=command, extras=extras)
-    except DagsterPipesExecutionError as error:
-        raise StepDiedError(
-            f"{module} ended without an answer ({error}); see the step's stderr in the run's page"
-        ) from error
-    messages = done.get_custom_messages()
+    if in_cluster():
+        # The image's own Python, not this machine's; of the launcher, only the path differs.
+        command = ["python", "-m", "assets.supervisor", "python", *launcher[1:], module]
+        messages = run_pod(
+            context,
+            command,
+            extras,
+            store,
+            line.config.resources,
+            lambda progress: observe(context, progress),
+            gpus=launcher != PYTHON_MODULE,
+        )
+    else:
+        messages = _run_child(context, [*PYTHON_MODULE, "assets.supervisor", *launcher, module], extras)
     if not messages:
         raise StepDiedError(f"{module} ended without an answer; see the step's stderr in the run's page")
     if "rejected" in messages[-1]:
@@ -76,6 +81,18 @@ def run_step(
     if "again" in messages[-1]:
         raise TransientError(messages[-1]["again"])
     return from_bytes(answer, messages[-1]["document"].encode(), module)
+
+
+def _run_child(context: dg.AssetExecutionContext, command: Sequence[str], extras: Mapping[str, Any]) -> Sequence[Any]:
+    """Run a child process, and return the messages it sent. Raises StepDiedError."""
+    try:
+        reader = WholeLineReader(lambda progress: observe(context, progress))
+        client = dg.PipesSubprocessClient(message_reader=reader)
+        return client.run(context=context, command=command, extras=dict(extras)).get_custom_messages()
+    except DagsterPipesExecutionError as error:
+        raise StepDiedError(
+            f"{command[-1]} ended without an answer ({error}); see the step's stderr in the run's page"
+        ) from error
 
 
 def observe(context: dg.AssetExecutionContext, progress: Mapping[str, Any]) -> None:
