@@ -27,7 +27,8 @@ def set_up_torch(policy: TrainingPolicy, shape: tuple[int, ...]) -> None:
     """
     torch.manual_seed(policy.seed)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for to be deterministic
-    torch.use_deterministic_algorithms(True)
+    # Of a few operations CUDA has no deterministic version; there a warning is better than no training.
+    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
     small = policy.batch_size * math.prod(shape) < SMALL_STEP
     cores = max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     torch.set_num_threads(policy.threads or (1 if small else min(cores, MOST_THREADS)))

@@ -1,9 +1,9 @@
 """`fit()` against a bare PyTorch loop: the same network, pictures, batch size, optimizer and threads, in one process.
 
-Both train the network of the `fashion-mnist` line for one epoch, in turn, `ROUNDS` times, the order changing; the median
-of the rounds' ratios counts. The bare loop holds all pictures as one tensor and does nothing but steps. Of `fit()`, the
-epoch's steps count; "whole call" adds setting up the trainer, judging the epoch and bringing back the best weights,
-which a training does once, or once per epoch, whatever its length.
+Both train the network of the `fashion-mnist` line for one epoch, in turn, `ROUNDS` times, the order changing; the
+median of the rounds' ratios counts. The bare loop holds all pictures as one tensor and does nothing but steps. Of
+`fit()`, the epoch's steps count; "whole call" adds setting up the trainer, judging the epoch and bringing back the best
+weights, which a training does once, or once per epoch, whatever its length.
 """
 
 from __future__ import annotations
