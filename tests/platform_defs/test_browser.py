@@ -278,6 +278,15 @@ def _open_report(page: Page, ui: str) -> Page:
     return opened.value
 
 
+def _open_from_model(page: Page, ui: str, name: str) -> Page:
+    """Follow a link among the metadata of the trained model."""
+    page.goto(f"{ui}/assets/digits/trained_model")
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name=name).first.click()
+    opened.value.wait_for_load_state()
+    return opened.value
+
+
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 def test_materialize_by_hand_and_read_the_report(project: Project, tmp_path: Path) -> None:
@@ -298,6 +307,14 @@ def test_materialize_by_hand_and_read_the_report(project: Project, tmp_path: Pat
         expect(page.get_by_text("Materialized", exact=True)).to_have_count(len(UNPARTITIONED))
         assert len(releases(project.store, line.name)) == 1
 
+        live = _open_from_model(page, house.ui, "/digits/training/")
+        expect(live.get_by_role("heading", level=1)).to_have_text("digits was trained")
+        live.get_by_role("link", name="Open the model card").click()
+        expect(live.get_by_role("heading", name="What the answers rest on")).to_be_visible()
+        card = _open_from_model(page, house.ui, "/digits/models/")
+        assert card.url == live.url
+        card.get_by_role("link", name=f"batch {batch[:8]}").click()
+        expect(card.get_by_role("heading", level=1)).to_have_text("This batch was accepted")
         report = _open_report(page, house.ui)
         verdict = read_verdict(project.store, line.name, batch)
         assert verdict is not None
