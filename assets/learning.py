@@ -29,8 +29,16 @@ class ModelFamily(Frozen):
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of units left out at random in training.")
     heads: int = Field(default=4, ge=1, le=64, description="Attention heads of vit and transformer.")
     latent: int = Field(default=64, ge=1, le=4096, description="Size of a GAN's noise or an autoencoder's bottleneck.")
-    cross: bool = Field(
-        default=False, description="mlp on tables: add the product of every pair of columns, as physics often does."
+    derive: tuple[tuple[str, Literal["*", "-"], str], ...] = Field(
+        default=(),
+        max_length=64,
+        description="mlp on tables: products and differences of columns as inputs, e.g. `[Torque, '*', Speed]`.",
+    )
+    knots: int = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="mlp on tables: steps that each column is cut into, for thresholds.",
     )
     options: Mapping[str, Plain] = Field(
         default={}, description="Keyword arguments of timm's or your own function; of a GAN `spectral`."

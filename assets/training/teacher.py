@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from assets.families.build import build_discriminator, build_network, teacher_architecture
+from assets.families.encoding import measured
 from assets.families.pretrained import load_pretrained
 from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
 from assets.fitting.fit import fit
@@ -18,6 +19,9 @@ from assets.learning import ModelFamily, TrainingPolicy
 from assets.tasks.contract import Task
 from assets.training.sets import Sets
 from edge.contracts import InputSpec
+
+MEASURED_RECORDS = 20_000
+"""The spread of what is derived from columns needs no more."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,9 @@ def build_teacher(task: Task, model: ModelFamily, sets: Sets, classes: tuple[str
         architecture |= {"target_mean": float(numbers.mean()), "target_std": spread if spread > 0 else 1.0}
     if task.spec.answer == "image":
         architecture |= {"picture": list(sets.records.shape)}
+    if "derived" in architecture:
+        rows = np.arange(min(len(sets.learned), MEASURED_RECORDS), dtype=np.int64)
+        architecture |= measured(architecture, sets.spec, sets.learned.batch(rows))
     torch.manual_seed(seed)
     network = build_network(model.family, sets.spec, task.outputs(classes, sets.spec), architecture)
     return Teacher(network, architecture, sets.spec, load_pretrained(network, model) if model.weights else "")

@@ -16,6 +16,7 @@ from assets.compression.prune import prune
 from assets.errors import RejectedError
 from assets.families.build import build_discriminator, build_network, teacher_architecture
 from assets.families.check import Subject, check_network
+from assets.families.encoding import Derived, Knots, measured
 from assets.families.registry import FAMILIES
 from assets.families.weights import architecture_of, parameters_of, predict, set_weights, weights_of
 from assets.learning import ModelFamily
@@ -136,7 +137,7 @@ def test_an_architecture_of_another_family_is_refused() -> None:
         ("cnn", "table", {}, "reads image, not table"),
         ("vit", "image", {"width": 10, "heads": 4}, "4 heads do not share model.width 10 evenly"),
         ("cnn3", "image", {"depth": 5}, "halves pictures 5 times, and 10 x 12 pixels are too few"),
-        ("mlp", "image", {"cross": True}, "multiplies 2 to 256 columns of a table, not image"),
+        ("mlp", "image", {"knots": 4}, "are for tables, and this line reads image"),
         ("cnn", "image", {"options": {"bottleneck": 3}}, "does not know 'bottleneck'; it has none"),
         ("autoencoder", "table", {"freeze": True, "weights": "a"}, "has no last layer to train alone"),
         ("timm:no_such_net", "image", {}, "has no 'no_such_net'"),
@@ -164,10 +165,29 @@ def test_spectral_norm_bounds_the_discriminator() -> None:
     assert parameters_of(judge) == parameters_of(build_discriminator("dcgan", {**one.architecture, "spectral": False}))
 
 
-def test_products_of_columns_are_inputs() -> None:
-    crossed, plain = (subject("mlp", "table", "class", cross=cross).build() for cross in (True, False))
-    assert parameters_of(crossed) - parameters_of(plain) == 6 * 8
-    assert architecture_of(crossed)["cross"]
+def test_what_is_derived_of_columns_and_their_steps_are_inputs() -> None:
+    names = SPECS["table"].columns
+    derive = ((names[0], "*", names[1]), (names[1], "-", names[0]))
+    rich, plain = (subject("mlp", "table", "class", **extra) for extra in ({"derive": derive, "knots": 3}, {}))
+    inputs = len(names)
+    more = parameters_of(rich.build()) - parameters_of(plain.build())
+    assert more == ((inputs + 2) * (1 + 3) - inputs) * 8
+    x = torch.randn(500, inputs)
+    found = measured(rich.architecture, SPECS["table"], x)
+    layer = Derived(SPECS["table"], rich.architecture | found)
+    raw = x * torch.tensor(SPECS["table"].std) + torch.tensor(SPECS["table"].mean)
+    assert torch.allclose(layer.values(x)[:, 0], raw[:, 0] * raw[:, 1], rtol=1e-4, atol=1e-4)
+    assert torch.allclose(layer.values(x)[:, 1], raw[:, 1] - raw[:, 0], rtol=1e-4, atol=1e-4)
+    made = layer(x)[:, inputs:]
+    assert torch.allclose(made.mean(0), torch.zeros(2), atol=1e-3)
+    assert torch.allclose(made.std(0, correction=0), torch.ones(2), atol=1e-3)
+    steps = Knots(4)(torch.tensor([[-9.0], [-2.25], [9.0]]))[:, 1:]
+    assert steps.tolist() == [[0, 0, 0, 0], [0.5, 0, 0, 0], [1, 1, 1, 1]]
+
+
+def test_what_is_derived_names_columns_of_the_line() -> None:
+    with pytest.raises(RejectedError, match="'nowhere' is no column of numbers"):
+        subject("mlp", "table", "class", derive=(("nowhere", "*", SPECS["table"].columns[0]),)).build()
 
 
 def test_an_autoencoder_answers_its_error() -> None:
@@ -209,7 +229,7 @@ def test_large_pictures_do_not_cost_as_much_as_they_are_large(family: str) -> No
     [("mlp", "table", "number"), ("mlp_plain", "series", "class"), ("cnn", "image", "number")],
 )
 def test_what_is_pruned_is_built_again_from_its_architecture(family: str, kind: str, answer: str) -> None:
-    one = subject(family, kind, answer, width=32, cross=family == "mlp")
+    one = subject(family, kind, answer, width=32, knots=4 if kind == "table" else 0)
     network = one.build()
     narrow = prune(network, one.spec, one.outputs, 0.5)
     assert architecture_of(narrow)["channels_0"] == 16
