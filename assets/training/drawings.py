@@ -112,9 +112,10 @@ def tick_texts(values: Sequence[float]) -> list[str]:
     """Numbers of one axis, with as many digits as tell them apart."""
     largest = max((abs(value) for value in values), default=0.0)
     if largest >= 100_000:
-        return [f"{value / 1000:,.0f}k" if abs(value) < 1e7 else f"{value:.0e}" for value in values]
+        texts = [f"{value / 1000:,.0f}k" if abs(value) < 1e7 else f"{value:.0e}" for value in values]
+        return texts if len(set(texts)) == len(texts) else _powers(values)
     if largest and largest < 0.01:
-        return [f"{value:.1e}".replace("e-0", "e-").replace(".0e", "e") if value else "0" for value in values]
+        return _powers(values)
     for places in range(7):
         texts = [f"{value:,.{places}f}" for value in values]
         if all(
@@ -123,6 +124,15 @@ def tick_texts(values: Sequence[float]) -> list[str]:
         ):
             return texts
     return [f"{value:.3g}" for value in values]
+
+
+def _powers(values: Sequence[float]) -> list[str]:
+    """With powers of ten, and as many digits as tell them apart."""
+    for places in range(1, 7):
+        texts = [f"{value:.{places}e}".replace("e-0", "e-").replace(".0e", "e") if value else "0" for value in values]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
 
 
 def line(x: Scale, y: Scale, xs: Numbers, ys: Numbers) -> str:

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from edge import contracts
 from edge.contracts import (
+    CLASS_ANSWER,
+    AnswerSpec,
     ArtifactRef,
     Deployment,
     DeviceProfile,
@@ -73,7 +75,9 @@ def values(hint: Any, name: str = "") -> st.SearchStrategy[Any]:  # noqa: PLR091
 def instances(cls: type) -> st.SearchStrategy[Any]:
     hints = typing.get_type_hints(cls)
     if cls is InputSpec:
-        return st.sampled_from([IMAGE, TABLE])
+        return st.sampled_from([IMAGE, TABLE, SERIES, TEXT, NOISE])
+    if cls is AnswerSpec:
+        return st.sampled_from([CLASS_ANSWER, AnswerSpec("number"), AnswerSpec("anomaly", 0.25), AnswerSpec("image")])
     if cls is ParityVerdict:
         return st.sampled_from([verdict("1", "2"), verdict("2", "2", "pending", None)])
     return st.fixed_dictionaries({f.name: values(hints[f.name], f.name) for f in dataclasses.fields(cls)}).map(
@@ -87,6 +91,9 @@ def verdict(parent: str, child: str, kind: Any = "measured", passed: bool | None
 
 IMAGE = InputSpec("image", "input", (1, 8, 8), (0.5,), (0.25,))
 TABLE = InputSpec("table", "x", (2,), (0.0, 1.0), (1.0, 2.0), ("a", "b"), {"b": ("low", "high")})
+SERIES = InputSpec("series", "x", (30, 2), (0.0, 1.0), (1.0, 2.0), ("a", "b"))
+TEXT = InputSpec("text", "x", (16,), (), (), buckets=512, unit="byte")
+NOISE = InputSpec("noise", "x", (64,), (), ())
 MANIFEST = ReleaseManifest(
     "digits",
     3,
