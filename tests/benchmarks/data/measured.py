@@ -17,8 +17,13 @@ ROOT = Path(__file__).resolve().parents[3]
 SAMPLE_SECONDS = 0.05
 
 
-def run_alone(module: str, *arguments: str, timeout: float = 3000) -> dict[str, Any]:
+def run_alone(
+    module: str, *arguments: str, timeout: float = 3000, sample_seconds: float = SAMPLE_SECONDS
+) -> dict[str, Any]:
     """Run `python -m module arguments…`, whose last line is the JSON of what it found.
+
+    Args:
+        sample_seconds: between two looks at its memory; a look at a large process costs 10 ms and stops it.
 
     Returns:
         That, with `peak_mb`: the most memory that it and its children had resident at one time (10^6 bytes; pages
@@ -26,7 +31,7 @@ def run_alone(module: str, *arguments: str, timeout: float = 3000) -> dict[str, 
     """
     command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        watcher = _Watcher(child.pid)
+        watcher = _Watcher(child.pid, sample_seconds)
         watcher.start()
         try:
             out, err = child.communicate(timeout=timeout)
@@ -43,12 +48,12 @@ def run_alone(module: str, *arguments: str, timeout: float = 3000) -> dict[str, 
 class _Watcher(threading.Thread):
     """Adds up the proportional memory of a process and its children, again and again."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, sample_seconds: float) -> None:
         super().__init__(daemon=True)
-        self._pid, self.peak, self.stop = pid, 0, threading.Event()
+        self._pid, self._seconds, self.peak, self.stop = pid, sample_seconds, 0, threading.Event()
 
     def run(self) -> None:
-        while not self.stop.wait(SAMPLE_SECONDS):
+        while not self.stop.wait(self._seconds):
             self.peak = max(self.peak, sum(map(_proportional, _family(self._pid))))
 
 

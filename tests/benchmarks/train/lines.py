@@ -36,7 +36,7 @@ def measure(names: Sequence[str], seeds: int | None) -> Iterator[tuple[str, list
     for name in names:
         count = seeds or LINES[name].seeds
         try:
-            found = run_alone(__name__, name, str(count), timeout=60 * LIMIT_MINUTES * (count + 1))
+            found = run_alone(__name__, name, str(count), timeout=60 * LIMIT_MINUTES * (count + 1), sample_seconds=1.0)
             rows = [{**row, "peak_mb": found["peak_mb"]} for row in found["rows"]]
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             rows = [Row(name, "failed", None, note=" ".join(str(error).split())[-600:]).plain()]
