@@ -59,6 +59,10 @@ class Judges:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._pool is not None and self._pool._broken:
+            # Python 3.11 ends the others of a broken pool with SIGTERM and waits; one that just starts may not hear it.
+            for process in list((self._pool._processes or {}).values()):
+                process.kill()
         self._stack.close()
 
     def expect(self, records: int) -> None:
