@@ -206,7 +206,19 @@ class LineConfig(Frozen):
             wrong = "a number: take `data.classes` out" if spec.regression else "classes: name them in `data.classes`"
             raise ValueError(f"task {spec.name} predicts {wrong}")
         self._refuse_misfits(spec, self.model)
+        self._refuse_columns(self.model)
         return self
+
+    def _refuse_columns(self, model: ModelFamily) -> None:
+        """Raise ValueError where `derive` and `knots` would not be read, or name no column of numbers."""
+        if not (model.derive or model.knots):
+            return
+        if self.data.table is None or model.family not in {"mlp", "mlp_plain"}:
+            raise ValueError("model.derive and model.knots are for mlp and mlp_plain on tables; take them out")
+        numbers = [name for name in self.data.table.columns if name not in self.data.table.categories]
+        for name in (name for first, _, second in model.derive for name in (first, second)):
+            if name not in numbers:
+                raise ValueError(f"model.derive names {name!r}; the columns of numbers are {', '.join(numbers[:20])}")
 
     def _refuse_misfits(self, spec: TaskSpec, model: ModelFamily) -> None:
         """Raise ValueError where family, loss, metric or augmentation do not belong to the task."""

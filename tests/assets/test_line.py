@@ -38,6 +38,8 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"retrain": {"nightly": "at night"}}, "retrain.nightly = 'at night'", "cron"),
     ({"training": {"epochs": "many"}}, "training.epochs = 'many'", "valid integer"),
     ({"model": {"family": "cnn"}}, "model.family", "does not do tabular_classification"),
+    ({"model": {"family": "mlp", "derive": [["x", "*", "z"]]}}, "model.derive names 'z'", "are x"),
+    ({"model": {"family": "my_net.net:build", "knots": 4}}, "model.knots", "for mlp and mlp_plain on tables"),
     ({"surprise": 1}, "surprise = 1", "not permitted"),
     ({"compress": {"prune": [0.99]}}, "compress.prune", "below 0.95"),
     ({"quality": {"max_bad_share": float("nan")}}, "quality.max_bad_share", "finite"),
