@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from assets import measure
 from assets.errors import RejectedError
 from assets.families.weights import Batches, predict
-from assets.measure import hits, open_session
+from assets.measure import hits, logits, open_session
 from edge.contracts import InputSpec, ParityVerdict
 
 OPSET = 20
@@ -24,7 +25,6 @@ MAX_IR_VERSION = 10
 OUTPUT_NAME = "logits"
 MAX_RELATIVE_DIFF = 1e-3
 """Of float32 arithmetic in another order, against the largest output number."""
-BATCH = 256
 Outputs = NDArray[np.float32]
 
 
@@ -86,13 +86,7 @@ def slim(model: Any) -> bytes:
 
 def answers(session: Any, x: NDArray[Any] | Batches) -> Outputs:
     """What an ONNX Runtime session answers: (records, ...) float32, of records in memory or a set of them."""
-    name = session.get_inputs()[0].name
-    parts = []
-    for start in range(0, len(x), BATCH):
-        stop = min(start + BATCH, len(x))
-        part = x[start:stop] if isinstance(x, np.ndarray) else x.batch(np.arange(start, stop)).numpy()
-        parts.append(session.run(None, {name: part})[0])
-    return np.concatenate(parts)
+    return logits(session, x) if isinstance(x, np.ndarray) else measure.answers(session, x)
 
 
 def export_verdict(
