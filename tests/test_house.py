@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("platform_defs", "assets", "edge")
 ROOMS = ("ingest", "quality", "training", "compression", "compilation", "release", "feedback", "review")
+GROUND_FLOOR = ("families", "tasks", "fitting", "loading", "pages")
+"""Packages of the ground floor; a later one may stand on an earlier one, never the other way round."""
 DEVICE_LIBRARIES = {"PIL", "cryptography", "numpy", "onnx", "onnxruntime", "securesystemslib", "tensorrt", "tuf"}
 DEVICE_LIBRARIES |= {"tensorrt_rtx_bindings", "tensorrt_rtx_libs", "urllib3"}
 
@@ -76,12 +78,32 @@ def test_a_room_imports_only_contracts_of_other_rooms() -> None:
 def test_the_ground_floor_stands_on_no_room() -> None:
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"
-        for path in (ROOT / "assets").glob("*.py")
+        for path in [
+            *(ROOT / "assets").glob("*.py"),
+            *(one for name in GROUND_FLOOR for one in _sources(f"assets/{name}")),
+        ]
         for name in _imports(path)
         for room in ROOMS
         if _starts(name, f"assets.{room}") and not _starts(name, f"assets.{room}.contract")
     ]
     assert wrong == []
+
+
+def test_families_know_no_task_and_tasks_no_training() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for at, package in enumerate(GROUND_FLOOR)
+        for path in _sources(f"assets/{package}")
+        for name in _imports(path)
+        for later in GROUND_FLOOR[at + 1 :]
+        if _starts(name, f"assets.{later}")
+    ]
+    assert wrong == []
+
+
+def test_every_folder_of_assets_is_a_room_or_ground_floor() -> None:
+    folders = {path.parent.name for path in (ROOT / "assets").glob("*/__init__.py")}
+    assert folders - {*ROOMS, *GROUND_FLOOR} == set()
 
 
 def test_edge_needs_only_what_a_device_has() -> None:
