@@ -90,8 +90,11 @@ def _cpu_seconds(root: int) -> float:
 def _peak_mb(root: int) -> float:
     """The most memory that one process of the tree has had in RAM, in MB of 1,000,000 bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
-    own = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) * unit
-    return max([own, *(_high_water(pid) for pid in (_tree(root) if _PROC.is_dir() else []))]) / 1e6
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
+    if not _PROC.is_dir():
+        return max(ended, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit) / 1e6
+    # On Linux a process starts with the ru_maxrss of the one that started it; VmHWM is its own.
+    return max([ended, *(_high_water(pid) for pid in _tree(root))]) / 1e6
 
 
 def _high_water(pid: int) -> int:

@@ -67,3 +67,13 @@ def test_gpus_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
     took = Meter().cost()
     assert took.energy_wh == pytest.approx(1.0, abs=0.01)
     assert "NVML" in took.energy_note
+
+
+def test_a_small_process_of_a_large_one_tells_its_own_peak() -> None:
+    code = (
+        "import subprocess, sys; held = bytearray(b'x' * 400_000_000); "
+        "subprocess.run([sys.executable, '-c', 'import os; from assets.training.cost import _peak_mb; "
+        "print(_peak_mb(os.getpid()))'], check=True)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60).stdout
+    assert 5 < float(told) < 300
