@@ -48,8 +48,8 @@ class DigitJudge:
         began = time.monotonic()
         attributes = {
             "data": line.config.data.model_dump(mode="json", exclude_unset=True),
-            "model": {"family": "cnn", "width": 32, "depth": 2},
-            "training": {"epochs": 4, "batch_size": 128, "learning_rate": 0.01, "augment": {"crop": 2}},
+            "model": {"family": "cnn", "width": 32, "depth": 4},
+            "training": {"epochs": 3, "batch_size": 128, "learning_rate": 0.004, "channels_last": True},
         }
         judge = parse_line(f"{line.name}-judge", attributes, "the benchmark")
         model = train(store, judge, dataset, lambda text: None)
