@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,19 +110,18 @@ def round_numbers(low: float, high: float, most: int, *, whole: bool = False) ->
 
 
 def tick_texts(values: Sequence[float]) -> list[str]:
-    """Numbers of one axis, with as many digits as tell them apart."""
+    """Rising numbers of one axis, with as many digits as tell them apart."""
     largest = max((abs(value) for value in values), default=0.0)
     if largest >= 100_000:
         texts = [f"{value / 1000:,.0f}k" if abs(value) < 1e7 else f"{value:.0e}" for value in values]
         return texts if len(set(texts)) == len(texts) else _powers(values)
     if largest and largest < 0.01:
         return _powers(values)
-    for places in range(7):
+    gaps = (after - before for before, after in itertools.pairwise(values))
+    close = min([1e-3 * largest, *(0.1 * gap for gap in gaps)])
+    for places in range(9):
         texts = [f"{value:,.{places}f}" for value in values]
-        if all(
-            abs(float(text.replace(",", "")) - value) <= 1e-3 * largest
-            for text, value in zip(texts, values, strict=True)
-        ):
+        if all(abs(float(text.replace(",", "")) - value) <= close for text, value in zip(texts, values, strict=True)):
             return texts
     return [f"{value:.3g}" for value in values]
 

@@ -91,3 +91,7 @@ def test_columns_by_quarters_and_words() -> None:
     worst = groups[0].slices[0]
     assert (worst.name, worst.weak, worst.values) == ("149 to 199", True, pytest.approx((9.0, 9.0, 9.0), abs=0.4))
     assert {one.name for one in groups[1].slices} == {"S", "L"}
+
+
+def test_ticks_of_a_narrow_range_far_from_zero_differ() -> None:
+    assert tick_texts([400.0, 400.2, 400.4]) == ["400.0", "400.2", "400.4"]
