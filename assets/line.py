@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from assets.budget import Budget, CompressionPolicy
 from assets.data import SECTIONS, DataContract, Frozen
 from assets.errors import LineError
 from assets.families.registry import FAMILIES, TIMM
@@ -25,38 +26,6 @@ from assets.tasks.registry import TaskSpec, default_task, task_specs
 from edge.contracts import TARGETS
 
 LINE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-
-
-class Budget(Frozen):
-    """What the chosen model may cost; None means no limit."""
-
-    max_drop: float = Field(
-        default=0.01, ge=0, le=0.5, description="Largest loss of accuracy against the teacher (0.01 is one point)."
-    )
-    max_kb: float | None = Field(default=None, gt=0, description="Largest ONNX file in kB (1,000 bytes).")
-    max_ms: float | None = Field(
-        default=None,
-        gt=0,
-        description="Slowest median latency in ms: batch 1, one thread, this machine.",
-    )
-
-
-class CompressionPolicy(Frozen):
-    """Which smaller models are tried."""
-
-    prune: tuple[float, ...] = Field(
-        default=(0.3, 0.5), max_length=8, description="Shares of channels to remove; each gives one student."
-    )
-    distill_epochs: int = Field(default=10, ge=1, le=1000, description="Passes of a student learning from the teacher.")
-    calibration_records: int = Field(default=128, ge=8, le=10_000, description="Training records that set INT8 ranges.")
-
-    @field_validator("prune")
-    @classmethod
-    def _ratios(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
-        for ratio in ratios:
-            if not 0 < ratio < 0.95:
-                raise ValueError(f"{ratio} is not a share of channels; allowed is above 0 and below 0.95")
-        return ratios
 
 
 class RetrainPolicy(Frozen):

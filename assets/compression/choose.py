@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from assets.budget import Budget
 from assets.compression.contract import Candidate, Candidates, ChosenModel
 from assets.errors import BudgetError
-from assets.line import Budget
 from assets.tasks.registry import amount_in_words, change_in_words, metric_drop
 from edge.contracts import TargetProfile, chain_gap
 

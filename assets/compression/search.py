@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from assets.compression.bench import Bench, open_bench
-from assets.compression.contract import Candidate, Candidates
+from assets.compression.contract import Candidate, Candidates, Recipe
 from assets.compression.distill import distillation
 from assets.compression.measured import measured, timings_of
 from assets.compression.prune import count_macs, prune
@@ -204,7 +204,11 @@ def _candidate(bench: Bench, made: Made, timings: Mapping[str, NDArray[np.float6
     bench.report(f"{made.name}: {told} on test records, INT8 {faster:.2f} times as fast as float")
     return Candidate(
         name=made.name,
-        prune=made.prune,
+        recipe=Recipe(
+            prune=made.prune,
+            epochs=bench.line.config.compress.distill_epochs if made.prune else 0,
+            format="float32" if made.name.endswith("float") else "int8",
+        ),
         parameters=parameters_of(made.network),
         macs=count_macs(made.network, bench.model.input),
         onnx=made.refs,

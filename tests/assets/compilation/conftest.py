@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assets.compression.contract import Candidate, ChosenModel
+from assets.compression.contract import Candidate, ChosenModel, Recipe
 from assets.line import Line, parse_line
 from assets.measure import accuracy_metrics, logits, open_session
 from assets.store import Store
@@ -77,7 +77,7 @@ def make_chosen(store: Store, line: str, dataset: str, files: dict[str, bytes]) 
 
     evidence = {dialect: Evidence(ref.sha256, metrics, (), latency, 1.0) for dialect, ref in refs.items()}
     parity = {dialect: chain(dialect, ref) for dialect, ref in refs.items()}
-    candidate = Candidate("teacher-int8", 0.0, 100, 1000, refs, evidence, parity, 2.0, 1.0)
+    candidate = Candidate("teacher-int8", Recipe(), 100, 1000, refs, evidence, parity, 2.0, 1.0)
     size = refs["float"].size
     return ChosenModel(
         line, 1, dataset, teacher, size, evidence["float"], SPEC, "logits", LABELS, candidate, "it is small"

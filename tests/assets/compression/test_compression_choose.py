@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assets.budget import Budget
 from assets.compression.choose import choose
-from assets.compression.contract import Candidate, Candidates
+from assets.compression.contract import Candidate, Candidates, Recipe
 from assets.errors import BudgetError
-from assets.line import Budget
 from edge.contracts import TARGETS, ArtifactRef, Evidence, InputSpec, Latency, Metric, ParityVerdict
 
 TEACHER = hashlib.sha256(b"teacher").hexdigest()
@@ -32,7 +32,7 @@ def _candidate(name: str, accuracy: float, size: int, ms: float | None, *, passe
             (Metric("accuracy", accuracy, "validation", RECORDS), Metric("accuracy", 0.1, "test", RECORDS)),
             latency=None if ms is None else Latency(ms, ms, 1, 1, "a machine"),
         )
-    return Candidate(name, 0.0, 10, 10, files, evidence, parity, None, 1.0)
+    return Candidate(name, Recipe(), 10, 10, files, evidence, parity, None, 1.0)
 
 
 def _found(*candidates: Candidate, accuracy: float = 0.99) -> Candidates:

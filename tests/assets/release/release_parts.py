@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from assets.compilation.contract import Engine, Engines
-from assets.compression.contract import Candidate, ChosenModel
+from assets.compression.contract import Candidate, ChosenModel, Recipe
 from assets.line import Line, parse_line
 from assets.store import Store
 from assets.training.contract import DatasetVersion, dataset_key
@@ -61,7 +61,7 @@ def land_heads(store: Store, line: Line, position: int = 1, *, broken: str = "")
         for dialect, file in files.items()
     }
     evidence = {dialect: Evidence(file.sha256) for dialect, file in files.items()}
-    candidate = Candidate("small", 0.3, 10, 20, files, evidence, chains, 2.0, 1.0)
+    candidate = Candidate("small", Recipe(prune=0.3), 10, 20, files, evidence, chains, 2.0, 1.0)
     shared: Any = {"line": name, "position": position, "dataset": digest(dataset), "teacher": teacher.sha256}
     chosen = ChosenModel(
         **shared,
