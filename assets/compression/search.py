@@ -95,7 +95,7 @@ def _student(bench: Bench, ratio: float) -> Made:
     """Prune the teacher, distil it into what is left, export and quantize that."""
     start = time.monotonic()
     model, name = bench.model, f"pruned-{ratio:g}-int8"
-    student = prune(bench.teacher, model.input, bench.task.outputs(bench.classes, model.input), ratio)
+    student = prune(bench.teacher, model.input, bench.task.outputs(bench.classes, model.input), Recipe(prune=ratio))
     pruned = bench.keep(student, model.weights.sha256)
     before = predict(student, bench.validation).numpy()
     bench.report(f"{name}: pruned to {architecture_of(student)}")

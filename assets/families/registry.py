@@ -9,6 +9,7 @@ from typing import Literal
 InputKind = Literal["image", "table", "series", "text", "noise"]
 AnswerKind = Literal["class", "number", "anomaly", "image"]
 TIMM = "timm:"
+Cut = Literal["channels", "blocks", "heads"]
 VECTOR: frozenset[AnswerKind] = frozenset({"class", "number"})
 
 
@@ -21,7 +22,7 @@ class FamilySpec:
         reads: kinds of input tensors.
         answers: what its output can stand for.
         note: one sentence for people.
-        prunable: its channels can be narrowed and the network built again from numbers.
+        cuts: what can be taken out of it, so that the network is built again from numbers.
         batch_norm: it has BatchNorm, which differentially private training refuses.
     """
 
@@ -29,8 +30,16 @@ class FamilySpec:
     reads: frozenset[InputKind]
     answers: frozenset[AnswerKind]
     note: str
-    prunable: bool = False
+    cuts: frozenset[Cut] = frozenset()
     batch_norm: bool = True
+
+    @property
+    def prunable(self) -> bool:
+        """Whether anything can be taken out of it."""
+        return bool(self.cuts)
+
+
+NARROWS: frozenset[Cut] = frozenset({"channels"})
 
 
 def _reads(*kinds: InputKind) -> frozenset[InputKind]:
@@ -38,11 +47,11 @@ def _reads(*kinds: InputKind) -> frozenset[InputKind]:
 
 
 FAMILIES: Mapping[str, FamilySpec] = {
-    "mlp": FamilySpec("mlp", _reads("table", "image", "series"), VECTOR, "Linear blocks; small and fast.", True),
+    "mlp": FamilySpec("mlp", _reads("table", "image", "series"), VECTOR, "Linear blocks; small and fast.", NARROWS),
     "mlp_plain": FamilySpec(
-        "mlp", _reads("table", "image", "series"), VECTOR, "Linear layers only, for private training.", True, False
+        "mlp", _reads("table", "image", "series"), VECTOR, "Linear layers only, for private training.", NARROWS, False
     ),
-    "cnn": FamilySpec("cnn", _reads("image"), VECTOR, "Plain convolution blocks.", True),
+    "cnn": FamilySpec("cnn", _reads("image"), VECTOR, "Plain convolution blocks.", NARROWS),
     "cnn2": FamilySpec(
         "classic", _reads("image"), VECTOR, "The classic CNN of two blocks with pooling.", batch_norm=False
     ),
@@ -69,3 +78,8 @@ FAMILIES: Mapping[str, FamilySpec] = {
         "gan", _reads("noise"), frozenset({"image"}), "Generator of linear layers.", batch_norm=False
     ),
 }
+
+
+def cuts_of(family: str) -> frozenset[Cut]:
+    """What can be taken out of a family's networks; nothing of timm's and of a user's own."""
+    return FAMILIES[family].cuts if family in FAMILIES else frozenset()

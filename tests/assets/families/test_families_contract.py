@@ -12,6 +12,7 @@ import torch
 from made_specs import SPECS, mean, subject
 from torch import Tensor, nn
 
+from assets.compression.contract import Recipe
 from assets.compression.prune import prune
 from assets.errors import RejectedError
 from assets.families.build import build_discriminator, build_network, teacher_architecture
@@ -231,7 +232,7 @@ def test_large_pictures_do_not_cost_as_much_as_they_are_large(family: str) -> No
 def test_what_is_pruned_is_built_again_from_its_architecture(family: str, kind: str, answer: str) -> None:
     one = subject(family, kind, answer, width=32, knots=4 if kind == "table" else 0)
     network = one.build()
-    narrow = prune(network, one.spec, one.outputs, 0.5)
+    narrow = prune(network, one.spec, one.outputs, Recipe(prune=0.5))
     assert architecture_of(narrow)["channels_0"] == 16
     assert set(architecture_of(narrow)) == set(one.architecture)
     assert parameters_of(narrow) < parameters_of(network)

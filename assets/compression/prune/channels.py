@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from assets.families.build import build_network
 from assets.families.weights import architecture_of
@@ -24,7 +23,7 @@ ROUND_TO = 8
 """Channels stay a multiple of this: INT8 kernels work on blocks of 8 or more."""
 
 
-def prune(network: Any, spec: InputSpec, outputs: int, ratio: float) -> nn.Module:
+def narrowed(network: Any, spec: InputSpec, outputs: int, ratio: float) -> nn.Module:
     """A narrower copy of a network of ours; the network itself, and the number of its outputs, stay as they are.
 
     Each layer loses the same share, so that none is pruned away on a small network.
@@ -52,15 +51,3 @@ def prune(network: Any, spec: InputSpec, outputs: int, ratio: float) -> nn.Modul
     rebuilt = build_network(network.family, spec, outputs, architecture)
     rebuilt.load_state_dict(narrow.state_dict())  # proves that the numbers describe the pruned network
     return rebuilt.eval()
-
-
-def count_macs(network: nn.Module, spec: InputSpec) -> int:
-    """Multiply-accumulate operations of one record: of matrix products and convolutions, as they are executed."""
-    network.eval()
-    record = torch.zeros((1, *spec.shape), dtype=torch.int64 if spec.kind == "text" else torch.float32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of what its own switch below touches
-        # oneDNN's fused recurrent layers would hide their products from the counter.
-        with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
-            network(record)
-    return int(counter.get_total_flops()) // 2
