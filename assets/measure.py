@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.errors import RejectedError
 from assets.intervals import Interval, paired_difference, wilson
 from assets.tasks.class_metrics import hits, macro_f1
 from edge.contracts import Latency, Metric
@@ -20,7 +21,10 @@ from edge.runtime import machine
 __all__ = [
     "Interval",
     "accuracy_metrics",
+    "answer_batch",
     "answers",
+    "feeds",
+    "fixed_batch",
     "hits",
     "interleaved_ms",
     "latency",
@@ -54,28 +58,101 @@ def open_session(model: bytes, *, as_written: bool = False) -> Any:
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def logits(session: Any, x: NDArray[Any]) -> NDArray[np.float32]:
-    """Outputs (records, …) float32 of inputs (records, …), in batches of `BATCH`."""
-    name = session.get_inputs()[0].name
-    parts = [session.run(None, {name: x[start : start + BATCH]})[0] for start in range(0, len(x), BATCH)]
-    return np.concatenate(parts)
-
-
 class Answered(Protocol):
     """Records that come in batches, see `assets.fitting.contract.TrainingSet`; torch is not loaded for it."""
 
     def __len__(self) -> int: ...
 
-    def batch(self, rows: NDArray[np.int64]) -> Any: ...
+    def batch(self, rows: NDArray[np.int64]) -> Any:
+        """A tensor, or for a model of several inputs a mapping from their names to tensors."""
+        ...
+
+
+def feeds(session: Any, batch: Any) -> dict[str, NDArray[Any]]:
+    """What a session is fed: input name to array.
+
+    Args:
+        batch: what `Answered.batch` gave: a tensor or an array for a model's first input, or a mapping of either.
+    """
+    named = batch if isinstance(batch, Mapping) else {session.get_inputs()[0].name: batch}
+    return {name: value if isinstance(value, np.ndarray) else value.numpy() for name, value in named.items()}
+
+
+def fixed_batch(session: Any) -> int | None:
+    """How many records the model takes in one call where its file fixes that; None where any number goes."""
+    for value in session.get_inputs():
+        if value.shape and isinstance(value.shape[0], int):
+            return int(value.shape[0])
+    return None
+
+
+def answer_batch(session: Any, fed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    """What a session answers to one batch: (records, …) float32; of several outputs all numbers of a record in a row.
+
+    Where the file fixes how many records a call takes, the batch is cut into such calls, and the last is filled up.
+
+    Raises:
+        RejectedError: an output that has not one row for each record, or whose rows differ in length.
+    """
+    records, size = len(next(iter(fed.values()))), fixed_batch(session)
+    if size is None or size == records:
+        return _rows(session, session.run(None, dict(fed)), records)
+    parts = []
+    for start in range(0, records, size):
+        rows = np.minimum(np.arange(start, start + size), records - 1)
+        part = _rows(session, session.run(None, {name: value[rows] for name, value in fed.items()}), size)
+        parts.append(part[: records - start])
+    return _joined(session, parts)
+
+
+def logits(session: Any, x: NDArray[Any]) -> NDArray[np.float32]:
+    """Outputs (records, …) float32 of inputs (records, …) of a model's first input, in batches of `BATCH`."""
+    parts = [answer_batch(session, feeds(session, x[start : start + BATCH])) for start in range(0, len(x), BATCH)]
+    return _joined(session, parts)
 
 
 def answers(session: Any, records: Answered, most: int | None = None) -> NDArray[np.float32]:
-    """Outputs (records, …) float32 of all records, or the first `most`; never more than a batch of inputs in memory."""
+    """Outputs (records, …) float32 of all records, or the first `most`; never more than a batch of inputs in memory.
+
+    Raises:
+        RejectedError: see `answer_batch`.
+    """
     count = len(records) if most is None else min(most, len(records))
     parts = [
-        logits(session, records.batch(np.arange(start, min(start + BATCH, count))).numpy())
+        answer_batch(session, feeds(session, records.batch(np.arange(start, min(start + BATCH, count)))))
         for start in range(0, count, BATCH)
     ]
+    return _joined(session, parts)
+
+
+def _rows(session: Any, outputs: list[Any], records: int) -> NDArray[np.float32]:
+    """The outputs of one call as (records, …) float32."""
+    for value, output in zip(session.get_outputs(), outputs, strict=True):
+        if not isinstance(output, np.ndarray) or output.dtype.kind not in "fiub":
+            raise RejectedError(
+                f"output {value.name!r} is no tensor of numbers ({value.type}); take it out of the model"
+            )
+        if not output.ndim or len(output) != records:
+            raise RejectedError(
+                f"output {value.name!r} has shape {output.shape} for {records} records: its first axis is not the "
+                "batch, so its numbers cannot be told apart by record; give the model outputs of (batch, …), before "
+                "steps such as non-maximum suppression that answer more for one record than for another"
+            )
+    if len(outputs) == 1:
+        return np.asarray(outputs[0], dtype=np.float32)
+    return np.concatenate([output.reshape(records, -1).astype(np.float32) for output in outputs], axis=1)
+
+
+def _joined(session: Any, parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The answers of several calls in one array; RejectedError where they differ in shape."""
+    if len({part.shape[1:] for part in parts}) > 1:
+        names = ", ".join(value.name for value in session.get_outputs())
+        shapes = sorted({part.shape[1:] for part in parts})
+        raise RejectedError(
+            f"outputs ({names}): their numbers per record differ from record to record ({shapes[0]} and {shapes[-1]}), "
+            "so answers cannot be compared; give the model outputs of one size, before such steps as non-maximum "
+            "suppression"
+        )
     return np.concatenate(parts)
 
 
@@ -94,22 +171,25 @@ def accuracy_metrics(
 
 
 def interleaved_ms(
-    sessions: Mapping[str, Any], x: NDArray[np.float32], rounds: int = 40, calls: int = 20
+    sessions: Mapping[str, Any],
+    x: NDArray[Any] | Mapping[str, NDArray[Any]],
+    rounds: int = 40,
+    calls: int = 20,
 ) -> dict[str, NDArray[np.float64]]:
     """Milliseconds of single calls: for each session (rounds, calls), all sessions in turn within every round.
 
     Many short rounds, because on a shared machine whatever slows one session down then slows its neighbours too.
 
     Args:
-        x: one record with its batch axis.
+        x: one record with its batch axis, or one of each input by name.
     """
-    feeds = {key: {session.get_inputs()[0].name: x} for key, session in sessions.items()}
+    fed = {key: feeds(session, x) for key, session in sessions.items()}
     taken = {key: np.empty((rounds, calls)) for key in sessions}
     for number in range(-2, rounds):  # two rounds to warm up
         for key, session in sessions.items():
             for call in range(calls):
                 start = time.perf_counter_ns()
-                session.run(None, feeds[key])
+                session.run(None, fed[key])
                 taken[key][max(number, 0), call] = (time.perf_counter_ns() - start) / 1e6
     return taken
 

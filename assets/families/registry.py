@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 InputKind = Literal["image", "table", "series", "text", "noise"]
-AnswerKind = Literal["class", "number", "anomaly", "image"]
+AnswerKind = Literal["class", "number", "anomaly", "image", "tensor"]
 TIMM = "timm:"
 Cut = Literal["channels", "blocks", "heads"]
 VECTOR: frozenset[AnswerKind] = frozenset({"class", "number"})

@@ -9,7 +9,7 @@ from typing import Literal
 from edge.contracts.codec import document
 
 AXES: Mapping[str, int] = {"image": 3, "table": 1, "series": 2, "text": 1, "noise": 1}
-"""How many axes one record of a kind has."""
+"""How many axes one record of a kind has; a "tensor" has any number of them."""
 CHANNEL_AXIS: Mapping[str, int] = {"image": 0, "table": 0, "series": 1}
 """The axis that `mean` and `std` run along."""
 
@@ -19,8 +19,9 @@ class InputSpec:
     """From a record to the model's input tensor; the very same on the device and in training.
 
     Attributes:
-        kind: "image" (a file), "table" (a row of named numbers), "series" (the last rows of one unit), "text", or
-            "noise" (random numbers, which a generator makes pictures of).
+        kind: "image" (a file), "table" (a row of named numbers), "series" (the last rows of one unit), "text",
+            "noise" (random numbers, which a generator makes pictures of), or "tensor": what a model from elsewhere
+            reads, made by its owner's own code; no device prepares it, so no line has it.
         name: the ONNX graph's input, float32; int64 token numbers for text.
         shape: of one record without the batch axis: (channels, height, width), (columns,), (steps, columns), (tokens,)
             or (numbers,).
@@ -32,7 +33,7 @@ class InputSpec:
         unit: of text: what a token is.
     """
 
-    kind: Literal["image", "table", "series", "text", "noise"]
+    kind: Literal["image", "table", "series", "text", "noise", "tensor"]
     name: str
     shape: tuple[int, ...]
     mean: tuple[float, ...]
@@ -43,7 +44,7 @@ class InputSpec:
     unit: Literal["word", "byte"] = "word"
 
     def __post_init__(self) -> None:
-        if len(self.shape) != AXES[self.kind] or any(length < 1 for length in self.shape):
+        if len(self.shape) != AXES.get(self.kind, len(self.shape)) or any(length < 1 for length in self.shape):
             raise ValueError(f"shape {self.shape} does not fit kind {self.kind!r}")
         if (self.kind == "text") != (self.buckets > 0):
             raise ValueError("a text, and nothing else, has buckets")
@@ -67,11 +68,12 @@ class AnswerSpec:
 
     Attributes:
         kind: "class": (labels,) logits; "number": (1,) in the target's own unit; "anomaly": (1,) a score, anomalous
-            above `threshold`; "image": (channels, height, width) pixels, 0 to 1.
+            above `threshold`; "image": (channels, height, width) pixels, 0 to 1; "tensor": numbers whose meaning only
+            the model's owner knows, all outputs of a record in one row.
         threshold: of anomalies, chosen on validation records.
     """
 
-    kind: Literal["class", "number", "anomaly", "image"] = "class"
+    kind: Literal["class", "number", "anomaly", "image", "tensor"] = "class"
     threshold: float | None = None
 
     def __post_init__(self) -> None:
