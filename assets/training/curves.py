@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from assets.training.drawings import Mark, Numbers, Plot, across, line, span, upright, x_scale, y_scale
-from assets.training.templates import words
+from assets.looks import words
+from assets.plots import Mark, Numbers, Plot, across, line, span, upright, x_scale, y_scale
 
 Rows = Sequence[Mapping[str, float]]
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from assets.fitting.contract import Progress
+from assets.looks import duration, words
 from assets.training.curves import learning_plots, rate_plot
-from assets.training.templates import duration, environment, words
+from assets.training.templates import environment
 
 State = Literal["running", "done", "ended", "failed"]
 TITLES: Mapping[State, str] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from assets.training.drawings import Plot
+from assets.plots import Plot
 from edge.contracts import Metric
 
 State = Literal["better", "worse", "unsure", "first", "weak"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.training.drawings import (
+from assets.plots import (
     Mark,
     Numbers,
     Plot,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
+from assets.looks import measure, sentence, words
 from assets.store import Store
 from assets.training.contract import TrainedModel
-from assets.training.templates import environment, measure, sentence, words
+from assets.training.templates import environment
 from edge.errors import ContractError
 
 MAX_MODELS = 200

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.looks import number
+from assets.plots import Plot
 from assets.training.card import figures, slices
 from assets.training.card.data import Cell, Confusion, Explained, Generated, Shown, SliceGroup
 from assets.training.card.explaining import COLUMN_RECORDS, explained
@@ -18,7 +19,6 @@ from assets.training.card.origin import batch_names
 from assets.training.card.samples import Sampler, hidden_columns, table_values
 from assets.training.card.slices import Answers
 from assets.training.card.worst import Pick, worst_classes, worst_numbers, worst_scores
-from assets.training.drawings import Plot
 
 MAX_MATRIX = 20
 MAX_PAIRS = 12

@@ -14,8 +14,8 @@ from assets.cutting import page_mark
 from assets.data import DataContract
 from assets.drawing import WAVE_HEIGHT, thumbnail
 from assets.looks import cut, number
+from assets.plots import Numbers
 from assets.training.card.data import Shown
-from assets.training.drawings import Numbers
 from edge.contracts import InputSpec
 
 HIDDEN = "(private)"

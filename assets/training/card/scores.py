@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 
 from assets.families.registry import AnswerKind
+from assets.looks import measure, sentence, words
 from assets.tasks.registry import TaskSpec, lower_is_better
 from assets.training.card.data import Rival, Score, Verdict
 from assets.training.contract import TrainedModel
-from assets.training.templates import measure, sentence, words
 from edge.contracts import Metric
 
 SHARES = frozenset(

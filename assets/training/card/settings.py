@@ -6,8 +6,8 @@ from typing import Any
 
 from assets.learning import TrainingPolicy
 from assets.line import Line
+from assets.looks import duration, measure, words
 from assets.training.contract import TrainedModel
-from assets.training.templates import duration, measure, words
 
 Facts = tuple[tuple[str, str], ...]
 ENDED = {

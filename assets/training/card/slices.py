@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.intervals import Z95, wilson
+from assets.plots import Numbers
 from assets.training.card.data import Slice, SliceGroup
-from assets.training.drawings import Numbers
 from edge.contracts import InputSpec
 
 LEAST_RECORDS = 20

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.looks import number
-from assets.training.drawings import Numbers
+from assets.plots import Numbers
 
 MAX_ERRORS = 12
 MAX_EXPLAINED = 4

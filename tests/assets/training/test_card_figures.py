@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
+from assets.plots import HEIGHT, WIDTH, line, round_numbers, tick_texts, x_scale, y_scale
 from assets.training.card.figures import class_figures, number_figures, precision_recall, roc, score_figures
 from assets.training.card.slices import LEAST_RECORDS, Answers, by_class, by_columns, by_name
-from assets.training.drawings import HEIGHT, WIDTH, line, round_numbers, tick_texts, x_scale, y_scale
 from edge.contracts import InputSpec
 
 DRAW = np.random.default_rng(4)

@@ -14,10 +14,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from assets.errors import RejectedError
 from assets.fitting.contract import Progress
+from assets.looks import duration
 from assets.store import Store
 from assets.training.links import live_key
 from assets.training.live import eta_words
-from assets.training.templates import duration
 from assets.training.watch import RunWatch
 
 KEY = live_key("digits", "run-1")
