@@ -16,12 +16,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from assets.errors import RejectedError
 from assets.families.network import DROPOUT
 from assets.learning import ModelFamily
 from edge.contracts import InputSpec
 
-OPTIONS = frozenset({"spectral"})
-"""`options: { spectral: true }` bounds the discriminator's slope (Miyato et al. 2018)."""
+OPTIONS = frozenset({"labels", "spectral"})
+"""`options: { spectral: true }` bounds the discriminator's slope (Miyato et al. 2018). `{ labels: true }` has both
+networks learn from the labels too (Odena et al. 2017, arXiv:1610.09585): the first numbers of the noise, one per class,
+say what is made, and the discriminator also answers which class it sees."""
+KINDS = "kinds"
+"""Of an architecture with labels: how many classes there are."""
 MIN_SIDE = 8
 """Pictures are halved while both sides are at least so long."""
 SLOPE = 0.2
@@ -62,6 +67,19 @@ class Cut(nn.Module):
         return x[:, :, : self.height, : self.width]
 
 
+class Kinds(nn.Module):
+    """The first numbers of the noise become one that is 1, where the largest was, and zeros: each class as often."""
+
+    def __init__(self, kinds: int) -> None:
+        super().__init__()
+        self.kinds = kinds
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(records, numbers) to the same."""
+        first = x[:, : self.kinds]
+        return torch.cat(((first == first.amax(1, keepdim=True)).to(x.dtype), x[:, self.kinds :]), 1)
+
+
 class Spread(nn.Module):
     """Adds a channel with the mean standard deviation over the batch (Karras et al. 2018, arXiv:1710.10196).
 
@@ -95,9 +113,9 @@ def enlarging(channels: list[int], steps: list[tuple[int, int]]) -> list[nn.Modu
 
 
 def architecture(model: ModelFamily, spec: InputSpec) -> dict[str, Any]:
-    """Width, depth and spectral norm; `picture` is added by the trainer, who knows the real pictures."""
+    """Width, depth and options; `picture` and `kinds` are added by the trainer, who knows the real pictures."""
     del spec
-    return {"width": model.width, "depth": model.depth, "spectral": bool(model.options.get("spectral", False))}
+    return {"width": model.width, "depth": model.depth, **{name: bool(model.options.get(name)) for name in OPTIONS}}
 
 
 def build(family: str, spec: InputSpec, outputs: int, architecture: Mapping[str, Any]) -> nn.Module:
@@ -105,6 +123,10 @@ def build(family: str, spec: InputSpec, outputs: int, architecture: Mapping[str,
     del outputs
     picture, (latent,) = tuple(architecture["picture"]), spec.shape
     layers = _linear(picture, latent, architecture) if family == "mlp_gan" else _dcgan(picture, latent, architecture)
+    if kinds := architecture.get(KINDS, 0):
+        if latent <= kinds:
+            raise RejectedError(f"model.latent {latent}: with labels it is above the {kinds} classes, which it names")
+        layers.insert(0, Kinds(kinds))
     return nn.Sequential(*layers, nn.Sigmoid())
 
 
@@ -141,7 +163,10 @@ def _dcgan(picture: tuple[int, ...], latent: int, architecture: Mapping[str, Any
 
 
 def discriminator(family: str, architecture: Mapping[str, Any]) -> nn.Module:
-    """Pictures (records, channels, height, width) in 0..1 to (records, 1) logits, above 0 for real ones."""
+    """Pictures (records, channels, height, width) in 0..1 to (records, 1) logits, above 0 for real ones.
+
+    With labels, a logit for each class follows.
+    """
     (inputs, high, wide), rate = architecture["picture"], architecture.get(DROPOUT, 0.0)
     width, depth = architecture["width"], architecture["depth"]
     layers: list[nn.Module] = [Centre()]
@@ -158,7 +183,7 @@ def discriminator(family: str, architecture: Mapping[str, Any]) -> nn.Module:
             inputs, high, wide = width * 2**level, high // 2, wide // 2
         layers += [Spread(), nn.Flatten()]
         inputs = (inputs + 1) * high * wide
-    layers.append(nn.Linear(inputs, 1))
+    layers.append(nn.Linear(inputs, 1 + architecture.get(KINDS, 0)))
     found = nn.Sequential(*layers)
     if architecture.get("spectral"):
         for layer in found:

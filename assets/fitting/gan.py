@@ -45,8 +45,9 @@ def fit_gan(
 
     Args:
         generator: (records, latent) normal noise to (records, channels, height, width) in 0..1.
-        discriminator: such pictures to (records, 1) logits, above 0 for real ones.
-        train: real pictures, values 0 to 1; their labels are not looked at.
+        discriminator: such pictures to (records, 1) logits, above 0 for real ones; or to (records, 1 + classes), those
+            of the classes after it: then the first numbers of the noise, as many, say which class is made.
+        train: real pictures, values 0 to 1; their labels are looked at by a discriminator of classes only.
         policy: `augment` changes real and generated pictures alike (Zhao et al. 2020, arXiv:2006.10738), so that the
             generator does not learn it; `label_smoothing` is one-sided, of real pictures.
         place, minutes, watch: as of `fit`.

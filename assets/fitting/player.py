@@ -26,7 +26,7 @@ from assets.fitting.sampling import Sampling, step_seed
 from assets.fitting.schedules import Schedule, plateau_cuts
 from assets.fitting.state import State
 from assets.learning import TrainingPolicy
-from assets.tasks.image_generation.loss import discriminator_loss, generator_loss
+from assets.tasks.image_generation.loss import discriminator_loss, generator_loss, kinds_loss
 
 BETAS = (0.5, 0.99)
 """Of Adam and AdamW: an opponent that moves makes old gradients worthless (Radford et al. 2016)."""
@@ -114,8 +114,8 @@ class Player(pl.LightningModule):
         return self.feed
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Real pictures to the device."""
-        return batch._replace(x=batch.x.to(device, non_blocking=True))
+        """Real pictures and their labels to the device."""
+        return batch._replace(x=batch.x.to(device, non_blocking=True), y=batch.y.to(device, non_blocking=True))
 
     def on_train_epoch_start(self) -> None:
         """Training mode, and the clock."""
@@ -131,14 +131,19 @@ class Player(pl.LightningModule):
         noise = torch.randn(len(batch.x), self.game.latent, generator=draws).to(self.device)
         optimizers = self.trainer.optimizers
         made = self._shown(self.generator(noise), batch.seed + 1)
-        real = self.discriminator(self._shown(batch.x, batch.seed))
-        wrong = discriminator_loss(name, real, self.discriminator(made.detach()))
+        answers = self.discriminator(self._shown(batch.x, batch.seed))
+        real, kinds = answers[:, :1], answers.shape[1] - 1
+        wrong = discriminator_loss(name, real, self.discriminator(made.detach())[:, :1])
         if smoothing:  # what the target 1 - smoothing adds to the cross entropy with 1 (Salimans et al. 2016)
             wrong = wrong + smoothing * real.float().mean() / 2
+        wrong = wrong + kinds_loss(answers, batch.y)
         self._step(optimizers[1], wrong, self.discriminator)
         # The discriminator's own gradients are not needed here, and cost a third of its backward pass.
         self.discriminator.requires_grad_(False)
-        unmasked = generator_loss(name, self.discriminator(made))
+        answers = self.discriminator(made)
+        unmasked = generator_loss(name, answers[:, :1])
+        if kinds:
+            unmasked = unmasked + kinds_loss(answers, noise[:, :kinds].argmax(1))
         self._step(optimizers[0], unmasked, self.generator)
         self.discriminator.requires_grad_(True)
         self.sums += torch.stack([unmasked.detach(), wrong.detach()]) * len(batch.x)
@@ -217,7 +222,8 @@ class Player(pl.LightningModule):
 
     def _make(self, place: tuple[NDArray[np.int64], int]) -> Batch:
         rows, step = place
-        return Batch(self.game.train.batch(rows), torch.empty(0), 1.0, step_seed(self.game.policy.seed, step), True)
+        labels = torch.from_numpy(np.asarray(self.game.train.y[rows], np.int64))
+        return Batch(self.game.train.batch(rows), labels, 1.0, step_seed(self.game.policy.seed, step), True)
 
     def _shown(self, pictures: Tensor, seed: int) -> Tensor:
         """Pictures as the discriminator gets to see them."""

@@ -50,6 +50,7 @@ def build_teacher(task: Task, model: ModelFamily, sets: Sets, classes: tuple[str
         architecture |= {"target_mean": float(numbers.mean()), "target_std": spread if spread > 0 else 1.0}
     if task.spec.answer == "image":
         architecture |= {"picture": list(sets.records.shape)}
+        architecture |= {"kinds": len(classes)} if architecture.get("labels") else {}
     if "derived" in architecture:
         rows = np.arange(min(len(sets.learned), MEASURED_RECORDS), dtype=np.int64)
         architecture |= measured(architecture, sets.spec, sets.learned.batch(rows))

@@ -51,6 +51,18 @@ def generator_loss(name: str, generated: Tensor) -> Tensor:
     raise ValueError(f"no loss {name!r}; there are adversarial, hinge")
 
 
+def kinds_loss(answers: Tensor, kinds: Tensor) -> Tensor:
+    """What the class logits of a discriminator that knows labels miss; 0 for one that does not (Odena et al. 2017).
+
+    Args:
+        answers: (records, 1 + classes), the first column being the logit of real or generated.
+        kinds: (records,) int64 classes: of real pictures their labels, of generated ones what was asked for.
+    """
+    if answers.shape[1] == 1:
+        return answers.new_zeros(())
+    return functional.cross_entropy(answers[:, 1:].float(), kinds)
+
+
 def objective(policy: TrainingPolicy, y: NDArray[Any], classes: int) -> Objective:
     """The discriminator's loss of a batch that holds both kinds: targets are (records,), 1 for real, 0 for generated.
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
+from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
 from assets.errors import RejectedError
@@ -23,7 +24,8 @@ from edge.contracts import InputSpec
 LATENT = 8
 NOISE = InputSpec("noise", "noise", (LATENT,), (), ())
 PICTURES = torch.from_numpy(load_digits().images / 16).to(torch.float32)[:, None]
-TRAIN = MemorySet(PICTURES[:640], np.zeros(640, np.int64))
+LABELS = load_digits().target.astype(np.int64)
+TRAIN = MemorySet(PICTURES[:640], LABELS[:640])
 HELD_OUT = PICTURES[640:1040].numpy()
 
 
@@ -112,6 +114,27 @@ def test_it_learns_the_digits() -> None:
     assert fitted.steps == 120
     assert fitted.ended == "epochs"
     assert {"train_loss", "discriminator_loss", "learning_rate", "seconds"} < fitted.curve[0].keys()
+
+
+def test_with_labels_the_noise_says_which_class_is_made() -> None:
+    """Judged by the nearest real pictures, which know nothing of the networks."""
+    torch.manual_seed(0)
+    noise_of = InputSpec("noise", "noise", (18,), (), ())
+    architecture = {"picture": [1, 8, 8], "width": 16, "depth": 2, "spectral": False, "labels": True, "kinds": 10}
+    generator = build_network("mlp_gan", noise_of, 1, architecture)
+    policy = TrainingPolicy(epochs=12, batch_size=64, learning_rate=2e-3, ema=0.9)
+    fit_gan(generator, build_discriminator("mlp_gan", architecture), TRAIN, policy, latent=18)
+    noise = torch.randn(400, 18, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        made = generator(noise).numpy().reshape(400, -1)
+    nearest = KNeighborsClassifier(5).fit(PICTURES.numpy().reshape(len(PICTURES), -1), LABELS)
+    assert (nearest.predict(made) == noise[:, :10].argmax(1).numpy()).mean() > 0.7
+
+
+def test_more_classes_than_noise_are_refused() -> None:
+    architecture = {"picture": [1, 8, 8], "width": 8, "depth": 2, "spectral": False, "labels": True, "kinds": LATENT}
+    with pytest.raises(RejectedError, match="latent 8: with labels it is above the 8 classes"):
+        build_network("mlp_gan", NOISE, 1, architecture)
 
 
 @pytest.mark.parametrize("fatal", [4, 10])
