@@ -20,6 +20,7 @@ from assets.line import Line
 from assets.loading.judged import Judged, open_judged
 from assets.measure import answers, logits, open_session
 from assets.records import load_dataset
+from assets.simulate import as_tensorrt_reads
 from assets.store import Store
 from assets.tasks.contract import Split, Task, load_task
 from assets.tasks.own_metrics import own_metrics
@@ -140,7 +141,7 @@ def _plan_engine(bench: _Bench, target: TargetProfile, plan: CompiledPlan, reuse
     """A plan; no GPU is here, so what it computes is simulated: its Q/DQ graph, operator by operator as written."""
     candidate = bench.chosen.candidate
     source, data = candidate.onnx["tensorrt"], bench.files["tensorrt"]
-    literal = open_session(data, as_written=True)
+    literal = open_session(as_tensorrt_reads(data), as_written=True)
     before, after = answers(open_session(data), bench.held), answers(literal, bench.held)
     metrics = _simulated_metrics(bench, after, answers(literal, bench.test))
     told = change_in_words(bench.chosen.metric, metrics[-1].value)
