@@ -33,11 +33,30 @@ class Mark:
         path: of the SVG.
         style: a class of the style sheet: "now", "then", "good", "bad", "thin", "limit", "dots", "area" and so on.
         name: what the legend calls it; "" where it is not named.
+        icon: path of what the legend shows, in a box of 22 x 10 units; "" for what goes with the style.
     """
 
     path: str
     style: str
     name: str = ""
+    icon: str = ""
+
+
+@dataclass(frozen=True)
+class Label:
+    """Words beside a point.
+
+    Attributes:
+        x, y: where its base line starts, ends or has its middle, see `anchor`.
+        anchor: "start", "middle" or "end".
+        style: a class of the style sheet; "" for none.
+    """
+
+    x: float
+    y: float
+    text: str
+    anchor: str = "start"
+    style: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +77,7 @@ class Plot:
     x_label: str
     y_label: str
     singles: bool = False
+    labels: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +99,29 @@ class Scale:
         """Round numbers along the scale."""
         values = round_numbers(self.low, self.high, most, whole=whole)
         return tuple(Tick(float(self.at(value)), text) for value, text in zip(values, tick_texts(values), strict=True))
+
+
+@dataclass(frozen=True)
+class LogScale(Scale):
+    """The same for the logarithm of values; `low` and `high` are positive values."""
+
+    def at(self, values: Numbers | float) -> Numbers:
+        """Places of values; those outside the scale stand at its ends."""
+        held = np.clip(np.asarray(values, dtype=np.float64), self.low, self.high)
+        share = np.log(held / self.low) / math.log(self.high / self.low)
+        places: Numbers = self.start + share * (self.stop - self.start)
+        return places
+
+    def ticks(self, most: int = 6, *, whole: bool = False) -> tuple[Tick, ...]:
+        """1, 2 and 5 of each power of ten along the scale; of many powers only 1."""
+        powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        for digits in ((1, 2, 5), (1, 3), (1,)):
+            values = [digit * 10.0**power for power in powers for digit in digits]
+            values = [value for value in values if self.low <= value <= self.high]
+            if len(values) <= most:
+                break
+        values = values[:: math.ceil(len(values) / most)] if values else []
+        return tuple(Tick(float(self.at(value)), f"{value:,.10g}") for value in values)
 
 
 def x_scale(low: float, high: float) -> Scale:
@@ -176,6 +219,32 @@ def across(y: Scale, value: float) -> str:
 def upright(x: Scale, value: float) -> str:
     """An upright line at a value."""
     return f"M{float(x.at(value)):.1f} {TOP}V{HEIGHT - BOTTOM}"
+
+
+POLYGONS = {
+    "square": ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)),
+    "diamond": ((0.0, -1.5), (1.5, 0.0), (0.0, 1.5), (-1.5, 0.0)),
+    "triangle": ((0.0, -1.4), (1.35, 1.0), (-1.35, 1.0)),
+}
+"""Corners around a place, in halves of a shape's width; pointed shapes reach further, which looks as large."""
+
+
+def shapes(kind: str, places: Sequence[tuple[float, float]], half: float = 3.5) -> str:
+    """An outline around each place of the box, told apart without colour.
+
+    Args:
+        kind: one of `POLYGONS`, "circle" or "cross".
+        half: of a shape's width, in units of the box.
+    """
+    if kind == "circle":
+        arc, size = f"a{half:g} {half:g} 0 1 0", 2 * half
+        return "".join(f"M{x - half:.1f} {y:.1f}{arc} {size:g} 0{arc} {-size:g} 0z" for x, y in places)
+    if kind == "cross":
+        bars = f"l{2 * half:g} {2 * half:g}m{-2 * half:g} 0l{2 * half:g} {-2 * half:g}"
+        return "".join(f"M{x - half:.1f} {y - half:.1f}{bars}" for x, y in places)
+    corners = POLYGONS[kind]
+    paths = ("L".join(f"{x + half * a:.1f} {y + half * b:.1f}" for a, b in corners) for x, y in places)
+    return "".join(f"M{path}Z" for path in paths)
 
 
 def span(values: Sequence[float] | Numbers, margin: float = 0.05) -> tuple[float, float]:

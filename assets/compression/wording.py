@@ -1,0 +1,130 @@
+"""A search in words: recipes, losses and limits as people read them."""
+
+from __future__ import annotations
+
+import math
+
+from assets.budget import Budget
+from assets.compression.contract import Recipe
+from assets.looks import measure, words
+from assets.tasks.registry import CLASS_METRICS, lower_is_better
+
+FORMATS = {
+    "float32": "float32",
+    "int8": "INT8",
+    "float16": "FP16",
+    "weights8": "weights in INT8, the rest in float32",
+}
+RANGES = {"minmax": "least and largest value", "entropy": "entropy", "percentile": "percentiles"}
+
+
+def recipe_in_words(recipe: Recipe) -> str:
+    """How a candidate is made of its teacher, in the order it happens; e.g. "30 % of channels removed; INT8"."""
+    parts = []
+    if recipe.prune:
+        how = ", more where the work is" if recipe.allocate == "cost" else ""
+        parts.append(f"{100 * recipe.prune:g} % of channels removed{how}")
+    if recipe.blocks:
+        parts.append(f"{recipe.blocks} block{'s' if recipe.blocks > 1 else ''} removed")
+    if recipe.heads:
+        parts.append(f"{100 * recipe.heads:g} % of attention heads removed")
+    if recipe.epochs:
+        parts.append(f"{_epochs(recipe.epochs)} of distillation")
+    if recipe.qat:
+        parts.append(f"{_epochs(recipe.qat)} with INT8 simulated")
+    ranges = f" (ranges by {RANGES[recipe.ranges]})" if recipe.format == "int8" else ""
+    parts.append(f"{FORMATS[recipe.format]}{ranges}")
+    if recipe.floats:
+        parts.append(f"{len(recipe.floats)} layer{'s' if len(recipe.floats) > 1 else ''} left in float")
+    return "; ".join(parts)
+
+
+def unit(metric: str) -> str:
+    """What `amount` counts in: percentage points, or per cent of the teacher's error."""
+    return "%" if lower_is_better(metric) else "points"
+
+
+def amount(drop: float | None) -> str:
+    """The number of a `metric_drop` in its `unit`, with a sign where it is a gain; "unknown" where there is none."""
+    if drop is None or not math.isfinite(drop):
+        return "unknown"
+    scaled = 100 * drop
+    text = f"{scaled:,.2f}" if abs(scaled) < 100 else f"{scaled:,.0f}"
+    return "0.00" if text == "-0.00" else text.replace("-", "\N{MINUS SIGN}")
+
+
+def change(metric: str, drop: float | None) -> str:
+    """What the model did to the metric, after its name: "loses 0.42 points of accuracy", "has 3.10 % more rmse"."""
+    if drop is None or not math.isfinite(drop):
+        return f"has an unknown {words(metric)}"
+    size = amount(abs(drop))
+    if size == "0.00":
+        return f"keeps the teacher's {words(metric)}"
+    if lower_is_better(metric):
+        return f"has {size} % {'more' if drop > 0 else 'less'} {words(metric)}"
+    return f"{'loses' if drop > 0 else 'gains'} {size} points of {words(metric)}"
+
+
+def score(metric: str, value: float | None) -> str:
+    """A metric's value: a share in per cent, other numbers as they are."""
+    if value is None or not math.isfinite(value):
+        return "unknown"
+    if CLASS_METRICS.get(metric) == "higher" or metric == "agreement":
+        return f"{100 * value:.2f} %"
+    return measure(value)
+
+
+def milliseconds(value: float | None) -> str:
+    """With three digits, as a timing has no more."""
+    if value is None or not math.isfinite(value):
+        return "unknown"
+    return f"{value:.3g} ms" if value < 100 else f"{value:,.0f} ms"
+
+
+def kilobytes(size: float | None) -> str:
+    """Bytes in kB of 1,000."""
+    if size is None:
+        return "unknown"
+    thousands = size / 1000
+    return f"{thousands:,.1f} kB" if thousands < 100 else f"{thousands:,.0f} kB"
+
+
+def thousands(number: int) -> str:
+    """A large count with its power in words: "26.6 M"."""
+    for power, name in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
+        if number >= power:
+            return f"{number / power:.3g} {name}"
+    return f"{number:,}"
+
+
+def times(ratio: float | None) -> str:
+    """How many times: "2.4"; "" where it is unknown or nothing to speak of."""
+    if ratio is None or not math.isfinite(ratio) or ratio < 1.05:
+        return ""
+    return f"{ratio:.1f}" if ratio < 20 else f"{ratio:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """A trial's time: short ones with a digit more than on other pages."""
+    from assets import looks
+
+    return f"{seconds:.1f} s" if seconds < 10 else looks.duration(seconds)
+
+
+def limits(budget: Budget, metric: str) -> str:
+    """The budget as one sentence's end."""
+    of = f"{unit(metric)} {'more' if lower_is_better(metric) else 'of'} {words(metric)}"
+    parts = [f"{'may have' if lower_is_better(metric) else 'may lose'} {amount(budget.max_drop)} {of}"]
+    for name, drop in sorted(budget.max_drops.items()):
+        parts.append(f"{amount(drop)} {unit(name)} of {words(name)}")
+    if budget.max_drop_per_class is not None:
+        parts.append(f"{amount(budget.max_drop_per_class)} points of any one class's recall")
+    if budget.max_ms is not None:
+        parts.append(f"may take {milliseconds(budget.max_ms)}")
+    if budget.max_kb is not None:
+        parts.append(f"may have {kilobytes(1000 * budget.max_kb)}")
+    return ", ".join(parts)
+
+
+def _epochs(number: int) -> str:
+    return f"{number} epoch{'s' if number > 1 else ''}"
