@@ -4,6 +4,7 @@ from edge.contracts.artifact import ArtifactRef, check_key, check_sha256
 from edge.contracts.codec import digest, document, from_bytes, to_bytes
 from edge.contracts.evidence import Evidence, Latency, Metric, ParityVerdict, chain_gap
 from edge.contracts.model import CLASS_ANSWER, AnswerSpec, GoldenRecord, GoldenSet, InputSpec
+from edge.contracts.recipe import BuildRecipe, InputShapes
 from edge.contracts.release import Deployment, PlanHeader, Provenance, ReleaseArtifact, ReleaseManifest
 from edge.contracts.report import DeviceReport, Envelope, SelfTest
 from edge.contracts.target import TARGETS, DeviceProfile, TargetProfile
@@ -13,6 +14,7 @@ __all__ = [
     "TARGETS",
     "AnswerSpec",
     "ArtifactRef",
+    "BuildRecipe",
     "Deployment",
     "DeviceProfile",
     "DeviceReport",
@@ -20,6 +22,7 @@ __all__ = [
     "Evidence",
     "GoldenRecord",
     "GoldenSet",
+    "InputShapes",
     "InputSpec",
     "Latency",
     "Metric",

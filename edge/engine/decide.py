@@ -6,13 +6,13 @@ will later decide for itself.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from edge.contracts import DeviceProfile, ReleaseArtifact, ReleaseManifest
-from edge.engine.header import RTX_SMS, Header, parse_plan
+from edge.engine.header import Header, parse_plan
+from edge.engine.versions import RTX_SMS, version_numbers
 from edge.errors import IncompatibleError, VerificationError
 
 
@@ -142,10 +142,4 @@ def _praise(artifact: ReleaseArtifact, device: DeviceProfile) -> str:
 
 
 def _at_least(installed: str, least: str) -> bool:
-    return _numbers(installed) >= _numbers(least)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version: (1, 23, 2) of "1.23.2+cpu"; () where there are none."""
-    found = re.match(r"\d+(\.\d+)*", version)
-    return tuple(int(number) for number in found.group().split(".")) if found else ()
+    return version_numbers(installed) >= version_numbers(least)

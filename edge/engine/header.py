@@ -12,12 +12,11 @@ import struct
 from dataclasses import dataclass
 
 from edge.contracts import PlanHeader
+from edge.engine.versions import RTX_SMS
 from edge.errors import RejectedError
 
 HEADER_BYTES = 64
 TAGS = {"ftrt": "tensorrt", "vtrt": "tensorrt_rtx"}
-RTX_SMS = (75, 80, 86, 89, 120, 121)
-"""Compute capabilities times ten that TensorRT-RTX 1.7 builds for, in the order of the mask's bits."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
+from edge.engine.versions import modules_of
 from edge.errors import IncompatibleError
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
@@ -30,10 +31,8 @@ def load_tensorrt(runtime: str) -> Any:
         IncompatibleError: it is not installed, or its libraries do not load here.
     """
     try:
-        if runtime == "tensorrt":
-            return importlib.import_module("tensorrt")
-        importlib.import_module("tensorrt_rtx_libs")  # makes the shared libraries known to the bindings
-        return importlib.import_module("tensorrt_rtx_bindings")
+        # The last one is the bindings; what comes before makes the shared libraries known to them.
+        return [importlib.import_module(name) for name in modules_of(runtime)][-1]
     except (ImportError, OSError) as error:
         remedy = "edgeloop-edge[compile]" if runtime == "tensorrt_rtx" else "the TensorRT of this device's JetPack"
         raise IncompatibleError(f"{runtime} does not load on this machine ({error}); install {remedy}") from error

@@ -1,4 +1,4 @@
-"""Small ONNX models made by hand: one conv net over 8x8 pictures, in float and with explicit Q/DQ."""
+"""Small ONNX models made by hand: one conv net over 8x8 pictures, in float and with explicit Q/DQ; a detector."""
 
 from __future__ import annotations
 
@@ -80,4 +80,32 @@ def conv_net(
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version)
     onnx.checker.check_model(model)
+    return model
+
+
+def detector() -> onnx.ModelProto:
+    """Two inputs (a picture of any size, and a vector) and two outputs, with open batch, height and width."""
+    draw = np.random.default_rng(3)
+    constants = {
+        "w": draw.normal(size=(4, 3, 3, 3)).astype(np.float32),
+        "v": draw.normal(size=(2, 4)).astype(np.float32),
+        "axes": np.asarray([2, 3], dtype=np.int64),
+    }
+    nodes = [
+        helper.make_node("Conv", ["picture", "w"], ["map"], name="conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["map"], ["boxes"], name="relu"),
+        helper.make_node("ReduceMean", ["boxes", "axes"], ["mean"], name="mean", keepdims=0),
+        helper.make_node("MatMul", ["extra", "v"], ["more"], name="matmul"),
+        helper.make_node("Add", ["mean", "more"], ["scores"], name="add"),
+    ]
+    made = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "detector",
+        [made("picture", TensorProto.FLOAT, ["n", 3, "h", "w"]), made("extra", TensorProto.FLOAT, ["n", 2])],
+        [made("boxes", TensorProto.FLOAT, ["n", 4, "h", "w"]), made("scores", TensorProto.FLOAT, ["n", 4])],
+        [numpy_helper.from_array(values, name) for name, values in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model, full_check=True)
     return model

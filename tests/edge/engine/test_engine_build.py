@@ -81,9 +81,11 @@ def test_a_cut_model_is_refused(quantized: Path, tmp_path: Path) -> None:
 def test_unsigned_activations_are_refused_not_misread(tmp_path: Path) -> None:
     import numpy as np
 
-    with pytest.raises(RejectedError, match=r"Non-zero zero point|silently change the quantization"):
+    with pytest.raises(RejectedError, match=r"Non-zero zero point|silently change the model"):
         build_plan(saved(conv_net(True, zero_type=np.uint8, zero=128), tmp_path), 86, tmp_path / "p.plan")
-    with pytest.raises(RejectedError, match="silently change the quantization"):
+    with pytest.raises(
+        RejectedError, match=r"silently change the model at node 'input_q' \(QuantizeLinear\).*u8 is read"
+    ):
         build_plan(saved(conv_net(True, zero_type=np.uint8, zero=0), tmp_path), 86, tmp_path / "p.plan")
 
 
@@ -140,6 +142,22 @@ def test_a_child_that_dies_is_a_clear_error(
     child.chmod(0o755)
     monkeypatch.setattr(build_module.sys, "executable", str(child))
     with pytest.raises(RejectedError, match=reason):
+        build_plan(quantized, 86, tmp_path / "p.plan")
+
+
+def test_a_crash_names_the_node_that_was_read(quantized: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "from edge.engine.messages import Messages\n"
+        "Messages(Path('node')).reading('Parsing node: conv [Conv]')\n"
+        "os.kill(os.getpid(), signal.SIGSEGV)\n"
+    )
+    child = tmp_path / "python"
+    child.write_text(f"#!/bin/sh\nexec \"{sys.executable}\" - <<'END'\n{code}END\n")
+    child.chmod(0o755)
+    monkeypatch.setattr(build_module.sys, "executable", str(child))
+    with pytest.raises(RejectedError, match=r"crashed on it \(SIGSEGV\) at node 'conv' \(Conv\)"):
         build_plan(quantized, 86, tmp_path / "p.plan")
 
 

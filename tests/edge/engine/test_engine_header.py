@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from edge.contracts import PlanHeader
 from edge.engine.build import BuildLog
-from edge.engine.header import HEADER_BYTES, RTX_SMS, parse_header, parse_plan
+from edge.engine.header import HEADER_BYTES, parse_header, parse_plan
 from edge.engine.library import installed_version
+from edge.engine.versions import RTX_SMS
 from edge.errors import RejectedError
 
 

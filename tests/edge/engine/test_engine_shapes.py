@@ -1,0 +1,102 @@
+"""Several inputs, several outputs, open heights and widths: real plans of TensorRT-RTX for stated shapes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx_models import conv_net, detector
+
+from edge.contracts import BuildRecipe, InputShapes, from_bytes, to_bytes
+from edge.engine.build import FLAGS, build_plan
+from edge.engine.library import installed_version
+from edge.engine.request import flags_of
+from edge.errors import ContractError, RejectedError
+
+pytestmark = pytest.mark.skipif(not installed_version("tensorrt_rtx"), reason="TensorRT-RTX is not installed here")
+PICTURE = InputShapes("picture", (1, 3, 32, 32), (1, 3, 64, 64), (4, 3, 96, 128))
+EXTRA = InputShapes("extra", (1, 2), (1, 2), (4, 2))
+
+
+def saved(model: onnx.ModelProto, folder: Path) -> Path:
+    path = folder / "net.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_a_plan_for_several_inputs_and_open_sizes(tmp_path: Path) -> None:
+    log = build_plan(saved(detector(), tmp_path), 86, tmp_path / "p.plan", shapes=(PICTURE, EXTRA))
+    assert log.header.sm == 86
+    assert log.flags == flags_of((PICTURE, EXTRA))
+    assert log.flags == "strongly-typed;picture=1x3x32x32..1x3x64x64..4x3x96x128,extra=1x2..1x2..4x2"
+    assert flags_of() == FLAGS == "strongly-typed;batch=1..32,1"
+
+
+@pytest.mark.parametrize(
+    ("shapes", "reason"),
+    [
+        ((), r"'picture' has shape \(-1, 3, -1, -1\); the batch axis, and only it, must be open"),
+        ((PICTURE,), r"'extra' has open axes \(-1, 2\), and no shapes are given"),
+        ((PICTURE, InputShapes("extra", (1, 3), (1, 3), (4, 3))), r"'extra' has shape \(-1, 2\), which the given"),
+        ((PICTURE, EXTRA, InputShapes("mask", (1,), (1,), (1,))), "given for mask, the model's inputs are 'picture'"),
+    ],
+    ids=["none", "one", "wrong", "unknown"],
+)
+def test_shapes_that_do_not_fit_are_refused(shapes: tuple[InputShapes, ...], reason: str, tmp_path: Path) -> None:
+    with pytest.raises(RejectedError, match=reason):
+        build_plan(saved(detector(), tmp_path), 86, tmp_path / "p.plan", shapes=shapes)
+
+
+def test_a_fixed_batch_builds_where_shapes_are_stated(tmp_path: Path) -> None:
+    shape = (4, 1, 8, 8)
+    model = saved(conv_net(batch=4), tmp_path)
+    assert build_plan(model, 86, tmp_path / "p.plan", shapes=(InputShapes("input", shape, shape, shape),)).size > 10_000
+
+
+def test_shapes_are_a_contract() -> None:
+    recipe = BuildRecipe("a" * 64, "tensorrt", "aarch64", 87, "10.3", "12", "f", (PICTURE,), 2048, "guessed", 900.0)
+    assert from_bytes(BuildRecipe, to_bytes(recipe)) == recipe
+    for wrong in ({"low": (2, 3, 32, 32)}, {"high": (4, 3)}, {"low": (0, 3, 32, 32)}):
+        fields = {"name": "x", "low": PICTURE.low, "usual": PICTURE.usual, "high": PICTURE.high, **wrong}
+        with pytest.raises(ValueError, match="shapes of input 'x'"):
+            InputShapes(**fields)  # type: ignore[arg-type]
+    with pytest.raises(ContractError, match="memory_mb"):
+        from_bytes(BuildRecipe, to_bytes(recipe).replace(b":2048", b":0"))
+
+
+def graph_of(nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray]) -> onnx.ModelProto:
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in ("x", "y")]
+    weights = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "g", value[:1], value[1:], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def test_numbers_beyond_float32_are_not_cut_silently(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Cast", ["big"], ["small"], name="cast", to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["x", "small"], ["y"], name="scale"),
+    ]
+    model = graph_of(nodes, {"big": np.full(4, 1e300)})
+    with pytest.raises(RejectedError, match=r"silently change the model.*float64 constants are cut"):
+        build_plan(saved(model, tmp_path), 86, tmp_path / "p.plan")
+
+
+def test_a_seed_is_not_lost_silently(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("RandomUniform", [], ["noise"], name="draw", shape=[1, 4], seed=1.0),
+        helper.make_node("Add", ["x", "noise"], ["y"], name="add"),
+    ]
+    with pytest.raises(RejectedError, match=r"at node 'draw' \(RandomUniform\).*loses its seed"):
+        build_plan(saved(graph_of(nodes, {}), tmp_path), 86, tmp_path / "p.plan")
+
+
+def test_an_input_that_decides_shapes_is_refused(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Reshape", ["x", "shape"], ["y"], name="reshape")]
+    model = graph_of(nodes, {})
+    model.graph.input.append(helper.make_tensor_value_info("shape", TensorProto.INT64, [2]))
+    shapes = (InputShapes("x", (1, 4), (1, 4), (8, 4)),)
+    with pytest.raises(RejectedError, match=r"'shape' decides the shapes of others"):
+        build_plan(saved(model, tmp_path), 86, tmp_path / "p.plan", shapes=shapes)
