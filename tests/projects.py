@@ -26,7 +26,13 @@ TINY: dict[str, Any] = {
     "quality": {"min_records": 20, "max_bad_share": 0.2},
     "model": {"family": "mlp", "width": 8, "depth": 1},
     "training": {"epochs": 4, "batch_size": 16, "learning_rate": 0.05},
-    "compress": {"prune": [], "distill_epochs": 1, "calibration_records": 16},
+    "compress": {
+        "prune": [],
+        "distill_epochs": 1,
+        "calibration_records": 16,
+        "formats": ["int8"],
+        "ranges": ["minmax"],
+    },
     "budget": {"max_drop": 0.5},
     "targets": ["cpu-x86"],
 }

