@@ -7,11 +7,14 @@ give per-record gradients; `nn.MultiheadAttention` does neither.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from assets.errors import RejectedError
+from assets.families.network import DROPOUT, without
 
 FEED_FORWARD = 2
 """Units of a block's inner layer, as a multiple of its width; small encoders do not gain from the paper's 4."""
@@ -24,13 +27,17 @@ def refuse_uneven_heads(width: int, heads: int) -> None:
 
 
 class Attention(nn.Module):
-    """Every place looks at every other."""
+    """Every place looks at every other.
 
-    def __init__(self, width: int, heads: int) -> None:
+    Args:
+        size: numbers of each head; `width` over `heads`, unless heads were taken out.
+    """
+
+    def __init__(self, width: int, heads: int, size: int) -> None:
         super().__init__()
-        self.heads = heads
-        self.joint = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.heads, self.size = heads, size
+        self.joint = nn.Linear(width, 3 * heads * size)
+        self.out = nn.Linear(heads * size, width)
 
     def forward(self, x: Tensor, hidden: Tensor | None) -> Tensor:
         """(records, places, width) to the same.
@@ -48,26 +55,61 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then two linear layers, each added to what came in."""
+    """Attention, then two linear layers, each added to what came in.
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    Args:
+        heads, size: of the attention.
+        hidden: units between the two linear layers.
+    """
+
+    removable = removed_whole = True
+
+    def __init__(self, width: int, heads: int, size: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.attention = Attention(width, heads)
+        self.attention = Attention(width, heads, size)
         self.feed_forward = nn.Sequential(
             nn.LayerNorm(width),
-            nn.Linear(width, FEED_FORWARD * width),
+            nn.Linear(width, hidden),
             nn.GELU(),
-            nn.Linear(FEED_FORWARD * width, width),
+            nn.Linear(hidden, width),
             nn.Dropout(dropout),
         )
         self.dropout = nn.Dropout(dropout)
+
+    def bypass(self, x: Tensor) -> Tensor:
+        """What comes out when it is taken out."""
+        return x
 
     def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
         """(records, places, width) to the same; `hidden` as in `Attention`."""
         x = x + self.dropout(self.attention(self.norm(x), hidden))
         out: Tensor = x + self.feed_forward(x)
         return out
+
+
+def full_encoder(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """An architecture with `heads` and `hidden` units of each block, and `head_size`; without `depth`."""
+    if "hidden" in architecture:
+        return dict(architecture)
+    width, heads, depth = architecture["width"], architecture["heads"], architecture["depth"]
+    sizes = {"heads": [heads] * depth, "head_size": width // heads, "hidden": [FEED_FORWARD * width] * depth}
+    return without(architecture, "depth") | sizes
+
+
+def count_encoder(network: nn.Module) -> dict[str, Any]:
+    """The numbers of `full_encoder` as the layers now are."""
+    blocks = [block for block in network.modules() if isinstance(block, Block)]
+    return {
+        "heads": [block.attention.heads for block in blocks],
+        "hidden": [block.feed_forward[1].out_features for block in blocks],
+    }
+
+
+def blocks_of(sizes: Mapping[str, Any]) -> list[Block]:
+    """The blocks that a full architecture describes."""
+    width, size, dropout = sizes["width"], sizes["head_size"], sizes.get(DROPOUT, 0.0)
+    return [Block(width, h, size, units, dropout) for h, units in zip(sizes["heads"], sizes["hidden"], strict=True)]
 
 
 class Position(nn.Module):

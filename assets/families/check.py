@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -174,15 +175,19 @@ def _exports(subject: Subject) -> str:
 
 
 def _narrows(subject: Subject) -> str:
-    narrow = {
-        name: max(1, value // 2) if name.startswith("channels_") else value
-        for name, value in subject.architecture.items()
-    }
+    module: Any = importlib.import_module(f"assets.families.{FAMILIES[subject.family].module}")
+    sizes = module.counted(subject.build())
+    narrow = module.full(subject.family, subject.architecture) | {name: _halved(size) for name, size in sizes.items()}
     network = build_network(subject.family, subject.spec, subject.outputs, narrow)
     _demand(architecture_of(network) == narrow, "a narrowed network does not say how it was built")
     out = predict(network, made_records(subject.spec, 2))
     _demand(tuple(out.shape) == (2, *subject.answer), "a narrowed network answers something else")
     return f"{parameters_of(network):,} parameters with half of the channels"
+
+
+def _halved(size: Any) -> Any:
+    """A number of channels, or lists of them."""
+    return [_halved(part) for part in size] if isinstance(size, list) else max(1, size // 2)
 
 
 def _discriminates(subject: Subject) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from assets.errors import RejectedError
-from assets.families.network import DROPOUT, Network
+from assets.families.network import DROPOUT, Network, without
 from assets.learning import ModelFamily
 from edge.contracts import InputSpec
 
@@ -35,13 +35,36 @@ def architecture(model: ModelFamily, spec: InputSpec) -> dict[str, Any]:
     return {"blocks": blocks, "width": model.width}
 
 
+def full(family: str, architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """The same architecture with `channels` of each convolution, block by block, and units of the `hidden` layer."""
+    if "hidden" in architecture:
+        return dict(architecture)
+    widths = [architecture["width"] * 2 ** min(block, 3) for block in range(architecture["blocks"])]
+    channels = [[width] * CONVOLUTIONS[family] for width in widths]
+    return without(architecture, "width", "blocks") | {"channels": channels, "hidden": HIDDEN * widths[-1]}
+
+
+def counted(network: Network) -> dict[str, Any]:
+    """The numbers of `full` as the layers now are."""
+    channels: list[list[int]] = [[]]
+    hidden = 0
+    for layer in network.blocks.children():
+        if isinstance(layer, nn.Conv2d):
+            channels[-1].append(layer.out_channels)
+        elif isinstance(layer, nn.MaxPool2d):
+            channels.append([])
+        elif isinstance(layer, nn.Linear):
+            hidden = layer.out_features
+    return {"channels": channels[:-1], "hidden": hidden}
+
+
 def build(family: str, spec: InputSpec, outputs: int, architecture: Mapping[str, Any]) -> Network:
     """See `assets.families.build`."""
     (inputs, height, width), rate = spec.shape, architecture.get(DROPOUT, 0.0)
     layers: list[nn.Module] = []
-    for block in range(architecture["blocks"]):
-        channels = architecture["width"] * 2 ** min(block, 3)
-        for _ in range(CONVOLUTIONS[family]):
+    sizes = full(family, architecture)
+    for block in sizes["channels"]:
+        for channels in block:
             layers += [nn.Conv2d(inputs, channels, 3, padding=1), nn.ReLU()]
             inputs = channels
         layers += [nn.MaxPool2d(2), nn.Dropout(rate / 2)]
@@ -50,6 +73,6 @@ def build(family: str, spec: InputSpec, outputs: int, architecture: Mapping[str,
     if shrink != (1, 1):
         layers.append(nn.AvgPool2d(shrink))
         height, width = height // shrink[0], width // shrink[1]
-    hidden = HIDDEN * inputs
+    hidden = sizes["hidden"]
     layers += [nn.Flatten(), nn.Linear(inputs * height * width, hidden), nn.ReLU()]
     return Network(nn.Sequential(*layers), hidden, outputs, architecture)

@@ -38,6 +38,18 @@ def architecture(model: ModelFamily, spec: InputSpec) -> dict[str, Any]:
     return found
 
 
+def full(family: str, architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """The same architecture: it already has the units of each block."""
+    del family
+    return dict(architecture)
+
+
+def counted(network: Network) -> dict[str, Any]:
+    """The numbers of `full` as the layers now are."""
+    widths = [layer.weight.shape[0] for layer in network.blocks.children() if isinstance(layer, nn.Conv2d)]
+    return {f"channels_{block}": width for block, width in enumerate(widths)}
+
+
 def build(family: str, spec: InputSpec, outputs: int, architecture: Mapping[str, Any]) -> Network:
     """See `assets.families.build`."""
     del family

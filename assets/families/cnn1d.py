@@ -5,13 +5,13 @@ What answers is the mean over all readings beside the last one: how a window was
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from assets.families.network import Network
+from assets.families.network import Network, without
 from assets.learning import ModelFamily
 from edge.contracts import InputSpec
 
@@ -19,13 +19,13 @@ KERNEL = 3
 
 
 class OverTime(nn.Module):
-    """Convolution + BatchNorm + ReLU, `depth` times."""
+    """Convolution + BatchNorm + ReLU, once for each of `channels`."""
 
-    def __init__(self, steps: int, columns: int, architecture: Mapping[str, Any]) -> None:
+    def __init__(self, steps: int, columns: int, channels: Sequence[int]) -> None:
         super().__init__()
-        width, inputs = architecture["width"], columns
+        inputs = columns
         layers: list[nn.Module] = []
-        for block in range(architecture["depth"]):
+        for block, width in enumerate(channels):
             reach = min(2**block, max(1, (steps - 1) // 2))
             layers += [
                 nn.Conv1d(inputs, width, KERNEL, padding=reach, dilation=reach, bias=False),
@@ -36,7 +36,7 @@ class OverTime(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(records, steps, columns) to (records, 2 * width)."""
+        """(records, steps, columns) to (records, 2 * the last of `channels`)."""
         x = self.layers(x.transpose(1, 2))
         return torch.cat((x.mean(2), x[:, :, -1]), 1)
 
@@ -47,8 +47,22 @@ def architecture(model: ModelFamily, spec: InputSpec) -> dict[str, Any]:
     return {"width": model.width, "depth": model.depth}
 
 
+def full(family: str, architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """The same architecture with `channels` of each block."""
+    del family
+    if "channels" in architecture:
+        return dict(architecture)
+    channels = [architecture["width"]] * architecture["depth"]
+    return without(architecture, "width", "depth") | {"channels": channels}
+
+
+def counted(network: Network) -> dict[str, Any]:
+    """The numbers of `full` as the layers now are."""
+    return {"channels": [layer.out_channels for layer in network.blocks.modules() if isinstance(layer, nn.Conv1d)]}
+
+
 def build(family: str, spec: InputSpec, outputs: int, architecture: Mapping[str, Any]) -> Network:
     """See `assets.families.build`."""
-    del family
     steps, columns = spec.shape
-    return Network(OverTime(steps, columns, architecture), 2 * architecture["width"], outputs, architecture)
+    channels = full(family, architecture)["channels"]
+    return Network(OverTime(steps, columns, channels), 2 * channels[-1], outputs, architecture)

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from assets.families.network import Network
+from assets.families.network import Network, without
 from assets.families.resnet import LARGE
 from assets.learning import ModelFamily
 from edge.contracts import InputSpec
@@ -27,11 +27,16 @@ def _norm_relu(channels: int) -> list[nn.Module]:
 
 
 class InvertedResidual(nn.Module):
-    """Widen by 1x1, filter each channel by 3x3, narrow by 1x1; the input is added where the sizes allow."""
+    """Widen by 1x1, filter each channel by 3x3, narrow by 1x1; the input is added where the sizes allow.
 
-    def __init__(self, inputs: int, channels: int, stride: int) -> None:
+    Attributes:
+        adds: it is not the first of its stage.
+    """
+
+    removed_whole = True
+
+    def __init__(self, inputs: int, channels: int, stride: int, inner: int, adds: bool) -> None:
         super().__init__()
-        inner = inputs * EXPANSION
         self.body = nn.Sequential(
             nn.Conv2d(inputs, inner, 1, bias=False),
             *_norm_relu(inner),
@@ -40,7 +45,16 @@ class InvertedResidual(nn.Module):
             nn.Conv2d(inner, channels, 1, bias=False),
             nn.BatchNorm2d(channels),
         )
-        self.adds = inputs == channels and stride == 1
+        self.adds = adds
+
+    @property
+    def removable(self) -> bool:
+        """Whether it can be taken out."""
+        return self.adds
+
+    def bypass(self, x: Tensor) -> Tensor:
+        """What comes out when it is taken out."""
+        return x
 
     def forward(self, x: Tensor) -> Tensor:
         """(records, channels, height, width) to the same or half the size."""
@@ -53,16 +67,47 @@ def architecture(model: ModelFamily, spec: InputSpec) -> dict[str, Any]:
     return {"width": model.width, "blocks": model.depth, "stem": "large" if max(spec.shape[1:]) > LARGE else "small"}
 
 
+def full(family: str, architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """The same architecture with `channels` of each stage, those within each of its blocks (`inner`), and `last`."""
+    del family
+    if "inner" in architecture:
+        return dict(architecture)
+    width, blocks = architecture["width"], architecture["blocks"]
+    channels = [max(1, width // 2), width, 2 * width]
+    inner = [
+        [EXPANSION * inputs, *[EXPANSION * units] * (blocks - 1)]
+        for inputs, units in zip([width, *channels], channels, strict=False)
+    ]
+    sizes = {"channels": channels, "inner": inner, "last": LAST * channels[-1]}
+    return without(architecture, "blocks") | sizes
+
+
+def counted(network: Network) -> dict[str, Any]:
+    """The numbers of `full` as the layers now are."""
+    layers = list(network.blocks.children())
+    channels: list[int] = []
+    inner: list[list[int]] = []
+    for block in layers:
+        if isinstance(block, InvertedResidual):
+            if not block.adds:
+                channels.append(block.body[-1].num_features)  # type: ignore[arg-type]
+                inner.append([])
+            inner[-1].append(block.body[1].num_features)  # type: ignore[arg-type]
+    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    width, last = convolutions[0].out_channels, convolutions[-1].out_channels
+    return {"width": width, "channels": channels, "inner": inner, "last": last}
+
+
 def build(family: str, spec: InputSpec, outputs: int, architecture: Mapping[str, Any]) -> Network:
     """See `assets.families.build`."""
-    del family
-    width, first = architecture["width"], 2 if architecture["stem"] == "large" else 1
+    sizes = full(family, architecture)
+    width, first = sizes["width"], 2 if sizes["stem"] == "large" else 1
     layers: list[nn.Module] = [nn.Conv2d(spec.shape[0], width, 3, first, 1, bias=False), *_norm_relu(width)]
     inputs = width
-    for channels, stride in ((max(1, width // 2), first), (width, 2), (2 * width, 2)):
-        for block in range(architecture["blocks"]):
-            layers.append(InvertedResidual(inputs, channels, stride if block == 0 else 1))
+    for channels, inner, stride in zip(sizes["channels"], sizes["inner"], (first, 2, 2), strict=True):
+        for block, units in enumerate(inner):
+            layers.append(InvertedResidual(inputs, channels, 1 if block else stride, units, block > 0))
             inputs = channels
-    last = LAST * inputs
+    last = sizes["last"]
     layers += [nn.Conv2d(inputs, last, 1, bias=False), *_norm_relu(last)]
     return Network(nn.Sequential(*layers), last, outputs, architecture)

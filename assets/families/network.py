@@ -16,6 +16,11 @@ FREEZE = "freeze"
 DROPOUT = "dropout"
 
 
+def without(architecture: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """An architecture less some of its numbers."""
+    return {name: value for name, value in architecture.items() if name not in names}
+
+
 class Scale(nn.Module):
     """From standardized numbers to the target's own unit. The two numbers travel with the weights."""
 

@@ -40,6 +40,8 @@ class FamilySpec:
 
 
 NARROWS: frozenset[Cut] = frozenset({"channels"})
+BLOCKS: frozenset[Cut] = frozenset({"channels", "blocks"})
+ENCODER: frozenset[Cut] = frozenset({"channels", "blocks", "heads"})
 
 
 def _reads(*kinds: InputKind) -> frozenset[InputKind]:
@@ -53,19 +55,25 @@ FAMILIES: Mapping[str, FamilySpec] = {
     ),
     "cnn": FamilySpec("cnn", _reads("image"), VECTOR, "Plain convolution blocks.", NARROWS),
     "cnn2": FamilySpec(
-        "classic", _reads("image"), VECTOR, "The classic CNN of two blocks with pooling.", batch_norm=False
+        "classic", _reads("image"), VECTOR, "The classic CNN of two blocks with pooling.", NARROWS, batch_norm=False
     ),
     "cnn3": FamilySpec(
-        "classic", _reads("image"), VECTOR, "The classic CNN of three blocks with pooling.", batch_norm=False
+        "classic", _reads("image"), VECTOR, "The classic CNN of three blocks with pooling.", NARROWS, batch_norm=False
     ),
-    "resnet": FamilySpec("resnet", _reads("image"), VECTOR, "Residual blocks in three stages (He et al. 2016)."),
-    "mobilenet": FamilySpec("mobilenet", _reads("image"), VECTOR, "Inverted residuals, depthwise (Sandler 2018)."),
-    "vit": FamilySpec("vit", _reads("image"), VECTOR, "A small vision transformer.", batch_norm=False),
+    "resnet": FamilySpec(
+        "resnet", _reads("image"), VECTOR, "Residual blocks in three stages (He et al. 2016).", BLOCKS
+    ),
+    "mobilenet": FamilySpec(
+        "mobilenet", _reads("image"), VECTOR, "Inverted residuals, depthwise (Sandler 2018).", BLOCKS
+    ),
+    "vit": FamilySpec("vit", _reads("image"), VECTOR, "A small vision transformer.", ENCODER, batch_norm=False),
     "lstm": FamilySpec("recurrent", _reads("series"), VECTOR, "Long short-term memory.", batch_norm=False),
     "gru": FamilySpec("recurrent", _reads("series"), VECTOR, "Gated recurrent units.", batch_norm=False),
-    "cnn1d": FamilySpec("cnn1d", _reads("series"), VECTOR, "Convolutions over time."),
+    "cnn1d": FamilySpec("cnn1d", _reads("series"), VECTOR, "Convolutions over time.", NARROWS),
     "embedding_gru": FamilySpec("text", _reads("text"), VECTOR, "Embedding, then a GRU.", batch_norm=False),
-    "transformer": FamilySpec("text", _reads("text"), VECTOR, "Encoder with self-attention.", batch_norm=False),
+    "transformer": FamilySpec(
+        "text", _reads("text"), VECTOR, "Encoder with self-attention.", ENCODER, batch_norm=False
+    ),
     "autoencoder": FamilySpec(
         "autoencoder",
         _reads("image", "table", "series"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from assets.families.network import Network
+from assets.families.network import Network, without
 from assets.learning import ModelFamily
 from edge.contracts import InputSpec
 
@@ -23,17 +23,24 @@ STAGES = ((1, 1), (2, 2), (4, 2))
 
 class Residual(nn.Module):
     """Two convolutions, and what came in added to what comes out. The second BatchNorm starts at zero, so that a fresh
-    block passes its input on (Goyal et al. 2017)."""
+    block passes its input on (Goyal et al. 2017).
 
-    def __init__(self, inputs: int, channels: int, stride: int) -> None:
+    Attributes:
+        inner: channels between the two convolutions; 0: both were taken out, and the shortcut is left.
+    """
+
+    def __init__(self, inputs: int, channels: int, stride: int, inner: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(inputs, channels, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(channels),
-        )
+        self.body: nn.Sequential | None = None
+        if inner:
+            self.body = nn.Sequential(
+                nn.Conv2d(inputs, inner, 3, stride, 1, bias=False),
+                nn.BatchNorm2d(inner),
+                nn.ReLU(),
+                nn.Conv2d(inner, channels, 3, 1, 1, bias=False),
+                nn.BatchNorm2d(channels),
+            )
+            nn.init.zeros_(self.body[-1].weight)  # type: ignore[arg-type]
         same = inputs == channels and stride == 1
         self.shortcut: nn.Module = (
             nn.Identity()
@@ -41,10 +48,31 @@ class Residual(nn.Module):
             else nn.Sequential(nn.Conv2d(inputs, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
         )
         self.relu = nn.ReLU()
-        nn.init.zeros_(self.body[-1].weight)  # type: ignore[arg-type]
+
+    @property
+    def inner(self) -> int:
+        """As the layers now are."""
+        return 0 if self.body is None else int(self.body[0].out_channels)  # type: ignore[arg-type]
+
+    @property
+    def removable(self) -> bool:
+        """Whether it can be taken out: it still has its convolutions."""
+        return self.body is not None
+
+    @property
+    def removed_whole(self) -> bool:
+        """Whether nothing stays of it when it is taken out: of a block that changes sizes its shortcut does."""
+        return isinstance(self.shortcut, nn.Identity)
+
+    def bypass(self, x: Tensor) -> Tensor:
+        """What comes out when it is taken out."""
+        out: Tensor = self.relu(self.shortcut(x))
+        return out
 
     def forward(self, x: Tensor) -> Tensor:
         """(records, channels, height, width) to the same or half the size."""
+        if self.body is None:
+            return self.bypass(x)
         out: Tensor = self.relu(self.body(x) + self.shortcut(x))
         return out
 
@@ -54,10 +82,39 @@ def architecture(model: ModelFamily, spec: InputSpec) -> dict[str, Any]:
     return {"width": model.width, "blocks": model.depth, "stem": "large" if max(spec.shape[1:]) > LARGE else "small"}
 
 
+def full(family: str, architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """The same architecture with `channels` of each stage, and channels within each of its blocks as `inner`."""
+    del family
+    if "inner" in architecture:
+        return dict(architecture)
+    width, blocks = architecture["width"], architecture["blocks"]
+    channels = [width * factor for factor, _ in STAGES]
+    return without(architecture, "blocks") | {"channels": channels, "inner": [[units] * blocks for units in channels]}
+
+
+def counted(network: Network) -> dict[str, Any]:
+    """The numbers of `full` as the layers now are."""
+    channels: list[int] = []
+    inner: list[list[int]] = []
+    for block in network.blocks.children():
+        if not isinstance(block, Residual):
+            continue
+        if not inner or not block.removed_whole:  # each stage but the first begins with a block that changes sizes
+            channels.append(0)
+            inner.append([])
+        last: Any = block.shortcut if block.body is None else block.body
+        channels[-1] = last[-1].num_features
+        inner[-1].append(block.inner)
+    width = int(network.blocks[0].weight.shape[0])  # type: ignore[index]
+    if len(inner) < len(STAGES):  # all blocks of the first stage were taken out
+        channels, inner = [width, *channels], [[], *inner]
+    return {"width": width, "channels": channels, "inner": inner}
+
+
 def build(family: str, spec: InputSpec, outputs: int, architecture: Mapping[str, Any]) -> Network:
     """See `assets.families.build`."""
-    del family
-    width, large = architecture["width"], architecture["stem"] == "large"
+    sizes = full(family, architecture)
+    width, large = sizes["width"], sizes["stem"] == "large"
     layers: list[nn.Module] = [
         nn.Conv2d(spec.shape[0], width, 7 if large else 3, 2 if large else 1, 3 if large else 1, bias=False),
         nn.BatchNorm2d(width),
@@ -66,8 +123,8 @@ def build(family: str, spec: InputSpec, outputs: int, architecture: Mapping[str,
     if large:
         layers.append(nn.MaxPool2d(3, 2, 1))
     inputs = width
-    for factor, stride in STAGES:
-        for block in range(architecture["blocks"]):
-            layers.append(Residual(inputs, width * factor, stride if block == 0 else 1))
-            inputs = width * factor
+    for channels, inner, (_, stride) in zip(sizes["channels"], sizes["inner"], STAGES, strict=True):
+        for block, units in enumerate(inner):
+            layers.append(Residual(inputs, channels, stride if block == 0 else 1, units))
+            inputs = channels
     return Network(nn.Sequential(*layers), inputs, outputs, architecture)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from assets.families.attention import Block, Position, refuse_uneven_heads
+from assets.families.attention import Position, blocks_of, count_encoder, full_encoder, refuse_uneven_heads
 from assets.families.network import DROPOUT, Network
 from assets.learning import ModelFamily
 from edge.contracts import InputSpec
@@ -67,7 +67,7 @@ class Transformer(nn.Module):
         self.embedding = Embedding(spec.buckets, width)
         self.position = Position(spec.shape[0], width)
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(width, architecture["heads"], dropout) for _ in range(architecture["depth"]))
+        self.blocks = nn.ModuleList(blocks_of(architecture))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -90,9 +90,19 @@ def architecture(model: ModelFamily, spec: InputSpec) -> dict[str, Any]:
     return found
 
 
+def full(family: str, architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """The same architecture with the numbers of each block of a Transformer."""
+    return full_encoder(architecture) if family == "transformer" else dict(architecture)
+
+
+def counted(network: Network) -> dict[str, Any]:
+    """The numbers of `full` as the layers now are."""
+    return count_encoder(network) if network.family == "transformer" else {}
+
+
 def build(family: str, spec: InputSpec, outputs: int, architecture: Mapping[str, Any]) -> Network:
     """See `assets.families.build`."""
     width = architecture["width"]
     if family == "transformer":
-        return Network(Transformer(spec, architecture), width, outputs, architecture)
+        return Network(Transformer(spec, full(family, architecture)), width, outputs, architecture)
     return Network(EmbeddingGru(spec, architecture), 2 * width, outputs, architecture)

@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from assets.families.attention import Block, Position, refuse_uneven_heads
-from assets.families.network import DROPOUT, Network
+from assets.families.attention import Position, blocks_of, count_encoder, full_encoder, refuse_uneven_heads
+from assets.families.network import Network
 from assets.learning import ModelFamily
 from edge.contracts import InputSpec
 
@@ -46,9 +46,7 @@ class Encoder(nn.Module):
         width = architecture["width"]
         self.patches = Patches(shape, architecture["patch"], width)
         self.position = Position(self.patches.count, width)
-        self.blocks = nn.Sequential(
-            *(Block(width, architecture["heads"], architecture.get(DROPOUT, 0.0)) for _ in range(architecture["depth"]))
-        )
+        self.blocks = nn.Sequential(*blocks_of(architecture))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,7 +62,18 @@ def architecture(model: ModelFamily, spec: InputSpec) -> dict[str, Any]:
     return {"width": model.width, "depth": model.depth, "heads": model.heads, "patch": patch}
 
 
+def full(family: str, architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """The same architecture with the numbers of each block."""
+    del family
+    return full_encoder(architecture)
+
+
+def counted(network: Network) -> dict[str, Any]:
+    """The numbers of `full` as the layers now are."""
+    return count_encoder(network)
+
+
 def build(family: str, spec: InputSpec, outputs: int, architecture: Mapping[str, Any]) -> Network:
     """See `assets.families.build`."""
-    del family
-    return Network(Encoder(spec.shape, architecture), architecture["width"], outputs, architecture)
+    sizes = full(family, architecture)
+    return Network(Encoder(spec.shape, sizes), architecture["width"], outputs, architecture)

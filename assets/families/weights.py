@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import importlib
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,8 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from assets.errors import RejectedError
-
-CHANNELS = re.compile(r"channels_\d+")
+from assets.families.registry import FAMILIES, cuts_of
 
 
 class Batches(Protocol):
@@ -30,14 +29,17 @@ class Batches(Protocol):
 
 
 def architecture_of(network: nn.Module) -> dict[str, Any]:
-    """The architecture of a network of ours, whose blocks may have been narrowed since it was built."""
+    """The architecture of a network of ours, whose layers may have been narrowed or taken out since it was built.
+
+    It is the one that the network was built from, unless its layers differ from what that says.
+    """
     architecture: dict[str, Any] = dict(network.architecture)  # type: ignore[arg-type]
-    if any(CHANNELS.fullmatch(name) for name in architecture):
-        blocks = network.blocks
-        assert isinstance(blocks, nn.Sequential), "networks with channels_* are rows of blocks"
-        widths = [layer.weight.shape[0] for layer in blocks if isinstance(layer, (nn.Conv2d, nn.Linear))]
-        architecture |= {f"channels_{block}": width for block, width in enumerate(widths)}
-    return architecture
+    family: str = network.family  # type: ignore[assignment]
+    if not cuts_of(family):
+        return architecture
+    module: Any = importlib.import_module(f"assets.families.{FAMILIES[family].module}")
+    found, full = module.counted(network), module.full(family, architecture)
+    return architecture if found.items() <= full.items() else full | found
 
 
 def weights_of(network: nn.Module) -> bytes:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from edge.contracts import InputSpec
@@ -21,3 +23,26 @@ def count_macs(network: nn.Module, spec: InputSpec) -> int:
         with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
             network(record)
     return int(counter.get_total_flops()) // 2
+
+
+def macs_of_layers(network: nn.Module, record: Tensor) -> dict[nn.Module, int]:
+    """Multiply-accumulates of each convolution and linear layer for one record, (1, *shape)."""
+    found: dict[nn.Module, int] = {}
+
+    def counts(layer: nn.Module) -> Callable[..., None]:
+        def hook(_: nn.Module, __: Any, out: Tensor) -> None:
+            weight: Any = layer.weight
+            places = out.numel() // weight.shape[0]
+            found[layer] = found.get(layer, 0) + weight.numel() * places
+
+        return hook
+
+    layers = [part for part in network.modules() if isinstance(part, (nn.modules.conv._ConvNd, nn.Linear))]
+    handles = [layer.register_forward_hook(counts(layer)) for layer in layers]
+    try:
+        with torch.no_grad():
+            network(record)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
