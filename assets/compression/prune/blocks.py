@@ -1,0 +1,76 @@
+"""Taking residual blocks out: what makes a batch of one fast, where each small kernel costs a call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from assets.compression.prune.effect import effect
+from assets.compression.prune.macs import macs_of_layers
+from assets.errors import RejectedError
+from assets.families.attention import Block
+from assets.families.mobilenet import InvertedResidual
+from assets.families.resnet import Residual
+
+BLOCKS = (Residual, InvertedResidual, Block)
+
+
+def removable_blocks(network: nn.Module) -> list[str]:
+    """Names of the blocks that can be taken out, in the order of the network; an encoder keeps one."""
+    found = [(name, part) for name, part in network.named_modules() if isinstance(part, BLOCKS)]
+    names = [name for name, part in found if part.removable]
+    return [] if len(found) == 1 and isinstance(found[0][1], Block) else names
+
+
+def remove_blocks(network: nn.Module, number: int, records: Tensor, by_cost: bool) -> None:
+    """Take blocks out of a network, in place: each time the one whose loss changes the answers least.
+
+    Args:
+        network: in evaluation mode.
+        records: (records, *shape) that the answers are compared on, see `effect`.
+        by_cost: the change is counted per work that is saved.
+
+    Raises:
+        RejectedError: it has fewer blocks that can be taken out.
+    """
+    with torch.no_grad():
+        wanted = network(records)
+    for done in range(number):
+        names = removable_blocks(network)
+        if not names:
+            raise RejectedError(
+                f"compress.blocks: {number} blocks cannot be taken out of this network, {done} can; lower it"
+            )
+        costs = macs_of_layers(network, records[:1]) if by_cost else {}
+        lost = {}
+        for name in names:
+            block: Any = network.get_submodule(name)
+            lost[name] = effect(network, records, wanted, block, _bypassed)
+            if by_cost:
+                lost[name] /= max(1, _saved(block, costs))
+        remove_block(network, min(names, key=lost.__getitem__))
+
+
+def remove_block(network: nn.Module, name: str) -> None:
+    """Take one block out, in place."""
+    block: Any = network.get_submodule(name)
+    if not block.removed_whole:
+        block.body = None
+        return
+    above, _, position = name.rpartition(".")
+    row: Any = network.get_submodule(above)
+    del row[int(position)]  # a Sequential and a ModuleList count anew, as they are built again
+
+
+def _bypassed(block: Any, args: tuple[Tensor, ...], out: Tensor) -> Any:
+    """What comes out of the block once it is gone."""
+    del out
+    return block.bypass(args[0])
+
+
+def _saved(block: nn.Module, costs: dict[nn.Module, int]) -> int:
+    """Multiply-accumulates of what goes with the block."""
+    part = block.body if isinstance(block, Residual) and block.body is not None else block
+    return sum(costs.get(layer, 0) for layer in part.modules())
