@@ -15,7 +15,7 @@ from edge.agent.home import Enrolment, read_limited, sync_folder
 from edge.contracts import DeviceProfile, Envelope
 from edge.engine.library import PACKAGES, installed_version
 from edge.errors import IncompatibleError, RejectedError, VerificationError
-from edge.runtime.machine import machine_arch, machine_name
+from edge.runtime.machine import cpu_features, machine_arch, machine_name
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -123,6 +123,7 @@ def detect_profile(enrolment: Enrolment, public_key: str) -> DeviceProfile:
         runtimes={runtime: version for runtime in PACKAGES if (version := installed_version(runtime))},
         memory_mb=_memory_mb(),
         machine=machine_name(),
+        cpu_features=cpu_features(),
     )
 
 

@@ -78,13 +78,31 @@ class ParityVerdict:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything measured about the artifact whose digest is `artifact`. `seconds` is what making it took."""
+    """Everything measured about the artifact whose digest is `artifact`.
+
+    Attributes:
+        seconds: what making it took.
+        size: bytes of the artifact; 0 where it was not taken down.
+        peak_mb: largest resident memory in MiB of a process that loads the artifact and answers records with it, on
+            the machine and runtime that `peak_on` names; None where that was not measured on what will run it.
+        build_mb: the same of the process that built it; None where nothing was built.
+        builder: what built it, with its version, e.g. "tensorrt_rtx 1.7.1.116"; "" where it is a file as exported.
+        flags: what the builder was asked, part of the key that it is kept under.
+        warnings: of the builder.
+    """
 
     artifact: str
     metrics: tuple[Metric, ...] = ()
     parity: tuple[ParityVerdict, ...] = ()
     latency: Latency | None = None
     seconds: float | None = None
+    size: int = 0
+    peak_mb: float | None = None
+    peak_on: str = ""
+    build_mb: float | None = None
+    builder: str = ""
+    flags: str = ""
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_sha256(self.artifact)

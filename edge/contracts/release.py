@@ -8,6 +8,7 @@ from edge.contracts.artifact import ArtifactRef, check_key, check_sha256
 from edge.contracts.codec import document
 from edge.contracts.evidence import Evidence, ParityVerdict
 from edge.contracts.model import CLASS_ANSWER, AnswerSpec, InputSpec
+from edge.contracts.recipe import BuildRecipe
 from edge.contracts.target import TargetProfile
 
 
@@ -28,12 +29,16 @@ class PlanHeader:
 
 @dataclass(frozen=True)
 class ReleaseArtifact:
-    """One file for one kind of device, with the evidence bound to its digest. `file.uri` is relative to the release."""
+    """One file for one kind of device, with the evidence bound to its digest. `file.uri` is relative to the release.
+
+    `recipe` is how a device builds its plan from `file`, where that is an ONNX file for TensorRT.
+    """
 
     target: TargetProfile
     file: ArtifactRef
     evidence: Evidence
     plan: PlanHeader | None = None
+    recipe: BuildRecipe | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Provenance:
     parity: tuple[ParityVerdict, ...]
 
 
-@document("edgeloop.release", "1.2")
+@document("edgeloop.release", "1.3")
 @dataclass(frozen=True)
 class ReleaseManifest:
     """What ships. Its id is the SHA-256 of its canonical bytes, so it holds no time and no machine.

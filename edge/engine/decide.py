@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from edge.contracts import DeviceProfile, ReleaseArtifact, ReleaseManifest
+from edge.contracts import DeviceProfile, PlanHeader, ReleaseArtifact, ReleaseManifest, TargetProfile
 from edge.engine.header import Header, parse_plan
 from edge.engine.versions import RTX_SMS, version_numbers
 from edge.errors import IncompatibleError, VerificationError
@@ -37,12 +37,14 @@ def decide(manifest: ReleaseManifest, device: DeviceProfile) -> Decision:
     """Choose among a release's artifacts.
 
     A plan for the device's own SM and runtime version comes first, then an ONNX file that its runtime loads, then a
-    rebuild on the device; with none of these the release is refused. Equals are taken in the manifest's order.
+    rebuild on the device; with none of these the release is refused. An ONNX file that counts on more of the
+    processor's features comes before one that counts on fewer; equals are taken in the manifest's order.
     """
     why = {artifact.target.name: why_not(artifact, device) for artifact in manifest.artifacts}
     usable = [artifact for artifact in manifest.artifacts if why[artifact.target.name] is None]
     plans = [artifact for artifact in usable if artifact.file.kind == "plan"]
     models = [artifact for artifact in usable if artifact.file.kind != "plan" and not is_source(artifact)]
+    models.sort(key=lambda artifact: -len(artifact.target.cpu_features))
     sources = [artifact for artifact in usable if is_source(artifact)]
     for action, found in (("run", plans), ("run", models), ("rebuild", sources)):
         if found:
@@ -67,15 +69,33 @@ def _why_not_hardware(artifact: ReleaseArtifact, device: DeviceProfile) -> str |
     target, plan = artifact.target, artifact.plan
     if target.arch != device.arch:
         return f"made for {target.arch}, this device is {device.arch}"
+    if lacking := [feature for feature in target.cpu_features if feature not in device.cpu_features]:
+        return f"counts on {', '.join(lacking)}, which this device's processor does not report"
     if artifact.file.kind == "plan":
-        if plan is None or (target.sm is not None and target.sm != plan.sm):
-            return "its manifest does not say which SM and builder it is for; release it again"
-        if plan.sm != device.sm:
-            return f"built for SM{plan.sm} ({target.name}), this device {_gpu(device)}"
-    if is_source(artifact) and (device.sm is None or (target.runtime == "tensorrt_rtx" and device.sm not in RTX_SMS)):
-        return f"{target.runtime} cannot build for this device, which {_gpu(device)}"
+        reason = _why_not_plan(target, plan, device)
+    else:
+        reason = _why_not_built(target, device) if is_source(artifact) else None
+    if reason is not None:
+        return reason
     if target.memory_mb is not None and device.memory_mb is not None and device.memory_mb < target.memory_mb:
         return f"needs {target.memory_mb} MiB of memory, this device has {device.memory_mb}"
+    return None
+
+
+def _why_not_plan(target: TargetProfile, plan: PlanHeader | None, device: DeviceProfile) -> str | None:
+    if plan is None or (target.sm is not None and target.sm != plan.sm):
+        return "its manifest does not say which SM and builder it is for; release it again"
+    if plan.sm != device.sm:
+        return f"built for SM{plan.sm} ({target.name}), this device {_gpu(device)}"
+    return None
+
+
+def _why_not_built(target: TargetProfile, device: DeviceProfile) -> str | None:
+    """Why `device` cannot build a plan from an ONNX file that is for `target`."""
+    if device.sm is None or (target.runtime == "tensorrt_rtx" and device.sm not in RTX_SMS):
+        return f"{target.runtime} cannot build for this device, which {_gpu(device)}"
+    if target.sm not in (None, device.sm):
+        return f"its recipe is for SM{target.sm} ({target.name}), this device {_gpu(device)}"
     return None
 
 
@@ -88,6 +108,8 @@ def _why_not_runtime(artifact: ReleaseArtifact, device: DeviceProfile) -> str | 
         return f"built by {target.runtime} {plan.version}, which alone loads it; this device has {installed}"
     if plan is None and not _at_least(installed, target.runtime_version):
         return f"needs {target.runtime} {target.runtime_version} or later, this device has {installed}"
+    if plan is None and target.below_version and _at_least(installed, target.below_version):
+        return f"needs {target.runtime} below {target.below_version}, this device has {installed}"
     return None
 
 

@@ -55,7 +55,8 @@ class Rules:
         weak_flags: builder flags for lower precisions that it has. They belong to weakly typed networks and are
             refused in strongly typed ones, so none is ever set: the ONNX file itself says every type.
         calibrators: whether it still has INT8 calibrators, which are never used.
-        dla: whether it still has the deep learning accelerator of Jetson boards, which is never used.
+        dla: whether it has the deep learning accelerator of Jetson boards, which is never used: it is gone in 10.16,
+            and 11.4 brought it back for AGX Orin alone.
         sms: what it builds for without a GPU; empty where it builds for the GPU of the machine alone.
         limits_data: whether RLIMIT_DATA may limit a build. CUDA reserves far more addresses than it fills, so where a
             GPU is used the free memory is looked at before, and the builder's workspace is limited.

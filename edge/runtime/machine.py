@@ -6,6 +6,10 @@ import platform
 from pathlib import Path
 from typing import Literal
 
+from edge.contracts import TargetProfile
+
+FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimddp", "i8mm")
+"""Instruction sets that decide how fast or how exactly INT8 and float are computed, as Linux names them."""
 Arch = Literal["x86_64", "aarch64"]
 
 
@@ -29,3 +33,20 @@ def machine_arch() -> Arch | None:
     """ "x86_64" or "aarch64"; None on anything else."""
     names: dict[str, Arch] = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
     return names.get(platform.machine().lower())
+
+
+def cpu_features() -> tuple[str, ...]:
+    """Those of `FEATURES` that this machine's processor has; none where the system does not say it."""
+    try:
+        rows = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return ()
+    found = next((row for row in rows if row.lower().startswith(("flags", "features"))), "")
+    words = set(found.partition(":")[2].split())
+    return tuple(feature for feature in FEATURES if feature in words)
+
+
+def is_here(target: TargetProfile) -> bool:
+    """Whether this machine is of a target's kind, so that what is measured here was measured on it; CPUs only."""
+    fits = set(target.cpu_features) <= set(cpu_features())
+    return target.runtime == "onnxruntime" and target.arch == machine_arch() and fits

@@ -17,6 +17,7 @@ from edge.contracts import (
     CLASS_ANSWER,
     AnswerSpec,
     ArtifactRef,
+    BuildRecipe,
     Deployment,
     DeviceProfile,
     DeviceReport,
@@ -24,6 +25,7 @@ from edge.contracts import (
     Evidence,
     GoldenRecord,
     GoldenSet,
+    InputShapes,
     InputSpec,
     Latency,
     Metric,
@@ -45,17 +47,18 @@ from edge.contracts.codec import MAX_DOCUMENT_BYTES
 from edge.errors import ContractError
 
 SHA = "a" * 64
-DOCUMENTS = (GoldenSet, ReleaseManifest, Deployment, DeviceReport, Envelope, DeviceProfile)
+DOCUMENTS = (GoldenSet, ReleaseManifest, Deployment, DeviceReport, Envelope, DeviceProfile, BuildRecipe)
 SHAS = st.text("0123456789abcdef", min_size=64, max_size=64)
 KEYS = st.lists(st.text("abcxyz019-_", min_size=1, max_size=8), min_size=1, max_size=3).map("/".join)
 NAMED = {"sha256": SHAS, "parent": SHAS, "child": SHAS, "artifact": SHAS, "uri": KEYS, "manifest": KEYS}
-NAMED |= {"release": SHAS, "size": st.integers(0, 2**60)}
+NAMED |= {"release": SHAS, "size": st.integers(0, 2**60), "model": SHAS}
+NAMED |= {"memory_mb": st.integers(1, 2**40), "timeout_s": st.floats(1, 1e9)}
 
 
 def values(hint: Any, name: str = "") -> st.SearchStrategy[Any]:  # noqa: PLR0911 -- one return per kind of type
     """A strategy for any type that the contracts use, so that a new field is covered as soon as it is there."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if name in NAMED and hint in {str, int}:
+    if name in NAMED and hint in {str, int, float}:
         return NAMED[name]
     if dataclasses.is_dataclass(hint):
         return instances(typing.cast(type, hint))
@@ -78,6 +81,8 @@ def instances(cls: type) -> st.SearchStrategy[Any]:
         return st.sampled_from([IMAGE, TABLE, SERIES, TEXT, NOISE])
     if cls is AnswerSpec:
         return st.sampled_from([CLASS_ANSWER, AnswerSpec("number"), AnswerSpec("anomaly", 0.25), AnswerSpec("image")])
+    if cls is InputShapes:
+        return st.sampled_from([InputShapes("x", (1, 2), (1, 2), (8, 2)), InputShapes("y", (), (), ())])
     if cls is ParityVerdict:
         return st.sampled_from([verdict("1", "2"), verdict("2", "2", "pending", None)])
     return st.fixed_dictionaries({f.name: values(hints[f.name], f.name) for f in dataclasses.fields(cls)}).map(

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.contracts import (
+    TARGETS,
     ArtifactRef,
     DeviceProfile,
     Evidence,
@@ -174,3 +175,30 @@ def test_a_real_plan_that_is_not_the_manifests_is_refused(plans: dict[int, tuple
         check_plan(b"x" * 1000, real(data, 89), box)
     with pytest.raises(RejectedError, match="bytes"):
         check_plan(data[:1000], real(data, 89), box)
+
+
+def test_a_processor_gets_what_counts_on_its_own_features() -> None:
+    vnni = dataclasses.replace(
+        onnx(), target=dataclasses.replace(onnx().target, name="cpu-x86-vnni", cpu_features=("avx512_vnni",))
+    )
+    plain, able = device(), device(cpu_features=("avx2", "avx512_vnni"))
+    for artifacts in ((vnni, onnx()), (onnx(), vnni)):
+        assert decide(manifest(*artifacts), able).artifact == vnni
+        made = decide(manifest(*artifacts), plain)
+        assert made.artifact == onnx()
+        assert made.others["cpu-x86-vnni"] == "counts on avx512_vnni, which this device's processor does not report"
+
+
+def test_a_recipe_is_for_its_own_board_and_versions() -> None:
+    def jetson(name: str) -> ReleaseArtifact:
+        return dataclasses.replace(source(), target=TARGETS[name])
+
+    release = manifest(jetson("orin-jp6"), jetson("orin-jp7"), jetson("thor-jp7"), onnx())
+    for sm, version, name in ((87, "10.3.0.30", "orin-jp6"), (87, "11.4.1.2", "orin-jp7"), (110, "10.13", "thor-jp7")):
+        made = decide(release, device(arch="aarch64", sm=sm, runtimes={"tensorrt": version}))
+        assert made.action == "rebuild", made
+        assert made.artifact == jetson(name)
+    made = decide(release, device(arch="aarch64", sm=87, runtimes={"tensorrt": "11.4"}))
+    assert made.others["orin-jp6"] == "needs tensorrt below 11, this device has 11.4"
+    assert made.others["thor-jp7"] == "its recipe is for SM110 (thor-jp7), this device is SM87"
+    assert decide(release, device(arch="aarch64", sm=87, runtimes={"tensorrt": "12.0"})).action == "refuse"
