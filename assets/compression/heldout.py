@@ -64,9 +64,25 @@ class GivenSet:
         """The bytes of its numbers, input after input."""
         return b"".join(np.ascontiguousarray(values[self._rows[row]]).tobytes() for values in self._raw.feeds.values())
 
-    def with_truth(self, y: NDArray[Any]) -> GivenSet:
-        """The same records, judged by something else."""
-        return GivenSet(self._raw, self._rows, y)
+
+class Retold:
+    """The same records, judged by something else than their own labels."""
+
+    def __init__(self, records: Judged, y: NDArray[Any]) -> None:
+        self.y, self.ids, self.groups = y, records.ids, records.groups
+        self._records = records
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._records)
+
+    def batch(self, rows: NDArray[np.int64]) -> Any:
+        """See `GivenSet`."""
+        return self._records.batch(rows)
+
+    def input_of(self, row: int) -> bytes:
+        """See `GivenSet`."""
+        return self._records.input_of(row)
 
 
 @dataclass(frozen=True)

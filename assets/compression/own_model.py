@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from assets.budget import Budget, CompressionPolicy
-from assets.compression.heldout import GivenSet, HeldOut, Truth, hold_out, judge_by
+from assets.compression.heldout import GivenSet, HeldOut, Retold, Truth, hold_out, judge_by
 from assets.compression.signature import Signature, read_signature
 from assets.compression.sources import Raw, Reading, read_source
 from assets.compression.subject import Subject
@@ -18,6 +18,7 @@ from assets.loading.judged import Judged
 from assets.measure import answers, feeds, fixed_batch, open_session
 from assets.store import Store
 from assets.tasks.contract import Outputs, Task
+from assets.tasks.own_metrics import is_own
 from edge.contracts import AnswerSpec, Evidence, InputSpec, Metric, TargetProfile
 
 PROBED = 2
@@ -37,6 +38,7 @@ def open_own(
     policy: CompressionPolicy,
     targets: tuple[TargetProfile, ...],
     report: Callable[[str], None],
+    spec: InputSpec | None = None,
 ) -> tuple[Subject, str]:
     """An ONNX file and a source of records as a subject: quantization only, as there is no network to train.
 
@@ -45,6 +47,7 @@ def open_own(
         file: its bytes, linted.
         source: where it came from, for errors.
         metric: of the task; "" for the task's own.
+        spec: how one of our models prepares its input; None for a model from elsewhere.
 
     Returns:
         The subject, and how the records were split and judged, in words.
@@ -54,9 +57,11 @@ def open_own(
     """
     session = open_model(file, source)
     signature = read_signature(session, source)
-    raw = read_source(data, signature, how)
+    raw = read_source(data, signature, how, spec)
     report(f"{len(raw.ids):,} records in {data}")
-    shapes = probe(session, raw, source)
+    if not raw.ids:
+        raise RejectedError(f"{data}: there is no record in it")
+    shapes = probe(session, GivenSet(raw, np.arange(min(PROBED, len(raw.ids))), np.zeros(0)), source)
     truth = judge_by(raw.y, how.classes, raw.classes, shapes, len(signature.inputs[0].shape))
     held = hold_out(raw, truth, sum(int(np.prod(shape)) for shape in shapes))
     return subject_of(
@@ -97,8 +102,7 @@ def subject_of(
     held_answers, test_answers = (told(session, records, source) for records in (held.validation, held.test))
     validation, test = held.validation, held.test
     if truth.y is None:
-        assert isinstance(validation, GivenSet) and isinstance(test, GivenSet), "a line's records have labels"
-        validation, test = validation.with_truth(held_answers), test.with_truth(test_answers)
+        validation, test = Retold(validation, held_answers), Retold(test, test_answers)
     onnx = store.put(name, file, "onnx", ".onnx")
     metrics = (
         *_metrics(task, "validation", held_answers, validation, truth.classes),
@@ -165,14 +169,11 @@ def told(session: Any, records: Judged, source: str) -> Outputs:
     return found
 
 
-def probe(session: Any, raw: Raw, source: str) -> list[tuple[int, ...]]:
-    """The shape of one record's answer at each output, from a try on the first records. Raises RejectedError."""
-    if not raw.ids:
-        raise RejectedError(f"{source}: the data holds no record")
-    first = GivenSet(raw, np.arange(min(PROBED, len(raw.ids))), np.zeros(0))
-    told(session, first, source)
+def probe(session: Any, records: Judged, source: str) -> list[tuple[int, ...]]:
+    """The shape of one record's answer at each output, from a try on these few records. Raises RejectedError."""
+    told(session, records, source)
     size = fixed_batch(session) or 1
-    fed = feeds(session, first.batch(np.zeros(size, dtype=np.int64)))
+    fed = feeds(session, records.batch(np.zeros(size, dtype=np.int64)))
     return [tuple(output.shape[1:]) for output in session.run(None, fed)]
 
 
@@ -188,7 +189,7 @@ def check_budget(task: Task, metric: str, budget: Budget, classes: tuple[str, ..
     """The metric that chooses. Raises RejectedError where it, or one that the budget limits, is not of this task."""
     known = task.spec.metrics
     for name, where in ((metric, "--metric"), *((name, f"max_{name}_drop") for name in budget.max_drops)):
-        if name and name not in known:
+        if name and name not in known and not is_own(name):
             raise RejectedError(
                 f"{where}: {name!r} is not said of this model; it is judged by {', '.join(known)} ({task.spec.note})"
             )
