@@ -1,0 +1,28 @@
+"""Fewer bits for a float ONNX model: INT8 in two dialects, FP16, and weights alone in INT8.
+
+`calibrations` finds the ranges of activations, `quantize` writes a dialect with them, `sensitivity` says what each
+layer alone would cost.
+"""
+
+from assets.compression.quantize.calibrate import Calibration, Feeds, calibrate, calibrations
+from assets.compression.quantize.dialects import needs_7_bits, quantizable, quantize
+from assets.compression.quantize.float16 import to_float16
+from assets.compression.quantize.layers import Dialect
+from assets.compression.quantize.prepare import named
+from assets.compression.quantize.sensitivity import sensitivity
+from assets.compression.quantize.weights import weights_to_int8
+
+__all__ = [
+    "Calibration",
+    "Dialect",
+    "Feeds",
+    "calibrate",
+    "calibrations",
+    "named",
+    "needs_7_bits",
+    "quantizable",
+    "quantize",
+    "sensitivity",
+    "to_float16",
+    "weights_to_int8",
+]
