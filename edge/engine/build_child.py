@@ -90,18 +90,23 @@ def build(
             f"the file holds no model ({network.num_inputs} inputs and {network.num_outputs} outputs found); "
             "export it again"
         )
+    _refuse_changes(rules, messages)  # before the build is paid
     config = builder.create_builder_config()
     _configure(trt, config, request, rules)
     cache = _set_timing_cache(config) if rules.timing_cache else None
     _set_profile(builder, config, [network.get_input(index) for index in range(network.num_inputs)], request)
     plan = builder.build_serialized_network(network, config)
-    if told := messages.changed():
-        raise _RefusalError(f"{rules.runtime} would silently change the model {told}")
+    _refuse_changes(rules, messages)
     if plan is None:
         raise _RefusalError(f"{rules.runtime} cannot build the model: {messages.errors()}")
     if cache is not None:
         _CACHE.write_bytes(bytes(config.get_timing_cache().serialize()))
     return bytes(plan), messages.warnings()
+
+
+def _refuse_changes(rules: Rules, messages: Messages) -> None:
+    if told := messages.changed():
+        raise _RefusalError(f"{rules.runtime} would silently change the model {told}")
 
 
 def _check_gpu(request: BuildRequest, gpu: Callable[[], int]) -> None:

@@ -19,8 +19,10 @@ OPTIONS: Mapping[str, str] = {
     "version-compatible": "BuilderFlag.VERSION_COMPATIBLE",
     "ampere-plus": "HardwareCompatibilityLevel.AMPERE_PLUS",
 }
-"""What a build may ask for besides, to the library's name for it. Both make plans that more machines load, larger and
-slower; the level is not for Jetson. Nothing asks for them by itself: a plan is a cache that is built again."""
+"""What a build may ask for besides, to the library's name for it.
+
+Both make plans that more machines load, larger and slower; the level is not for Jetson, and the wheel of TensorRT-RTX
+lacks the lean runtime that the flag needs. Nothing asks for them by itself: a plan is a cache that is built again."""
 RTX_SMS = (75, 80, 86, 89, 120, 121)
 """Compute capabilities times ten that TensorRT-RTX 1.7 builds for, in the order of the bits of its plans' mask."""
 _COMMON = (
@@ -107,7 +109,7 @@ TABLE: tuple[Rules, ...] = (
         "tensorrt_rtx", (1, 7), (2,), ("tensorrt_rtx_libs", "tensorrt_rtx_bindings"), "vtrt", "flag",
         weak_flags=(), calibrators=False, dla=False, sms=RTX_SMS, limits_data=True, timing_cache=False,
         needs=(*_COMMON, _FLAG, "IBuilderConfig.set_compute_capability", "ComputeCapability.SM86"),
-        gone=(*_NO_WEAK, "IInt8Calibrator"), options=("version-compatible",),
+        gone=(*_NO_WEAK, "IInt8Calibrator"), options=(),
     ),
 )  # fmt: skip
 
