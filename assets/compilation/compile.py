@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from assets.compilation.contract import Engine, Engines
 from assets.compilation.golden import make_golden, pick_records
-from assets.compilation.lint import check_model
+from assets.compilation.lint import check_models
 from assets.compilation.plans import CompiledPlan, build_plans
 from assets.compression.contract import ChosenModel
 from assets.errors import CompileError
@@ -74,8 +74,8 @@ def compile_targets(store: Store, line: Line, chosen: ChosenModel, report: Calla
     targets = [TARGETS[name] for name in line.config.targets]
     dialects: tuple[Dialect, ...] = ("float", *(target.dialect for target in targets))
     files = {dialect: store.fetch(chosen.candidate.onnx[dialect]) for dialect in dict.fromkeys(dialects)}
-    for dialect, data in files.items():
-        check_model(data, dialect, chosen.candidate.onnx[dialect].uri)
+    sms = [target.sm for target in targets if target.runtime == "tensorrt_rtx" and target.sm is not None]
+    check_models([(data, dialect, chosen.candidate.onnx[dialect].uri) for dialect, data in files.items()], sms=sms)
     report(f"{chosen.candidate.name}: {', '.join(files)} keep every rule")
     dataset = load_dataset(store, line.name, chosen.dataset)
     bench = _Bench(
@@ -86,7 +86,6 @@ def compile_targets(store: Store, line: Line, chosen: ChosenModel, report: Calla
         open_judged(store, dataset, "validation", chosen.input, line.config),
         open_judged(store, dataset, "test", chosen.input, line.config),
     )
-    sms = [target.sm for target in targets if target.runtime == "tensorrt_rtx" and target.sm is not None]
     plans = build_plans(store, line.name, chosen.candidate.onnx["tensorrt"], sms, report)
     engines = []
     for target in targets:

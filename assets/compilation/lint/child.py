@@ -1,0 +1,86 @@
+"""The child process of `supervised`: `python -m assets.compilation.lint.child MEMORY_MB`.
+
+Answers each line of JSON on its standard input with one line on its standard output, until that closes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from assets.compilation.lint.graph import free_inputs
+from assets.compilation.lint.rules import OPEN_AXIS, Finding, found
+from assets.compilation.lint.run import lint_model
+from assets.supervisor import die_with_parent
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until the parent is done."""
+    die_with_parent()
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what native code prints is no answer
+    import onnx
+    import onnxruntime as ort
+
+    ort.disable_telemetry_events()
+    memory = int(arguments[0]) << 20
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    stage = Path("stage")
+    for line in sys.stdin:
+        request = json.loads(line)
+        findings: tuple[Finding, ...] = ()
+        if request:
+            data = Path(request["path"]).read_bytes()
+            stage.write_text("the checker", "utf-8")
+            try:
+                findings = lint_model(data, request["dialect"], request["interface"], request["sms"])
+                if not findings and request["load"]:
+                    stage.write_text("ONNX Runtime", "utf-8")
+                    findings = tuple(_opened(onnx.load_from_string(data), data, request["interface"] == "device"))
+            except MemoryError:
+                findings = (found("survives-checking", "", f"it needs more than {arguments[0]} MiB to be read"),)
+        answers.write(json.dumps({"findings": [asdict(finding) for finding in findings]}) + "\n")
+        answers.flush()
+    return 0
+
+
+def _opened(model: Any, data: bytes, strict: bool) -> Iterator[Finding]:
+    """Open and run once, on zeros. Open axes are guessed, so that only a strict interface must answer to them."""
+    import numpy as np
+
+    from assets.measure import open_session
+
+    try:
+        session = open_session(data)
+    except Exception as error:  # ONNX Runtime's own classes, RuntimeError, MemoryError
+        yield found("loads", "", f"ONNX Runtime cannot open it ({str(error) or type(error).__name__})")
+        return
+    types = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64,
+             "tensor(bool)": np.bool_}  # fmt: skip
+    types |= {f"tensor({name})": getattr(np, name) for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32")}
+    types |= {f"tensor({name})": getattr(np, name) for name in ("int64", "uint64")}
+    feeds: dict[str, Any] = {}
+    for one, value in zip(session.get_inputs(), free_inputs(model.graph), strict=False):
+        axes = [
+            dim.dim_value if dim.HasField("dim_value") else 1 if axis == 0 else OPEN_AXIS
+            for axis, dim in enumerate(value.type.tensor_type.shape.dim)
+        ]
+        if one.type not in types:
+            return
+        feeds[one.name] = np.zeros(axes, types[one.type])
+    try:
+        session.run(None, feeds)
+    except Exception as error:
+        if strict or "bad_alloc" in str(error) or isinstance(error, MemoryError):
+            yield found("loads", "", f"ONNX Runtime cannot run it ({str(error) or type(error).__name__})")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
