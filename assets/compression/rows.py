@@ -39,7 +39,8 @@ class FrontRow:
     Attributes:
         recipe: in words; `format` is that of its numbers.
         validation_drop: what the search chooses by; the test numbers report, with their 95 % intervals.
-        ms_b1: median of one call at batch 1 on this target; None: unknown until a device reports it.
+        ms_b1: median of one call at batch 1 on this target, as the search timed it in turn with the others, else the
+            engine's own; None: unknown until a device reports it.
         onnx_kb, engine_kb: kB (1,000 bytes) of the file in the target's dialect, and of what was built from it.
         proven: whether a chain of passed verdicts leads from the teacher to the file.
         on_front: whether no other candidate beats it, see `choose.front_of`.
@@ -147,7 +148,7 @@ def _row(
     lost = metric_of(evidence, f"{found.metric}_drop", "test")
     picked = candidate.name == chosen
     engine = engines.get(target.name) if picked else None
-    latency = engine.latency if engine is not None and engine.latency is not None else latency_on(candidate, target)
+    latency = latency_on(candidate, target) or (engine.latency if engine is not None else None)
     return FrontRow(
         name=candidate.name,
         target=target.name,

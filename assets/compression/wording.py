@@ -15,7 +15,7 @@ FORMATS = {
     "float16": "FP16",
     "weights8": "weights in INT8, the rest in float32",
 }
-RANGES = {"minmax": "least and largest value", "entropy": "entropy", "percentile": "percentiles"}
+RANGES = {"minmax": "min-max", "entropy": "entropy", "percentile": "percentile"}
 
 
 def recipe_in_words(recipe: Recipe) -> str:
@@ -32,7 +32,7 @@ def recipe_in_words(recipe: Recipe) -> str:
         parts.append(f"{_epochs(recipe.epochs)} of distillation")
     if recipe.qat:
         parts.append(f"{_epochs(recipe.qat)} with INT8 simulated")
-    ranges = f" (ranges by {RANGES[recipe.ranges]})" if recipe.format == "int8" else ""
+    ranges = f" ({RANGES[recipe.ranges]} ranges)" if recipe.format == "int8" else ""
     parts.append(f"{FORMATS[recipe.format]}{ranges}")
     if recipe.floats:
         parts.append(f"{len(recipe.floats)} layer{'s' if len(recipe.floats) > 1 else ''} left in float")
@@ -78,7 +78,7 @@ def milliseconds(value: float | None) -> str:
     """With three digits, as a timing has no more."""
     if value is None or not math.isfinite(value):
         return "unknown"
-    return f"{value:.3g} ms" if value < 100 else f"{value:,.0f} ms"
+    return f"{value:#.3g} ms" if value < 100 else f"{value:,.0f} ms"
 
 
 def kilobytes(size: float | None) -> str:
@@ -120,9 +120,9 @@ def limits(budget: Budget, metric: str) -> str:
     if budget.max_drop_per_class is not None:
         parts.append(f"{amount(budget.max_drop_per_class)} points of any one class's recall")
     if budget.max_ms is not None:
-        parts.append(f"may take {milliseconds(budget.max_ms)}")
+        parts.append(f"may take {budget.max_ms:g} ms")
     if budget.max_kb is not None:
-        parts.append(f"may have {kilobytes(1000 * budget.max_kb)}")
+        parts.append(f"may have {budget.max_kb:g} kB")
     return ", ".join(parts)
 
 

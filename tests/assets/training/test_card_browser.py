@@ -20,15 +20,10 @@ from assets.training.links import live_key
 from assets.training.live import Live, live_page
 from assets.training.watch import RunWatch
 from platform_defs.serve import Server, report_app
-from tests.assets.quality.report.test_report_browser import CONTRAST, FLAGS, show
+from tests.assets.quality.report.test_report_browser import FLAGS, MIXED, show
 from tests.assets.training.test_card import poisoned
 
 CHROMIUM = shutil.which("chromium")
-MIXED = CONTRAST.replace(
-    "text.match(/[\\d.]+/g).map(Number)",
-    "text.match(/[\\d.]+/g).map((n, at) => Number(n) * (text.startsWith('color(srgb') && at < 3 ? 255 : 1))",
-)
-"""Colours that are mixed come as shares of 1."""
 EVIL = "<script>document.title='owned'</script><img src=x onerror=alert(1)>"
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")]
 

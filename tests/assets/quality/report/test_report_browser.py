@@ -34,6 +34,11 @@ CONTRAST = """() => {
   }
   return bad;
 }"""
+MIXED = CONTRAST.replace(
+    "text.match(/[\\d.]+/g).map(Number)",
+    "text.match(/[\\d.]+/g).map((n, at) => Number(n) * (text.startsWith('color(srgb') && at < 3 ? 255 : 1))",
+)
+"""Colours that are mixed come as shares of 1."""
 
 
 @pytest.fixture(scope="module")
