@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import sys
 from collections.abc import Iterator
@@ -60,7 +61,7 @@ def _opened(model: Any, data: bytes, strict: bool) -> Iterator[Finding]:
     try:
         session = open_session(data)
     except Exception as error:  # ONNX Runtime's own classes, RuntimeError, MemoryError
-        yield found("loads", "", f"ONNX Runtime cannot open it ({str(error) or type(error).__name__})")
+        yield _refused("open", error)
         return
     types = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64,
              "tensor(bool)": np.bool_}  # fmt: skip
@@ -79,7 +80,16 @@ def _opened(model: Any, data: bytes, strict: bool) -> Iterator[Finding]:
         session.run(None, feeds)
     except Exception as error:
         if strict or "bad_alloc" in str(error) or isinstance(error, MemoryError):
-            yield found("loads", "", f"ONNX Runtime cannot run it ({str(error) or type(error).__name__})")
+            yield _refused("run", error)
+
+
+def _refused(what: str, error: Exception) -> Finding:
+    """With the node that ONNX Runtime names, where it does."""
+    text = str(error) or type(error).__name__
+    named = re.search(r"Name:'([^']*)'|with name '([^']*)'|[Nn]ode:? ?\(([^)]*)\)", text)
+    return found(
+        "loads", next(filter(None, named.groups()), "") if named else "", f"ONNX Runtime cannot {what} it ({text})"
+    )
 
 
 if __name__ == "__main__":

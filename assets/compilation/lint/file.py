@@ -9,6 +9,7 @@ from typing import Any
 
 from assets.compilation.lint.graph import graphs, node_name, nodes, tensors
 from assets.compilation.lint.rules import (
+    MAX_GRAPHS,
     MAX_IR_VERSION,
     MAX_NAME,
     MAX_NODES,
@@ -20,9 +21,19 @@ from assets.compilation.lint.rules import (
 )
 
 
+def counts(model: Any) -> Iterator[Finding]:
+    """No more nodes and nested graphs than can be checked within seconds."""
+    many = 0
+    for number, graph in enumerate(graphs(model.graph), 1):
+        many += len(graph.node)
+        if number > MAX_GRAPHS or many > MAX_NODES:
+            reason = f"more than {MAX_GRAPHS} graphs" if number > MAX_GRAPHS else f"more than {MAX_NODES:,} nodes"
+            yield found("graph-limit", "", reason)
+            return
+
+
 def names(model: Any) -> Iterator[Finding]:
-    """Names are UTF-8, printable and short, and not too many."""
-    count = 0
+    """Names are UTF-8, printable and short."""
     for graph in graphs(model.graph):
         values = (*graph.input, *graph.output, *graph.initializer)
         for name in (*(one.name for one in values), *(name for node in graph.node for name in _names_of(node))):
@@ -32,10 +43,6 @@ def names(model: Any) -> Iterator[Finding]:
             if len(name) > MAX_NAME or (name and not name.isprintable()):
                 yield found("readable-names", "", f"{name[:40]!r} of {len(name):,} characters")
                 return
-        count += len(graph.node)
-        if count > MAX_NODES:
-            yield found("size-limit", "", f"more than {MAX_NODES:,} nodes")
-            return
 
 
 def _names_of(node: Any) -> tuple[str | bytes, ...]:

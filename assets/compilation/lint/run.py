@@ -46,6 +46,7 @@ def lint_model(
 
 def _groups(dialect: Dialect, shape: Interface, sms: Collection[int]) -> Iterator[Group]:
     """Rules run in groups: a later group may only trust what the earlier ones have shown."""
+    yield (file.counts,)
     yield (file.names,)
     yield (file.versions, file.domains, file.external_data, file.kinds_of_values, file.unique_names)
     yield (file.sound,)

@@ -79,6 +79,7 @@ class Checker:
             return (found("size-limit", "", f"{len(data):,} bytes, at most {MAX_MODEL_BYTES:,} are taken"),)
         path = Path(self._folder.name) / "model.onnx"
         path.write_bytes(data)
+        path.with_name("stage").unlink(missing_ok=True)
         child = self._started()
         request = {"path": str(path), "dialect": dialect, "interface": interface, "sms": sorted(sms), "load": load}
         answer = self._ask(child, request, self._seconds)

@@ -70,6 +70,15 @@ def loop(trips: int) -> onnx.ModelProto:
     return small(node("Loop", "trips go x", "y", body=body), trips=np.int64(trips), go=np.bool_(True))
 
 
+def nested(depth: int) -> onnx.ModelProto:
+    """Branches of branches, each level twice the one below."""
+    output = helper.make_tensor_value_info("o", TensorProto.FLOAT, ["n", 2])
+    graph = helper.make_graph([node("Identity", "x", "o")], "leaf", [], [output])
+    for _ in range(depth):
+        graph = helper.make_graph([node("If", "yes", "o", then_branch=graph, else_branch=graph)], "g", [], [output])
+    return small(*graph.node, node("Identity", "o", "y"), yes=np.bool_(True))
+
+
 def elsewhere(model: Any) -> None:
     tensor = model.graph.initializer[0]
     tensor.ClearField("raw_data")
@@ -198,7 +207,7 @@ BROKEN: dict[str, list[tuple[Any, dict[str, Any]]]] = {
 }
 SLOW = {"resnet", "vit"}
 """Their export takes seconds."""
-ELSEWHERE = {"size-limit", "loads", "survives-checking"}
+ELSEWHERE = {"size-limit", "graph-limit", "loads", "survives-checking"}
 """Rules whose tests are below, and in `test_compilation_supervised.py`."""
 
 
@@ -243,12 +252,15 @@ def test_masks_may_be_infinite() -> None:
         assert findings(small(node("Add", "x mask", "y"), mask=np.array([[0, last]], np.float32))) == told
 
 
-def test_files_of_too_many_bytes_or_nodes_are_found_before_they_cost_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_too_many_bytes_nodes_or_branches_are_found_before_they_cost_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(rules, "MAX_MODEL_BYTES", 100)
     assert findings(SOUND) == ["size-limit"]
     monkeypatch.undo()
+    assert findings(nested(12)) == ["graph-limit"]
     monkeypatch.setattr("assets.compilation.lint.file.MAX_NODES", 4)
-    assert findings(SOUND) == ["size-limit"]
+    assert findings(SOUND) == ["graph-limit"]
 
 
 def test_an_error_names_file_rule_node_reason_and_remedy() -> None:
