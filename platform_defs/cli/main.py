@@ -10,6 +10,7 @@ import typer
 
 from edge.errors import TransientError
 from platform_defs.cli import data, listing, privacy, work
+from platform_defs.cli.compress import compress
 from platform_defs.cli.failures import explain
 from platform_defs.cli.lines import lines
 from platform_defs.cli.output import printable
@@ -30,6 +31,7 @@ for command in (work.demo, data.inspect, work.land, work.run, work.promote, work
 for command in (listing.batches, listing.releases, listing.fleet):
     app.command()(command)
 app.command()(retrains)
+app.command()(compress)
 app.command()(privacy.forget)
 app.command()(privacy.data_key)
 app.add_typer(privacy.audit)

@@ -1,0 +1,109 @@
+"""The child of `edgeloop compress`: `python -m platform_defs.compress_child REQUEST.json`, answering lines of JSON.
+
+Whatever reads the foreign file runs in here: if it crashes, the parent says so in one sentence.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from assets.errors import BudgetError, RejectedError, TransientError, of_the_machine
+from assets.supervisor import die_with_parent
+from platform_defs.compressing import REVISION, Request, read_request
+
+READ_SECONDS = 300.0
+"""The longest that reading a model and answering its first records may take."""
+LEAST_MEMORY = 4 * 1024**3
+STAGES = ("reading the model", "reading the records", "searching", "choosing", "compiling", "drawing the page")
+Send = Callable[[Mapping[str, Any]], None]
+
+
+def main(order: Path) -> None:
+    """Do what the request says, and answer."""
+    die_with_parent()
+    send = _sender()
+    _limit_memory()
+    name = ""
+    try:
+        request = read_request(order.read_bytes())
+        name = request.model or f"line {request.line!r}"
+        send({"done": _work(request, send)})
+    except RejectedError as error:
+        send({"rejected": str(error)})
+    except TransientError as error:
+        send({"again": str(error)})
+    except MemoryError:
+        send({"rejected": f"{name}: needs more memory than this machine has; give fewer records, or a smaller model"})
+    except OSError as error:
+        send({"again": str(of_the_machine(error, name, "see that it may be read and written"))})
+
+
+def _work(request: Request, send: Send) -> dict[str, Any]:
+    from assets.compression.choose import choose
+    from assets.compression.contract import Candidates
+    from assets.compression.search import search
+    from assets.steps import remembered
+    from platform_defs.compress_subject import open_request
+    from platform_defs.compressed import write_result
+
+    def report(text: str) -> None:
+        send({"text": text})
+
+    def stage(at: int, **more: float) -> None:
+        send({"stage": STAGES[at], "at": at, "of": len(STAGES), **more})
+
+    stage(0, within=READ_SECONDS)
+    subject, note = open_request(request, lambda: stage(1, within=READ_SECONDS), report)
+    report(note)
+    stage(2)
+    decided = (
+        REVISION,
+        subject.onnx.sha256,
+        subject.dataset,
+        subject.metric,
+        subject.budget.model_dump_json(),
+        subject.policy.model_dump_json(),
+        repr([target.name for target in subject.targets]),
+        str(request.max_minutes),
+    )
+    found, _ = remembered(subject.store, subject.name, "candidates", decided, Candidates, lambda: search(subject))
+    found = replace(found, note="; ".join(filter(None, (note, found.note))))
+    stage(3)
+    chosen, why_not = None, ""
+    try:
+        chosen = choose(found, subject.budget, subject.targets)
+    except BudgetError as error:
+        why_not = str(error)
+    stage(4)
+    source = request.model or f"line {request.line!r}"
+    return write_result(Path(request.out), subject, found, chosen, why_not, source, report, lambda: stage(5))
+
+
+def _sender() -> Send:
+    """Messages go to what was standard output; what libraries print goes where errors go."""
+    pipe = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+
+    def send(message: Mapping[str, Any]) -> None:
+        pipe.write(json.dumps(message).encode() + b"\n")
+
+    return send
+
+
+def _limit_memory() -> None:
+    """No more than three quarters of the machine's memory, so that a hostile file ends this process and no other."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = max(LEAST_MEMORY, whole * 3 // 4)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,174 @@
+"""From a request of `edgeloop compress` to what the search works on; runs in the child."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from assets.budget import Budget, CompressionPolicy
+from assets.compilation.lint import check_model
+from assets.compression.heldout import HeldOut, Truth, judge_by
+from assets.compression.own_model import check_budget, open_model, open_own, probe, subject_of
+from assets.compression.signature import Signature, read_signature
+from assets.compression.sources import Reading, picture_spec
+from assets.compression.subject import Subject, open_subject
+from assets.errors import RejectedError
+from assets.line import Line
+from assets.loading.judged import open_judged
+from assets.records import load_dataset
+from assets.store import Store, find_home
+from assets.training.contract import DatasetVersion
+from edge.contracts import TARGETS, InputSpec, TargetProfile, digest
+from platform_defs.catalog import find_line
+from platform_defs.compress_models import trained_model
+from platform_defs.compressing import WORK, Request
+
+Report = Callable[[str], None]
+
+
+def open_request(request: Request, reads_data: Callable[[], None], report: Report) -> tuple[Subject, str]:
+    """The subject, and how its records were split and judged, in words.
+
+    Args:
+        reads_data: called when the model was found sound.
+
+    Raises:
+        RejectedError: see `assets.compression.own_model.open_own` and `assets.compression.subject.open_subject`.
+        CompileError: the model breaks a rule of `assets.compilation.lint`.
+    """
+    if request.line:
+        return _open_line(request, reads_data, report)
+    source = Path(request.model)
+    file = source.read_bytes()
+    check_model(file, "float", str(source), interface="any")
+    reads_data()
+    store, name = Store(str(Path(request.out) / WORK)), _name_of(source)
+    budget, targets, policy = _budget(request), _targets(request), _policy(request, CompressionPolicy())
+    how = _reading(request)
+    if not request.data_line:
+        return open_own(
+            store, name, file, str(source), Path(request.data), how, request.metric, budget, policy, targets, report
+        )
+    signature = read_signature(open_model(file, str(source)), str(source))
+    line = find_line(request.data_line)
+    spec = _spec_of_line(line, signature, how)
+    held, truth = _records_of_line(line, spec, signature, file, str(source))
+    return subject_of(
+        store, name, file, str(source), signature, spec, held, truth, request.metric, budget, policy, targets, report
+    )
+
+
+def _open_line(request: Request, reads_data: Callable[[], None], report: Report) -> tuple[Subject, str]:
+    """One of our models: its network is there, so students are tried too; judged on its line's records or others."""
+    home, line = Store(find_home()), find_line(request.line)
+    model = trained_model(line.name, request.weights)
+    dataset = load_dataset(home, line.name, model.dataset)
+    reads_data()
+    subject = open_subject(home, line, dataset, model, report)
+    work = Store(str(Path(request.out) / WORK))
+    for ref, kind, suffix in ((model.onnx, "onnx", ".onnx"), (model.weights, "safetensors", ".safetensors")):
+        work.put(line.name, home.fetch(ref), kind, suffix, ref.parents)
+    subject = replace(
+        subject,
+        store=work,
+        budget=_budget(request) if request.budget is not None else line.config.budget,
+        targets=_targets(request),
+        policy=_policy(request, line.config.compress),
+    )
+    if request.data_line == line.name:
+        metric = check_budget(subject.task, request.metric or subject.metric, subject.budget, subject.classes)
+        counts = f"{len(subject.validation):,} validation and {len(subject.test):,} test records of line {line.name!r}"
+        return replace(subject, metric=metric), f"judged on {counts}"
+    return _judged_elsewhere(request, subject, report)
+
+
+def _judged_elsewhere(request: Request, subject: Subject, report: Report) -> tuple[Subject, str]:
+    """Our model on records that are not its line's; students learn from the line's all the same."""
+    source, how = f"the model of line {subject.name!r}", replace(_reading(request), classes=subject.labels)
+    metric = request.metric or subject.metric
+    common: tuple[str, Budget, CompressionPolicy, tuple[TargetProfile, ...], Report]
+    common = (metric, subject.budget, subject.policy, subject.targets, report)
+    if request.data_line:
+        signature = read_signature(open_model(subject.file, source), source)
+        held, truth = _records_of_line(find_line(request.data_line), subject.input, signature, subject.file, source)
+        other, note = subject_of(
+            subject.store, subject.name, subject.file, source, signature, subject.input, held, truth, *common
+        )
+    else:
+        other, note = open_own(
+            subject.store, subject.name, subject.file, source, Path(request.data), how, *common, subject.input
+        )
+    if other.task.spec.answer == subject.task.spec.answer:
+        other = replace(other, task=subject.task, answer=subject.answer)
+    return replace(other, trainable=subject.trainable, output=subject.output, own_metrics=subject.own_metrics), note
+
+
+def _records_of_line(
+    line: Line, spec: InputSpec, signature: Signature, file: bytes, source: str
+) -> tuple[HeldOut, Truth]:
+    """A line's newest accepted records as a model reads them, and what they judge it by."""
+    store = Store(find_home())
+    dataset = store.head(line.name, "dataset", DatasetVersion)
+    train, validation, test = (
+        open_judged(store, dataset, split, spec, line.config) for split in ("train", "validation", "test")
+    )
+    shapes = probe(open_model(file, source), _First(validation), source)
+    truth = judge_by(validation.y, line.config.data.classes, (), shapes, len(signature.inputs[0].shape))
+    counts = ", ".join(f"{len(one):,} {name}" for name, one in (("validation", validation), ("test", test)))
+    note = "; ".join(filter(None, (f"{counts} records of line {line.name!r}", truth.note)))
+    return HeldOut(train, validation, test, digest(dataset), note), truth
+
+
+class _First:
+    """The first two records of a set."""
+
+    def __init__(self, records: Any) -> None:
+        self.y, self.ids, self.groups = records.y[:2], records.ids[:2], records.groups[:2]
+        self.batch, self.input_of = records.batch, records.input_of
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def _spec_of_line(line: Line, signature: Signature, how: Reading) -> InputSpec:
+    """How a line's records become a foreign model's input. Raises RejectedError where that is not known."""
+    data, place = line.config.data, f"--data {line.name}"
+    if data.image is not None:
+        return picture_spec(place, signature, how)
+    port = signature.inputs[0]
+    if data.table is None or len(signature.inputs) > 1 or len(port.shape) != 2 or port.dtype != "float32":
+        raise RejectedError(
+            f"{place}: its records are pictures or rows for a model from elsewhere, this one reads {signature}; save "
+            "what it reads as arrays in an .npz"
+        )
+    columns = data.table.columns
+    if port.shape[1] not in (None, len(columns)):
+        raise RejectedError(f"{place}: has {len(columns)} columns, the model reads {port}")
+    zeros, ones = (0.0,) * len(columns), (1.0,) * len(columns)
+    return InputSpec("table", port.name, (len(columns),), zeros, ones, tuple(columns), dict(data.table.categories))
+
+
+def _reading(request: Request) -> Reading:
+    return Reading(request.mean, request.std, request.scale, request.target, request.classes)
+
+
+def _budget(request: Request) -> Budget:
+    return Budget.model_validate(request.budget or {})
+
+
+def _policy(request: Request, policy: CompressionPolicy) -> CompressionPolicy:
+    if request.max_minutes is None:
+        return policy
+    return CompressionPolicy.model_validate({**policy.model_dump(), "max_minutes": request.max_minutes})
+
+
+def _targets(request: Request) -> Any:
+    return tuple(TARGETS[name] for name in request.targets)
+
+
+def _name_of(path: Path) -> str:
+    """What a file's artifacts are stored under: a key's part is of plain letters."""
+    return re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:40] or "model"

@@ -1,0 +1,362 @@
+"""Compressing one model outside any line: the parent's side of `edgeloop compress`.
+
+What reads the foreign file can crash on it, so all of that runs in a child under the supervisor
+(`platform_defs.compress_child`), which sends back lines of JSON. The folder that is asked for holds the result, and in
+`.work/` a store with every trial: the same command goes on where it was killed, and a finished one costs nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import ValidationError
+
+from assets.budget import Budget
+from assets.errors import RejectedError, StepDiedError, TransientError
+from assets.measure import machine_name
+from assets.store import Store
+from edge.engine.library import installed_version
+from platform_defs.automation.locks import line_lock
+
+REVISION = "compress-1"
+"""Raised whenever the same inputs would give something else."""
+WORK, DONE = ".work", "done.json"
+MAX_MODEL_BYTES = 2 * 1024**3
+MESSAGE_BYTES = 64 * 1024**2
+_TAIL = 2000
+_LIMITS = {
+    "max_drop": "largest loss of the metric (0.01 is one point)",
+    "max_drop_per_class": "largest loss of one class's recall",
+    "max_<metric>_drop": "largest loss of another metric, e.g. max_macro_f1_drop",
+    "max_ms": "slowest median call in milliseconds, measured here at batch 1",
+    "max_kb": "largest file in kB",
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be compressed, and how; everything is plain JSON, as the child reads it.
+
+    Attributes:
+        model: path of an ONNX file; "" for one of ours.
+        line: whose trained model it is; "" for an ONNX file.
+        weights: digest of one of the line's models; "" for its newest.
+        data: path of the held-out records; "" for those of `data_line`.
+        data_line: whose accepted records judge the model; "" for a path.
+        budget: limits as `Budget` has them; None for the line's own, and for the defaults of an ONNX file.
+        targets: names of `edge.contracts.TARGETS`.
+        metric: what chooses; "" for the task's own.
+        mean, std, scale, target, classes: see `assets.compression.sources.Reading`.
+        max_minutes: after which no new trial is begun; None for no limit.
+    """
+
+    model: str
+    line: str
+    weights: str
+    data: str
+    data_line: str
+    out: str
+    budget: dict[str, Any] | None
+    targets: tuple[str, ...]
+    metric: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    scale: float | None = None
+    target: str = ""
+    classes: tuple[str, ...] = ()
+    max_minutes: float | None = None
+
+
+def read_request(data: bytes) -> Request:
+    """A request as the parent wrote it."""
+    body: dict[str, Any] = json.loads(data)
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in body.items()}
+    return Request(**given)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What came of it.
+
+    Attributes:
+        chosen: name of the candidate; None where nothing fits.
+        why: why it was chosen, or what the nearest misses are.
+        failed: target name to why there is no file for it.
+        files: target name to its file below the folder.
+        rows: as `front.json` has them.
+        reused: whether all of it was there before.
+    """
+
+    model: str
+    chosen: str | None
+    why: str
+    note: str
+    failed: Mapping[str, str]
+    files: Mapping[str, str]
+    rows: tuple[Mapping[str, Any], ...]
+    reused: bool = False
+
+
+def parse_budget(text: str) -> Budget:
+    """Limits from `max_drop=0.01,max_ms=2`.
+
+    Raises:
+        RejectedError: an unknown limit, a value that is no number in its unit, or one that is out of range.
+    """
+    found: dict[str, Any] = {}
+    drops: dict[str, float] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        plain = key in {"max_drop", "max_drop_per_class", "max_ms", "max_kb"}
+        other = key.removeprefix("max_").removesuffix("_drop")
+        if not equals or not (plain or (key == f"max_{other}_drop" and other)):
+            allowed = "; ".join(f"{name}: {meaning}" for name, meaning in _LIMITS.items())
+            raise RejectedError(f"--budget: {part!r} is no limit; allowed are NAME=NUMBER, apart by commas: {allowed}")
+        if key in found or other in drops:
+            raise RejectedError(f"--budget: {key} stands there twice; say it once")
+        (found if plain else drops)[key if plain else other] = _number(key, value)
+    try:
+        return Budget.model_validate({**found, "max_drops": drops} if drops else found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RejectedError(f"--budget: {place} = {first['input']!r}: {first['msg']}") from error
+
+
+def _number(key: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if number - number == 0:  # neither NaN nor infinite
+        return number
+    unit = {"max_ms": "milliseconds, e.g. 2", "max_kb": "kB (1,000 bytes), e.g. 500"}.get(key, "a share, e.g. 0.01")
+    if value.endswith("%") and key not in {"max_ms", "max_kb"}:
+        unit += " for 1 %; percent signs are not read"
+    raise RejectedError(f"--budget: {key}={value!r} is not a number; write it without a unit, in {unit}")
+
+
+def compress(
+    request: Request, report: Callable[[str], None], moved: Callable[[float, float, str], None] = lambda *_: None
+) -> Finished:
+    """Compress a model into the folder `request.out`.
+
+    Args:
+        report: told in words what happens.
+        moved: told how far the work is.
+
+    Raises:
+        RejectedError: a model, records or a budget that cannot be used, or a folder that holds something else.
+        TransientError: the child could not work now; the same command goes on.
+    """
+    out = Path(request.out)
+    model = _model_digest(request)
+    work = _claim(out, model)
+    with line_lock(Store(str(work)), "compress") as held:
+        if not held:
+            raise TransientError(
+                f"{out}: another `edgeloop compress` works there now; wait for it, or name another folder"
+            )
+        inputs = _inputs(request, model)
+        known = _known(out, work, inputs)
+        if known is not None:
+            report("the same model, records, budget and targets were compressed before: nothing to do")
+            return known
+        (work / DONE).unlink(missing_ok=True)
+        result = _run(request, work, report, moved)
+        _write(work / DONE, {"inputs": inputs, "result": result})
+    return _finished(result)
+
+
+def sources_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file, or of a folder's files with their names."""
+    if not path.is_dir():
+        return _file_digest(path)
+    found = hashlib.sha256()
+    for folder, names, files in os.walk(path):
+        names.sort()
+        for name in sorted(files):
+            one = Path(folder, name)
+            if one.is_file() and not one.is_symlink():
+                found.update(f"{one.relative_to(path)}\0{_file_digest(one)}\n".encode("utf-8", "replace"))
+    return found.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RejectedError(f"{path}: cannot be read ({error.strerror}); give a file that you may read") from error
+
+
+def _model_digest(request: Request) -> str:
+    if request.line:
+        from platform_defs.compress_models import trained_model
+
+        return trained_model(request.line, request.weights).onnx.sha256
+    path = Path(request.model)
+    if path.stat().st_size > MAX_MODEL_BYTES:
+        raise RejectedError(f"{path}: larger than {MAX_MODEL_BYTES:,} bytes, which no ONNX file can be")
+    return _file_digest(path)
+
+
+def _claim(out: Path, model: str) -> Path:
+    """The folder's `.work`, made if the folder is new. Raises RejectedError where it holds something else."""
+    work, mark = out / WORK, out / WORK / "model.json"
+    if out.exists() and not out.is_dir():
+        raise RejectedError(f"{out}: is no folder; name one that is new, or of an earlier run with this model")
+    if mark.is_file():
+        try:
+            owner = str(json.loads(mark.read_bytes()[:MESSAGE_BYTES])["model"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise RejectedError(f"{mark}: is damaged ({error}); name a new folder") from error
+        if owner != model:
+            raise RejectedError(
+                f"{out}: holds the results of another model ({owner[:12]}…, not {model[:12]}…); name a new folder with "
+                "--out"
+            )
+        return work
+    if out.exists() and any(path.name != WORK for path in out.iterdir()):
+        raise RejectedError(
+            f"{out}: is not empty and was not made by `edgeloop compress`; name a new folder with --out"
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    _write(mark, {"model": model})
+    return work
+
+
+def _inputs(request: Request, model: str) -> str:
+    """Digest of everything that decides the result."""
+    if request.data_line:
+        from platform_defs.compress_models import newest_dataset
+
+        data = newest_dataset(request)
+    else:
+        data = sources_digest(Path(request.data))
+    plain = dataclasses.asdict(dataclasses.replace(request, model="", data="", out=""))
+    if request.line:
+        from platform_defs.catalog import find_line
+
+        plain["policy"] = find_line(request.line).config.digest("budget", "compress", "training")
+    tools = [metadata.version("onnx"), machine_name(), *map(installed_version, ("tensorrt_rtx", "tensorrt"))]
+    body = json.dumps([REVISION, model, data, plain, tools], sort_keys=True)
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def _known(out: Path, work: Path, inputs: str) -> Finished | None:
+    """The finished result of the same inputs, whose files are there as they were written."""
+    try:
+        body = json.loads((work / DONE).read_bytes())
+        if body["inputs"] != inputs:
+            return None
+        result = body["result"]
+        intact = all(_file_digest(out / name) == sha256 for name, sha256 in result["written"].items())
+    except (OSError, ValueError, KeyError, TypeError, RejectedError):
+        return None
+    return dataclasses.replace(_finished(result), reused=True) if intact else None
+
+
+def _finished(result: Mapping[str, Any]) -> Finished:
+    names = ("model", "chosen", "why", "note", "failed", "files")
+    return Finished(**{name: result[name] for name in names}, rows=tuple(result["rows"]))
+
+
+def _run(
+    request: Request, work: Path, report: Callable[[str], None], moved: Callable[[float, float, str], None]
+) -> dict[str, Any]:
+    """Run the child, and return what it answers."""
+    order = work / "request.json"
+    _write(order, dataclasses.asdict(request))
+    command = [
+        sys.executable,
+        "-m",
+        "assets.supervisor",
+        sys.executable,
+        "-m",
+        "platform_defs.compress_child",
+        str(order),
+    ]
+    doing, answer = "starting", None
+    with (work / "log.txt").open("wb") as log:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+        try:
+            assert child.stdout is not None, "it is a pipe"
+            for message in _messages(child.stdout, request.model or request.line):
+                if "text" in message:
+                    report(message["text"])
+                elif "stage" in message:
+                    doing = message["stage"]
+                    moved(message["at"], message["of"], doing)
+                else:
+                    answer = message
+            code = child.wait()
+        finally:
+            if child.poll() is None:
+                child.terminate()  # the supervisor ends all that it started
+                child.wait()
+    if answer is None:
+        raise _died(request, work, doing, code)
+    if "rejected" in answer:
+        raise RejectedError(answer["rejected"])
+    if "again" in answer:
+        raise TransientError(answer["again"])
+    return dict(answer["done"])
+
+
+def _messages(pipe: IO[bytes], name: str) -> Iterator[dict[str, Any]]:
+    """The child's messages; one may say within how many seconds the next one comes."""
+    descriptor, rest, within, began = pipe.fileno(), b"", None, time.monotonic()
+    while True:
+        ready, _, _ = select.select([descriptor], [], [], 1.0)
+        if not ready:
+            if within is not None and time.monotonic() - began > within:
+                raise RejectedError(
+                    f"{name}: reading the model and answering a few records took longer than {within:g} s and was "
+                    "ended; see that the model ends (a loop?), and that it and its inputs are not too large"
+                )
+            continue
+        piece = os.read(descriptor, 1024 * 1024)
+        if not piece:
+            return
+        rest += piece
+        *lines, rest = rest.split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            within, began = message.get("within"), time.monotonic()
+            yield message
+
+
+def _died(request: Request, work: Path, doing: str, code: int) -> Exception:
+    """What the end of a child without an answer means."""
+    tail = (work / "log.txt").read_bytes()[-_TAIL:].decode("utf-8", "replace").strip()
+    number = code - 128 if code > 128 else -code if code < 0 else 0
+    how = signal.Signals(number).name if number in set(signal.Signals) else f"exit code {code}"
+    name = request.model or f"line {request.line!r}"
+    if how in {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL"}:
+        return RejectedError(
+            f"{name}: {doing} crashed on it ({how}); the file is damaged, or beyond this version: check it with "
+            "onnx.checker and export it again"
+        )
+    why = "was it out of memory?" if how == "SIGKILL" else " / ".join(tail.splitlines()[-3:]) or "no word of it"
+    return StepDiedError(f"{name}: {doing} ended without an answer ({how}: {why}); the same command goes on from there")
+
+
+def _write(path: Path, body: Any) -> None:
+    """Write JSON in one step."""
+    from assets.store import Store
+
+    Store(str(path.parent)).write(path.name, json.dumps(body, indent=2, sort_keys=True).encode())
