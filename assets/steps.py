@@ -35,7 +35,7 @@ def remembered(
         older result (of a smaller `position`) never replaces one that has seen more batches.
     """
     key = f"store/{line}/steps/{asset}/{hashlib.sha256(chr(0).join(inputs).encode()).hexdigest()}.json"
-    value = _recall(store, key, cls)
+    value = recall(store, key, cls)
     reused = value is not None
     if value is None:
         value = make()
@@ -45,7 +45,7 @@ def remembered(
     return value, reused
 
 
-def _recall(store: Store, key: str, cls: type[T]) -> T | None:
+def recall(store: Store, key: str, cls: type[T]) -> T | None:
     """The remembered document, unless it or an artifact it names was lost or damaged: then the step is done again."""
     try:
         value = store.load(key, cls)

@@ -3,16 +3,19 @@
 No postponed annotations here: Dagster compares the annotation of `context` with the class itself.
 """
 
+import hashlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 
-from assets.compression.choose import choose, conversion_limit, cost_ms, size, validation_drop
+from assets.compression.choose import choose, conversion_limit, cost_ms, front_of, size, validation_drop
 from assets.compression.contract import Candidate, Candidates, ChosenModel
 from assets.errors import BudgetError
 from assets.line import Line
+from assets.links import page_url
 from assets.measure import machine_name
 from assets.process import refusals_fail_once, run_step
 from assets.records import load_dataset
@@ -22,8 +25,8 @@ from assets.tasks.registry import change_in_words
 from assets.training.contract import TrainedModel
 from edge.contracts import TARGETS, TargetProfile, digest, to_bytes
 
-CANDIDATES_REVISION = "candidates-3"
-CHOICE_REVISION = "chosen-model-3"
+CANDIDATES_REVISION = "candidates-4"
+CHOICE_REVISION = "chosen-model-4"
 """Raise one when its step's code changes what it makes from the same inputs."""
 FITS_BUDGET = "chosen_model_fits_budget"
 
@@ -40,9 +43,10 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
         group_name=line.identifier,
         kinds={"pytorch", "onnx"},
         description=(
-            "Smaller models made from the teacher: the teacher in INT8, and, of families that can be pruned, a "
-            "distilled student in INT8 for each prune ratio, each in both Q/DQ dialects, with the line's metric, size, "
-            "latency and a parity verdict per conversion."
+            "Smaller models made from the teacher: the teacher in INT8, FP16 and INT8 weights, and, of families that "
+            "something can be taken out of, distilled students in INT8, each in both Q/DQ dialects, with the line's "
+            "metric, size, latency and a parity verdict per conversion. What was tried in vain is listed with its "
+            "reason. A search that was killed goes on from its trials."
         ),
     )
     def candidates(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
@@ -52,6 +56,7 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
             dataset = load_dataset(store, line.name, model.dataset)
             options = {"dataset": to_bytes(dataset).decode(), "model": to_bytes(model).decode()}
             policy = line.config.digest("data", "features", "training", "compress", "targets")
+            budget = line.config.budget
             found, reused = remembered(
                 store,
                 line.name,
@@ -60,7 +65,7 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
                     CANDIDATES_REVISION,
                     digest(model),
                     policy,
-                    f"{conversion_limit(line.config.budget):g}",
+                    f"{conversion_limit(budget):g} {budget.max_drop:g} {budget.max_drop_per_class}",
                     machine_name(),
                 ),
                 Candidates,
@@ -69,9 +74,13 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 "candidates": dg.MetadataValue.md(_table(found, _targets(line))),
+                "tried in vain": dg.MetadataValue.md(_tried(found)),
+                "front": ", ".join(front_of(found, _targets(line))),
                 "count": len(found.candidates),
+                "note": found.note,
                 "reused": reused,
                 "seconds": time.monotonic() - start,
+                "seconds of all trials": found.seconds,
             }
         )
 
@@ -104,6 +113,7 @@ def _chosen_model(line: Line) -> dg.AssetsDefinition:
         with refusals_fail_once():
             found, targets = store.head(line.name, "candidates", Candidates), _targets(line)
             inputs = (CHOICE_REVISION, digest(found), line.config.digest("budget", "targets"))
+            key = _page_key(line, inputs)
             try:
                 chosen, reused = remembered(
                     store,
@@ -111,16 +121,26 @@ def _chosen_model(line: Line) -> dg.AssetsDefinition:
                     "chosen_model",
                     inputs,
                     ChosenModel,
-                    lambda: choose(found, line.config.budget, targets),
+                    lambda: replace(choose(found, line.config.budget, targets), page=key),
                 )
             except BudgetError as error:
-                yield dg.AssetCheckResult(passed=False, check_name=FITS_BUDGET, metadata={"why": str(error)})
+                _write_page(store, line, found, None, str(error), key)
+                page = dg.MetadataValue.url(page_url(key))
+                yield dg.AssetCheckResult(
+                    passed=False, check_name=FITS_BUDGET, metadata={"why": str(error), "page": page}
+                )
                 raise
+            if not reused or not store.exists(key):
+                _write_page(store, line, found, chosen, "", key)
         yield dg.MaterializeResult(metadata=_metadata(chosen, targets, reused))
         yield dg.AssetCheckResult(
             passed=True,
             check_name=FITS_BUDGET,
-            metadata={"why": chosen.why, "validation drop": validation_drop(chosen.candidate, found, targets)},
+            metadata={
+                "why": chosen.why,
+                "validation drop": validation_drop(chosen.candidate, found, targets),
+                "page": dg.MetadataValue.url(page_url(key)),
+            },
         )
 
     return chosen_model
@@ -130,9 +150,31 @@ def _targets(line: Line) -> list[TargetProfile]:
     return [TARGETS[name] for name in line.config.targets]
 
 
+def _page_key(line: Line, inputs: tuple[str, ...]) -> str:
+    """Where the page of a search and of the choice from it is kept, by the digest of what decides both."""
+    name = hashlib.sha256(chr(0).join(inputs).encode()).hexdigest()
+    return f"reports/{line.name}/compression/{name}.html"
+
+
+def _write_page(
+    store: Store, line: Line, found: Candidates, chosen: ChosenModel | None, why_not: str, key: str
+) -> None:
+    """The page is written where nothing fits too: it shows by how much."""
+    from assets.compression.page import make_page  # draws, which the code location need not load for
+
+    data = make_page(found, chosen, why_not, _targets(line), budget=line.config.budget, linked=True)
+    store.write(key, data)
+
+
+def _tried(found: Candidates) -> str:
+    rows = ["| tried | why it went no further | seconds |", "|---|---|---|"]
+    rows += [f"| {one.name} | {one.why.replace('|', '/')} | {one.seconds:.1f} |" for one in found.tried]
+    return "\n".join(rows)
+
+
 def _table(found: Candidates, targets: list[TargetProfile]) -> str:
     rows = [
-        f"| candidate | parameters | test {found.metric} | change on test | kB | of teacher | ms | INT8 is faster |",
+        f"| candidate | parameters | test {found.metric} | change on test | kB | of teacher | ms | faster than float |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for candidate in found.candidates:
@@ -160,7 +202,8 @@ def _metadata(
 ) -> dict[str, dg.MetadataValue[Any] | str | float | bool | None]:
     candidate, metric = chosen.candidate, chosen.metric
     drop = candidate.evidence["cpu"].metric(f"{metric}_drop", "test")
-    rows = ["| candidate | why not |", "|---|---|", *(f"| {name} | {why} |" for name, why in chosen.rejected.items())]
+    rows = ["| candidate | why not |", "|---|---|"]
+    rows += [f"| {name} | {why.replace('|', '/')} |" for name, why in chosen.rejected.items()]
     return {
         "chosen": candidate.name,
         "why": chosen.why,
@@ -169,6 +212,8 @@ def _metadata(
         "change on test": f"{_change(candidate, metric)}, on {drop.records} records",
         "onnx bytes": size(candidate, targets),
         "of the teacher's size": size(candidate, targets) / chosen.teacher_size,
-        "INT8 faster than float": candidate.speedup,
+        "faster than float": candidate.speedup,
+        "front": ", ".join(chosen.front),
+        "page": dg.MetadataValue.url(page_url(chosen.page)),
         "reused": reused,
     }

@@ -2,79 +2,120 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.compression.bench import Bench, kind_of
-from assets.measure import answers, interleaved_ms, latency, open_session, speedup
+from assets.compression.contract import MOST_CONFUSED
+from assets.compression.subject import Outputs, Subject, kind_of
+from assets.fitting.contract import TrainingSet
+from assets.measure import answers, feeds, fixed_batch, interleaved_ms, open_session
+from assets.simulate import as_tensorrt_reads
+from assets.tasks.class_metrics import confusion
 from assets.tasks.compare import compare
 from assets.tasks.own_metrics import own_metrics
 from assets.tasks.registry import lower_is_better
-from edge.contracts import ArtifactRef, Evidence, Metric, ParityVerdict
+from edge.contracts import Metric
 from edge.contracts.evidence import VerdictKind
 
-
-def timings_of(made: Mapping[str, Mapping[str, bytes]], bench: Bench) -> dict[str, NDArray[np.float64]]:
-    """Milliseconds of single calls of each candidate's float and cpu file ("name/dialect"), all measured in turn."""
-    sessions = {
-        f"{name}/{dialect}": open_session(files[dialect])
-        for name, files in made.items()
-        for dialect in ("float", "cpu")
-    }
-    return interleaved_ms(sessions, bench.test.batch(np.arange(1)).numpy())
+ROUNDS, CALLS = 40, 20
+ROUND_MS = 60.0
+"""A model so slow that `CALLS` calls take longer gets fewer of them in each round."""
+SLOW_ROUNDS = 10
 
 
-def measured(
-    bench: Bench,
-    name: str,
-    files: Mapping[str, bytes],
-    refs: Mapping[str, ArtifactRef],
-    parity: Mapping[str, tuple[ParityVerdict, ...]],
-    timings: Mapping[str, NDArray[np.float64]],
-    seconds: float,
-) -> tuple[dict[str, Evidence], float]:
-    """Each dialect's evidence, and how many times as fast the cpu file is as the float one.
+def answers_of(dialect: str, file: bytes, records: TrainingSet, most: int | None = None) -> Outputs:
+    """What a file answers as its target will execute it: the TensorRT dialect literally, as TensorRT reads it.
 
-    What is known of the teacher's own file is not measured again.
+    Raises:
+        CompileError: the TensorRT dialect is not what TensorRT can be said to read.
     """
-    evidence: dict[str, Evidence] = {}
-    for dialect, file in files.items():
-        key, known = f"{name}/{dialect}", refs[dialect].sha256 == bench.model.onnx.sha256
-        evidence[dialect] = Evidence(
-            artifact=refs[dialect].sha256,
-            metrics=_of_teacher(bench) if known else _metrics(open_session(file), bench, kind_of(dialect)),
-            parity=parity[dialect],
-            latency=latency(timings[key]) if key in timings else None,
-            seconds=seconds,
-        )
-    return evidence, speedup(timings[f"{name}/float"], timings[f"{name}/cpu"])
+    if dialect == "tensorrt" and b"QuantizeLinear" in file:
+        return answers(open_session(as_tensorrt_reads(file), as_written=True), records, most)
+    return answers(open_session(file), records, most)
 
 
-def _of_teacher(bench: Bench) -> tuple[Metric, ...]:
-    known = bench.model.evidence.metrics
-    records = bench.model.evidence.metric(bench.metric, "test").records
-    return (*known, Metric(f"{bench.metric}_drop", 0.0, "test", records, 0.0, 0.0))
+def timings_of(files: Mapping[str, bytes], records: TrainingSet, rounds: int = ROUNDS) -> dict[str, NDArray[Any]]:
+    """Milliseconds of single calls of each file, (rounds, calls), all measured in turn: batch 1, one thread."""
+    sessions = {name: open_session(file) for name, file in files.items()}
+    first = next(iter(sessions.values()))
+    x = feeds(first, records.batch(np.arange(fixed_batch(first) or 1) % len(records)))
+    once = interleaved_ms(sessions, x, rounds=1, calls=1)
+    slowest = max(float(taken.max()) for taken in once.values())
+    calls = int(np.clip(ROUND_MS / max(slowest, 1e-6), 1, CALLS))
+    return interleaved_ms(sessions, x, rounds=rounds if calls > 1 else min(rounds, SLOW_ROUNDS), calls=calls)
 
 
-def _metrics(session: Any, bench: Bench, kind: VerdictKind) -> tuple[Metric, ...]:
-    """On both splits, and the loss against the teacher on test records."""
-    task, own, threshold = bench.task, bench.line.config.training.metrics, bench.model.answer.threshold
-    held, test = answers(session, bench.validation), answers(session, bench.test)
-    return (
-        *task.metrics.metrics("validation", held, bench.validation.y, bench.classes, kind, threshold),
-        *own_metrics(own, "validation", held, bench.validation.y, kind),
-        *task.metrics.metrics("test", test, bench.test.y, bench.classes, kind, threshold),
-        *own_metrics(own, "test", test, bench.test.y, kind),
-        _drop(bench, test, kind),
+def evidence_of(
+    subject: Subject, dialect: str, file: bytes, held: Outputs | None, known: Mapping[str, tuple[Outputs, Outputs]]
+) -> tuple[tuple[Metric, ...], Outputs, Outputs]:
+    """A file's metrics on both splits, with its answers on them.
+
+    Args:
+        held: its answers on validation records, where they are known already.
+        known: answers of other dialects' files by how they are executed, see `executed_as`, to be used again.
+
+    Raises:
+        RejectedError: an answer is not finite.
+    """
+    kind, same = kind_of(dialect), known.get(executed_as(dialect, file))
+    if same is not None:
+        held, test = same
+    else:
+        held = answers_of(dialect, file, subject.validation) if held is None else held
+        test = answers_of(dialect, file, subject.test)
+    task, own, threshold = subject.task, subject.own_metrics, subject.answer.threshold
+    parts: list[Metric] = []
+    splits: tuple[tuple[Literal["validation", "test"], Outputs, Any], ...] = (
+        ("validation", held, subject.validation.y),
+        ("test", test, subject.test.y),
     )
+    for split, outputs, y in splits:
+        parts += task.metrics.metrics(split, outputs, y, subject.classes, kind, threshold)
+        parts += own_metrics(own, split, outputs, y, kind)
+    return (*parts, _drop(subject, test, kind)), held, test
 
 
-def _drop(bench: Bench, outputs: NDArray[np.float32], kind: VerdictKind) -> Metric:
+def executed_as(dialect: str, file: bytes) -> str:
+    """Files of the same key give the same answers."""
+    literal = dialect == "tensorrt" and b"QuantizeLinear" in file
+    return f"{literal}{hashlib.sha256(file).hexdigest()}"
+
+
+def of_teacher(subject: Subject) -> tuple[Metric, ...]:
+    """What is known of the teacher's own file, which against itself lost nothing."""
+    records = subject.evidence.metric(subject.metric, "test").records
+    return (*subject.evidence.metrics, Metric(f"{subject.metric}_drop", 0.0, "test", records, 0.0, 0.0))
+
+
+def recalls(subject: Subject, outputs: Outputs) -> dict[str, float]:
+    """Class to the share of its validation records that are answered right; empty where the answer is no class."""
+    if subject.task.spec.answer != "class" or not subject.classes:
+        return {}
+    right, y = outputs.argmax(axis=1) == subject.validation.y, subject.validation.y
+    return {name: float(right[y == label].mean()) for label, name in enumerate(subject.classes) if (y == label).any()}
+
+
+def class_drops(subject: Subject, outputs: Mapping[str, Outputs]) -> dict[str, float]:
+    """What each class's recall lost on validation records, in the worst of these answers."""
+    before = recalls(subject, subject.teacher_held)
+    after = [recalls(subject, answered) for answered in outputs.values()]
+    return {name: max(share - found[name] for found in after) for name, share in before.items()} if after else {}
+
+
+def confusion_of(subject: Subject, test: Outputs) -> tuple[tuple[int, ...], ...]:
+    """A row of counts per true class on test records; empty without classes, and of too many."""
+    if subject.task.spec.answer != "class" or not 0 < len(subject.classes) <= MOST_CONFUSED:
+        return ()
+    return tuple(tuple(int(count) for count in row) for row in confusion(test, subject.test.y))
+
+
+def _drop(subject: Subject, outputs: Outputs, kind: VerdictKind) -> Metric:
     """What was lost against the teacher (see `Task.drop`), with the paired 95 % interval; pictures are no pairs."""
-    task, metric, before, y = bench.task, bench.metric, bench.teacher_test, bench.test.y
+    task, metric, before, y = subject.task, subject.metric, subject.teacher_test, subject.test.y
     name = f"{metric}_drop"
     if task.spec.answer == "image":
         return Metric(name, task.drop(metric, before, outputs, y), "test", len(outputs), kind=kind)

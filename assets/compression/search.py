@@ -1,249 +1,320 @@
-"""Makes every candidate of a line with its evidence: `python -m assets.compression.search`, answering `Candidates`."""
+"""Makes every candidate of a line with its evidence: `python -m assets.compression.search`, answering `Candidates`.
+
+The rule, in order: the formats of the teacher; where INT8 loses more than the budget allows, its most sensitive layers
+back in float, then training with INT8 simulated; students, proxies first (see `assets.compression.rule`), each in INT8;
+and at the end all files that run on a CPU timed in turn. What is chosen is chosen on validation records; test records
+are for reports only.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
-from assets.compression.bench import Bench, open_bench
-from assets.compression.contract import Candidate, Candidates, Recipe
-from assets.compression.distill import distillation
-from assets.compression.measured import measured, timings_of
-from assets.compression.prune import count_macs, prune
-from assets.compression.quantize import needs_7_bits, quantize
-from assets.errors import RejectedError
-from assets.export import export_onnx, export_verdict
-from assets.families.weights import architecture_of, parameters_of, predict
-from assets.fitting.contract import Progress, Quiet
-from assets.fitting.fit import fit
-from assets.line import Line
-from assets.measure import answers, open_session
-from assets.store import Store
+from assets.compression.contract import Candidate, Candidates, Recipe, Tried
+from assets.compression.formats import (
+    drop_of,
+    try_float,
+    try_float16,
+    try_int8,
+    try_layers,
+    try_mixed,
+    try_weights8,
+)
+from assets.compression.measured import confusion_of, timings_of
+from assets.compression.network import Network, sound
+from assets.compression.prune import count_macs, cuts_of
+from assets.compression.rule import beats, loses_too_much, network_name, proxy_epochs, space, survivors
+from assets.compression.simulated import try_qat
+from assets.compression.students import same_network, try_cut, try_paces, try_student
+from assets.compression.subject import Subject, Trainable, open_subject
+from assets.compression.trials import Cut, Made, Trial, Trials
+from assets.compression.weigh import macs_of_file, parameters_of_file
+from assets.families.weights import architecture_of, parameters_of
+from assets.measure import feeds, latency, open_session, speedup
 from assets.tasks.registry import change_in_words
 from assets.training.contract import DatasetVersion, TrainedModel
 from assets.worker import Job, serve
-from edge.contracts import TARGETS, ArtifactRef, ParityVerdict, digest, from_bytes
-
-DIALECTS = ("cpu", "tensorrt")
+from edge.contracts import Evidence, from_bytes
 
 
-@dataclass(frozen=True)
-class Made:
-    """A candidate's network and files, before anything is measured on them."""
+@dataclass
+class Course:
+    """What a search has found so far.
 
-    name: str
-    prune: float
-    network: nn.Module
-    files: Mapping[str, bytes]
-    refs: Mapping[str, ArtifactRef]
-    parity: Mapping[str, tuple[ParityVerdict, ...]]
-    seconds: float
+    Attributes:
+        found: candidates without latency, each with the seconds that its trials took.
+        begun_not: students that there was no time for.
+    """
 
-    def sound(self, dialects: Iterable[str]) -> bool:
-        """Whether every conversion to these dialects passed."""
-        return all(verdict.passed for dialect in dialects for verdict in self.parity[dialect])
+    trials: Trials
+    found: list[tuple[Candidate, float]] = field(default_factory=list)
+    tried: list[Tried] = field(default_factory=list)
+    begun_not: list[str] = field(default_factory=list)
+
+    @property
+    def subject(self) -> Subject:
+        """What is compressed."""
+        return self.trials.subject
+
+    def add(self, trial: Trial, before: float = 0.0) -> Candidate | None:
+        """Keep what a trial found; `before` are seconds that its network took. Returns its candidate."""
+        self.tried += trial.tried
+        for candidate in trial.candidates:
+            self.found.append((candidate, before + trial.seconds))
+        return trial.candidates[0] if trial.candidates else None
+
+    def swap(self, old: Candidate, new: Candidate) -> None:
+        """Put a candidate that more is known of in the place of an old one."""
+        self.found = [(new if candidate is old else candidate, seconds) for candidate, seconds in self.found]
 
 
-def search(
-    store: Store, line: Line, dataset: DatasetVersion, model: TrainedModel, report: Callable[[str], None]
-) -> Candidates:
-    """The teacher in INT8, and for each prune ratio a distilled student in INT8, each in every dialect.
+def search(subject: Subject) -> Candidates:
+    """Every candidate of a subject, from its journal of trials and from trials made now.
 
-    Students are made of families that can be pruned, and of answers that can be taught: classes and numbers. Where no
-    candidate stands INT8, the teacher's float file is one too.
+    The float teacher is always a candidate, so that a model that INT8 breaks still has one.
 
     Raises:
-        RejectedError: the dataset is not the one the teacher was trained on, or records that cannot be read.
+        RejectedError: records that cannot be read, or a training that diverges.
         VerificationError: stored records or weights that were changed.
     """
-    if digest(dataset) != model.dataset:
-        raise RejectedError(
-            f"line {line.name!r}: the teacher was trained on dataset {model.dataset[:12]}…, not {digest(dataset)[:12]}…"
-        )
-    bench = open_bench(store, line, dataset, model, report)
-    made = [_quantized("teacher-int8", 0.0, bench, bench.teacher, model.onnx, bench.teacher_onnx, (), 0.0)]
-    if bench.prunable:
-        made += [_student(bench, ratio) for ratio in dict.fromkeys(line.config.compress.prune)]
-    shipped = {TARGETS[name].dialect for name in line.config.targets}
-    if not any(item.sound(shipped) for item in made):
-        report(f"no candidate stands INT8 ({made[0].parity['cpu'][-1].note}); the float file is one too")
-        made.append(_float(bench))
-    report(f"timing {2 * len(made)} files, interleaved, batch 1, one thread")
-    timings = timings_of({item.name: item.files for item in made}, bench)
+    course = Course(Trials(subject))
+    teacher = Network(subject, _teacher(subject))
+    _formats_of_teacher(course, teacher)
+    if subject.trainable is not None:
+        _students(course, subject.trainable)
+    candidates, seconds = _timed(course)
     return Candidates(
-        line=line.name,
-        position=model.position,
-        dataset=model.dataset,
-        teacher=model.onnx.sha256,
-        teacher_size=model.onnx.size,
-        teacher_evidence=model.evidence,
-        input=model.input,
-        output=model.output,
-        labels=model.labels,
-        candidates=tuple(_candidate(bench, item, timings) for item in made),
-        answer=model.answer,
-        metric=model.metric,
+        line=subject.name,
+        position=subject.position,
+        dataset=subject.dataset,
+        teacher=subject.onnx.sha256,
+        teacher_size=subject.onnx.size,
+        teacher_evidence=subject.evidence,
+        input=subject.input,
+        output=subject.output,
+        labels=subject.labels,
+        candidates=candidates,
+        answer=subject.answer,
+        metric=subject.metric,
+        tried=tuple(course.tried),
+        confusion=confusion_of(subject, subject.teacher_test),
+        seconds=course.trials.seconds + seconds,
+        note=_note(course),
     )
 
 
-def _student(bench: Bench, ratio: float) -> Made:
-    """Prune the teacher, distil it into what is left, export and quantize that."""
-    start = time.monotonic()
-    model, name = bench.model, f"pruned-{ratio:g}-int8"
-    student = prune(bench.teacher, model.input, bench.task.outputs(bench.classes, model.input), Recipe(prune=ratio))
-    pruned = bench.keep(student, model.weights.sha256)
-    before = predict(student, bench.validation).numpy()
-    bench.report(f"{name}: pruned to {architecture_of(student)}")
-
-    _teach(bench, student, name)
-    distilled = bench.keep(student, pruned.sha256)
-    after = predict(student, bench.validation).numpy()
-
-    file = export_onnx(student, model.input)
-    onnx = bench.store.put(bench.line.name, file, "onnx", ".onnx", (distilled.sha256,))
-    chain = (
-        bench.verdict("prune", bench.teacher_held, before, model.onnx.sha256, pruned.sha256),
-        bench.verdict("distill", before, after, pruned.sha256, distilled.sha256, teacher=bench.teacher_held),
-        export_verdict(student, file, distilled.sha256, onnx.sha256, bench.validation, drop=bench.lost),
-    )
-    return _quantized(name, ratio, bench, student, onnx, file, chain, time.monotonic() - start)
-
-
-def _teach(bench: Bench, student: nn.Module, name: str) -> None:
-    """Fit the student in place to the teacher's answers; its best validation weights stay. Raises RejectedError."""
-    config, scale = bench.line.config, None
-    if bench.model.answer.kind == "number":
-        scale = float(np.std(bench.train.y)) or 1.0
-    policy = config.training.model_copy(
-        update={"epochs": config.compress.distill_epochs, "privacy": None, "patience": None}
-    )
-    fit(
-        student,
-        bench.task,
-        bench.train,
-        bench.validation,
-        policy,
-        classes=bench.classes,
-        objective=distillation(bench.teacher, scale),
-        metric=bench.metric,
-        watch=_Told(bench.report, name),
+def _teacher(subject: Subject) -> Made:
+    """The float file that all begins with, counted on its network where there is one."""
+    teacher = subject.trainable
+    if teacher is None:
+        shapes = shapes_of(subject)
+        return Made(
+            "teacher", Recipe(), subject.onnx, (), parameters_of_file(subject.file), macs_of_file(subject.file, shapes)
+        )
+    return Made(
+        "teacher",
+        Recipe(),
+        subject.onnx,
+        (),
+        parameters_of(teacher.network),
+        count_macs(teacher.network, subject.input),
+        architecture=architecture_of(teacher.network),
+        weights=teacher.weights,
     )
 
 
-def _quantized(
-    name: str,
-    ratio: float,
-    bench: Bench,
-    network: nn.Module,
-    onnx: ArtifactRef,
-    file: bytes,
-    chain: tuple[ParityVerdict, ...],
-    seconds: float,
-) -> Made:
-    """Quantize a float file into both dialects; `chain` is what led to it.
+def _formats_of_teacher(course: Course, network: Network) -> None:
+    """Every format of the policy, and the float file."""
+    trials, formats = course.trials, course.subject.policy.formats
+    course.add(try_float(trials, network))
+    if "int8" in formats:
+        _int8(course, network, 0.0, look_anyway=True)
+    if "float16" in formats:
+        course.add(try_float16(trials, network))
+    if "weights8" in formats:
+        course.add(try_weights8(trials, network))
 
-    A model that does not stand INT8 in all of its layers is tried once more with every MatMul in float.
+
+def _int8(course: Course, network: Network, before: float, *, look_anyway: bool = False) -> Candidate | None:
+    """INT8, and what helps it where the float network fits the budget and INT8 does not.
+
+    Returns:
+        The INT8 candidate that loses least; None where there is none.
     """
-    start = time.monotonic()
-    rows = _spread(len(bench.calibration), bench.line.config.compress.calibration_records)
-    x = bench.calibration.batch(rows).numpy()
-    narrow = needs_7_bits(TARGETS[target] for target in bench.line.config.targets)
-    before = answers(open_session(file), bench.validation)
-    files: dict[str, bytes] = {}
-    verdicts: dict[str, ParityVerdict] = {}
-    for matmul in (True, False):
-        made = quantize(file, x, reduce_range=narrow, matmul=matmul)
-        if made == files:  # there is no MatMul
-            break
-        files = {"cpu": made["cpu"], "tensorrt": made["tensorrt"]}
-        refs = {
-            dialect: bench.store.put(bench.line.name, data, "onnx", ".onnx", (onnx.sha256,))
-            for dialect, data in files.items()
-        }
-        for dialect, data in files.items():
-            after = answers(open_session(data), bench.validation)
-            verdicts[dialect] = bench.verdict("quantize", before, after, onnx.sha256, refs[dialect].sha256, dialect)
-        if all(verdict.passed for verdict in verdicts.values()):
-            break
-    bench.report(f"{name}: {len(file) / 1000:.0f} kB in float, {len(files['cpu']) / 1000:.0f} kB in INT8")
-    return Made(
-        name,
-        ratio,
-        network,
-        {"float": file, **files},
-        {"float": onnx, **refs},
-        {"float": chain, **{dialect: (*chain, verdict) for dialect, verdict in verdicts.items()}},
-        seconds + time.monotonic() - start,
-    )
+    trials, subject = course.trials, course.subject
+    int8 = course.add(try_int8(trials, network), before)
+    if int8 is None:
+        return None
+    broken = _breaks(network, int8)
+    if not (broken or look_anyway):
+        return int8
+    looked = try_layers(trials, network, int8)
+    course.tried += looked.tried
+    if looked.layers:
+        course.swap(int8, seen := replace(int8, layers=looked.layers))
+        int8 = seen
+    best = int8
+    if broken and len(looked.layers) > 1 and subject.policy.max_float_layers:
+        mixed = course.add(try_mixed(trials, network, int8, looked.layers), before + looked.seconds)
+        best = mixed or best
+    if _breaks(network, best) and subject.trainable is not None and subject.policy.qat_epochs:
+        learned = try_qat(trials, subject.trainable, network, int8)
+        course.tried += learned.tried
+        if learned.made is not None:
+            again = course.add(try_int8(trials, Network(subject, learned.made)), before + learned.seconds)
+            best = again or best
+    return best
 
 
-def _float(bench: Bench) -> Made:
-    """The teacher as it is, in the place of every dialect."""
-    dialects = ("float", *DIALECTS)
-    return Made(
-        "teacher-float",
-        0.0,
-        bench.teacher,
-        dict.fromkeys(dialects, bench.teacher_onnx),
-        dict.fromkeys(dialects, bench.model.onnx),
-        dict.fromkeys(dialects, ()),
-        0.0,
-    )
+def _breaks(network: Network, candidate: Candidate) -> bool:
+    """Whether INT8 is what keeps the candidate out of the budget: the float network fits, and is sound."""
+    subject, made = network.subject, network.made
+    if made.drop > subject.budget.max_drop or not all(verdict.passed for verdict in made.chain):
+        return False
+    lost = loses_too_much(drop_of(network, candidate), candidate.class_drops, subject.budget)
+    return lost or not sound(candidate, network.dialects)
 
 
-def _candidate(bench: Bench, made: Made, timings: Mapping[str, NDArray[np.float64]]) -> Candidate:
-    start = time.monotonic()
-    evidence, faster = measured(bench, made.name, made.files, made.refs, made.parity, timings, made.seconds)
-    drop = evidence["cpu"].metric(f"{bench.metric}_drop", "test")
-    told = change_in_words(bench.metric, drop.value)
-    bench.report(f"{made.name}: {told} on test records, INT8 {faster:.2f} times as fast as float")
-    return Candidate(
-        name=made.name,
-        recipe=Recipe(
-            prune=made.prune,
-            epochs=bench.line.config.compress.distill_epochs if made.prune else 0,
-            format="float32" if made.name.endswith("float") else "int8",
-        ),
-        parameters=parameters_of(made.network),
-        macs=count_macs(made.network, bench.model.input),
-        onnx=made.refs,
-        evidence=evidence,
-        parity=made.parity,
-        speedup=faster,
-        seconds=made.seconds + time.monotonic() - start,
-    )
+def _students(course: Course, teacher: Trainable) -> None:
+    """Cut, teach a little, and teach the survivors to the end."""
+    trials, policy = course.trials, course.subject.policy
+    cuts = _cuts(course, teacher)
+    epochs = proxy_epochs(policy, len(cuts))
+    begun: list[tuple[Recipe, Cut, Trial]] = []
+    for recipe, cut in cuts:
+        if trials.late:
+            course.begun_not.append(network_name(recipe))
+            continue
+        begun.append((recipe, cut, try_student(trials, teacher, replace(recipe, epochs=epochs), cut)))
+    stays = _survivors(course, begun) if epochs < policy.distill_epochs else None
+    for recipe, cut, trial in begun:
+        made, seconds = trial.made, trial.seconds
+        assert made is not None, "a student was made"
+        if stays is not None:
+            if made.name not in stays:
+                continue
+            if trials.late:
+                course.begun_not.append(made.name)
+                continue
+            full = try_student(trials, teacher, recipe, cut, proxy=made)
+            assert full.made is not None, "a student was made"
+            made, seconds = full.made, seconds + full.seconds
+        _formats_of_student(course, Network(course.subject, made), seconds)
 
 
-def _spread(records: int, wanted: int) -> NDArray[np.int64]:
-    """At most `wanted` row numbers, evenly over all records, so that every batch has its say."""
-    return np.unique(np.linspace(0, records - 1, min(wanted, records)).astype(np.int64))
+def _cuts(course: Course, teacher: Trainable) -> list[tuple[Recipe, Cut]]:
+    """The networks that the policy's cuts leave, each once."""
+    found: dict[str, tuple[Recipe, Cut]] = {}
+    for recipe in space(course.subject.policy, cuts_of(teacher.family)):
+        trial = try_cut(course.trials, teacher, recipe)
+        course.tried += trial.tried
+        if trial.cut is None:
+            continue
+        twin = found.setdefault(same_network(trial.cut), (recipe, trial.cut))
+        if twin[0] is not recipe:
+            why = f"it leaves the same network as {network_name(twin[0])}"
+            course.tried.append(Tried(network_name(recipe), recipe, None, None, why, trial.seconds))
+    return list(found.values())
 
 
-class _Told(Quiet):
-    """Tells of each epoch of a student."""
+def _survivors(course: Course, begun: Sequence[tuple[Recipe, Cut, Trial]]) -> tuple[str, ...]:
+    """Names of the proxies that are taught to the end; the others are told why not."""
+    subject = course.subject
+    made = {trial.made.name: trial.made for _, _, trial in begun if trial.made is not None}
+    if not made:
+        return ()
+    on_cpu = any(target.runtime == "onnxruntime" for target in subject.targets)
+    ms = try_paces(course.trials, {name: one.int8 or one.onnx for name, one in made.items()}).ms if on_cpu else {}
+    points = {name: (one.int8_drop, ms.get(name, float(one.macs))) for name, one in made.items()}
+    stay = survivors(points, subject.policy.survivors)
+    for _, _, trial in begun:
+        one = trial.made
+        if one is None or one.name in stay:
+            continue
+        told = _point(subject, *points[one.name], on_cpu=on_cpu)
+        better = next((name for name in stay if beats(points[name], points[one.name])), None)
+        why = f"its proxy {told}; on the front, but {subject.policy.survivors} others are spread over it better"
+        if better is not None:
+            why = f"its proxy {told}; that of {better} {_point(subject, *points[better], on_cpu=on_cpu)}"
+        course.tried.append(Tried(f"{one.name}-proxy", one.recipe, one.int8_drop, ms.get(one.name), why, trial.seconds))
+    return stay
 
-    def __init__(self, report: Callable[[str], None], name: str) -> None:
-        self._report, self._name = report, name
 
-    def epoch(self, row: Mapping[str, float], progress: Progress) -> None:
-        """One line."""
-        self._report(f"{self._name}: epoch {progress.epoch}/{progress.epochs}  loss {row['train_loss']:.3f}")
+def _point(subject: Subject, drop: float, cost: float, *, on_cpu: bool) -> str:
+    spent = f"takes {cost:.4f} ms" if on_cpu else f"takes {cost:,.0f} multiplications"
+    return f"{change_in_words(subject.metric, drop)} in INT8 and {spent}"
 
-    def note(self, text: str) -> None:
-        """One line."""
-        self._report(f"{self._name}: {text}")
+
+def _formats_of_student(course: Course, network: Network, before: float) -> None:
+    """INT8; where that is not asked for or breaks the student, the formats that do not."""
+    trials, formats = course.trials, course.subject.policy.formats
+    if "int8" in formats:
+        int8 = _int8(course, network, before)
+        if int8 is not None and not _breaks(network, int8):
+            return
+        course.add(try_float(trials, network), before)
+    if "float16" in formats:
+        course.add(try_float16(trials, network), before)
+    if "weights8" in formats and "int8" not in formats:
+        course.add(try_weights8(trials, network), before)
+
+
+def _timed(course: Course) -> tuple[tuple[Candidate, ...], float]:
+    """The candidates with their latency: each CPU file and its network's float one, all in turn."""
+    subject, start = course.subject, time.monotonic()
+    wanted = {
+        candidate.onnx[dialect].sha256: candidate.onnx[dialect]
+        for candidate, _ in course.found
+        for dialect in ("float", "cpu")
+    }
+    subject.report(f"timing {len(wanted)} files, interleaved, batch 1, one thread")
+    taken = timings_of({sha256: subject.store.fetch(ref) for sha256, ref in wanted.items()}, subject.test)
+    return tuple(_finished(course, *one, taken) for one in course.found), time.monotonic() - start
+
+
+def _finished(course: Course, candidate: Candidate, seconds: float, taken: dict[str, NDArray[Any]]) -> Candidate:
+    """With its latency, and what making it took."""
+    slow, fast = (taken[candidate.onnx[dialect].sha256] for dialect in ("float", "cpu"))
+    evidence: dict[str, Evidence] = {
+        dialect: replace(one, latency=None if dialect == "tensorrt" else latency(taken[one.artifact]), seconds=seconds)
+        for dialect, one in candidate.evidence.items()
+    }
+    faster, metric = speedup(slow, fast), course.subject.metric
+    lost = evidence["cpu"].metric(f"{metric}_drop", "test")
+    told = change_in_words(metric, lost.value)
+    course.subject.report(f"{candidate.name}: {told} on test records, {faster:.2f} times as fast as float")
+    return replace(candidate, evidence=evidence, speedup=faster, seconds=seconds)
+
+
+def shapes_of(subject: Subject) -> dict[str, tuple[int, ...]]:
+    """Each input's shape with one record."""
+    fed = feeds(open_session(subject.file), subject.validation.batch(np.arange(1)))
+    return {name: tuple(array.shape) for name, array in fed.items()}
+
+
+def _note(course: Course) -> str:
+    """What a person should know of the search."""
+    sentences = [
+        "Latencies are measured, so candidates within 5 % of each other may change places from run to run; all else "
+        "is the same for the same records, line and number of threads."
+    ]
+    if course.begun_not:
+        minutes = course.subject.policy.max_minutes
+        sentences.append(f"After {minutes:g} minutes no time was left for {', '.join(course.begun_not)}.")
+    return " ".join(sentences)
 
 
 def step(job: Job) -> Candidates:
     """`Job.options`: "dataset" and "model", the documents as text."""
     dataset = from_bytes(DatasetVersion, str(job.options["dataset"]).encode(), "options.dataset")
     model = from_bytes(TrainedModel, str(job.options["model"]).encode(), "options.model")
-    return search(job.store, job.line, dataset, model, job.report)
+    return search(open_subject(job.store, job.line, dataset, model, job.report))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from assets.compilation.compile import compile_targets
 from assets.compression.choose import choose
 from assets.compression.contract import ChosenModel
 from assets.compression.search import search
+from assets.compression.subject import open_subject
 from assets.line import Line
 from assets.release.rollout import releases
 from assets.store import Store
@@ -60,7 +61,7 @@ def test_the_debug_profile_reaches_an_int8_file(path: Path, tmp_path: Path) -> N
     model = train(store, line, dataset, lambda text: None)
     _check_model(store, line, model)
     targets = [TARGETS[name] for name in line.config.targets]
-    chosen = choose(search(store, line, dataset, model, lambda text: None), line.config.budget, targets)
+    chosen = choose(search(open_subject(store, line, dataset, model, lambda text: None)), line.config.budget, targets)
     engines = compile_targets(store, line, chosen, lambda text: None)
     assert [engine.target.name for engine in engines.engines] == list(line.config.targets)
     for engine in engines.engines:

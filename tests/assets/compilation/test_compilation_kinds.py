@@ -14,10 +14,11 @@ from sklearn.datasets import load_diabetes
 
 from assets.compilation.compile import compile_targets
 from assets.compilation.contract import Engines
-from assets.compression import search as search_module
+from assets.compression import network as network_module
 from assets.compression.choose import choose
 from assets.compression.contract import ChosenModel
 from assets.compression.search import search
+from assets.compression.subject import open_subject
 from assets.line import Line, parse_line
 from assets.store import Store
 from assets.training.contract import TrainedModel, dataset_key
@@ -55,7 +56,7 @@ def to_engines(store: Store, line: Line, records: list[Record]) -> tuple[Trained
     dataset = build_dataset(store, line)
     store.save(dataset_key(line.name, digest(dataset)), dataset)
     model = train(store, line, dataset, lambda _: None)
-    found = search(store, line, dataset, model, lambda _: None)
+    found = search(open_subject(store, line, dataset, model, lambda _: None))
     chosen = choose(found, line.config.budget, [TARGETS[name] for name in line.config.targets])
     return model, chosen, compile_targets(store, line, chosen, lambda _: None)
 
@@ -78,7 +79,7 @@ def test_numbers_are_pruned_taught_and_shipped_in_int8(tmp_path: Path) -> None:
     (naive,) = [metric.value for metric in model.baseline if metric.name == "rmse"]
     assert rmse.value < 0.9 * naive  # the mean of all: about 77
     names = {chosen.candidate.name, *chosen.rejected}
-    assert names == {"teacher-int8", "pruned-0.5-int8"}
+    assert names >= {"teacher-float", "teacher-int8", "pruned-0.5-int8"}
     assert [verdict.stage for verdict in chosen.candidate.parity["cpu"]][-1] == "quantize"
     drop = chosen.candidate.evidence["cpu"].metric("rmse_drop", "test")
     assert drop.low is not None
@@ -110,19 +111,30 @@ def test_anomalies_ship_with_the_threshold_of_validation_records(tmp_path: Path)
 def test_where_int8_breaks_the_model_float_ships_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line = diabetes_line()
     line = Line(
-        line.name, line.config.model_copy(update={"compress": line.config.compress.model_copy(update={"prune": ()})})
+        line.name,
+        line.config.model_copy(
+            update={
+                "compress": line.config.compress.model_copy(update={"prune": (), "formats": ("int8",), "qat_epochs": 0})
+            }
+        ),
     )
-    real = search_module.quantize
+    real = network_module.calibrations
 
-    def broken(model: bytes, x: Any, **options: Any) -> Any:
+    def broken(*arguments: Any) -> Any:
         """Ranges of records that are nothing like the real ones."""
-        return real(model, x * 1e-3, **options)
+        return {
+            method: dataclasses.replace(
+                found, ranges={name: (low * 1e-3, high * 1e-3) for name, (low, high) in found.ranges.items()}
+            )
+            for method, found in real(*arguments).items()
+        }
 
-    monkeypatch.setattr(search_module, "quantize", broken)
+    monkeypatch.setattr(network_module, "calibrations", broken)
     store = Store(str(tmp_path))
     model, chosen, made = to_engines(store, line, diabetes_records())
     assert chosen.candidate.name == "teacher-float"
     assert "quantize failed its parity check: cpu: has" in chosen.rejected["teacher-int8"]
+    assert "not teacher-int8, which cpu: quantize failed its parity check" in chosen.why
     assert chosen.candidate.onnx["cpu"] == model.onnx
     assert chosen.candidate.evidence["cpu"].metric("rmse_drop", "test").value == 0
     (engine,) = made.engines

@@ -35,6 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     from accepted_records import accept, digit_records, digits_line
 
     from assets.compression.search import search
+    from assets.compression.subject import open_subject
     from assets.training.dataset import build_dataset
     from assets.training.train import train
 
@@ -43,4 +44,5 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     dataset = build_dataset(store, line)
     reports: list[str] = []
     model = train(store, line, dataset, reports.append)
-    yield Made(store, line, dataset, model, search(store, line, dataset, model, reports.append), reports)
+    found = search(open_subject(store, line, dataset, model, reports.append))
+    yield Made(store, line, dataset, model, found, reports)

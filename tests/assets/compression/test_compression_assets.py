@@ -42,17 +42,22 @@ def test_candidates_are_made_in_a_child_and_one_is_chosen(made: Any) -> None:
     result = _run(store, made.line)
     assert result.success
     found = store.head("digits", "candidates", Candidates)
-    assert [candidate.name for candidate in found.candidates] == ["teacher-int8", "pruned-0.5-int8"]
+    assert [candidate.name for candidate in found.candidates] == [one.name for one in made.found.candidates]
     chosen = store.head("digits", "chosen_model", ChosenModel)
     (check,) = result.get_asset_check_evaluations()
     assert (check.check_name, check.passed) == (FITS_BUDGET, True)
+    assert chosen.candidate.name.encode() in store.read(chosen.page)
+    assert str(check.metadata["page"].value).endswith(chosen.page.removeprefix("reports"))
 
     tight = digits_line(budget={"max_drop": 0.3, "max_kb": 0.5})
     refused = _run(store, tight, raises=False)
     assert not refused.success
     (check,) = refused.get_asset_check_evaluations()
     assert (check.check_name, check.passed) == (FITS_BUDGET, False)
-    assert "none of 2 candidates fits the budget" in str(check.metadata["why"].value)
+    assert "none of 5 candidates fits the budget" in str(check.metadata["why"].value)
+    page = "reports" + str(check.metadata["page"].value).partition("3001")[2]
+    assert page != chosen.page
+    assert b"0.5" in store.read(page)
     (remembered,) = refused.asset_materializations_for_node("digits__candidates")
     assert remembered.metadata["reused"].value is True
     assert store.head("digits", "chosen_model", ChosenModel) == chosen  # the model in use stays

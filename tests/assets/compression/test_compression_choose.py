@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from assets.budget import Budget
 from assets.compression.choose import choose
-from assets.compression.contract import Candidate, Candidates, Recipe
-from assets.errors import BudgetError
+from assets.compression.contract import Candidate, Candidates, Recipe, Tried
+from assets.errors import BudgetError, RejectedError
 from edge.contracts import TARGETS, ArtifactRef, Evidence, InputSpec, Latency, Metric, ParityVerdict
 
 TEACHER = hashlib.sha256(b"teacher").hexdigest()
@@ -89,7 +89,7 @@ def test_what_is_chosen_is_within_the_budget(candidates: list[Candidate], teache
     assert set(chosen.rejected) == {candidate.name for candidate in candidates} - {chosen.candidate.name}
     assert all(chosen.rejected.values())
     fastest = min(_ms(candidate) for candidate in candidates if fits(candidate))
-    assert _ms(chosen.candidate) <= fastest * 1.05 + 1e-12 or _ms(chosen.candidate) == fastest
+    assert _ms(chosen.candidate) <= fastest * 1.05 + 0.005 + 1e-12 or _ms(chosen.candidate) == fastest
 
 
 def _ms(candidate: Candidate) -> float:
@@ -174,11 +174,62 @@ def test_only_what_ships_counts() -> None:
         choose(found, Budget(max_kb=50), ALL)
 
 
-def test_plans_alone_are_ranked_by_bytes_then_work_and_never_timed() -> None:
+def test_plans_alone_are_ranked_by_work_then_bytes_and_never_timed() -> None:
     fast, small = _candidate("fast", 0.99, 99, 1.0), _candidate("small", 0.99, 10, 2.0)
     lean = replace(_candidate("lean", 0.99, 10, 3.0), macs=5)
     chosen = choose(_found(fast, small, lean), Budget(), RTX)
     assert chosen.candidate.name == "lean"
     assert "takes a time that is unknown until a device reports it" in chosen.why
-    with pytest.raises(BudgetError, match="take `max_ms` out"):
-        choose(_found(fast), Budget(max_ms=5), RTX)
+    assert choose(_found(fast, small), Budget(), RTX).candidate.name == "small"
+
+
+def test_a_limit_of_time_is_not_held_against_what_was_not_timed_there_and_that_is_said() -> None:
+    found = _found(_candidate("fast", 0.99, 99, 1.0))
+    chosen = choose(found, Budget(max_ms=0.5), RTX)
+    assert "on rtx-sm86, rtx-sm89 it takes a time that is unknown until a device reports it" in chosen.why
+    assert "`max_ms` is not held against it there" in chosen.why
+    with pytest.raises(BudgetError, match=r"takes 1\.0000 ms, 0\.5000 ms more than the 0\.5000 ms allowed"):
+        choose(found, Budget(max_ms=0.5), ALL)
+
+
+def test_a_class_that_died_is_never_chosen_whatever_the_whole_says() -> None:
+    whole, dead = _candidate("whole", 0.99, 10, 2.0), _candidate("dead", 0.99, 10, 1.0)
+    whole, dead = replace(whole, class_drops={"a": 0.01, "b": 0.0}), replace(dead, class_drops={"a": -0.01, "b": 0.4})
+    assert choose(_found(whole, dead), Budget(), ALL).candidate.name == "dead"
+    chosen = choose(_found(whole, dead), Budget(max_drop_per_class=0.1), ALL)
+    assert chosen.candidate.name == "whole"
+    assert chosen.rejected["dead"] == (
+        "loses 0.4000 of the recall of class 'b' on validation records, 0.3000 more than the 0.1000 allowed"
+    )
+    with pytest.raises(RejectedError, match=r"max_drop_per_class: the model's answer is no class"):
+        choose(_found(_candidate("number", 0.99, 10, 1.0)), Budget(max_drop_per_class=0.1), ALL)
+
+
+def test_other_metrics_have_limits_of_their_own() -> None:
+    def also(candidate: Candidate, f1: float) -> Candidate:
+        more = Metric("macro_f1", f1, "validation", RECORDS)
+        evidence = {name: replace(one, metrics=(*one.metrics, more)) for name, one in candidate.evidence.items()}
+        return replace(candidate, evidence=evidence)
+
+    found = _found(also(_candidate("even", 0.99, 10, 2.0), 0.98), also(_candidate("odd", 0.99, 10, 1.0), 0.8))
+    teacher = found.teacher_evidence
+    found = replace(
+        found,
+        teacher_evidence=replace(teacher, metrics=(*teacher.metrics, Metric("macro_f1", 0.98, "validation", RECORDS))),
+    )
+    chosen = choose(found, Budget(max_drops={"macro_f1": 0.02}), ALL)
+    assert chosen.candidate.name == "even"
+    assert "loses 0.1800 of macro_f1 on validation records, 0.1600 more than the 0.0200" in chosen.rejected["odd"]
+    with pytest.raises(RejectedError, match=r"names 'f7', which is not measured; there are accuracy, macro_f1"):
+        choose(found, Budget(max_drops={"f7": 0.02}), ALL)
+
+
+def test_where_float_ships_it_is_said_why_not_int8() -> None:
+    floating = replace(_candidate("teacher-float", 0.99, 99, 2.0), recipe=Recipe(format="float32"))
+    broken = _candidate("teacher-int8", 0.7, 10, 1.0)
+    chosen = choose(_found(floating, broken), Budget(), ALL)
+    assert chosen.candidate.name == "teacher-float"
+    assert "not teacher-int8, which loses 0.2900 of accuracy on validation records" in chosen.why
+    tried = Tried("teacher-int8", Recipe(), None, None, "it has no layer that INT8 takes", 0.1)
+    chosen = choose(replace(_found(floating), tried=(tried,)), Budget(), ALL)
+    assert chosen.why.endswith("not teacher-int8: it has no layer that INT8 takes")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,26 +11,30 @@ import onnx
 import pytest
 import torch
 
-from assets.compression import search as search_module
-from assets.compression.bench import open_bench
+from assets.budget import CompressionPolicy
+from assets.compression import students as students_module
 from assets.compression.choose import choose
-from assets.compression.contract import Candidates
+from assets.compression.contract import Candidate, Candidates
 from assets.compression.distill import Distillation, distillation
 from assets.compression.prune import count_macs, prune
-from assets.compression.quantize import needs_7_bits, quantize
+from assets.compression.quantize import needs_7_bits
 from assets.compression.search import search
+from assets.compression.subject import Subject, open_subject
 from assets.errors import RejectedError
 from assets.families.build import build_network, teacher_architecture
-from assets.families.weights import architecture_of, parameters_of, predict
+from assets.families.weights import predict
+from assets.fitting.contract import Fitted
 from assets.intervals import Interval
 from assets.learning import ModelFamily
 from assets.measure import hits, logits, open_session, paired_difference
 from assets.records import load_split
+from assets.store import Store
 from edge.contracts import TARGETS, InputSpec, TargetProfile, chain_gap, from_bytes, to_bytes
 
 
 def test_every_candidate_has_every_dialect_and_no_gap(made: Any) -> None:
-    assert [candidate.name for candidate in made.found.candidates] == ["teacher-int8", "pruned-0.5-int8"]
+    names = [candidate.name for candidate in made.found.candidates]
+    assert names == ["teacher-float", "teacher-int8", "teacher-float16", "teacher-weights8", "pruned-0.5-int8"]
     for candidate in made.found.candidates:
         assert set(candidate.onnx) == set(candidate.evidence) == set(candidate.parity) == {"float", "cpu", "tensorrt"}
         for dialect, file in candidate.onnx.items():
@@ -44,7 +47,8 @@ def test_every_candidate_has_every_dialect_and_no_gap(made: Any) -> None:
 
 
 def test_the_stages_are_the_ones_that_happened(made: Any) -> None:
-    teacher, student = made.found.candidates
+    teacher, student = _named(made, "teacher-int8", "pruned-0.5-int8")
+    assert _named(made, "teacher-float")[0].parity["cpu"] == ()
     assert [verdict.stage for verdict in teacher.parity["float"]] == []
     assert [verdict.stage for verdict in teacher.parity["cpu"]] == ["quantize"]
     assert [verdict.stage for verdict in student.parity["cpu"]] == ["prune", "distill", "export", "quantize"]
@@ -68,11 +72,12 @@ def test_the_metrics_are_those_of_the_files(made: Any) -> None:
             assert (drop.value, drop.low, drop.high) == pytest.approx((wanted.value, wanted.low, wanted.high))
             assert (evidence.latency is None) == (dialect == "tensorrt")  # not measured on its target: unknown
             kinds = {metric.kind for metric in evidence.metrics}
-            assert kinds == {"simulated" if dialect == "tensorrt" else "measured"}
+            told_of_target = dialect != "tensorrt" or file.sha256 == made.model.onnx.sha256
+            assert kinds == {"measured" if told_of_target else "simulated"}
 
 
 def test_int8_is_smaller_and_a_student_smaller_still(made: Any) -> None:
-    teacher, student = made.found.candidates
+    teacher, student = _named(made, "teacher-int8", "pruned-0.5-int8")
     assert teacher.onnx["cpu"].size < 0.5 * made.model.onnx.size
     assert student.onnx["cpu"].size < teacher.onnx["cpu"].size
     assert student.parameters < teacher.parameters == made.model.parameters
@@ -82,7 +87,7 @@ def test_int8_is_smaller_and_a_student_smaller_still(made: Any) -> None:
 
 
 def test_progress_is_told(made: Any) -> None:
-    assert any(text.startswith("pruned-0.5-int8: epoch 20/20  loss ") for text in made.reports)
+    assert any(text.startswith("pruned-0.5: epoch 20/20  loss ") for text in made.reports)
     assert any("times as fast as float" in text for text in made.reports)
 
 
@@ -95,12 +100,12 @@ def test_the_documents_cross_the_border(made: Any) -> None:
 def test_another_dataset_is_refused(made: Any) -> None:
     other = replace(made.dataset, position=9)
     with pytest.raises(RejectedError, match="the teacher was trained on dataset"):
-        search(made.store, made.line, other, made.model, lambda _: None)
+        open_subject(made.store, made.line, other, made.model, lambda _: None)
 
 
 def test_the_dialects_are_what_their_runtimes_want(made: Any) -> None:
     types = onnx.TensorProto
-    for candidate in made.found.candidates:
+    for candidate in _named(made, "teacher-int8", "pruned-0.5-int8"):
         cpu, tensorrt = (onnx.load_from_string(made.store.fetch(candidate.onnx[name])) for name in ("cpu", "tensorrt"))
         for model in (cpu, tensorrt):
             onnx.checker.check_model(model, full_check=True)
@@ -140,52 +145,9 @@ def users_name(graph: Any, quantize_node: Any) -> str:
     return str(after.output[0])
 
 
-def test_quantizing_leaves_nothing_behind(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    train = load_split(made.store, made.dataset, "train", made.model.input)
-    file = made.store.fetch(made.model.onnx)
-    first = quantize(file, train.x[:40], reduce_range=True)
-    assert quantize(file, train.x[:40], reduce_range=True) == first  # the same ranges give the same bytes
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("x", [np.zeros((0, 1, 8, 8), np.float32), np.full((4, 1, 8, 8), np.nan, np.float32)])
-def test_records_without_ranges_are_refused(made: Any, x: Any) -> None:
-    with pytest.raises(RejectedError, match="calibration needs"):
-        quantize(made.store.fetch(made.model.onnx), x, reduce_range=False)
-
-
-PICTURE = InputSpec("image", "input", (3, 8, 8), (0.0,) * 3, (1.0,) * 3)
-
-
 def _table(columns: int) -> InputSpec:
     names = tuple(f"c{number}" for number in range(columns))
     return InputSpec("table", "input", (columns,), (0.0,) * columns, (1.0,) * columns, names)
-
-
-@pytest.mark.parametrize(("family", "spec"), [("cnn", PICTURE), ("mlp", _table(12)), ("mlp", PICTURE)])
-def test_pruning_narrows_hidden_layers_only(family: str, spec: InputSpec) -> None:
-    torch.manual_seed(0)
-    network = build_network(family, spec, 5, {"depth": 2, "channels_0": 32, "channels_1": 64})
-    x = torch.randn(20, *spec.shape)
-    before = predict(network, x)
-    narrow = prune(network, spec, 5, 0.5)
-    assert torch.equal(predict(network, x), before)  # the teacher stays as it was
-    assert predict(narrow, x).shape == (20, 5)
-    assert architecture_of(narrow) == {"depth": 2, "channels_0": 16, "channels_1": 32}
-    assert parameters_of(narrow) < 0.6 * parameters_of(network)
-    assert count_macs(narrow, spec) < count_macs(network, spec)
-    assert all(parameter.grad is None for parameter in narrow.parameters())
-
-
-@pytest.mark.parametrize("ratio", [0.01, 0.5, 0.94])
-def test_widths_stay_multiples_of_eight_and_never_vanish(ratio: float) -> None:
-    network = build_network("mlp", _table(4), 3, {"depth": 2, "channels_0": 8, "channels_1": 40})
-    narrow = prune(network, _table(4), 3, ratio)
-    found = architecture_of(narrow)
-    assert found["channels_0"] == 8
-    assert found["channels_1"] in (8, 16, 24, 32, 40)
 
 
 def test_the_work_of_recurrent_layers_counts() -> None:
@@ -215,7 +177,7 @@ def test_numbers_are_taught_in_units_of_their_spread() -> None:
 
 
 def test_a_ruined_student_fails_though_its_pruned_parent_was_no_better(
-    made: Any, monkeypatch: pytest.MonkeyPatch
+    made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ruin(*arguments: Any) -> Any:
         student = prune(*arguments)
@@ -224,19 +186,34 @@ def test_a_ruined_student_fails_though_its_pruned_parent_was_no_better(
                 parameter.zero_()
         return student
 
-    monkeypatch.setattr(search_module, "prune", ruin)
-    monkeypatch.setattr(search_module, "_teach", lambda *_: None)  # learns nothing
-    bench = open_bench(made.store, made.line, made.dataset, made.model, lambda _: None)
-    student = search_module._student(bench, 0.5)
+    monkeypatch.setattr(students_module, "prune", ruin)
+    monkeypatch.setattr(students_module, "teach", lambda *_: UNTAUGHT)
+    subject = replace(_subject(made), store=Store(str(tmp_path)), policy=CompressionPolicy(prune=(0.5,), qat_epochs=0))
+    for ref in (made.model.onnx, made.model.weights):
+        subject.store.write(ref.uri, made.store.read(ref.uri))
+    found = {candidate.name: candidate for candidate in search(subject).candidates}
+    student = found["pruned-0.5-int8"]
     pruned, distilled = student.parity["cpu"][:2]
     assert (pruned.stage, pruned.passed, distilled.stage, distilled.passed) == ("prune", True, "distill", False)
     assert pruned.metric_drop is not None
     assert pruned.metric_drop > 0.5  # recorded, and judged after distillation
     assert distilled.metric_drop == 0  # nothing lost against its own parent
-    for dialect, file in student.refs.items():
+    for dialect, file in student.onnx.items():
         gap = chain_gap(student.parity[dialect], made.model.onnx.sha256, file.sha256)
         assert str(gap).startswith("distill failed its parity check: float: loses ")
         assert "against the teacher" in str(gap)
+
+
+UNTAUGHT = Fitted(({"seconds": 0.0},), 1, 0.0, 0, 0, "epochs", 1.0)
+
+
+def _subject(made: Any) -> Subject:
+    return open_subject(made.store, made.line, made.dataset, made.model, lambda _: None)
+
+
+def _named(made: Any, *names: str) -> list[Candidate]:
+    found = {candidate.name: candidate for candidate in made.found.candidates}
+    return [found[name] for name in names]
 
 
 def _weights(model: bytes) -> Any:
@@ -247,7 +224,7 @@ def _weights(model: bytes) -> Any:
 
 def test_weights_for_any_x86_keep_to_7_bits_whatever_this_machine_is(made: Any) -> None:
     assert made.line.config.targets == ("cpu-x86",)
-    for candidate in made.found.candidates:
+    for candidate in _named(made, "teacher-int8", "pruned-0.5-int8"):
         assert np.abs(_weights(made.store.fetch(candidate.onnx["cpu"]))).max() <= 64
         assert np.abs(_weights(made.store.fetch(candidate.onnx["tensorrt"]))).max() == 127
 
@@ -262,9 +239,11 @@ def test_the_targets_decide_on_7_bits() -> None:
 
 
 def test_nothing_more_is_learned_from_the_records_of_a_private_teacher(made: Any) -> None:
-    plain = open_bench(made.store, made.line, made.dataset, made.model, lambda _: None)
-    private = replace(plain, model=replace(made.model, epsilon=3.0))
-    assert plain.prunable
-    assert plain.calibration is plain.train
-    assert not private.prunable
+    plain, private = (
+        open_subject(made.store, made.line, made.dataset, replace(made.model, epsilon=epsilon), lambda _: None)
+        for epsilon in (None, 3.0)
+    )
+    assert plain.trainable is not None
+    assert plain.calibration is plain.trainable.train
+    assert private.trainable is None
     assert private.calibration is private.validation

@@ -1,0 +1,114 @@
+"""The search's stated rule: which cuts there are, how candidates are named, and which students are taught to the end.
+
+A rule rather than a sampler of hyperparameters: the space is a handful of cuts, each costs minutes of training, and
+what one training teaches about the next is its place on a front. So every cut gets a cheap proxy, the first
+`proxy_share` of its distillation (a form of successive halving, Jamieson & Talwalkar 2016, with one rung), and only
+proxies that no other one beats are taught on, from where they stand. The rule is the same on every run.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from assets.budget import Budget, CompressionPolicy
+from assets.compression.contract import Recipe
+from assets.families.registry import Cut
+
+TIE = 0.05
+"""Costs this close (as a share) are the same, so that the noise of latencies decides nothing."""
+
+
+def space(policy: CompressionPolicy, cuts: Collection[Cut]) -> tuple[Recipe, ...]:
+    """Every cut of the policy that the family knows, each with each; the gentlest first. Formats are left as default.
+
+    Args:
+        cuts: of the family, see `assets.families.registry.cuts_of`.
+    """
+    shares = (0.0, *sorted(set(policy.prune))) if "channels" in cuts else (0.0,)
+    blocks = (0, *sorted(set(policy.blocks))) if "blocks" in cuts else (0,)
+    heads = (0.0, *sorted(set(policy.heads))) if "heads" in cuts else (0.0,)
+    found = [
+        Recipe(prune=share, allocate=allocate, blocks=count, heads=part, epochs=policy.distill_epochs)
+        for share, allocate, count, part in itertools.product(shares, policy.allocate, blocks, heads)
+        if (share or count or part) and (share or allocate == policy.allocate[0])
+    ]
+    return tuple(replace(recipe, allocate="even") if not recipe.prune else recipe for recipe in found)
+
+
+def proxy_epochs(policy: CompressionPolicy, cuts: int) -> int:
+    """Passes after which students are compared; all of them where every student survives anyway."""
+    if cuts <= policy.survivors:
+        return policy.distill_epochs
+    return min(policy.distill_epochs, max(1, round(policy.distill_epochs * policy.proxy_share)))
+
+
+def network_name(recipe: Recipe) -> str:
+    """What a recipe's network is called, whatever its numbers' format: "teacher", "pruned-0.5", "pruned-0.5-cost"."""
+    parts = []
+    if recipe.prune:
+        parts.append(f"pruned-{recipe.prune:g}")
+    if recipe.prune and recipe.allocate != "even":
+        parts.append(recipe.allocate)
+    if recipe.blocks:
+        parts.append(f"blocks-{recipe.blocks}")
+    if recipe.heads:
+        parts.append(f"heads-{recipe.heads:g}")
+    return "-".join(parts) or "teacher"
+
+
+def candidate_name(recipe: Recipe) -> str:
+    """What a candidate is called: "teacher-int8", "pruned-0.5-int8-mixed", "teacher-int8-qat", "teacher-float"."""
+    parts = [network_name(recipe), "float" if recipe.format == "float32" else recipe.format]
+    if recipe.floats:
+        parts.append("mixed")
+    if recipe.qat:
+        parts.append("qat")
+    return "-".join(parts)
+
+
+def survivors(points: Mapping[str, tuple[float, float]], most: int) -> tuple[str, ...]:
+    """Names of the proxies that are taught to the end: those that no other one beats, at most `most` of them.
+
+    Where more are on the front, the one whose neighbours are nearest to each other in cost leaves it, again and again
+    (the crowding distance of Deb et al. 2002): what stays is spread over the front, its ends included.
+
+    Args:
+        points: name to (drop, cost), less of both is better.
+    """
+    front = sorted(
+        (name for name in points if not any(beats(points[other], points[name]) for other in points)),
+        key=lambda name: (points[name][1], points[name][0], name),
+    )
+    while len(front) > max(1, most):
+        if len(front) == 2:  # one of two ends: the one that loses less
+            front.remove(max(front, key=lambda name: (points[name][0], name)))
+            continue
+        gaps = {
+            front[at]: points[front[at + 1]][1] / max(points[front[at - 1]][1], 1e-12)
+            for at in range(1, len(front) - 1)
+        }
+        front.remove(min(gaps, key=lambda name: (gaps[name], name)))
+    return tuple(front)
+
+
+def beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether `one` is nowhere worse and somewhere better; the second number, a cost, counts from `TIE` on.
+
+    Args:
+        one, other: (drop, cost, more numbers ...), less of each is better.
+    """
+    worse = one[1] > other[1] * (1 + TIE) or any(a > b for a, b in zip(_exact(one), _exact(other), strict=True))
+    better = one[1] < other[1] * (1 - TIE) or any(a < b for a, b in zip(_exact(one), _exact(other), strict=True))
+    return better and not worse
+
+
+def _exact(point: tuple[float, ...]) -> tuple[float, ...]:
+    return (point[0], *point[2:])
+
+
+def loses_too_much(drop: float, class_drops: Mapping[str, float], budget: Budget) -> bool:
+    """Whether a drop on validation records, or that of a class, is more than the budget allows."""
+    most = budget.max_drop_per_class
+    return drop > budget.max_drop or (most is not None and any(lost > most for lost in class_drops.values()))
