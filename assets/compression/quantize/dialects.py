@@ -34,6 +34,8 @@ from edge.contracts import TargetProfile
 
 VNNI = frozenset({"avx512_vnni", "avx_vnni"})
 """CPU features with which x86 adds products of 8-bit numbers in 32 bits."""
+FEWEST = 4
+"""Channels of a convolution's input on a CPU."""
 
 
 def needs_7_bits(targets: Iterable[TargetProfile]) -> bool:
@@ -176,7 +178,29 @@ class _Writer:
             node.input[2] = self._bias(layer, bias, scales * np.float32(data))
         elif bias is not None and layer.op == "Gemm":
             node.input[2] = self._renamed(layer.bias, bias, node.name)
+        if layer.op == "Conv" and self.dialect == "cpu" and weight.shape[1] < FEWEST and not _groups(node):
+            weight = self._padded(node, layer, weight)
         node.input[1] = self._weight(layer, weight, scales)
+
+    def _padded(self, node: Any, layer: Layer, weight: Array) -> Array:
+        """Channels of zeros for a convolution of one to three channels, e.g. of a picture.
+
+        ONNX Runtime's fast kernels take multiples of four. What is added is exactly zero, in the data as in the
+        weights. Returns the weights.
+        """
+        from onnx import helper
+
+        more = FEWEST - weight.shape[1]
+        ends = [0] * (2 * weight.ndim)
+        ends[weight.ndim + 1] = more
+        scale, zero = (f"{layer.data}/{part}" for part in ("scale", "zero"))
+        pads = self.graph.add_constant(f"{layer.name}/pads", np.array(ends, np.int64))
+        inputs = [f"{layer.data}/q", pads, zero]
+        self.nodes.append(helper.make_node("Pad", inputs, [f"{layer.name}/padded"], f"{layer.name}/Pad"))
+        inputs = [f"{layer.name}/padded", scale, zero]
+        self.nodes.append(helper.make_node(DEQUANTIZE, inputs, [f"{layer.name}/data"], f"{layer.name}/data/DQ"))
+        node.input[0] = f"{layer.name}/data"
+        return np.pad(weight, [(0, more if at == 1 else 0) for at in range(weight.ndim)])
 
     def _weight(self, layer: Layer, weight: Array, scales: Array) -> str:
         """The dequantized weights' name; layers that share weights share the 8-bit ones."""
@@ -229,6 +253,10 @@ class _Writer:
         old = self.graph.array(name)
         same = old is not None and old.shape == array.shape and bool(np.array_equal(old, array))
         return name if same else self.graph.add_constant(f"{node}/bias", array)
+
+
+def _groups(node: Any) -> bool:
+    return bool(attribute(node, "group", 1) != 1)
 
 
 def _plain_gemm(node: Any, weight: Array, bias: Array | None) -> tuple[Array, Array | None]:

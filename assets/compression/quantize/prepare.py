@@ -164,7 +164,8 @@ def loads(model: bytes, what: str, *, as_written: bool = False) -> None:
 
 
 def _means_to_pools(proto: Any) -> None:
-    """ReduceMean over all places of a picture becomes GlobalAveragePool, and Flatten where the places go."""
+    """ReduceMean over all places of a picture becomes GlobalAveragePool, and Squeeze where the places go: ONNX Runtime
+    moves a change of layout through it, and not through Flatten."""
     import onnx
     from onnx import helper
 
@@ -180,15 +181,16 @@ def _means_to_pools(proto: Any) -> None:
         axes = attribute(node, "axes", None)
         if axes is None and len(node.input) > 1:
             axes = graph.array(node.input[1])
-        places = {*range(2, rank)}
-        if node.op_type != "ReduceMean" or rank < 3 or axes is None or {int(axis) % rank for axis in axes} != places:
+        all_places = {*range(2, rank)}
+        if node.op_type != "ReduceMean" or rank < 3 or axes is None or {int(at) % rank for at in axes} != all_places:
             nodes.append(node)
         elif attribute(node, "keepdims", 1):
             nodes.append(helper.make_node("GlobalAveragePool", node.input[:1], node.output, node.name))
         else:
             pooled = f"{node.output[0]}/pooled"
             nodes.append(helper.make_node("GlobalAveragePool", node.input[:1], [pooled], node.name))
-            nodes.append(helper.make_node("Flatten", [pooled], node.output, f"{node.name}/flatten", axis=1))
+            places = graph.add_constant(f"{node.output[0]}/places", np.arange(2, rank))
+            nodes.append(helper.make_node("Squeeze", [pooled, places], node.output, f"{node.name}/squeeze"))
     graph.finish(nodes)
 
 
