@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from assets.compression.contract import Candidate, Candidates
 from assets.tasks.registry import metric_drop
 from edge.contracts import Evidence, Latency, Metric, TargetProfile, chain_gap
-from edge.runtime.machine import machine_arch
+from edge.runtime.machine import is_here
 
 
 def front_of(found: Candidates, targets: Sequence[TargetProfile]) -> tuple[str, ...]:
@@ -32,8 +32,7 @@ def front_of(found: Candidates, targets: Sequence[TargetProfile]) -> tuple[str, 
 def latency_on(candidate: Candidate, target: TargetProfile) -> Latency | None:
     """One call on that target, if this machine is one; None: unknown until a device reports it."""
     evidence = candidate.evidence.get(target.dialect)
-    here = target.runtime == "onnxruntime" and target.arch == machine_arch()
-    return evidence.latency if here and evidence is not None else None
+    return evidence.latency if evidence is not None and evidence.latency is not None and is_here(target) else None
 
 
 def metric_of(evidence: Evidence | None, name: str, split: str) -> Metric | None:

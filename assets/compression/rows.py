@@ -22,6 +22,7 @@ class EngineFacts:
         peak_memory_mb: MiB that building or loading it took at most, see `note`.
         latency: measured on such a device.
         note: one sentence for people; why there is no file, where there is none.
+        failed: whether it could not be built.
     """
 
     bytes: int | None = None
@@ -30,6 +31,7 @@ class EngineFacts:
     peak_memory_mb: float | None = None
     latency: Latency | None = None
     note: str = ""
+    failed: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from assets.looks import cut, measure
 from edge.contracts import ParityVerdict, TargetProfile, chain_gap
 
 NOTE = 300
+UNKNOWN = "unknown until a device reports"
 MOST_STEPS = 40
 MOST_ENGINES = 40
 
@@ -41,11 +42,11 @@ def engines_of(engines: Mapping[str, EngineFacts]) -> tuple[EngineEntry, ...]:
     return tuple(
         EngineEntry(
             cut(name, NOTE),
-            kilobytes(facts.bytes) if facts.bytes is not None else "built on the device",
+            "failed" if facts.failed else kilobytes(facts.bytes) if facts.bytes is not None else "built on the device",
             cut(facts.builder, NOTE),
             cut(", ".join(facts.flags), NOTE),
             "" if facts.peak_memory_mb is None else f"{facts.peak_memory_mb:,.0f} MiB",
-            milliseconds(facts.latency.median_ms) if facts.latency else "unknown until a device reports",
+            "" if facts.failed else milliseconds(facts.latency.median_ms) if facts.latency else UNKNOWN,
             cut(facts.note, NOTE),
         )
         for name, facts in sorted(engines.items())[:MOST_ENGINES]

@@ -33,7 +33,7 @@ VOID = {"meta", "path", "br", "img", "link"}
 @pytest.fixture(autouse=True)
 def here_is_x86(monkeypatch: pytest.MonkeyPatch) -> None:
     """The made latencies are of a cpu-x86, wherever the tests run."""
-    monkeypatch.setattr("assets.compression.front.machine_arch", lambda: "x86_64")
+    monkeypatch.setattr("assets.compression.front.is_here", lambda target: target.name == "cpu-x86")
 
 
 class _Reader(HTMLParser):
@@ -163,8 +163,8 @@ def test_rows_are_flat_and_of_every_target() -> None:
     assert own["cpu-x86"]["why"] == chosen.why
 
 
-def test_a_latency_of_another_architecture_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assets.compression.front.machine_arch", lambda: "aarch64")
+def test_a_latency_of_another_machine_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assets.compression.front.is_here", lambda target: target.name == "cpu-arm64")
     rows = front_rows(made_found(), None, "", CPU)
     assert all(row["ms_b1"] is None for row in rows)
 
