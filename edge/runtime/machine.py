@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from pathlib import Path
 from typing import Literal
@@ -35,6 +36,7 @@ def machine_arch() -> Arch | None:
     return names.get(platform.machine().lower())
 
 
+@functools.cache
 def cpu_features() -> tuple[str, ...]:
     """Those of `FEATURES` that this machine's processor has; none where the system does not say it."""
     try:
