@@ -13,7 +13,7 @@ export DAGSTER_HOME := $(EDGELOOP_HOME)/dagster
 # Dagster's own commands read its settings (telemetry off) from its home.
 PREPARE_DAGSTER = mkdir -p '$(DAGSTER_HOME)' && cp infra/dagster.yaml '$(DAGSTER_HOME)/dagster.yaml'
 
-.PHONY: help install demo ui line test check bench bench-data bench-train bench-fuzz nightly clean
+.PHONY: help install demo ui line test check bench bench-data bench-train bench-fuzz bench-mutations nightly clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench-train: $(STAMP) ## train every line on real data, e.g. LINES=cifar10 SEEDS
 
 bench-fuzz: $(STAMP) ## break files at random and read them, for MINUTES=5
 	$(BIN)/python -W ignore -m tests.benchmarks.fuzz --minutes $(MINUTES)
+
+bench-mutations: $(STAMP) ## break 1,000 ONNX files, fixed seed, and follow each until refused or built, e.g. FILES=100; writes .edgeloop/bench/mutations.json
+	$(BIN)/python -W ignore -m tests.benchmarks.mutations $(if $(FILES),--files $(FILES))
 
 clean: ## remove the state and the caches, keep .venv
 	rm -rf .edgeloop .pytest_cache .mypy_cache .ruff_cache .hypothesis
