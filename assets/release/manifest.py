@@ -123,7 +123,7 @@ def build_manifest(
 def _artifact(engine: Engine, name: str) -> ReleaseArtifact:
     """The engine as it ships: its evidence carries the whole chain from the teacher."""
     evidence = replace(engine.evidence, parity=engine.parity)
-    return ReleaseArtifact(engine.target, replace(engine.file, uri=name), evidence, engine.plan)
+    return ReleaseArtifact(engine.target, replace(engine.file, uri=name), evidence, engine.plan, engine.recipe)
 
 
 def _chosen_parity(chosen: ChosenModel, sha256: str) -> tuple[ParityVerdict, ...] | None:

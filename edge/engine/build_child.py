@@ -22,6 +22,7 @@ from edge.engine.messages import Messages, logger_of, parser_error
 from edge.engine.request import MAX_BATCH, USUAL_BATCH, BuildRequest
 from edge.engine.versions import OPTIONS, TABLE, Rules, check_library, rules_for
 from edge.errors import IncompatibleError, RejectedError
+from edge.runtime.footprint import peak_mb
 
 _ADDR_NO_RANDOMIZE, _PR_SET_PDEATHSIG = 0x0040000, 1
 _CACHE = Path("timing.cache")
@@ -41,7 +42,7 @@ def main() -> int:
         trt, rules = load(request, before=lambda rules: _prepare(request.memory_mb if rules.limits_data else None))
         plan, warnings = build(Path("model.onnx").read_bytes(), request, trt, rules)
         Path("model.plan").write_bytes(plan)
-        log = {"warnings": warnings, "peak_mb": _peak_mb(), "version": str(trt.__version__)}
+        log = {"warnings": warnings, "peak_mb": peak_mb(), "version": str(trt.__version__)}
     except (RejectedError, MemoryError) as error:
         log = {"error": str(error) or "out of memory", "missing": isinstance(error, IncompatibleError)}
     Path("log.json").write_text(json.dumps(log), "utf-8")
@@ -194,15 +195,6 @@ def _checked(name: str, shape: tuple[int, ...], given: Shapes) -> Shapes:
     if not fits:
         raise _RefusalError(f"input {name!r} has shape {shape}, which the given shapes {given} do not fit")
     return given
-
-
-def _peak_mb() -> float:
-    """Largest resident memory so far in MiB (getrusage would count the parent's before exec); 0 where unknown."""
-    try:
-        rows = Path("/proc/self/status").read_text("utf-8").splitlines()
-    except OSError:
-        return 0.0
-    return next((int(row.split()[1]) / 1024 for row in rows if row.startswith("VmHWM:")), 0.0)
 
 
 def _fix_addresses() -> None:

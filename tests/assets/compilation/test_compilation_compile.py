@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ from onnx_models import conv_net
 
 from assets import measure
 from assets.compilation import assets as assets_module
-from assets.compilation import compile as compile_module
-from assets.compilation import plans as plans_module
+from assets.compilation import judge as judge_module
 from assets.compilation.assets import build_assets
 from assets.compilation.compile import compile_targets
 from assets.compilation.contract import Engine, Engines
+from assets.compilation.judge import Judge
 from assets.compilation.plans import build_plans
 from assets.errors import CompileError, RejectedError
 from assets.line import parse_line
@@ -74,6 +75,11 @@ def test_onnx_targets_ship_the_very_file(made: Any, engines: dict[str, Engine]) 
     assert kinds(there) == [("quantize", "measured"), ("compile", "simulated"), ("device", "pending")]
     assert here.evidence.latency is not None
     assert there.evidence.latency is None  # never guessed
+    assert (here.evidence.size, here.evidence.builder, here.evidence.flags) == (here.file.size, "", "")
+    assert here.evidence.peak_mb is not None
+    assert 20 < here.evidence.peak_mb < 1000
+    assert here.evidence.peak_on == measure.machine_name()
+    assert there.evidence.peak_mb is None
     assert here.parity[-1].records == 30
 
 
@@ -91,6 +97,12 @@ def test_plans_are_real_and_their_device_verdict_is_pending(made: Any, engines: 
         assert engine.parity[-2].metric_drop is not None
         assert engine.evidence.latency is None
         assert engine.evidence.seconds
+        assert engine.evidence.builder == f"tensorrt_rtx {header.version}"
+        assert engine.evidence.flags == "strongly-typed;batch=1..32,1"
+        assert engine.evidence.size == len(data) == engine.file.size
+        assert engine.evidence.build_mb is not None
+        assert engine.evidence.build_mb > 50
+        assert engine.evidence.peak_mb is None  # nothing here runs it
     assert engines["rtx-sm86"].file.sha256 != engines["rtx-sm89"].file.sha256
 
 
@@ -113,13 +125,13 @@ def test_the_golden_set_passes_on_the_artifact_that_ships(
 
 
 def test_the_same_model_is_compiled_once(made: Any, result: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: object) -> None:
+    def never(*_: object, **__: object) -> None:
         raise AssertionError("built again")
 
-    monkeypatch.setattr(plans_module, "build_plan", never)
+    monkeypatch.setattr(subprocess, "Popen", never)  # no process is started: `run` opens one, too
     again = compile_targets(made.store, made.line, made.chosen, lambda _: None)
     assert [engine.file for engine in again.engines] == [engine.file for engine in result.engines]
-    assert [engine.reused for engine in again.engines] == [False, False, True, True]
+    assert [engine.reused for engine in again.engines] == [True] * 4
     assert again.golden == result.golden
 
 
@@ -158,7 +170,7 @@ def failed(made: Any, monkeypatch: pytest.MonkeyPatch) -> Engines:
     def judge(data: bytes, *, as_written: bool = False) -> Any:
         return measure.open_session(other if as_written else data)
 
-    monkeypatch.setattr(compile_module, "open_session", judge)
+    monkeypatch.setattr(judge_module, "open_session", judge)
     return compile_targets(made.store, made.line, made.chosen, lambda _: None)
 
 
@@ -174,10 +186,11 @@ def test_a_compiler_that_loses_accuracy_does_not_pass(failed: Engines) -> None:
 
 def test_an_answer_that_is_no_number_does_not_pass(made: Any) -> None:
     held = open_judged(made.store, made.dataset, "validation", made.chosen.input, made.line.config)
-    bench = compile_module._Bench(made.line, load_task("image_classification"), made.chosen, {}, held, held)
+    task = load_task("image_classification")
+    judge = Judge(task, "accuracy", made.line.config.data.classes, made.chosen.answer, held, held)
     fine = np.zeros((len(held.y), 4), np.float32)
     broken = np.full_like(fine, np.nan)
-    verdict = compile_module._verdict(bench, "measured", "a" * 64, "b" * 64, fine, broken, "a test")
+    verdict = judge.verdict("measured", "a" * 64, "b" * 64, fine, broken, "a test")
     assert verdict.passed is False
     assert "NaN or infinite" in verdict.note
 
