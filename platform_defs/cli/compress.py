@@ -98,9 +98,9 @@ def compress(
     Writes DIR/index.html (every candidate, and why it lost), DIR/front.json, and DIR/chosen/ with one file per target
     and chosen.json. Exit code 1 where nothing fits; the nearest misses are told. Nothing outside DIR is written.
     """
-    from platform_defs.compress_models import find_data, find_model
-    from platform_defs.compressing import Request, parse_budget
-    from platform_defs.compressing import compress as run
+    from platform_defs.compressing.models import find_data, find_model
+    from platform_defs.compressing.request import Request, parse_budget
+    from platform_defs.compressing.run import compress as run
 
     path, line, weights = find_model(model)
     source, data_line = find_data(data, line)

@@ -99,7 +99,7 @@ def write_result(
         drawing: called when all is compiled.
 
     Returns:
-        Plain JSON, see `platform_defs.compressing.Finished`; "written" has each file's digest.
+        Plain JSON, see `platform_defs.compressing.run.Finished`; "written" has each file's digest.
     """
     place = Store(str(out))
     files, failed, facts = _files(place, subject, chosen, report) if chosen is not None else ((), {}, {})
@@ -161,7 +161,7 @@ def _files(
             )
         except CompileError as error:
             failed[target.name] = str(error)
-            facts[target.name] = EngineFacts(note=str(error))
+            facts[target.name] = EngineFacts(note=str(error), failed=True)
             report(f"{target.name}: {error}")
             continue
         files.append(_file(place, subject, candidate, target, built))

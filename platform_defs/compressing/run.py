@@ -1,17 +1,19 @@
 """Compressing one model outside any line: the parent's side of `edgeloop compress`.
 
 What reads the foreign file can crash on it, so all of that runs in a child under the supervisor
-(`platform_defs.compress_child`), which sends back lines of JSON. The folder that is asked for holds the result, and in
-`.work/` a store with every trial: the same command goes on where it was killed, and a finished one costs nothing.
+(`platform_defs.compressing.child`), which sends back lines of JSON. The folder that is asked for holds the result, and
+in `.work/` a store with every trial: the same command goes on where it was killed, and a finished one costs nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,69 +24,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-from pydantic import ValidationError
-
-from assets.budget import Budget
 from assets.errors import RejectedError, StepDiedError, TransientError
 from assets.measure import machine_name
 from assets.store import Store
 from edge.engine.library import installed_version
-from platform_defs.automation.locks import line_lock
+from platform_defs.compressing.request import REVISION, WORK, Request
 
-REVISION = "compress-1"
-"""Raised whenever the same inputs would give something else."""
-WORK, DONE = ".work", "done.json"
+DONE = "done.json"
 MAX_MODEL_BYTES = 2 * 1024**3
 MESSAGE_BYTES = 64 * 1024**2
 _TAIL = 2000
-_LIMITS = {
-    "max_drop": "largest loss of the metric (0.01 is one point)",
-    "max_drop_per_class": "largest loss of one class's recall",
-    "max_<metric>_drop": "largest loss of another metric, e.g. max_macro_f1_drop",
-    "max_ms": "slowest median call in milliseconds, measured here at batch 1",
-    "max_kb": "largest file in kB",
-}
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be compressed, and how; everything is plain JSON, as the child reads it.
-
-    Attributes:
-        model: path of an ONNX file; "" for one of ours.
-        line: whose trained model it is; "" for an ONNX file.
-        weights: digest of one of the line's models; "" for its newest.
-        data: path of the held-out records; "" for those of `data_line`.
-        data_line: whose accepted records judge the model; "" for a path.
-        budget: limits as `Budget` has them; None for the line's own, and for the defaults of an ONNX file.
-        targets: names of `edge.contracts.TARGETS`.
-        metric: what chooses; "" for the task's own.
-        mean, std, scale, target, classes: see `assets.compression.sources.Reading`.
-        max_minutes: after which no new trial is begun; None for no limit.
-    """
-
-    model: str
-    line: str
-    weights: str
-    data: str
-    data_line: str
-    out: str
-    budget: dict[str, Any] | None
-    targets: tuple[str, ...]
-    metric: str = ""
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    scale: float | None = None
-    target: str = ""
-    classes: tuple[str, ...] = ()
-    max_minutes: float | None = None
-
-
-def read_request(data: bytes) -> Request:
-    """A request as the parent wrote it."""
-    body: dict[str, Any] = json.loads(data)
-    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in body.items()}
-    return Request(**given)
 
 
 @dataclass(frozen=True)
@@ -110,45 +59,6 @@ class Finished:
     reused: bool = False
 
 
-def parse_budget(text: str) -> Budget:
-    """Limits from `max_drop=0.01,max_ms=2`.
-
-    Raises:
-        RejectedError: an unknown limit, a value that is no number in its unit, or one that is out of range.
-    """
-    found: dict[str, Any] = {}
-    drops: dict[str, float] = {}
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        plain = key in {"max_drop", "max_drop_per_class", "max_ms", "max_kb"}
-        other = key.removeprefix("max_").removesuffix("_drop")
-        if not equals or not (plain or (key == f"max_{other}_drop" and other)):
-            allowed = "; ".join(f"{name}: {meaning}" for name, meaning in _LIMITS.items())
-            raise RejectedError(f"--budget: {part!r} is no limit; allowed are NAME=NUMBER, apart by commas: {allowed}")
-        if key in found or other in drops:
-            raise RejectedError(f"--budget: {key} stands there twice; say it once")
-        (found if plain else drops)[key if plain else other] = _number(key, value)
-    try:
-        return Budget.model_validate({**found, "max_drops": drops} if drops else found)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise RejectedError(f"--budget: {place} = {first['input']!r}: {first['msg']}") from error
-
-
-def _number(key: str, value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = float("nan")
-    if number - number == 0:  # neither NaN nor infinite
-        return number
-    unit = {"max_ms": "milliseconds, e.g. 2", "max_kb": "kB (1,000 bytes), e.g. 500"}.get(key, "a share, e.g. 0.01")
-    if value.endswith("%") and key not in {"max_ms", "max_kb"}:
-        unit += " for 1 %; percent signs are not read"
-    raise RejectedError(f"--budget: {key}={value!r} is not a number; write it without a unit, in {unit}")
-
-
 def compress(
     request: Request, report: Callable[[str], None], moved: Callable[[float, float, str], None] = lambda *_: None
 ) -> Finished:
@@ -162,9 +72,11 @@ def compress(
         RejectedError: a model, records or a budget that cannot be used, or a folder that holds something else.
         TransientError: the child could not work now; the same command goes on.
     """
+    from platform_defs.automation.locks import line_lock  # its package loads Dagster, which the child does without
+
     out = Path(request.out)
     model = _model_digest(request)
-    work = _claim(out, model)
+    work, new = _claim(out, model)
     with line_lock(Store(str(work)), "compress") as held:
         if not held:
             raise TransientError(
@@ -176,7 +88,12 @@ def compress(
             report("the same model, records, budget and targets were compressed before: nothing to do")
             return known
         (work / DONE).unlink(missing_ok=True)
-        result = _run(request, work, report, moved)
+        try:
+            result = _run(request, work, report, moved)
+        except RejectedError:
+            if new and not any(work.glob("store/*/trials/*")):  # nothing was paid for
+                _give_back(out, work)
+            raise
         _write(work / DONE, {"inputs": inputs, "result": result})
     return _finished(result)
 
@@ -205,7 +122,7 @@ def _file_digest(path: Path) -> str:
 
 def _model_digest(request: Request) -> str:
     if request.line:
-        from platform_defs.compress_models import trained_model
+        from platform_defs.compressing.models import trained_model
 
         return trained_model(request.line, request.weights).onnx.sha256
     path = Path(request.model)
@@ -214,8 +131,8 @@ def _model_digest(request: Request) -> str:
     return _file_digest(path)
 
 
-def _claim(out: Path, model: str) -> Path:
-    """The folder's `.work`, made if the folder is new. Raises RejectedError where it holds something else."""
+def _claim(out: Path, model: str) -> tuple[Path, bool]:
+    """The folder's `.work`, and whether it was made now. Raises RejectedError where the folder holds something else."""
     work, mark = out / WORK, out / WORK / "model.json"
     if out.exists() and not out.is_dir():
         raise RejectedError(f"{out}: is no folder; name one that is new, or of an earlier run with this model")
@@ -229,20 +146,27 @@ def _claim(out: Path, model: str) -> Path:
                 f"{out}: holds the results of another model ({owner[:12]}…, not {model[:12]}…); name a new folder with "
                 "--out"
             )
-        return work
+        return work, False
     if out.exists() and any(path.name != WORK for path in out.iterdir()):
         raise RejectedError(
             f"{out}: is not empty and was not made by `edgeloop compress`; name a new folder with --out"
         )
     work.mkdir(parents=True, exist_ok=True)
     _write(mark, {"model": model})
-    return work
+    return work, True
+
+
+def _give_back(out: Path, work: Path) -> None:
+    """A folder that was made for a model or records that were refused at once is as it was before."""
+    shutil.rmtree(work, ignore_errors=True)
+    with contextlib.suppress(OSError):  # it holds something, or somebody stands in it
+        out.rmdir()
 
 
 def _inputs(request: Request, model: str) -> str:
     """Digest of everything that decides the result."""
     if request.data_line:
-        from platform_defs.compress_models import newest_dataset
+        from platform_defs.compressing.models import newest_dataset
 
         data = newest_dataset(request)
     else:
@@ -278,7 +202,31 @@ def _finished(result: Mapping[str, Any]) -> Finished:
 def _run(
     request: Request, work: Path, report: Callable[[str], None], moved: Callable[[float, float, str], None]
 ) -> dict[str, Any]:
-    """Run the child, and return what it answers."""
+    """Run the child, and return what it answers; a trial that crashes it is marked and left out of another try."""
+    while True:
+        try:
+            return _try(request, work, report, moved)
+        except _CrashedError as error:
+            begun = sorted(work.glob("store/*/trials/*.begun"))
+            if not begun:
+                raise RejectedError(str(error)) from error
+            for path in begun:
+                path.write_text(error.how)
+                path.replace(path.with_suffix(".crashed"))
+            report(f"the last trial crashed ({error.how}) and is left out; going on with the others")
+
+
+class _CrashedError(RejectedError):
+    """The child was ended by a fault of its own. `how` is the signal's name."""
+
+    def __init__(self, text: str, how: str) -> None:
+        super().__init__(text)
+        self.how = how
+
+
+def _try(
+    request: Request, work: Path, report: Callable[[str], None], moved: Callable[[float, float, str], None]
+) -> dict[str, Any]:
     order = work / "request.json"
     _write(order, dataclasses.asdict(request))
     command = [
@@ -287,7 +235,7 @@ def _run(
         "assets.supervisor",
         sys.executable,
         "-m",
-        "platform_defs.compress_child",
+        "platform_defs.compressing.child",
         str(order),
     ]
     doing, answer = "starting", None
@@ -347,9 +295,10 @@ def _died(request: Request, work: Path, doing: str, code: int) -> Exception:
     how = signal.Signals(number).name if number in set(signal.Signals) else f"exit code {code}"
     name = request.model or f"line {request.line!r}"
     if how in {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL"}:
-        return RejectedError(
+        return _CrashedError(
             f"{name}: {doing} crashed on it ({how}); the file is damaged, or beyond this version: check it with "
-            "onnx.checker and export it again"
+            "onnx.checker and export it again",
+            how,
         )
     why = "was it out of memory?" if how == "SIGKILL" else " / ".join(tail.splitlines()[-3:]) or "no word of it"
     return StepDiedError(f"{name}: {doing} ended without an answer ({how}: {why}); the same command goes on from there")

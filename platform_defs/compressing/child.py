@@ -1,4 +1,4 @@
-"""The child of `edgeloop compress`: `python -m platform_defs.compress_child REQUEST.json`, answering lines of JSON.
+"""The child of `edgeloop compress`: `python -m platform_defs.compressing.child REQUEST.json`, answering lines of JSON.
 
 Whatever reads the foreign file runs in here: if it crashes, the parent says so in one sentence.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 from assets.errors import BudgetError, RejectedError, TransientError, of_the_machine
 from assets.supervisor import die_with_parent
-from platform_defs.compressing import REVISION, Request, read_request
+from platform_defs.compressing.request import REVISION, Request, read_request
 
 READ_SECONDS = 300.0
 """The longest that reading a model and answering its first records may take."""
@@ -50,8 +50,8 @@ def _work(request: Request, send: Send) -> dict[str, Any]:
     from assets.compression.contract import Candidates
     from assets.compression.search import search
     from assets.steps import remembered
-    from platform_defs.compress_subject import open_request
-    from platform_defs.compressed import write_result
+    from platform_defs.compressing.result import write_result
+    from platform_defs.compressing.subject import open_request
 
     def report(text: str) -> None:
         send({"text": text})
@@ -80,10 +80,21 @@ def _work(request: Request, send: Send) -> dict[str, Any]:
     try:
         chosen = choose(found, subject.budget, subject.targets)
     except BudgetError as error:
-        why_not = str(error)
+        why_not = _for_a_command(str(error), subject.name, bool(request.line))
     stage(4)
     source = request.model or f"line {request.line!r}"
     return write_result(Path(request.out), subject, found, chosen, why_not, source, report, lambda: stage(5))
+
+
+def _for_a_command(text: str, name: str, trainable: bool) -> str:
+    """What `choose` says to a line's owner, for who typed a command: its last sentence says what to do."""
+    rows = text.replace(f"line {name!r}: ", "", 1).splitlines()
+    if rows and rows[-1].startswith("  Raise `budget`"):
+        more = (
+            "" if trainable else "; an ONNX file alone can only get other number formats, a line's model is pruned too"
+        )
+        rows[-1] = f"  Raise the limits in --budget, or give more records{more}."
+    return "\n".join(rows)
 
 
 def _sender() -> Send:

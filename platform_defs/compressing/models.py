@@ -11,10 +11,9 @@ from assets.steps import recall
 from assets.store import Store, find_home
 from assets.training.contract import DatasetVersion, TrainedModel
 from edge.contracts import digest
-from platform_defs.catalog import find_line, list_lines
 
 if TYPE_CHECKING:
-    from platform_defs.compressing import Request
+    from platform_defs.compressing.request import Request
 
 _SAFETENSORS = ".safetensors"
 
@@ -36,6 +35,8 @@ def find_model(name: str) -> tuple[str, str, str]:
         raise RejectedError(
             f"{path}: there is no such file; name an ONNX file, or a line (`edgeloop lines` lists them)"
         )
+    from platform_defs.catalog import find_line
+
     try:
         line = find_line(name).name
     except LineError as error:
@@ -61,6 +62,8 @@ def find_data(source: str, line: str) -> tuple[str, str]:
         return str(path.resolve()), ""
     if path.suffix or len(path.parts) > 1:
         raise RejectedError(f"--data {source}: there is no such file or folder, and no line is called so")
+    from platform_defs.catalog import find_line
+
     return "", find_line(source).name
 
 
@@ -86,6 +89,8 @@ def _owner(path: Path) -> tuple[str, str]:
     """The line whose model has these weights, and their digest."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    from platform_defs.catalog import list_lines
+
     store = Store(find_home())
     for entry in list_lines():
         if any(model.weights.sha256 == sha256 for model in _models(store, entry.name)):

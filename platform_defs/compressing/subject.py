@@ -22,9 +22,8 @@ from assets.records import load_dataset
 from assets.store import Store, find_home
 from assets.training.contract import DatasetVersion
 from edge.contracts import TARGETS, InputSpec, TargetProfile, digest
-from platform_defs.catalog import find_line
-from platform_defs.compress_models import trained_model
-from platform_defs.compressing import WORK, Request
+from platform_defs.compressing.models import trained_model
+from platform_defs.compressing.request import WORK, Request
 
 Report = Callable[[str], None]
 
@@ -53,7 +52,7 @@ def open_request(request: Request, reads_data: Callable[[], None], report: Repor
             store, name, file, str(source), Path(request.data), how, request.metric, budget, policy, targets, report
         )
     signature = read_signature(open_model(file, str(source)), str(source))
-    line = find_line(request.data_line)
+    line = _line(request.data_line)
     spec = _spec_of_line(line, signature, how)
     held, truth = _records_of_line(line, spec, signature, file, str(source))
     return subject_of(
@@ -63,7 +62,7 @@ def open_request(request: Request, reads_data: Callable[[], None], report: Repor
 
 def _open_line(request: Request, reads_data: Callable[[], None], report: Report) -> tuple[Subject, str]:
     """One of our models: its network is there, so students are tried too; judged on its line's records or others."""
-    home, line = Store(find_home()), find_line(request.line)
+    home, line = Store(find_home()), _line(request.line)
     model = trained_model(line.name, request.weights)
     dataset = load_dataset(home, line.name, model.dataset)
     reads_data()
@@ -93,7 +92,7 @@ def _judged_elsewhere(request: Request, subject: Subject, report: Report) -> tup
     common = (metric, subject.budget, subject.policy, subject.targets, report)
     if request.data_line:
         signature = read_signature(open_model(subject.file, source), source)
-        held, truth = _records_of_line(find_line(request.data_line), subject.input, signature, subject.file, source)
+        held, truth = _records_of_line(_line(request.data_line), subject.input, signature, subject.file, source)
         other, note = subject_of(
             subject.store, subject.name, subject.file, source, signature, subject.input, held, truth, *common
         )
@@ -149,6 +148,12 @@ def _spec_of_line(line: Line, signature: Signature, how: Reading) -> InputSpec:
         raise RejectedError(f"{place}: has {len(columns)} columns, the model reads {port}")
     zeros, ones = (0.0,) * len(columns), (1.0,) * len(columns)
     return InputSpec("table", port.name, (len(columns),), zeros, ones, tuple(columns), dict(data.table.categories))
+
+
+def _line(name: str) -> Line:
+    from platform_defs.catalog import find_line  # loads Dagster, which an ONNX file needs nothing of
+
+    return find_line(name)
 
 
 def _reading(request: Request) -> Reading:

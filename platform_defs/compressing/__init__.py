@@ -1,0 +1,1 @@
+"""Compressing one model outside any line: what `edgeloop compress` does."""
