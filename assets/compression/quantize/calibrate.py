@@ -32,6 +32,8 @@ BINS = 4096
 """Of a histogram, over both signs; even, so that two bins can become one."""
 OUTSIDE = 1e-4
 """Share of the numbers that percentile ranges leave outside."""
+MOST_CLIPPED = 0.01
+"""Share of the magnitudes that an entropy limit may cut: numbers of few values, as pictures have, would lose most."""
 LEVELS = 128
 _STEP = 16
 
@@ -149,8 +151,10 @@ def _least_divergence(magnitudes: NDArray[np.int64]) -> int:
     counts = magnitudes.astype(np.float64)
     counts[0] = counts[1]  # zeros are exact in any scale; they would drown the rest
     used = int(np.flatnonzero(counts)[-1]) + 1 if counts.any() else len(counts)
+    inside = np.cumsum(counts) / max(counts.sum(), 1)
+    first = max(LEVELS, int(np.searchsorted(inside, 1 - MOST_CLIPPED)) + 1)
     best, least = used, np.inf
-    for keep in [*range(LEVELS, used, _STEP), used] if used >= LEVELS else []:
+    for keep in [*range(first, used, _STEP), used] if used >= LEVELS else []:
         true = counts[:keep].copy()
         true[-1] += counts[keep:].sum()
         level = np.arange(keep) * LEVELS // keep
@@ -159,7 +163,7 @@ def _least_divergence(magnitudes: NDArray[np.int64]) -> int:
         shares = np.bincount(level, filled, LEVELS)
         coarse = np.where(filled, (sums / np.maximum(shares, 1))[level], 0)
         divergence = _divergence(true, coarse)
-        if divergence < least:
+        if divergence <= least:  # of equals the widest
             best, least = keep, divergence
     return best
 

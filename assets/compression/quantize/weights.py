@@ -28,8 +28,8 @@ LEAST = 512
 def weights_to_int8(model: bytes, dialect: Dialect) -> bytes:
     """The model with its weights in s8, computing in float. The same arguments give the same bytes.
 
-    In the TensorRT dialect recurrent layers keep float weights: its parser takes theirs as plain constants only. A
-    model that has no others comes back in float there.
+    In the TensorRT dialect GRU and RNN keep float weights: TensorRT-RTX 1.7 ends with an internal error on theirs in
+    INT8, while it takes those of LSTM. A model that has no others comes back in float there.
 
     Raises:
         RejectedError: a file that cannot be prepared, or without weights that could be smaller.
@@ -51,7 +51,7 @@ def _weights(graph: Graph, node: Any, dialect: Dialect) -> list[tuple[int, int]]
     if node.domain:
         return []
     if node.op_type in RECURRENT:
-        found = [(1, -1), (2, -1)] if dialect == "cpu" else []
+        found = [(1, -1), (2, -1)] if dialect == "cpu" or node.op_type == "LSTM" else []
     elif node.op_type == "Conv":
         found = [(1, 0)]
     elif node.op_type == "ConvTranspose":
@@ -116,11 +116,16 @@ class _Writer:
     def _dequantized(self, stem: str, array: Array, axis: int) -> str:
         from onnx import helper
 
-        scales = weight_scales(array, axis, array.shape[axis], 127)
+        flat, rows = (array.reshape(-1, array.shape[-1]), 0) if axis < 0 else (array, axis)
+        scales = weight_scales(flat, rows, flat.shape[rows], 127)
         names = [
-            self.graph.add_constant(stem, to_s8(array, scales, axis, 127)),
+            self.graph.add_constant(stem, to_s8(flat, scales, rows, 127)),
             self.graph.add_constant(f"{stem}/scale", scales),
             self.graph.add_constant(f"{stem}/zero", np.zeros(scales.shape, np.int8)),
         ]
-        self.nodes.append(helper.make_node(DEQUANTIZE, names, [f"{stem}/float"], f"{stem}/DQ", axis=axis))
+        made = f"{stem}/float" if axis >= 0 else f"{stem}/rows"
+        self.nodes.append(helper.make_node(DEQUANTIZE, names, [made], f"{stem}/DQ", axis=rows))
+        if axis < 0:
+            shape = self.graph.add_constant(f"{stem}/shape", np.array(array.shape, np.int64))
+            self.nodes.append(helper.make_node("Reshape", [made, shape], [f"{stem}/float"], f"{stem}/Reshape"))
         return f"{stem}/float"
