@@ -97,6 +97,15 @@ def thousands(number: int) -> str:
     return f"{number:,}"
 
 
+def against(ratio: float | None, more: str, less: str) -> str:
+    """How a cost compares: "2.4 times as fast", "1.2 times as slow"; "" where it is about the same, or unknown."""
+    if ratio is None or not math.isfinite(ratio) or ratio <= 0:
+        return ""
+    if ratio < 1:
+        return f"{times(1 / ratio)} times as {less}" if times(1 / ratio) else ""
+    return f"{times(ratio)} times as {more}" if times(ratio) else ""
+
+
 def times(ratio: float | None) -> str:
     """How many times: "2.4"; "" where it is unknown or nothing to speak of."""
     if ratio is None or not math.isfinite(ratio) or ratio < 1.05:

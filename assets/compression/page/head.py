@@ -11,7 +11,7 @@ from assets.compression.page.data import Limit
 from assets.compression.page.pareto import is_teacher
 from assets.compression.page.tables import reach, with_unit, worst_row
 from assets.compression.rows import FrontRow
-from assets.compression.wording import amount, change, kilobytes, milliseconds, score, times, unit
+from assets.compression.wording import against, amount, change, kilobytes, milliseconds, score, unit
 from assets.looks import cut, words
 from edge.contracts import TargetProfile
 
@@ -21,10 +21,9 @@ UNKNOWN = "unknown until a device reports"
 def title_of(found: Candidates, rows: Sequence[FrontRow], teacher_ms: float | None) -> str:
     """The headline of a choice: how much faster and smaller, and what that cost on test records."""
     row = worst_row(rows)
-    faster = times(_ratio(teacher_ms, _slowest(rows)))
-    smaller = times(found.teacher_size / (1000 * max(one.onnx_kb for one in rows)))
-    parts = [f"{faster} times as fast" if faster else "", f"{smaller} times as small" if smaller else ""]
-    gains = " and ".join(part for part in parts if part) or "no faster or smaller than the teacher"
+    faster = against(_ratio(teacher_ms, _slowest(rows)), "fast", "slow")
+    smaller = against(found.teacher_size / (1000 * max(one.onnx_kb for one in rows)), "small", "large")
+    gains = " and ".join(part for part in (faster, smaller) if part) or "no faster or smaller than the teacher"
     paid = (
         change(found.metric, row.test_drop) if row.test_drop is not None else change(found.metric, row.validation_drop)
     )
@@ -39,8 +38,9 @@ def tiles_of(found: Candidates, rows: Sequence[FrontRow], teacher_ms: float | No
     within = reach(row.metric, row.test_low, row.test_high)
     lost = reach(row.metric, row.test_drop_low, row.test_drop_high, drop=True)
     ms = _slowest(rows)
-    faster, size = times(_ratio(teacher_ms, ms)), 1000 * max(one.onnx_kb for one in rows)
-    smaller = times(found.teacher_size / size)
+    size = 1000 * max(one.onnx_kb for one in rows)
+    faster = against(_ratio(teacher_ms, ms), "fast", "slow")
+    smaller = against(found.teacher_size / size, "small", "large")
     return [
         (
             score(found.metric, row.test),
@@ -50,8 +50,8 @@ def tiles_of(found: Candidates, rows: Sequence[FrontRow], teacher_ms: float | No
             with_unit(found.metric, row.test_drop),
             f"lost on test records{f', paired 95 % interval {lost}' if lost else ''}",
         ),
-        (milliseconds(ms), _against("a call", milliseconds(teacher_ms) if teacher_ms else "", faster, "fast")),
-        (kilobytes(size), _against("ONNX file", kilobytes(found.teacher_size), smaller, "small")),
+        (milliseconds(ms), _against("a call", milliseconds(teacher_ms) if teacher_ms else "", faster)),
+        (kilobytes(size), _against("ONNX file", kilobytes(found.teacher_size), smaller)),
     ]
 
 
@@ -124,7 +124,7 @@ def _ratio(teacher: float | None, ms: float | None) -> float | None:
     return teacher / ms if teacher is not None and ms else None
 
 
-def _against(what: str, teacher: str, ratio: str, how: str) -> str:
+def _against(what: str, teacher: str, ratio: str) -> str:
     if not teacher:
         return f"{what}, {UNKNOWN}" if what == "a call" else what
-    return f"{what}; the teacher {teacher}{f', so {ratio} times as {how}' if ratio else ''}"
+    return f"{what}; the teacher {teacher}{f', so {ratio}' if ratio else ''}"

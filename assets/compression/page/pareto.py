@@ -231,6 +231,8 @@ def _scales(points: Sequence[Point], limit: float | None, budget: Budget | None)
     else:
         across_axis = x_scale(*span([low, high], 0.12)) if high > low else x_scale(low, high)
     allowed = 100 * budget.max_drop if budget is not None else 0.0
+    within = max((point.lost for point in points if point.lost <= allowed), default=allowed)
+    allowed = allowed if allowed <= max(2.5 * within, 1.0) else 0.0  # a limit far below all would flatten them
     focus = [point.lost for point in points if point.kind in {"chosen", "teacher"}]
     nearest = sorted(point.lost for point in points)[:3]
     most = max(4 * allowed, 2 * max(focus, default=0.0), 1.5 * nearest[-1], 1.0)
@@ -254,7 +256,8 @@ def _allowed(x: Scale, y: Scale, limit: float | None, budget: Budget | None) -> 
         area = f"M{LEFT} {TOP}H{right:.1f}V{bottom:.1f}H{LEFT}Z"
         marks.append(Mark(area, "allowed", "within the budget", ICONS["allowed"]))
     edges = "".join(f"M{a:.1f} {b:.1f}L{c:.1f} {d:.1f}" for a, b, c, d in _limits(x, y, limit, budget))
-    marks.append(Mark(edges, "limit", "its limits"))
+    if edges:
+        marks.append(Mark(edges, "limit", "its limits"))
     return marks
 
 
@@ -262,8 +265,10 @@ def _limits(x: Scale, y: Scale, limit: float | None, budget: Budget | None) -> l
     """The limits of the budget as lines, where they are drawn."""
     if budget is None:
         return []
-    height = float(y.at(100 * budget.max_drop))
-    lines: list[Line] = [(LEFT, height, WIDTH - RIGHT, height)]
+    lines: list[Line] = []
+    if y.low <= 100 * budget.max_drop <= y.high:
+        height = float(y.at(100 * budget.max_drop))
+        lines.append((LEFT, height, WIDTH - RIGHT, height))
     if limit is not None and x.low <= limit <= x.high:
         there = float(x.at(limit))
         lines.append((there, TOP, there, HEIGHT - BOTTOM))

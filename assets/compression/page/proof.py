@@ -56,7 +56,8 @@ def engines_of(engines: Mapping[str, EngineFacts]) -> tuple[EngineEntry, ...]:
 def _step(metric: str, verdict: ParityVerdict) -> Step:
     parts = []
     if verdict.metric_drop is not None and math.isfinite(verdict.metric_drop):
-        parts.append(f"lost {with_unit(metric, verdict.metric_drop)}")
+        how = "lost" if verdict.metric_drop > -0.00005 else "gained"
+        parts.append(f"{how} {with_unit(metric, abs(verdict.metric_drop))}")
     if verdict.max_abs_diff is not None:
         parts.append(f"largest difference of an output {measure(verdict.max_abs_diff)}")
     parts.append(f"{verdict.records:,} records")

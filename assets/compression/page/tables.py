@@ -121,6 +121,6 @@ def _tried(one: Tried) -> TriedEntry:
         recipe_in_words(one.recipe),
         "" if one.drop is None else lost_in_words(one.drop),
         "" if one.ms is None else milliseconds(one.ms),
-        duration(one.seconds),
+        duration(one.seconds) if one.seconds >= 0.05 else "",
         cut(one.why, WHY),
     )

@@ -131,6 +131,7 @@ def test_the_front_is_what_nothing_beats() -> None:
     assert "slow" in front_of(replace(found, candidates=(*found.candidates, slow)), RTX)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=8))
 def test_each_candidate_off_the_front_is_beaten_by_one_on_it(costs: list[tuple[int, int, int]]) -> None:
     made = {
@@ -176,6 +177,27 @@ def test_recipes_in_words() -> None:
         "3 epochs with INT8 simulated; INT8 (entropy ranges); 1 layer left in float"
     )
     assert recipe_in_words(Recipe(format="weights8")) == "weights in INT8, the rest in float32"
+
+
+def test_what_is_slower_is_said_to_be() -> None:
+    slow = made_candidate("slow", Recipe(), drop=0.0, ms=0.93, size=100_000)
+    found = made_found([*made_found().candidates[:1], slow])
+    words = _read(make_page(found, made_choice(found, "slow"), "", CPU))
+    assert "slow: 2.0 times as slow and 27.8 times as small" not in words  # from 20 on without a digit after the point
+    assert "slow: 2.0 times as slow and 28 times as small" in words
+    assert "a call; the teacher 0.465 ms, so 2.0 times as slow" in words
+
+
+def test_a_limit_far_from_all_flattens_no_plot() -> None:
+    found = made_found()
+    chosen = made_choice(found, "pruned-0.3-int8")
+    near, far = (make_page(found, chosen, "", CPU, budget=Budget(max_drop=drop)).decode() for drop in (0.03, 0.5))
+    assert "its limits" in near
+    assert "its limits" in far  # 41 points were lost by one
+    small = made_found(found.candidates[:6])
+    page = make_page(small, chosen, "", CPU, budget=Budget(max_drop=0.5)).decode()
+    assert "its limits" not in page
+    assert "within the budget" in page
 
 
 hostile = st.text(max_size=300) | st.sampled_from(
@@ -260,6 +282,7 @@ def test_what_was_not_measured_is_unknown() -> None:
         make_page(found, None, "", [])
 
 
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(
