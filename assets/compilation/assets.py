@@ -20,7 +20,7 @@ from assets.store import Store
 from edge.contracts import chain_gap, digest, to_bytes
 from edge.engine.library import installed_version
 
-REVISION = "3"
+REVISION = "4"
 """Raised whenever this room would make something else from the same inputs."""
 MATCHES = "engine_matches_onnx"
 
@@ -34,9 +34,10 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
         deps=[dg.AssetKey([line.name, "chosen_model"])],
         kinds={"onnx", "tensorrt"},
         description=(
-            "One artifact per kind of device: the ONNX file for ONNX Runtime, and real TensorRT-RTX plans, each built "
-            "in a process of its own without a GPU. Every file is linted, judged against its parent on held-out "
-            "records, and ships with golden records that a device must answer before it serves."
+            "One artifact per kind of device: the ONNX file for ONNX Runtime, real TensorRT-RTX plans, each built in a "
+            "process of its own without a GPU, and for boards that build their own plan its file and recipe. Every "
+            "file is linted, judged against its parent on held-out records, and ships with golden records that a "
+            "device must answer before it serves."
         ),
         check_specs=[
             dg.AssetCheckSpec(
@@ -84,7 +85,8 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
 
 def _tools() -> tuple[str, ...]:
     """What else decides the result: versions of the compilers, and the machine that latencies belong to."""
-    return installed_version("tensorrt_rtx"), metadata.version("onnx"), machine_name()
+    runtimes = (installed_version(runtime) for runtime in ("tensorrt_rtx", "tensorrt"))
+    return *runtimes, metadata.version("onnx"), machine_name()
 
 
 def _gaps(result: Engines) -> str:
@@ -111,7 +113,7 @@ def _check(result: Engines) -> dg.AssetCheckResult:
 
 
 def _table(result: Engines) -> str:
-    rows = ["| target | bytes | verdict | latency | built for | sha256 |", "|---|---:|---|---|---|---|"]
+    rows = ["| target | bytes | verdict | latency | memory | built for | sha256 |", "|---|---:|---|---|---|---|---|"]
     return "\n".join((*rows, *map(_row, result.engines)))
 
 
@@ -122,5 +124,9 @@ def _row(engine: Engine) -> str:
     plan = engine.plan
     least = f"{engine.target.runtime} {engine.target.runtime_version} or later"
     built = f"SM{plan.sm}, {plan.tag} {plan.version}" if plan else least
+    if engine.recipe is not None:
+        built = f"SM{engine.recipe.sm}, on the device by {least}"
     digest16 = engine.file.sha256[:16]
-    return f"| {engine.target.name} | {engine.file.size:,} | {verdicts} | {speed} | {built} | `{digest16}` |"
+    memory = "unknown" if engine.evidence.peak_mb is None else f"{engine.evidence.peak_mb:.0f} MiB"
+    name, size = engine.target.name, f"{engine.file.size:,}"
+    return f"| {name} | {size} | {verdicts} | {speed} | {memory} | {built} | `{digest16}` |"

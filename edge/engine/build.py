@@ -36,6 +36,8 @@ from edge.errors import IncompatibleError, RejectedError, TransientError
 _PYTHONPATH = str(Path(edge.__file__).parent.parent)
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "CUDA_VISIBLE_DEVICES")
 _LOG_BYTES = 1_000_000
+_OF_MEMORY = ("bad_alloc", "memory", "resource temporarily unavailable")
+"""What the libraries say where the limit was met; the last is a thread that could not be started."""
 FLAGS = flags_of()
 """Of a build with one open axis, the batch, and no options."""
 
@@ -191,7 +193,7 @@ def _read_log(work: Path, code: int, stderr: str, request: BuildRequest, name: s
         log = {}
     limit = f"it may allocate {request.memory_mb} MiB here"
     if error := log.get("error"):
-        hint = f"; {limit}" if "bad_alloc" in error or "memory" in error.lower() else ""
+        hint = f"; {limit}" if any(word in error.lower() for word in _OF_MEMORY) else ""
         kind = IncompatibleError if log.get("missing") else RejectedError
         raise kind(f"{name}: {error}{hint}")
     if code < 0:

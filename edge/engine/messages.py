@@ -20,6 +20,8 @@ CHANGES = (
 Other warnings are kept with the plan: they tell of speed or of rounding (a sum done in float32, int64 numbers of shapes
 that become int32), or of plugins that no model of this project has."""
 _NODE = re.compile(r"(?:Static check for p|P)arsing node: (.*) \[([^\]]*)\]$")
+_SOURCE = re.compile(r"^\S+\.cpp:\d+: | In \w+ at /_src/\S+?:\d+|IBuilder::buildSerializedNetwork: |Error Code \d+: ")
+"""Places in the library's own code, which say nothing about the model."""
 _NOISE = ("catchCudaError", "--- Begin node", "--- End node")
 _MOST, _LONGEST = 500, 500
 
@@ -48,7 +50,7 @@ class Messages:
     def add(self, severe: bool, message: str) -> None:
         """Keep an error (severe) or a warning."""
         if len(self._found) < _MOST:
-            text = re.sub(r"^\S+\.cpp:\d+: ", "", " ".join(message.split()))
+            text = _SOURCE.sub("", " ".join(message.split()))
             self._found.append((severe, self._node, text[:_LONGEST]))
 
     def changed(self) -> str:
@@ -104,4 +106,5 @@ def parser_error(parser: Any, messages: Messages) -> str:
     except (UnicodeDecodeError, IndexError, RuntimeError):
         return messages.errors() or "the file is damaged"
     place = f"node {node!r} ({operator}): " if node or operator else ""
-    return place + text.split(" [checkMacros.cpp")[0][:400]
+    text = _SOURCE.sub("", text.split(" [checkMacros.cpp")[0])[:400]
+    return place + (text if text not in ("", "false") else "it does not support this operator so")

@@ -16,6 +16,7 @@ from onnx_models import conv_net
 from assets import measure
 from assets.compilation import assets as assets_module
 from assets.compilation import judge as judge_module
+from assets.compilation import plans as plans_module
 from assets.compilation.assets import build_assets
 from assets.compilation.compile import compile_targets
 from assets.compilation.contract import Engine, Engines
@@ -28,7 +29,17 @@ from assets.measure import hits, logits
 from assets.records import load_split
 from assets.store import Store
 from assets.tasks.contract import load_task
-from edge.contracts import ReleaseArtifact, chain_gap, from_bytes, to_bytes
+from edge.contracts import (
+    ArtifactRef,
+    DeviceProfile,
+    Provenance,
+    ReleaseArtifact,
+    ReleaseManifest,
+    chain_gap,
+    from_bytes,
+    to_bytes,
+)
+from edge.engine.decide import decide
 from edge.engine.header import parse_plan
 from edge.engine.library import installed_version
 from edge.errors import VerificationError
@@ -235,6 +246,44 @@ def test_a_missing_dataset_says_what_to_do(made: Any) -> None:
     lost = dataclasses.replace(made.chosen, dataset="0" * 64)
     with pytest.raises(RejectedError, match="materialize shapes/dataset again"):
         compile_targets(made.store, made.line, lost, lambda _: None)
+
+
+def test_a_board_that_builds_its_own_plan_gets_file_and_recipe(made: Any) -> None:
+    config = made.line.config.model_dump(mode="json") | {"targets": ["cpu-x86", "orin-jp6", "thor-jp7"]}
+    line = parse_line(made.line.name, config, "test")
+    found = compile_targets(made.store, line, made.chosen, lambda _: None)
+    assert from_bytes(Engines, to_bytes(found)) == found
+    engine = found.engines[1]
+    assert engine.file == made.chosen.candidate.onnx["tensorrt"]
+    assert kinds(engine) == [("quantize", "measured"), ("compile", "simulated"), ("device", "pending")]
+    assert chain_gap(engine.parity, found.teacher, engine.file.sha256) is None
+    assert (engine.evidence.latency, engine.evidence.builder, engine.evidence.build_mb) == (None, "", None)
+    recipe = engine.recipe
+    assert recipe is not None
+    assert (recipe.model, recipe.sm, recipe.runtime) == (engine.file.sha256, 87, "tensorrt")
+    assert (recipe.least_version, recipe.below_version) == ("10.3", "11")
+    assert str(recipe.shapes[0]) == "input=1x1x8x8..1x1x8x8..32x1x8x8"
+
+    artifacts = tuple(
+        ReleaseArtifact(one.target, one.file, one.evidence, one.plan, one.recipe) for one in found.engines
+    )
+    release = ReleaseManifest(
+        line.name,
+        1,
+        found.input,
+        found.output,
+        found.labels,
+        ArtifactRef("golden.json", "a" * 64, 1, "json"),
+        artifacts,
+        Provenance((), found.dataset, found.teacher, found.chosen, ()),
+    )
+    read = from_bytes(ReleaseManifest, to_bytes(release))
+    orin = DeviceProfile("orin-1", line.name, "canary", "aarch64", "a" * 64, 87, {"tensorrt": "10.3.0.30"})
+    decision = decide(read, orin)
+    assert decision.action == "rebuild"
+    assert decision.artifact is not None
+    assert decision.artifact.recipe == recipe
+    assert "its recipe is for SM110" in decision.others["thor-jp7"]
 
 
 class _NoPickle(dg.IOManager):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -13,15 +15,17 @@ import onnx
 import pytest
 from onnx_models import conv_net
 
-from edge.contracts import InputShapes
+from edge.contracts import BuildRecipe, InputShapes
 from edge.engine import build as build_module
+from edge.engine import recipe as recipe_module
 from edge.engine.build import build_plan
 from edge.engine.build_child import build
 from edge.engine.header import parse_plan
 from edge.engine.library import installed_version, load_tensorrt
-from edge.engine.request import BuildRequest
+from edge.engine.recipe import build_from
+from edge.engine.request import BuildRequest, flags_of
 from edge.engine.versions import OPTIONS, TABLE, check_library, rules_for, still_there, versions_of
-from edge.errors import IncompatibleError, RejectedError, TransientError
+from edge.errors import EdgeError, IncompatibleError, RejectedError, TransientError
 
 VERSIONS = ("10.3.0.30", "10.16.1.11", "11.4.1.2")
 Builds = Callable[..., tuple[bytes, list[str]]]
@@ -189,6 +193,28 @@ def test_a_device_builds_its_own_plan_in_a_child(device: Path, tmp_path: Path) -
     assert cache.read_bytes() == b"timings+"
     with pytest.raises(IncompatibleError, match="which is SM87, not SM110"):
         build_plan(model, 110, tmp_path / "p.plan", runtime="tensorrt", memory_mb=64)
+
+
+def test_a_device_follows_a_recipe_or_says_why_not(
+    device: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, shapes = tmp_path / "net.onnx", (InputShapes("input", (1, 1, 8, 8), (1, 1, 8, 8), (8, 1, 8, 8)),)
+    onnx.save(conv_net(True), model)
+    found = hashlib.sha256(model.read_bytes()).hexdigest()
+    recipe = BuildRecipe(
+        found, "tensorrt", "aarch64", 87, "10.3", "11", flags_of(shapes), shapes, 64, "a test says so", 60.0
+    )
+    monkeypatch.setattr(recipe_module, "builder_version", lambda _: "10.3.0.30")
+    log = build_from(recipe, model, tmp_path / "p.plan", tmp_path / "timings")
+    assert (log.header.tag, log.header.sm, log.flags) == ("ftrt", 87, recipe.flags)
+    for change, reason in (
+        ({"model": "f" * 64}, "not the file of this recipe"),
+        ({"flags": "weakly-typed"}, "this software cannot ask"),
+        ({"least_version": "10.9"}, r"is for tensorrt 10\.9 to below 11, this machine has 10\.3\.0\.30"),
+        ({"memory_mb": 99_999_999}, "it waits for more memory"),
+    ):
+        with pytest.raises(EdgeError, match=reason):
+            build_from(dataclasses.replace(recipe, **change), model, tmp_path / "p.plan", tmp_path / "timings")
 
 
 def test_a_build_waits_for_memory(quantized: Path, tmp_path: Path) -> None:

@@ -93,6 +93,12 @@ def test_a_seed_is_not_lost_silently(tmp_path: Path) -> None:
         build_plan(saved(graph_of(nodes, {}), tmp_path), 86, tmp_path / "p.plan")
 
 
+def test_an_operator_that_is_not_supported_is_named(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Bernoulli", ["x"], ["y"], name="toss")]
+    with pytest.raises(RejectedError, match=r"node 'toss' \(Bernoulli\): it does not support this operator"):
+        build_plan(saved(graph_of(nodes, {}), tmp_path), 86, tmp_path / "p.plan")
+
+
 def test_an_input_that_decides_shapes_is_refused(tmp_path: Path) -> None:
     nodes = [helper.make_node("Reshape", ["x", "shape"], ["y"], name="reshape")]
     model = graph_of(nodes, {})
