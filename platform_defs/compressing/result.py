@@ -6,14 +6,16 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from assets.compilation.build import Built, build_target
+from assets.compilation.build import Built, build_targets
+from assets.compilation.contract import Engine
+from assets.compilation.judge import Judge, Source
 from assets.compression.contract import Candidate, Candidates, ChosenModel
 from assets.compression.page import EngineFacts, make_page
 from assets.compression.rows import front_rows
@@ -21,7 +23,17 @@ from assets.compression.subject import Subject
 from assets.errors import CompileError
 from assets.measure import feeds, open_session
 from assets.store import Store
-from edge.contracts import AnswerSpec, Evidence, InputSpec, ParityVerdict, PlanHeader, TargetProfile, document, to_bytes
+from edge.contracts import (
+    AnswerSpec,
+    Evidence,
+    InputSpec,
+    ParityVerdict,
+    PlanHeader,
+    TargetProfile,
+    chain_gap,
+    document,
+    to_bytes,
+)
 
 CHOSEN, PAGE, FRONT, MANIFEST = "chosen", "index.html", "front.json", "chosen.json"
 
@@ -34,8 +46,8 @@ class TargetFile:
         target: the profile, with a builder's exact version filled in.
         file: its name beside the manifest; `sha256` and `bytes` are of it.
         recipe: name of the file that says how the device builds its own plan; "" where the file is what it loads.
-        parity: verdicts from the float model to the ONNX that the file is or was built from, no gaps.
-        evidence: about that ONNX in the target's dialect.
+        parity: verdicts from the float model to the file, no gaps; the last is pending where only the device can tell.
+        evidence: about the file.
         plan: the header read back from a plan's bytes; None for ONNX.
         builder, flags, warnings: of the builder; empty where nothing was built.
         note: one sentence for people.
@@ -153,44 +165,85 @@ def _files(
     files: list[TargetFile] = []
     failed: dict[str, str] = {}
     facts: dict[str, EngineFacts] = {}
-    examples = _examples(subject)
-    for target in subject.targets:
-        try:
-            built = build_target(
-                subject.store, subject.name, candidate.onnx, target, examples=examples, foreign=True, report=report
-            )
-        except CompileError as error:
-            failed[target.name] = str(error)
-            facts[target.name] = EngineFacts(note=str(error), failed=True)
-            report(f"{target.name}: {error}")
+    judge = Judge(
+        subject.task,
+        subject.metric,
+        subject.classes,
+        subject.answer,
+        subject.validation,
+        subject.test,
+        subject.evidence.metric(subject.metric, "test").value,
+        subject.own_metrics,
+    )
+    for target, built in _built(subject, candidate, report):
+        if isinstance(built, CompileError):
+            failed[target.name] = str(built)
+            facts[target.name] = EngineFacts(note=str(built), failed=True)
+            report(f"{target.name}: {built}")
             continue
-        files.append(_file(place, subject, candidate, target, built))
+        source = Source(
+            candidate.onnx[target.dialect],
+            subject.store.fetch(candidate.onnx[target.dialect]),
+            candidate.evidence[target.dialect],
+            candidate.parity[target.dialect],
+        )
+        engine = judge.engine(subject.store, built, source)
+        if gap := chain_gap(engine.parity, subject.onnx.sha256, engine.file.sha256):
+            failed[target.name] = gap
+        else:
+            files.append(_file(place, subject, built, engine))
         facts[target.name] = EngineFacts(
             bytes=None if built.recipe is not None else built.file.size,
             builder=built.builder,
             flags=tuple(filter(None, built.flags.split(";"))),
-            peak_memory_mb=built.build_mb or None,
-            note=built.note,
+            peak_memory_mb=built.peak_mb or built.build_mb,
+            latency=engine.evidence.latency,
+            note=gap or built.note,
+            failed=bool(gap),
         )
-        report(f"{target.name}: {built.note}")
+        report(f"{target.name}: {gap or built.note}")
     return tuple(files), failed, facts
 
 
-def _file(place: Store, subject: Subject, candidate: Candidate, target: TargetProfile, built: Built) -> TargetFile:
+def _built(
+    subject: Subject, candidate: Candidate, report: Callable[[str], None]
+) -> Iterator[tuple[TargetProfile, Built | CompileError]]:
+    """What each target gets: all at once, and one by one where one of them is refused."""
+    examples = _examples(subject)
+
+    def build(targets: tuple[TargetProfile, ...]) -> dict[str, Built]:
+        return build_targets(
+            subject.store, subject.name, candidate.onnx, targets, examples=examples, foreign=True, report=report
+        )
+
+    try:
+        built = build(subject.targets)
+    except CompileError as error:
+        if len(subject.targets) == 1:
+            yield subject.targets[0], error
+            return
+        built = {}
+    for target in subject.targets:
+        try:
+            yield target, built.get(target.name) or build((target,))[target.name]
+        except CompileError as error:
+            yield target, error
+
+
+def _file(place: Store, subject: Subject, built: Built, engine: Engine) -> TargetFile:
     """Write one target's file, and the recipe beside it where the device builds its own plan."""
-    name, recipe = f"{target.name}{Path(built.file.uri).suffix}", ""
-    data = subject.store.fetch(built.file)
-    place.write(f"{CHOSEN}/{name}", data)
+    name, recipe = f"{built.target.name}{Path(built.file.uri).suffix}", ""
+    place.write(f"{CHOSEN}/{name}", subject.store.fetch(built.file))
     if built.recipe is not None:
-        recipe = f"{target.name}.recipe.json"
+        recipe = f"{built.target.name}.recipe.json"
         place.write(f"{CHOSEN}/{recipe}", to_bytes(built.recipe))
     return TargetFile(
         target=built.target,
         file=name,
         sha256=built.file.sha256,
         bytes=built.file.size,
-        parity=candidate.parity[target.dialect],
-        evidence=candidate.evidence[target.dialect],
+        parity=engine.parity,
+        evidence=engine.evidence,
         recipe=recipe,
         plan=built.plan,
         builder=built.builder,
