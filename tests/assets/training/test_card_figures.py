@@ -1,4 +1,4 @@
-"""Curves agree with scikit-learn's, axes have round numbers, and slices are guarded against chance and smallness."""
+"""Curves agree with scikit-learn's, and slices are guarded against chance and smallness."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
-from assets.plots import HEIGHT, WIDTH, line, round_numbers, tick_texts, x_scale, y_scale
 from assets.training.card.figures import class_figures, number_figures, precision_recall, roc, score_figures
 from assets.training.card.slices import LEAST_RECORDS, Answers, by_class, by_columns, by_name
 from edge.contracts import InputSpec
@@ -26,27 +23,6 @@ def test_curves_have_the_areas_of_scikit_learn(digits: int) -> None:
     recall, precision = precision_recall(scores, positive)
     area = float(np.sum(np.diff(np.r_[0, recall]) * precision))
     assert area == pytest.approx(average_precision_score(positive, scores))
-
-
-@given(low=st.floats(-1e6, 1e6), size=st.floats(1e-6, 1e7), most=st.integers(2, 8))
-def test_ticks_are_round_inside_and_told_apart(low: float, size: float, most: int) -> None:
-    if low + size == low:
-        return
-    found = round_numbers(low, low + size, most)
-    assert len(found) <= 2 * most + 2
-    assert all(low - 1e-6 * size <= value <= low + size * (1 + 1e-6) for value in found)
-    texts = tick_texts(found)
-    if size > 1e-3 * abs(low):
-        assert len(set(texts)) == len(texts)
-
-
-@given(values=st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), min_size=1, max_size=60))
-def test_paths_hold_numbers_of_the_box_only(values: list[float]) -> None:
-    ys = np.asarray(values, dtype=np.float64)
-    x, y = x_scale(0, max(len(ys) - 1, 1)), y_scale(-1, 1)
-    path = line(x, y, np.arange(len(ys), dtype=np.float64), ys)
-    numbers = [float(part) for part in path.replace("M", " ").replace("L", " ").replace("h", " ").split()]
-    assert all(math.isfinite(number) and 0 <= number <= max(WIDTH, HEIGHT) for number in numbers)
 
 
 def test_figures_of_a_class_that_was_never_met() -> None:
@@ -91,7 +67,3 @@ def test_columns_by_quarters_and_words() -> None:
     worst = groups[0].slices[0]
     assert (worst.name, worst.weak, worst.values) == ("149 to 199", True, pytest.approx((9.0, 9.0, 9.0), abs=0.4))
     assert {one.name for one in groups[1].slices} == {"S", "L"}
-
-
-def test_ticks_of_a_narrow_range_far_from_zero_differ() -> None:
-    assert tick_texts([400.0, 400.2, 400.4]) == ["400.0", "400.2", "400.4"]
