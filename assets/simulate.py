@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import CompileError
+from assets.measure import open_session
 
 MOST_LOST = 0.01
 """Share of the metric that a reading may lose against its file: arithmetic in another order, no other numbers."""
@@ -42,6 +43,27 @@ def as_tensorrt_reads(model: bytes) -> bytes:
     return bytes(loaded.SerializeToString(deterministic=True))
 
 
+def open_as_tensorrt(model: bytes) -> Any:
+    """An ONNX Runtime session that answers what TensorRT would of a file in its dialect.
+
+    Q/DQ and float16 run as written: ONNX Runtime's optimizer would move the former, and its layout for Conv (1.31's
+    NchwcTransformer) ends the process on some of the latter, a small ViT's for one. Plain float32 is optimized.
+
+    Raises:
+        CompileError: see `as_tensorrt_reads`.
+    """
+    reading = as_tensorrt_reads(model)
+    return open_session(reading, as_written=b"QuantizeLinear" in reading or _is_half(reading))
+
+
+def _is_half(model: bytes) -> bool:
+    """Whether a file has constants of float16."""
+    import onnx
+
+    graph = onnx.load_from_string(model).graph
+    return any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in graph.initializer)
+
+
 def unsigned(model: bytes) -> tuple[str, ...]:
     """Names of the Q/DQ nodes that TensorRT reads otherwise than they are written. Raises as `as_tensorrt_reads`."""
     return tuple(_reread(_load(model).graph, {}, set()))
@@ -55,10 +77,12 @@ def misreading(
 ) -> str:
     """Why TensorRT would answer otherwise than the file itself does; "" where both agree.
 
+    Both are executed literally, so that a sound file agrees to the last bit.
+
     Args:
         model: a file in the "tensorrt" dialect.
-        answer: what a file answers for the held-out records: (file, as_written) to (records, ...); `as_written` goes
-            to `assets.measure.open_session`.
+        answer: what a file answers for the held-out records: (file, as_written) to (records, ...); `as_written` is
+            True here, and goes to `assets.measure.open_session`.
         lost: from the file's answers and the reading's to what was lost of the metric. Without it, and wherever a node
             is read otherwise than written, the outputs may differ by `MOST_DIFFERENT` of their spread.
         most: that `lost` may be.
@@ -67,7 +91,7 @@ def misreading(
         CompileError: see `as_tensorrt_reads`.
     """
     reading = as_tensorrt_reads(model)
-    before, after = answer(model, False), answer(reading, True)
+    before, after = answer(model, True), answer(reading, True)  # both literally: only the reading differs
     place = _place(unsigned(model) if reading != model else ())
     if before.shape != after.shape:
         return f"TensorRT would answer in the shape {after.shape}, the file answers {before.shape}{place}"

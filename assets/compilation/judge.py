@@ -12,7 +12,7 @@ from assets.compilation.build import Built
 from assets.compilation.contract import Engine
 from assets.loading.judged import Judged
 from assets.measure import answers, feeds, interleaved_ms, latency, machine_name, open_session
-from assets.simulate import as_tensorrt_reads, unsigned
+from assets.simulate import open_as_tensorrt, unsigned
 from assets.store import Store
 from assets.tasks.contract import Split, Task
 from assets.tasks.own_metrics import own_metrics
@@ -121,8 +121,9 @@ class Judge:
 
     def _plan(self, built: Built, source: Source) -> Engine:
         """A plan or its recipe; no GPU is here, so what it computes is simulated: operator by operator as written."""
-        literal = open_session(as_tensorrt_reads(source.data), as_written=True)
-        before, after = answers(open_session(source.data), self.held), answers(literal, self.held)
+        literal = open_as_tensorrt(source.data)
+        before = answers(open_session(source.data, as_written=True), self.held)
+        after = answers(literal, self.held)
         metrics = self._simulated(after, answers(literal, self.test))
         told = f"; on test records it {change_in_words(self.metric, metrics[-1].value)} against the teacher"
         if nodes := unsigned(source.data):

@@ -13,7 +13,7 @@ from assets.compression.contract import MOST_CONFUSED
 from assets.compression.subject import Outputs, Subject, kind_of
 from assets.fitting.contract import TrainingSet
 from assets.measure import answers, feeds, fixed_batch, interleaved_ms, open_session
-from assets.simulate import as_tensorrt_reads
+from assets.simulate import open_as_tensorrt
 from assets.tasks.class_metrics import confusion
 from assets.tasks.compare import compare
 from assets.tasks.own_metrics import own_metrics
@@ -33,8 +33,8 @@ def answers_of(dialect: str, file: bytes, records: TrainingSet, most: int | None
     Raises:
         CompileError: the TensorRT dialect is not what TensorRT can be said to read.
     """
-    if dialect == "tensorrt" and b"QuantizeLinear" in file:
-        return answers(open_session(as_tensorrt_reads(file), as_written=True), records, most)
+    if dialect == "tensorrt":
+        return answers(open_as_tensorrt(file), records, most)
     return answers(open_session(file), records, most)
 
 

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from assets.errors import CompileError
 from assets.measure import hits, logits, open_session
-from assets.simulate import as_tensorrt_reads, misreading, unsigned
+from assets.simulate import as_tensorrt_reads, misreading, open_as_tensorrt, unsigned
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "edge"))
 
@@ -112,11 +112,18 @@ def test_unsigned_weights_keep_their_bits() -> None:
 
 
 def test_answers_that_are_no_numbers_are_told() -> None:
-    def nan(model: bytes, as_written: bool) -> NDArray[Any]:
-        return np.full((2, 3), np.nan if as_written else 1.0)
+    def told(*made: NDArray[Any]) -> str:
+        one_after_another = iter(made)
+        return misreading(SOUND, lambda model, as_written: next(one_after_another))
 
-    assert "NaN or infinite" in misreading(SOUND, nan)
-    assert "in the shape" in misreading(SOUND, lambda _, written: np.zeros((2, 3 + written)))
+    assert "NaN or infinite" in told(np.ones((2, 3)), np.full((2, 3), np.nan))
+    assert "in the shape (2, 4)" in told(np.ones((2, 3)), np.ones((2, 4)))
+
+
+def test_float_files_are_opened_and_q_dq_runs_as_written() -> None:
+    for model in (SOUND, net(False), LIKE_NNCF):
+        expected = logits(open_session(as_tensorrt_reads(model), as_written=True), X)
+        assert np.allclose(logits(open_as_tensorrt(model), X), expected, atol=1e-5)
 
 
 def test_what_cannot_be_read_is_refused() -> None:

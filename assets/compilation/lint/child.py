@@ -26,7 +26,6 @@ def main(arguments: list[str]) -> int:
     die_with_parent()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what native code prints is no answer
-    import onnx
     import onnxruntime as ort
 
     ort.disable_telemetry_events()
@@ -44,7 +43,7 @@ def main(arguments: list[str]) -> int:
                 findings = lint_model(data, request["dialect"], request["interface"], request["sms"])
                 if not findings and request["load"]:
                     stage.write_text("ONNX Runtime", "utf-8")
-                    findings = tuple(_opened(onnx.load_from_string(data), data, request["interface"] == "device"))
+                    findings = tuple(_opened(data, request["dialect"] == "tensorrt", request["interface"] == "device"))
             except MemoryError:
                 findings = (found("survives-checking", "", f"it needs more than {arguments[0]} MiB to be read"),)
         answers.write(json.dumps({"findings": [asdict(finding) for finding in findings]}) + "\n")
@@ -52,14 +51,18 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _opened(model: Any, data: bytes, strict: bool) -> Iterator[Finding]:
-    """Open and run once, on zeros. Open axes are guessed, so that only a strict interface must answer to them."""
+def _opened(data: bytes, literally: bool, strict: bool) -> Iterator[Finding]:
+    """Open and run once, on zeros, the TensorRT dialect as written: so it is simulated here.
+
+    Open axes are guessed, so that only a strict interface must answer to them.
+    """
     import numpy as np
+    import onnx
 
     from assets.measure import open_session
 
     try:
-        session = open_session(data)
+        session = open_session(data, as_written=literally)
     except Exception as error:  # ONNX Runtime's own classes, RuntimeError, MemoryError
         yield _refused("open", error)
         return
@@ -68,7 +71,7 @@ def _opened(model: Any, data: bytes, strict: bool) -> Iterator[Finding]:
     types |= {f"tensor({name})": getattr(np, name) for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32")}
     types |= {f"tensor({name})": getattr(np, name) for name in ("int64", "uint64")}
     feeds: dict[str, Any] = {}
-    for one, value in zip(session.get_inputs(), free_inputs(model.graph), strict=False):
+    for one, value in zip(session.get_inputs(), free_inputs(onnx.load_from_string(data).graph), strict=False):
         axes = [
             dim.dim_value if dim.HasField("dim_value") else 1 if axis == 0 else OPEN_AXIS
             for axis, dim in enumerate(value.type.tensor_type.shape.dim)
