@@ -66,6 +66,10 @@ bench-data: $(STAMP) ## what landing and the gate cost and find, e.g. PARTS='sui
 bench-train: $(STAMP) ## train every line on real data, e.g. LINES=cifar10 SEEDS=3 PARTS=lines; writes .edgeloop/bench/train.json
 	$(BIN)/python -W ignore -m tests.benchmarks.train $(if $(LINES),--lines $(LINES)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PARTS),--parts $(PARTS))
 
+bench-compress: $(STAMP) ## our front against other tools, e.g. DATA=cifar10 PARTS=dialects MINUTES=small; writes .edgeloop/bench/compress.json
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench-compress]'
+	$(BIN)/python -W ignore -m tests.benchmarks.compress $(if $(DATA),--data $(DATA)) $(if $(PARTS),--parts $(PARTS)) $(if $(filter small,$(MINUTES)),--minutes small)
+
 bench-fuzz: $(STAMP) ## break files at random and read them, for MINUTES=5
 	$(BIN)/python -W ignore -m tests.benchmarks.fuzz --minutes $(MINUTES)
 
