@@ -1,0 +1,46 @@
+"""The table of targets in the room's README is what the code says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import assets.compilation
+from assets.compilation.plans import why_not_here
+from assets.compilation.targets import targets_table
+from edge.contracts import TARGETS, TargetProfile, to_bytes
+from edge.contracts.target import DeviceProfile
+from edge.engine.library import installed_version
+from edge.engine.versions import RTX_SMS, TABLE, rules_for, version_numbers
+from edge.runtime.machine import cpu_features, is_here
+
+
+def test_the_readme_has_every_target() -> None:
+    text = (Path(assets.compilation.__file__).parent / "README.md").read_text("utf-8")
+    assert targets_table() in text
+
+
+def test_every_target_is_one_that_is_driven() -> None:
+    assert {target.sm for target in TARGETS.values() if target.runtime == "tensorrt_rtx"} == set(RTX_SMS)
+    for name, target in TARGETS.items():
+        assert name == target.name
+        assert target.device
+        assert (target.sm is None) == (target.runtime == "onnxruntime")
+        assert target.dialect == ("cpu" if target.sm is None else "tensorrt")
+        if target.runtime == "tensorrt":
+            rules_for("tensorrt", target.runtime_version)
+            assert max(rules.below for rules in TABLE if rules.runtime == "tensorrt") >= version_numbers(
+                target.below_version
+            )
+
+
+def test_a_machine_says_what_it_is_and_what_it_cannot_build() -> None:
+    here = TargetProfile("x", "onnxruntime", "x86_64", "cpu", cpu_features=("avx9000",))
+    assert not is_here(here)
+    assert set(cpu_features()) <= {"avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimddp", "i8mm"}
+    assert b"cpu_features" in to_bytes(DeviceProfile("d", "l", "g", "x86_64", "a" * 64))
+    if installed_version("tensorrt"):
+        pytest.skip("TensorRT is installed here")
+    reasons = {why_not_here(TARGETS[name]) for name in ("orin-jp6", "trt-sm90")}
+    assert reasons <= {"TensorRT is not installed here", "this machine is no aarch64", "this machine is no x86_64"}
