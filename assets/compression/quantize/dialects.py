@@ -28,6 +28,7 @@ from assets.compression.quantize.integers import (
 )
 from assets.compression.quantize.layers import Dialect, Layer, Plan, layers_of, plan_of
 from assets.compression.quantize.prepare import loads, prepared
+from assets.compression.quantize.weights import SmallWeights
 from assets.errors import RejectedError
 from assets.export import slim
 from edge.contracts import TargetProfile
@@ -74,7 +75,7 @@ def quantize(
     """
     graph = Graph(prepared(model))
     plan = plan_of(graph, dialect, floats)
-    if not plan.layers:
+    if not plan.layers and not plan.stored:
         raise RejectedError(
             "no layer of the model can be quantized (Conv, ConvTranspose, Gemm or MatMul with constant weights that is "
             "not kept in float); try weight-only INT8 or FP16"
@@ -118,6 +119,8 @@ class _Writer:
                     node.input[at] = self.read_as.get(name, name)
             if node.name in self.plan.layers:
                 self._layer(node, self.plan.layers[node.name])
+            elif node.name in self.plan.stored:
+                self._store(node, self.plan.stored[node.name])
             elif node.name in self.plan.followers:
                 self._constants(node)
             self.nodes.append(node)
@@ -214,6 +217,12 @@ class _Writer:
     def _bias(self, layer: Layer, bias: Array, scales: Array) -> str:
         scales = np.broadcast_to(scales, bias.shape) if scales.ndim else scales
         return self._dequantized(f"{layer.name}/bias", to_s32(bias, scales), scales, 0, np.int32)
+
+    def _store(self, node: Any, layer: Layer) -> None:
+        """Weights in s8 that are turned into float while the file is loaded; the layer computes in float."""
+        small = SmallWeights(self.graph, "cpu")
+        node.input[1] = small.small(layer.weight, layer.axis if layer.channels > 1 else 0, layer.name)
+        self.nodes += small.nodes
 
     def _dequantized(self, name: str, numbers: Array, scales: Array, axis: int, kind: Any) -> str:
         from onnx import helper

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,12 @@ def all_nodes(graph: Any) -> Iterator[Any]:
             yield from all_nodes(inner)
 
 
+def drop(items: Any, unwanted: Callable[[Any], bool]) -> None:
+    """Remove what is unwanted from a list in a protobuf message; its own `remove` compares whole tensors."""
+    for at in reversed([at for at, item in enumerate(items) if unwanted(item)]):
+        del items[at]
+
+
 def drop_unused(graph: Any) -> None:
     """Remove nodes and constants that lead to no output."""
     wanted = {output.name for output in graph.output}
@@ -118,9 +124,7 @@ def drop_unused(graph: Any) -> None:
         nodes = kept[::-1]
         del graph.node[:]
         graph.node.extend(nodes)
-    unread = [tensor for tensor in graph.initializer if tensor.name not in wanted]
-    for tensor in unread:
-        graph.initializer.remove(tensor)
+    drop(graph.initializer, lambda tensor: tensor.name not in wanted)
 
 
 def sort_nodes(graph: Any) -> None:

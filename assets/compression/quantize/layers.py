@@ -57,6 +57,7 @@ class Plan:
 
     Attributes:
         layers: node name to layer, in graph order.
+        stored: layers whose weights alone are 8 bits, because the target has no INT8 kernel for them.
         followers: names of other nodes with INT8 kernels on both sides.
         folded: names of activations that become part of a range.
         tensors: activations that become 8 bits, in the order in which they are made.
@@ -64,6 +65,7 @@ class Plan:
     """
 
     layers: dict[str, Layer]
+    stored: dict[str, Layer]
     followers: frozenset[str]
     folded: frozenset[str]
     tensors: tuple[str, ...]
@@ -81,8 +83,8 @@ def plan_of(graph: Graph, dialect: Dialect, floats: Collection[str] = ()) -> Pla
     layers = {name: layer for name, layer in layers_of(graph).items() if name not in floats}
     if dialect == "tensorrt":
         wanted = {layer.data for layer in layers.values()}
-        return Plan(layers, frozenset(), frozenset(), _in_order(graph, wanted), {})
-    layers = {name: layer for name, layer in layers.items() if layer.op != "ConvTranspose"}
+        return Plan(layers, {}, frozenset(), frozenset(), _in_order(graph, wanted), {})
+    stored = {name: layers.pop(name) for name in list(layers) if layers[name].op == "ConvTranspose"}
     folded = frozenset(_folded(graph, layers))
     followers = _followers(graph, layers, folded)
     folded = frozenset(name for name in folded if name in followers or _maker_of_input(graph, name) in layers)
@@ -100,7 +102,7 @@ def plan_of(graph: Graph, dialect: Dialect, floats: Collection[str] = ()) -> Pla
             wanted.add(made)
             if node.op_type in SAME_SCALE:
                 shared[made] = node.input[0]
-    return Plan(layers, followers, folded, _in_order(graph, wanted), shared)
+    return Plan(layers, stored, followers, folded, _in_order(graph, wanted), shared)
 
 
 def data_inputs(graph: Graph, node: Any) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from assets.compression.quantize.float16 import widened
-from assets.compression.quantize.graphs import DEQUANTIZE, QUANTIZE, Graph, all_nodes, attribute, opset_of
+from assets.compression.quantize.graphs import DEQUANTIZE, QUANTIZE, Graph, all_nodes, attribute, drop, opset_of
 from assets.errors import RejectedError
 
 MIN_OPSET, MAX_OPSET = 13, 22
@@ -101,7 +101,10 @@ def _plain_constants(graph: Any) -> None:
     """Constant nodes become initializers, and no initializer is an input that a caller could replace."""
     from onnx import numpy_helper
 
-    for node in [node for node in graph.node if node.op_type == "Constant" and not node.domain]:
+    done = set()
+    for node in graph.node:
+        if node.op_type != "Constant" or node.domain:
+            continue
         kind = next(iter(node.attribute)).name if node.attribute else ""
         if kind == "value":
             graph.initializer.add().CopyFrom(node.attribute[0].t)
@@ -112,10 +115,10 @@ def _plain_constants(graph: Any) -> None:
         else:
             continue
         graph.initializer[-1].name = node.output[0]
-        graph.node.remove(node)
+        done.add(node.output[0])
+    drop(graph.node, lambda node: node.op_type == "Constant" and node.output[0] in done)
     constants = {tensor.name for tensor in graph.initializer}
-    for value in [value for value in graph.input if value.name in constants]:
-        graph.input.remove(value)
+    drop(graph.input, lambda value: value.name in constants)
 
 
 def _folded(proto: Any) -> Any:
@@ -139,8 +142,7 @@ def _folded(proto: Any) -> Any:
         folded = onnx.load(path)
     if {node.domain for node in all_nodes(folded.graph)} - domains:
         return proto
-    for item in [item for item in folded.opset_import if item.domain not in domains | {""}]:
-        folded.opset_import.remove(item)
+    drop(folded.opset_import, lambda item: item.domain not in domains | {""})
     return folded
 
 

@@ -35,7 +35,7 @@ def weights_to_int8(model: bytes, dialect: Dialect) -> bytes:
         RejectedError: a file that cannot be prepared, or without weights that could be smaller.
     """
     graph = Graph(prepared(model))
-    writer = _Writer(graph, dialect)
+    writer = SmallWeights(graph, dialect)
     for node in graph.proto.node:
         for at, axis in _weights(graph, node, dialect):
             node.input[at] = writer.small(node.input[at], axis)
@@ -80,7 +80,7 @@ def _is_large(graph: Graph, node: Any, at: int, axis: int) -> bool:
 
 
 @dataclass
-class _Writer:
+class SmallWeights:
     """Makes small constants; a weight that several nodes share is made once per axis."""
 
     graph: Graph
@@ -88,12 +88,12 @@ class _Writer:
     nodes: list[Any] = field(default_factory=list)
     made: dict[tuple[str, int], str] = field(default_factory=dict)
 
-    def small(self, name: str, axis: int) -> str:
-        """The float tensor made of the s8 weights."""
+    def small(self, name: str, axis: int, stem: str = "") -> str:
+        """The float tensor made of the s8 weights; `stem` names it where the weights' own name may be taken."""
         if (name, axis) not in self.made:
             array = self.graph.array(name)
             assert array is not None, "weights are constant"
-            stem = f"{name}/s8" if axis <= 0 else f"{name}/s8/{axis}"
+            stem = f"{stem or name}/s8" if axis <= 0 else f"{stem or name}/s8/{axis}"
             make = self._folded if self.dialect == "cpu" else self._dequantized
             self.made[name, axis] = make(stem, array, axis)
         return self.made[name, axis]
