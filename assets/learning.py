@@ -41,7 +41,7 @@ class ModelFamily(Frozen):
         description="mlp on tables: steps that each column is cut into, for thresholds.",
     )
     options: Mapping[str, Plain] = Field(
-        default={}, description="Keyword arguments of timm's or your own function; of a GAN `spectral`."
+        default={}, description="Keyword arguments of timm's or your own function; of a GAN `spectral` and `labels`."
     )
     weights: str | None = Field(
         default=None,
