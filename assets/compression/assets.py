@@ -160,10 +160,11 @@ def _write_page(
     store: Store, line: Line, found: Candidates, chosen: ChosenModel | None, why_not: str, key: str
 ) -> None:
     """The page is written where nothing fits too: it shows by how much."""
-    from assets.compression.page import make_page  # draws, which the code location need not load for
+    from assets.compression.page import make_page, write_index  # draws, which the code location need not load for
 
     data = make_page(found, chosen, why_not, _targets(line), budget=line.config.budget, linked=True)
     store.write(key, data)
+    write_index(store, found, chosen, why_not, key)
 
 
 def _tried(found: Candidates) -> str:

@@ -54,7 +54,7 @@ def make_page(
     if not targets:
         raise ValueError("a search has at least one target")
     data = collect(found, chosen, why_not, targets, engines or {}, budget, linked=linked)
-    return _environment().get_template("search.html").render(page=data).encode("utf-8", "replace")
+    return environment().get_template("search.html").render(page=data).encode("utf-8", "replace")
 
 
 def collect(
@@ -140,5 +140,6 @@ def _scale(found: Candidates) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates beside this file."""
     return looks.environment(Path(__file__).parent)

@@ -72,9 +72,11 @@ def write_indexes(store: Store, line: Line) -> None:
         )
     )
     store.write(f"reports/{line.name}/index.html", page.encode())
-    if line.config.model is not None:  # training replaces it
+    if line.config.model is not None:  # training and compression replace them
         empty = environment().get_template("models.html").render(line=line.name, entries=(), more=0)
         store.create(f"reports/{line.name}/models/index.html", empty.encode())
+        empty = environment().get_template("compressions.html").render(line=line.name, entries=(), more=0)
+        store.create(f"reports/{line.name}/compression/index.html", empty.encode())
     names = [name for name in store.names("reports") if name != "index.html"]
     lines = []
     for name in names[:MAX_LINES]:

@@ -58,6 +58,8 @@ def test_candidates_are_made_in_a_child_and_one_is_chosen(made: Any) -> None:
     page = "reports" + str(check.metadata["page"].value).partition("3001")[2]
     assert page != chosen.page
     assert b"0.5" in store.read(page)
+    index = store.read("reports/digits/compression/index.html").decode()
+    assert index.index(page.rpartition("/")[2]) < index.index(chosen.page.rpartition("/")[2])  # the newest first
     (remembered,) = refused.asset_materializations_for_node("digits__candidates")
     assert remembered.metadata["reused"].value is True
     assert store.head("digits", "chosen_model", ChosenModel) == chosen  # the model in use stays
