@@ -51,7 +51,7 @@ def _made(name: str) -> tuple[nn.Module, dict[str, NDArray[Any]], list[str], int
     series = {"series": random.normal(size=(RECORDS, 12, 6)).astype(np.float32)}
     words = {"words": random.integers(0, 500, (RECORDS, 12))}
     made: dict[str, tuple[type[nn.Module], dict[str, NDArray[Any]], list[str], int | None]] = {
-        "resnet": (ResNet, pictures, ["scores"], None),
+        "resnet": (ResNet, pictures, ["scores"], 20),
         "mobilenet": (MobileNet, pictures, ["scores"], 18),
         "vit": (ViT, pictures, ["scores"], None),
         "lstm": (LstmTagger, words, ["tags"], 18),
