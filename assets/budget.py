@@ -68,6 +68,11 @@ class CompressionPolicy(Frozen):
     heads: tuple[float, ...] = Field(
         default=(), max_length=8, description="Shares of attention heads to remove, each also with each share."
     )
+    halvings: tuple[int, ...] = Field(
+        default=(),
+        max_length=2,
+        description="How often the first layer halves the picture, each also with each share and number of blocks.",
+    )
     distill_epochs: int = Field(
         default=10, ge=1, le=1000, description="Passes of a surviving student learning from the teacher."
     )
@@ -111,6 +116,14 @@ class CompressionPolicy(Frozen):
             if not 0 < ratio < 0.95:
                 raise ValueError(f"{ratio} is not a share; allowed is above 0 and below 0.95")
         return ratios
+
+    @field_validator("halvings")
+    @classmethod
+    def _halvings(cls, halvings: tuple[int, ...]) -> tuple[int, ...]:
+        for number in halvings:
+            if not 1 <= number <= 2:
+                raise ValueError(f"{number} is not a number of halvings; allowed is 1 or 2")
+        return halvings
 
     @field_validator("blocks")
     @classmethod

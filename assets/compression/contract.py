@@ -22,6 +22,7 @@ class Recipe:
         allocate: how it is spread over layers; "cost" takes more from layers of more work.
         blocks: residual blocks taken out.
         heads: share of attention heads removed.
+        halvings: how often the first layer halves the picture beyond what the teacher's does.
         epochs: of distillation; 0 where the teacher's weights stay.
         qat: epochs of training with INT8 simulated.
         format: of numbers: "float32", "int8" (weights and activations), "float16", "weights8" (weights alone).
@@ -33,6 +34,7 @@ class Recipe:
     allocate: Allocation = "even"
     blocks: int = 0
     heads: float = 0.0
+    halvings: int = 0
     epochs: int = 0
     qat: int = 0
     format: Literal["float32", "int8", "float16", "weights8"] = "int8"

@@ -9,6 +9,7 @@ proxies that no other one beats are taught on, from where they stand. The rule i
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
@@ -16,6 +17,8 @@ from assets.budget import Budget, CompressionPolicy
 from assets.compression.contract import Recipe
 from assets.families.registry import Cut
 
+HOPELESS = 4.0
+"""A proxy that loses so many times what a sound conversion may is not taught on."""
 TIE = 0.05
 """Costs this close (as a share) are the same, so that the noise of latencies decides nothing."""
 
@@ -29,10 +32,11 @@ def space(policy: CompressionPolicy, cuts: Collection[Cut]) -> tuple[Recipe, ...
     shares = (0.0, *sorted(set(policy.prune))) if "channels" in cuts else (0.0,)
     blocks = (0, *sorted(set(policy.blocks))) if "blocks" in cuts else (0,)
     heads = (0.0, *sorted(set(policy.heads))) if "heads" in cuts else (0.0,)
+    halvings = (0, *sorted(set(policy.halvings))) if "resolution" in cuts else (0,)
     found = [
-        Recipe(prune=share, allocate=allocate, blocks=count, heads=part, epochs=policy.distill_epochs)
-        for share, allocate, count, part in itertools.product(shares, policy.allocate, blocks, heads)
-        if (share or count or part) and (share or allocate == policy.allocate[0])
+        Recipe(prune=share, allocate=allocate, blocks=count, heads=part, halvings=halved, epochs=policy.distill_epochs)
+        for share, allocate, count, part, halved in itertools.product(shares, policy.allocate, blocks, heads, halvings)
+        if (share or count or part or halved) and (share or allocate == policy.allocate[0])
     ]
     return tuple(replace(recipe, allocate="even") if not recipe.prune else recipe for recipe in found)
 
@@ -55,6 +59,8 @@ def network_name(recipe: Recipe) -> str:
         parts.append(f"blocks-{recipe.blocks}")
     if recipe.heads:
         parts.append(f"heads-{recipe.heads:g}")
+    if recipe.halvings:
+        parts.append(f"halved-{recipe.halvings}")
     return "-".join(parts) or "teacher"
 
 
@@ -68,28 +74,34 @@ def candidate_name(recipe: Recipe) -> str:
     return "-".join(parts)
 
 
-def survivors(points: Mapping[str, tuple[float, float]], most: int) -> tuple[str, ...]:
+def survivors(points: Mapping[str, tuple[float, ...]], most: int, hopeless: float) -> tuple[str, ...]:
     """Names of the proxies that are taught to the end: those that no other one beats, at most `most` of them.
 
-    Where more are on the front, the one whose neighbours are nearest to each other in cost leaves it, again and again
+    Where more are on the front, the one that has the nearest neighbours by drop and cost leaves it, again and again
     (the crowding distance of Deb et al. 2002): what stays is spread over the front, its ends included.
 
     Args:
-        points: name to (drop, cost), less of both is better.
+        points: name to (drop, cost, bytes), less of each is better.
+        hopeless: a drop above which a proxy is not taught on, unless all are.
     """
+    hopeful = {name: point for name, point in points.items() if point[0] <= hopeless} or points
     front = sorted(
-        (name for name in points if not any(beats(points[other], points[name]) for other in points)),
-        key=lambda name: (points[name][1], points[name][0], name),
+        (name for name in hopeful if not any(beats(hopeful[other], hopeful[name]) for other in hopeful)),
+        key=lambda name: (hopeful[name][1], hopeful[name][0], name),
     )
     while len(front) > max(1, most):
         if len(front) == 2:  # one of two ends: the one that loses less
-            front.remove(max(front, key=lambda name: (points[name][0], name)))
+            front.remove(max(front, key=lambda name: (hopeful[name][0], name)))
             continue
-        gaps = {
-            front[at]: points[front[at + 1]][1] / max(points[front[at - 1]][1], 1e-12)
-            for at in range(1, len(front) - 1)
-        }
-        front.remove(min(gaps, key=lambda name: (gaps[name], name)))
+        drops = [hopeful[name][0] for name in front]
+        spread = max(drops) - min(drops) or 1.0
+        ends = math.log(max(hopeful[front[-1]][1], 1e-12) / max(hopeful[front[0]][1], 1e-12)) or 1.0
+
+        def gap(at: int, front: list[str] = front, spread: float = spread, ends: float = ends) -> float:
+            before, after = hopeful[front[at - 1]], hopeful[front[at + 1]]
+            return math.log(max(after[1], 1e-12) / max(before[1], 1e-12)) / ends + abs(after[0] - before[0]) / spread
+
+        front.pop(min(range(1, len(front) - 1), key=lambda at: (gap(at), front[at])))
     return tuple(front)
 
 

@@ -28,6 +28,8 @@ def recipe_in_words(recipe: Recipe) -> str:
         parts.append(f"{recipe.blocks} block{'s' if recipe.blocks > 1 else ''} removed")
     if recipe.heads:
         parts.append(f"{100 * recipe.heads:g} % of attention heads removed")
+    if recipe.halvings:
+        parts.append(f"pictures halved {'once' if recipe.halvings == 1 else 'twice'} by the first layer")
     if recipe.epochs:
         parts.append(f"{_epochs(recipe.epochs)} of distillation")
     if recipe.qat:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from assets.families.network import Network
+from assets.families.network import HALVINGS, Network
 from assets.learning import ModelFamily
 from edge.contracts import InputSpec
 
@@ -57,6 +57,7 @@ def build(family: str, spec: InputSpec, outputs: int, architecture: Mapping[str,
     layers: list[nn.Module] = []
     for block, stride in enumerate(strides(spec.shape, depth)):
         width = architecture[f"channels_{block}"]
-        layers += [nn.Conv2d(inputs, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        step = stride if block else stride << architecture.get(HALVINGS, 0)
+        layers += [nn.Conv2d(inputs, width, 3, step, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
         inputs = width
     return Network(nn.Sequential(*layers), inputs, outputs, architecture)

@@ -14,6 +14,8 @@ TARGET_MEAN, TARGET_STD = "target_mean", "target_std"
 """Of an architecture whose answers are numbers: the training targets' mean and standard deviation."""
 FREEZE = "freeze"
 DROPOUT = "dropout"
+HALVINGS = "halvings"
+"""Of an architecture: how often the first layer halves the picture beyond what its family does."""
 
 
 def without(architecture: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Literal
 InputKind = Literal["image", "table", "series", "text", "noise"]
 AnswerKind = Literal["class", "number", "anomaly", "image", "tensor"]
 TIMM = "timm:"
-Cut = Literal["channels", "blocks", "heads"]
+Cut = Literal["channels", "blocks", "heads", "resolution"]
 VECTOR: frozenset[AnswerKind] = frozenset({"class", "number"})
 
 
@@ -41,6 +41,8 @@ class FamilySpec:
 
 NARROWS: frozenset[Cut] = frozenset({"channels"})
 BLOCKS: frozenset[Cut] = frozenset({"channels", "blocks"})
+PICTURES: frozenset[Cut] = NARROWS | {"resolution"}
+RESIDUAL: frozenset[Cut] = BLOCKS | {"resolution"}
 ENCODER: frozenset[Cut] = frozenset({"channels", "blocks", "heads"})
 
 
@@ -53,7 +55,7 @@ FAMILIES: Mapping[str, FamilySpec] = {
     "mlp_plain": FamilySpec(
         "mlp", _reads("table", "image", "series"), VECTOR, "Linear layers only, for private training.", NARROWS, False
     ),
-    "cnn": FamilySpec("cnn", _reads("image"), VECTOR, "Plain convolution blocks.", NARROWS),
+    "cnn": FamilySpec("cnn", _reads("image"), VECTOR, "Plain convolution blocks.", PICTURES),
     "cnn2": FamilySpec(
         "classic", _reads("image"), VECTOR, "The classic CNN of two blocks with pooling.", NARROWS, batch_norm=False
     ),
@@ -61,7 +63,7 @@ FAMILIES: Mapping[str, FamilySpec] = {
         "classic", _reads("image"), VECTOR, "The classic CNN of three blocks with pooling.", NARROWS, batch_norm=False
     ),
     "resnet": FamilySpec(
-        "resnet", _reads("image"), VECTOR, "Residual blocks in three stages (He et al. 2016).", BLOCKS
+        "resnet", _reads("image"), VECTOR, "Residual blocks in three stages (He et al. 2016).", RESIDUAL
     ),
     "mobilenet": FamilySpec(
         "mobilenet", _reads("image"), VECTOR, "Inverted residuals, depthwise (Sandler 2018).", BLOCKS

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from assets.families.network import Network, without
+from assets.families.network import HALVINGS, Network, without
 from assets.learning import ModelFamily
 from edge.contracts import InputSpec
 
@@ -115,8 +115,9 @@ def build(family: str, spec: InputSpec, outputs: int, architecture: Mapping[str,
     """See `assets.families.build`."""
     sizes = full(family, architecture)
     width, large = sizes["width"], sizes["stem"] == "large"
+    step = (2 if large else 1) << sizes.get(HALVINGS, 0)
     layers: list[nn.Module] = [
-        nn.Conv2d(spec.shape[0], width, 7 if large else 3, 2 if large else 1, 3 if large else 1, bias=False),
+        nn.Conv2d(spec.shape[0], width, 7 if large else 3, step, 3 if large else 1, bias=False),
         nn.BatchNorm2d(width),
         nn.ReLU(),
     ]

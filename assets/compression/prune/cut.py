@@ -12,6 +12,7 @@ from assets.compression.prune.blocks import remove_blocks
 from assets.compression.prune.channels import remove_channels
 from assets.compression.prune.effect import made_records
 from assets.compression.prune.heads import remove_heads
+from assets.compression.prune.resolution import halve_picture
 from assets.errors import RejectedError
 from assets.families.build import build_network
 from assets.families.network import FREEZE, without
@@ -23,18 +24,18 @@ from edge.contracts import InputSpec
 def prune(network: Any, spec: InputSpec, outputs: int, recipe: Recipe, records: Tensor | None = None) -> nn.Module:
     """A smaller copy of a network of ours; the network itself, and the number of its outputs, stay as they are.
 
-    First blocks go, then heads, then channels. What stays has the weights it had.
+    First the picture is halved, then blocks go, heads, and channels. What stays has the weights it had.
 
     Args:
         network: of a family with `cuts`, see `assets.families.registry.FamilySpec`.
-        recipe: of it `prune`, `allocate`, `blocks` and `heads` are read.
+        recipe: of it `prune`, `allocate`, `blocks`, `heads` and `halvings` are read.
         records: (records, *shape) that blocks and heads are ranked on, a few dozen of the calibration's; without them
             on noise, which ranks worse.
 
     Raises:
         RejectedError: the family cannot be cut so, or nothing would change.
     """
-    asked = {"channels": recipe.prune, "blocks": recipe.blocks, "heads": recipe.heads}
+    asked = {"channels": recipe.prune, "blocks": recipe.blocks, "heads": recipe.heads, "resolution": recipe.halvings}
     cuts = cuts_of(network.family)
     for cut, amount in asked.items():
         if amount and cut not in cuts:
@@ -42,6 +43,8 @@ def prune(network: Any, spec: InputSpec, outputs: int, recipe: Recipe, records: 
             raise RejectedError(f"compress: of {network.family!r} {allowed} can be taken out, no {cut}; drop it")
     small = copy.deepcopy(network).eval()
     shown = made_records(spec) if records is None else records
+    if recipe.halvings:
+        halve_picture(small, recipe.halvings)
     if recipe.blocks:
         remove_blocks(small, recipe.blocks, shown, recipe.allocate == "cost")
     if recipe.heads:

@@ -32,7 +32,12 @@ SPECS = {
     "series": InputSpec("series", "input", (6, 3), (0.0,) * 3, (1.0,) * 3, ("a", "b", "c")),
     "text": InputSpec("text", "input", (8,), (), (), buckets=50),
 }
-CUT = {"channels": Recipe(prune=0.5), "blocks": Recipe(blocks=1), "heads": Recipe(heads=0.5)}
+CUT = {
+    "channels": Recipe(prune=0.5),
+    "blocks": Recipe(blocks=1),
+    "heads": Recipe(heads=0.5),
+    "resolution": Recipe(halvings=1),
+}
 ALLOCATIONS: tuple[Allocation, ...] = ("even", "cost")
 ENCODERS = ["vit", "transformer"]
 CASES = [(family, cut) for family in FAMILIES for cut in sorted(cuts_of(family))]
@@ -61,7 +66,7 @@ def test_what_is_cut_is_built_again_from_plain_numbers(family: str, cut: str) ->
     assert weights_of(network) == weights
     assert architecture_of(network) == before  # the teacher stays as it was
     assert count_macs(small, spec) < count_macs(network, spec)
-    assert parameters_of(small) < parameters_of(network)
+    assert parameters_of(small) < parameters_of(network) or cut == "resolution"  # whose weights all stay
     again = build_network(family, spec, 5, json.loads(json.dumps(architecture_of(small))))
     set_weights(again, weights_of(small), "small")
     x = made_records(spec)[:3]
