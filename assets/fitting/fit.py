@@ -9,6 +9,7 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -26,7 +27,7 @@ from assets.fitting.resume import Keeper, fingerprint
 from assets.fitting.sampling import sampling_of
 from assets.fitting.work import Work
 from assets.learning import TrainingPolicy
-from assets.tasks.contract import Objective, Task
+from assets.tasks.contract import Attending, Objective, Task
 
 if TYPE_CHECKING:
     from assets.fitting.private import Private
@@ -111,7 +112,8 @@ def fit(
         loss.requires_grad_(False).to("cuda" if gpu else "cpu")
     state = learner.state
     if not state.ended:
-        _run(learner, policy, world, gpu)
+        with loss.attend(network) if isinstance(loss, Attending) else nullcontext():
+            _run(learner, policy, world, gpu)
     network.load_state_dict(private.plain(state.best_weights) if private else state.best_weights)
     set_memory_format(network.cpu().eval(), torch.contiguous_format)
     assert state.best is not None, "an epoch was judged"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from assets.intervals import Weighted
 from assets.learning import TrainingPolicy
@@ -20,6 +21,17 @@ from edge.contracts.evidence import VerdictKind
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(inputs, targets, the network's outputs) to the loss of one batch, a mean over its records. Targets are (records,)
 int64 classes or float32 numbers; of classes also (records, classes) float32 shares, as mixup makes them."""
+
+
+@runtime_checkable
+class Attending(Protocol):
+    """An objective that also looks into the network it teaches, as the distillation of features does."""
+
+    def attend(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Look into this network as long as the context lasts."""
+        ...
+
+
 Outputs = NDArray[np.float32]
 Truth = NDArray[Any]
 """(records,) int64 classes, or float64 numbers."""
