@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -136,9 +137,11 @@ def compress(
 
 
 def _show(result: Any, out: Path) -> None:
-    rows = [_cells(row) for row in result.rows]
-    columns = ("candidate", *(("target",) if len({row["target"] for row in rows}) > 1 else ()), *_HEADINGS, "state")
-    print_rows("Candidates", rows, columns, as_json=False, empty="There is no candidate.")
+    names = dict.fromkeys(row["name"] for row in result.rows)
+    rows = [_cells([row for row in result.rows if row["name"] == name]) for name in names]
+    many = len({row["target"] for row in result.rows}) > 1
+    title = "Candidates, each as its worst target has it" if many else "Candidates"
+    print_rows(title, rows, ("candidate", *_HEADINGS, "state"), as_json=False, empty="There is no candidate.")
     tell(result.note)
     if result.chosen is not None:
         say(result.why)
@@ -147,13 +150,14 @@ def _show(result: Any, out: Path) -> None:
     say(f"page: {out / 'index.html'}")
 
 
-def _cells(row: dict[str, Any]) -> dict[str, str | None]:
-    state = "chosen" if row["chosen"] else "on the front" if row["on_front"] else "beaten"
-    digits = {
-        heading: None if row[name] is None else f"{row[name]:.{number}f}"
-        for name, (heading, number) in _COLUMNS.items()
-    }
-    return {"candidate": row["name"], "target": row["target"], **digits, "state": state}
+def _cells(rows: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
+    """A candidate's rows as one of the table: the largest numbers over its targets, as far as they are known."""
+    first, cells = rows[0], {}
+    for name, (heading, digits) in _COLUMNS.items():
+        known = [row[name] for row in rows if row[name] is not None]
+        cells[heading] = f"{max(known):.{digits}f}" if known else None
+    state = "chosen" if first["chosen"] else "on the front" if first["on_front"] else "beaten"
+    return {"candidate": first["name"], **cells, "state": state}
 
 
 def _targets(names: list[str] | None) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ def main(order: Path) -> None:
     try:
         request = read_request(order.read_bytes())
         name = request.model or f"line {request.line!r}"
-        send({"done": _work(request, send)})
+        send({"done": work(request, send)})
     except RejectedError as error:
         send({"rejected": str(error)})
     except TransientError as error:
@@ -45,7 +45,18 @@ def main(order: Path) -> None:
         send({"again": str(of_the_machine(error, name, "see that it may be read and written"))})
 
 
-def _work(request: Request, send: Send) -> dict[str, Any]:
+def work(request: Request, send: Send) -> dict[str, Any]:
+    """Search, choose, compile and write; tells on the way. Returns plain JSON, see `run.Finished`.
+
+    Raises:
+        RejectedError: a model, records or a budget that cannot be used.
+        TransientError: what may pass.
+    """
+    if request.model:  # before anything slow is loaded, and before anything else touches the bytes
+        from assets.compilation.lint import check_model
+
+        send({"stage": STAGES[0], "at": 0, "of": len(STAGES), "within": READ_SECONDS})
+        check_model(Path(request.model).read_bytes(), "float", request.model, interface="any")
     from assets.compression.choose import choose
     from assets.compression.contract import Candidates
     from assets.compression.search import search
@@ -59,8 +70,8 @@ def _work(request: Request, send: Send) -> dict[str, Any]:
     def stage(at: int, **more: float) -> None:
         send({"stage": STAGES[at], "at": at, "of": len(STAGES), **more})
 
-    stage(0, within=READ_SECONDS)
-    subject, note = open_request(request, lambda: stage(1, within=READ_SECONDS), report)
+    stage(1, within=READ_SECONDS)
+    subject, note = open_request(request, report)
     report(note)
     stage(2)
     decided = (

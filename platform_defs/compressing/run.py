@@ -31,6 +31,7 @@ from edge.engine.library import installed_version
 from platform_defs.compressing.request import REVISION, WORK, Request
 
 DONE = "done.json"
+CHILD = (sys.executable, "-m", "platform_defs.compressing.child")
 MAX_MODEL_BYTES = 2 * 1024**3
 MESSAGE_BYTES = 64 * 1024**2
 _TAIL = 2000
@@ -229,15 +230,7 @@ def _try(
 ) -> dict[str, Any]:
     order = work / "request.json"
     _write(order, dataclasses.asdict(request))
-    command = [
-        sys.executable,
-        "-m",
-        "assets.supervisor",
-        sys.executable,
-        "-m",
-        "platform_defs.compressing.child",
-        str(order),
-    ]
+    command = [sys.executable, "-m", "assets.supervisor", *CHILD, str(order)]
     doing, answer = "starting", None
     with (work / "log.txt").open("wb") as log:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
@@ -256,6 +249,8 @@ def _try(
             if child.poll() is None:
                 child.terminate()  # the supervisor ends all that it started
                 child.wait()
+            assert child.stdout is not None, "it is a pipe"
+            child.stdout.close()
     if answer is None:
         raise _died(request, work, doing, code)
     if "rejected" in answer:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from assets.budget import Budget, CompressionPolicy
-from assets.compilation.lint import check_model
 from assets.compression.heldout import HeldOut, Truth, judge_by
 from assets.compression.own_model import check_budget, open_model, open_own, probe, subject_of
 from assets.compression.signature import Signature, read_signature
@@ -28,22 +27,16 @@ from platform_defs.compressing.request import WORK, Request
 Report = Callable[[str], None]
 
 
-def open_request(request: Request, reads_data: Callable[[], None], report: Report) -> tuple[Subject, str]:
-    """The subject, and how its records were split and judged, in words.
-
-    Args:
-        reads_data: called when the model was found sound.
+def open_request(request: Request, report: Report) -> tuple[Subject, str]:
+    """The subject, and how its records were split and judged, in words. An ONNX file was linted before.
 
     Raises:
         RejectedError: see `assets.compression.own_model.open_own` and `assets.compression.subject.open_subject`.
-        CompileError: the model breaks a rule of `assets.compilation.lint`.
     """
     if request.line:
-        return _open_line(request, reads_data, report)
+        return _open_line(request, report)
     source = Path(request.model)
     file = source.read_bytes()
-    check_model(file, "float", str(source), interface="any")
-    reads_data()
     store, name = Store(str(Path(request.out) / WORK)), _name_of(source)
     budget, targets, policy = _budget(request), _targets(request), _policy(request, CompressionPolicy())
     how = _reading(request)
@@ -60,12 +53,11 @@ def open_request(request: Request, reads_data: Callable[[], None], report: Repor
     )
 
 
-def _open_line(request: Request, reads_data: Callable[[], None], report: Report) -> tuple[Subject, str]:
+def _open_line(request: Request, report: Report) -> tuple[Subject, str]:
     """One of our models: its network is there, so students are tried too; judged on its line's records or others."""
     home, line = Store(find_home()), _line(request.line)
     model = trained_model(line.name, request.weights)
     dataset = load_dataset(home, line.name, model.dataset)
-    reads_data()
     subject = open_subject(home, line, dataset, model, report)
     work = Store(str(Path(request.out) / WORK))
     for ref, kind, suffix in ((model.onnx, "onnx", ".onnx"), (model.weights, "safetensors", ".safetensors")):
