@@ -207,7 +207,7 @@ def test_widths_are_eights() -> None:
     ("family", "recipe", "reason"),
     [
         ("cnn", Recipe(blocks=1), "of 'cnn' channels and resolution can be taken out, no blocks"),
-        ("resnet", Recipe(heads=0.5), "of 'resnet' blocks and channels can be taken out, no heads"),
+        ("resnet", Recipe(heads=0.5), "of 'resnet' blocks and channels and resolution can be taken out, no heads"),
         ("gru", Recipe(prune=0.5), "of 'gru' nothing can be taken out, no channels"),
         ("vit", Recipe(heads=0.01), r"0.01 of the heads \[4, 4\] of this network is none"),
         ("cnn", Recipe(prune=0.01), "is less than a whole block of eight"),
