@@ -18,6 +18,7 @@ from assets.line import Line
 from assets.loading.judged import Judged, open_judged
 from assets.measure import logits, open_session
 from assets.records import load_dataset
+from assets.simulate import open_as_tensorrt
 from assets.store import Store
 from assets.tasks.contract import load_task
 from assets.worker import Job, serve
@@ -100,7 +101,8 @@ def _golden(judge: Judge, chosen: ChosenModel, files: dict[Dialect, bytes]) -> G
     picked = pick_records(judge.task, judge.test, judge.classes)
     x = judge.test.batch(np.asarray(picked, np.int64)).numpy()
     outputs: dict[str, NDArray[np.float32]] = {
-        dialect: logits(open_session(data), x) for dialect, data in files.items()
+        dialect: logits(open_as_tensorrt(data) if dialect == "tensorrt" else open_session(data), x)
+        for dialect, data in files.items()
     }
     expected = outputs.pop("float")
     return make_golden(chosen.input, judge.task, judge.classes, judge.test, picked, expected, outputs)

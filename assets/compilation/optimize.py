@@ -26,6 +26,8 @@ from edge.contracts.target import Dialect
 
 LEAST_BYTES, MOST_BYTES = 0.95, 1.02
 """Times the source's size: folding constants may turn a small shape into a large tensor."""
+NAMES_BYTES = 4096
+"""Besides, since a rewrite gives names and attributes to what had none."""
 MOST_DIFFERENT = 1e-5
 """Of the largest answer: basic rewrites keep every number but the order of a sum."""
 LEAST_SPEED = 0.9
@@ -78,7 +80,7 @@ def _why_not(
     """Why the rewrite is not shipped; "" where it may be."""
     if findings := lint_model(saved, dialect, interface):
         return f"breaks a rule ({findings[0]})"
-    if len(saved) > MOST_BYTES * len(source):
+    if len(saved) > MOST_BYTES * len(source) + NAMES_BYTES:
         return f"has {len(saved):,} bytes, the file {len(source):,}"
     sessions = {"source": open_session(source), "saved": open_session(saved)}
     first, second = (session.run(None, dict(fed)) for session in sessions.values())

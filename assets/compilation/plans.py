@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from assets.compilation.recipes import memory_needed
 from assets.errors import CompileError, EdgeError
 from assets.store import Store
 from edge.contracts import ArtifactRef, InputShapes, PlanHeader, TargetProfile, document
@@ -136,7 +137,9 @@ class _Maker:
             return plan, True
         out = self.source.with_name(f"sm{sm}.plan")
         try:
-            log = build_plan(self.source, sm, out, TIMEOUT_SECONDS, MEMORY_MB, runtime=self.runtime, shapes=self.shapes)
+            log = build_plan(
+                self.source, sm, out, TIMEOUT_SECONDS, self._memory_mb(), runtime=self.runtime, shapes=self.shapes
+            )
         except RejectedError as error:
             raise CompileError(f"line {self.line!r}: {self.model.uri}: {error}") from error
         ref = store.put(self.line, out.read_bytes(), "plan", ".plan", (self.model.sha256,))
@@ -144,6 +147,12 @@ class _Maker:
         _check(store.fetch(ref), plan.header)
         store.save(key, plan)
         return plan, False
+
+    def _memory_mb(self) -> int:
+        """What TensorRT-RTX may allocate; what must be free on a GPU's own machine, which may be a small board."""
+        if self.runtime == "tensorrt_rtx":
+            return MEMORY_MB
+        return memory_needed(self.source.read_bytes(), self.shapes)[0]
 
     def _key(self, sm: int) -> str:
         inputs = "\0".join((self.model.sha256, self.runtime, str(sm), self.version, flags_of(self.shapes)))

@@ -30,7 +30,7 @@ from edge.contracts import InputShapes, PlanHeader, to_bytes
 from edge.engine.header import parse_plan
 from edge.engine.library import load_tensorrt
 from edge.engine.request import BuildRequest, flags_of
-from edge.engine.versions import RTX_SMS, modules_of
+from edge.engine.versions import RTX_SMS, modules_of, same_version
 from edge.errors import IncompatibleError, RejectedError, TransientError
 
 _PYTHONPATH = str(Path(edge.__file__).parent.parent)
@@ -124,7 +124,8 @@ def build_plan(
         _copy(work / "timing.cache", timing_cache)
     header = parse_plan(plan, name)
     version = str(log["version"])
-    if (header.runtime, header.version) != (runtime, version) or (header.sms is not None and sm not in header.sms):
+    known = header.runtime == runtime and same_version(header.version, version)
+    if not known or (header.sms is not None and sm not in header.sms):
         raise RejectedError(
             f"{name}: {runtime} {version} made a plan that reads as {header}; edge.engine.header misreads this version"
         )

@@ -12,7 +12,7 @@ from typing import Literal
 
 from edge.contracts import DeviceProfile, PlanHeader, ReleaseArtifact, ReleaseManifest, TargetProfile
 from edge.engine.header import Header, parse_plan
-from edge.engine.versions import RTX_SMS, version_numbers
+from edge.engine.versions import RTX_SMS, same_version, version_numbers
 from edge.errors import IncompatibleError, VerificationError
 
 
@@ -104,7 +104,7 @@ def _why_not_runtime(artifact: ReleaseArtifact, device: DeviceProfile) -> str | 
     if target.runtime not in device.runtimes:
         return f"needs {target.runtime}, this device has {', '.join(sorted(device.runtimes)) or 'no runtime'}"
     installed = device.runtimes[target.runtime]
-    if plan is not None and plan.version != installed:
+    if plan is not None and not same_version(plan.version, installed):
         return f"built by {target.runtime} {plan.version}, which alone loads it; this device has {installed}"
     if plan is None and not _at_least(installed, target.runtime_version):
         return f"needs {target.runtime} {target.runtime_version} or later, this device has {installed}"

@@ -166,6 +166,16 @@ def version_numbers(version: str) -> Version:
     return tuple(int(number) for number in found.group().split(".")) if found else ()
 
 
+def same_version(first: str, second: str) -> bool:
+    """Whether two versions are one as far as both tell it, three numbers at least.
+
+    A plan's header says 10.3.0.30 where TensorRT's package and module say 10.3.0; the library itself checks the rest.
+    """
+    one, other = version_numbers(first), version_numbers(second)
+    told = min(len(one), len(other))
+    return told >= 3 and one[:told] == other[:told]
+
+
 def _has(trt: Any, name: str) -> bool:
     place = trt
     for part in name.split("."):

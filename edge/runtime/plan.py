@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge.engine.header import Header, parse_plan
 from edge.engine.library import load_tensorrt
+from edge.engine.versions import same_version
 from edge.errors import IncompatibleError, RejectedError
 from edge.runtime.cuda import Cuda
 from edge.runtime.session import MAX_BATCH, Signature, check_batch, check_model_file, signature_of
@@ -68,7 +69,7 @@ class PlanSession:
 
 
 def _check_machine(header: Header, installed: str, sm: int, path: str | Path) -> None:
-    if header.version != installed:
+    if not same_version(header.version, installed):
         raise IncompatibleError(
             f"{path}: built by {header.runtime} {header.version}, which alone loads it; this device has {installed}"
         )

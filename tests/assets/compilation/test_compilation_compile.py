@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+import onnx
 import pytest
 from onnx_models import conv_net
 
@@ -178,10 +179,7 @@ def failed(made: Any, monkeypatch: pytest.MonkeyPatch) -> Engines:
     """What compiling answers where the plans compute something else than their source."""
     other = conv_net(True, seed=3).SerializeToString()
 
-    def judge(data: bytes, *, as_written: bool = False) -> Any:
-        return measure.open_session(other if as_written else data)
-
-    monkeypatch.setattr(judge_module, "open_session", judge)
+    monkeypatch.setattr(judge_module, "open_as_tensorrt", lambda _: measure.open_session(other))
     return compile_targets(made.store, made.line, made.chosen, lambda _: None)
 
 
@@ -246,6 +244,30 @@ def test_a_missing_dataset_says_what_to_do(made: Any) -> None:
     lost = dataclasses.replace(made.chosen, dataset="0" * 64)
     with pytest.raises(RejectedError, match="materialize shapes/dataset again"):
         compile_targets(made.store, made.line, lost, lambda _: None)
+
+
+def test_a_rewritten_graph_is_judged_and_measured_anew(made: Any) -> None:
+    model = conv_net(True, zero_type=np.uint8, zero=128)
+    at, pool = next((at, node) for at, node in enumerate(model.graph.node) if node.name == "pool")
+    pool.input[0] = "same"
+    model.graph.node.insert(at, onnx.helper.make_node("Identity", ["relu"], ["same"], name="nothing"))
+    chosen = made.choose({**made.files, "cpu": model.SerializeToString()})
+    config = made.line.config.model_dump(mode="json") | {"targets": ["cpu-x86", "cpu-arm64"]}
+    found = compile_targets(made.store, parse_line(made.line.name, config, "test"), chosen, lambda _: None)
+    here, there = found.engines
+    source = chosen.candidate.onnx["cpu"]
+    assert here.file == there.file != source
+    assert here.file.parents == (source.sha256,)
+    assert (here.parity[-1].parent, here.parity[-1].child) == (source.sha256, here.file.sha256)
+    assert chain_gap(here.parity, found.teacher, here.file.sha256) is None
+    assert "rewritten by ONNX Runtime" in here.parity[-1].note
+    assert here.evidence.artifact == here.file.sha256
+    assert here.evidence.builder.startswith("onnxruntime ")
+    assert here.evidence.flags == "basic"
+    assert here.evidence.latency not in (None, chosen.candidate.evidence["cpu"].latency)
+    assert here.evidence.metric("accuracy", "validation").records == 30
+    assert here.evidence.metric("accuracy_drop", "test").low is not None
+    assert there.evidence.latency is None
 
 
 def test_a_board_that_builds_its_own_plan_gets_file_and_recipe(made: Any) -> None:

@@ -131,12 +131,12 @@ class OnnxParser:
         return True
 
 
-def make(version: str) -> Any:
-    """The module of one version, e.g. "10.3.0.30" or "11.4.1.2"."""
+def make(version: str, says: str = "") -> Any:
+    """The module of one version, e.g. "10.3.0.30" or "11.4.1.2"; `says` is what the module tells, if less."""
     numbers = tuple(map(int, version.split(".")))
     weak = ("FP16", "INT8", "BF16") if numbers < (11,) else ()
     module: Any = types.ModuleType("tensorrt")
-    module.__version__ = version
+    module.__version__ = says or version
     module.ILogger, module.OnnxParser = ILogger, OnnxParser
     module.IBuilderConfig, module.INetworkDefinition = IBuilderConfig, INetworkDefinition
     module.IOptimizationProfile = IOptimizationProfile

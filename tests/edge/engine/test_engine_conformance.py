@@ -174,7 +174,7 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "device"
     folder.mkdir()
     (folder / "tensorrt.py").write_text(
-        "import fake_tensorrt\nglobals().update(vars(fake_tensorrt.make('10.3.0.30')))\n"
+        "import fake_tensorrt\nglobals().update(vars(fake_tensorrt.make('10.3.0.30', '10.3.0')))\n"
     )
     (folder / "sitecustomize.py").write_text(
         "import types\nimport edge.runtime.cuda as cuda\ncuda.Cuda = lambda: types.SimpleNamespace(sm=87)\n"

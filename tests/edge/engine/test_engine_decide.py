@@ -189,6 +189,16 @@ def test_a_processor_gets_what_counts_on_its_own_features() -> None:
         assert made.others["cpu-x86-vnni"] == "counts on avx512_vnni, which this device's processor does not report"
 
 
+@pytest.mark.parametrize("installed", ["10.3.0", "10.3.0.30"])
+def test_a_package_may_tell_less_of_its_version_than_a_plan(installed: str) -> None:
+    target = dataclasses.replace(TARGETS["orin-jp6"], runtime_version="10.3.0.30")
+    built = dataclasses.replace(plan(87), target=target, plan=PlanHeader("ftrt", "10.3.0.30", 87))
+    orin = device(arch="aarch64", sm=87, runtimes={"tensorrt": installed})
+    assert decide(manifest(built), orin).action == "run"
+    for other in ("10.3.1", "10.3", "10.3.0.31"):
+        assert decide(manifest(built), dataclasses.replace(orin, runtimes={"tensorrt": other})).action == "refuse"
+
+
 def test_a_recipe_is_for_its_own_board_and_versions() -> None:
     def jetson(name: str) -> ReleaseArtifact:
         return dataclasses.replace(source(), target=TARGETS[name])
