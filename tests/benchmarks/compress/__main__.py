@@ -23,6 +23,7 @@ from tests.shared_sets import SHARED
 
 RESULT = "bench/compress.json"
 PARTS = ("tools", "dialects")
+MOST_TEXT = 110
 ROOT = Path(__file__).resolve().parents[3]
 SHOWN = {
     "tools": (
@@ -99,7 +100,10 @@ def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = str(value)
+    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}…"
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,6 @@ from assets.intervals import Interval, paired_difference, wilson
 from assets.measure import answers, interleaved_ms, open_session
 from assets.simulate import as_tensorrt_reads
 from assets.tasks.class_metrics import hits
-from edge.contracts import TargetProfile
 from edge.engine.build import build_plan
 from tests.benchmarks.compress.contract import Given, Judgement, Made
 from tests.benchmarks.compress.ort import reason
@@ -29,104 +29,98 @@ KEPT = 6
 Hits = NDArray[np.bool_]
 
 
-class Judge:
-    """Judges files of one data set; the same bytes are judged once."""
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What one file does on one target.
 
-    def __init__(self, given: Given, work: Path) -> None:
-        self._given, self._work = given, work
+    Attributes:
+        lost: points of accuracy on validation records against the teacher.
+        test: which test records it answers right; None where that was not asked.
+    """
+
+    lost: float = float("nan")
+    test: Hits | None = None
+    engine_kb: float | None = None
+    why_not: str = ""
+
+
+class Judge:
+    """Judges files of one data set; the same bytes are judged once, two files at a time where there are two cores.
+
+    Attributes:
+        most: points of accuracy that the largest budget allows; what loses more on validation records is not looked at
+            further.
+    """
+
+    def __init__(self, given: Given, work: Path, most: float) -> None:
+        self._given, self._work, self.most = given, work, most
         subject = given.subject
         self._held = hits(subject.teacher_held, subject.validation.y)
         self._test = hits(subject.teacher_test, subject.test.y)
-        self._known: dict[tuple[str, str], tuple[Hits, Hits, str]] = {}
-        self._plans: dict[str, tuple[float | None, str]] = {}
+        self._targets = {target.name: target for target in subject.targets}
 
     @property
     def teacher_accuracy(self) -> Interval:
         """On test records."""
         return wilson(int(self._test.sum()), len(self._test))
 
-    def accuracies(self, made: Sequence[Made]) -> Iterator[Judgement]:
-        """What every file answers, as its target would; a file that does not run says why."""
-        for one in made:
-            for target in self._given.subject.targets:
-                if target.name not in one.files:
-                    yield Judgement(one, target.name, 0.0, why_not=one.why_not or "no file for this target")
-                    continue
-                yield self._accuracy(one, target)
+    def accuracies(self, made: Sequence[Made]) -> list[Judgement]:
+        """What every file answers, as its target would, and what TensorRT-RTX builds of it.
 
-    def engines(self, judged: Sequence[Judgement], most_points: float) -> Iterator[Judgement]:
-        """The same with the plan's size, where a budget could choose the file; others are not built."""
-        for one in judged:
-            if one.target == "cpu-x86" or one.why_not:
-                yield one
-            elif one.validation_drop > most_points:
-                yield dataclasses.replace(one, why_not=f"not built: loses {one.validation_drop:.1f} points")
-            else:
-                kilobytes, why_not = self._plan(one.made.files[one.target])
-                yield dataclasses.replace(one, engine_kb=kilobytes, why_not=why_not)
+        What is refused says why. Test records are answered where the largest budget could choose the file.
+        """
+        files = {
+            (_digest(one.files[target]), target): one.files[target]
+            for one in made
+            for target in self._targets
+            if target in one.files
+        }
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            seen = dict(zip(files, pool.map(self._seen, files.values(), [target for _, target in files]), strict=True))
+        return [self._judgement(one, target, seen) for one in made for target in self._targets]
 
-    def latencies(self, judged: Sequence[Judgement], budgets: Sequence[float]) -> Iterator[Judgement]:
-        """The same with times of CPU files: a short look at all, then those that may be chosen, all in turn."""
-        running = [one for one in judged if one.target == "cpu-x86" and not one.why_not]
-        files = {_digest(one): one.made.files[one.target] for one in running}
-        looked = {name: float(np.median(ms)) for name, ms in self._time(files, SCREEN).items()}
-        kept = set()
-        for tool in dict.fromkeys(one.made.tool for one in running):
-            for budget in budgets:
-                fitting = [one for one in running if one.made.tool == tool and one.validation_drop <= budget]
-                kept.update(sorted({_digest(one) for one in fitting}, key=looked.__getitem__)[:KEPT])
-        kept.add(hashlib.sha256(self._given.subject.file).hexdigest())
-        files[hashlib.sha256(self._given.subject.file).hexdigest()] = self._given.subject.file
-        taken = self._time({name: files[name] for name in sorted(kept)}, ROUNDS)
-        for one in judged:
-            ms = taken.get(_digest(one)) if one in running else None
-            yield dataclasses.replace(one, ms=None if ms is None else np.median(ms, axis=1))
-
-    def _time(self, files: Mapping[str, bytes], rounds: int) -> dict[str, NDArray[np.float64]]:
-        record = self._given.subject.validation.batch(np.arange(1)).numpy()
-        sessions = {name: open_session(data) for name, data in files.items()}
-        return interleaved_ms(sessions, record, rounds, CALLS)
-
-    def _accuracy(self, one: Made, target: TargetProfile) -> Judgement:
-        file = one.files[target.name]
-        key = (hashlib.sha256(file).hexdigest(), target.dialect)
-        if key not in self._known:
-            self._known[key] = self._answered(file, target)
-        held, test, why_not = self._known[key]
-        judgement = Judgement(one, target.name, len(file) / 1000, why_not=why_not)
-        if why_not:
+    def _judgement(self, one: Made, target: str, seen: Mapping[tuple[str, str], Seen]) -> Judgement:
+        if target not in one.files:
+            return Judgement(one, target, 0.0, why_not=one.why_not or "no file for this target")
+        found = seen[_digest(one.files[target]), target]
+        judgement = Judgement(one, target, len(one.files[target]) / 1000, found.lost, why_not=found.why_not)
+        judgement = dataclasses.replace(judgement, engine_kb=found.engine_kb)
+        if found.test is None:
             return judgement
-        lost = paired_difference(self._test, test)
+        drop = paired_difference(self._test, found.test)
         return dataclasses.replace(
             judgement,
-            validation_drop=100 * float(self._held.mean() - held.mean()),
-            accuracy=wilson(int(test.sum()), len(test)),
-            drop=Interval(100 * lost.value, 100 * lost.low, 100 * lost.high),
+            accuracy=wilson(int(found.test.sum()), len(found.test)),
+            drop=Interval(100 * drop.value, 100 * drop.low, 100 * drop.high),
         )
 
-    def _answered(self, file: bytes, target: TargetProfile) -> tuple[Hits, Hits, str]:
-        subject, none = self._given.subject, np.zeros(0, np.bool_)
+    def _seen(self, file: bytes, target: str) -> Seen:
+        """One file on one target, whatever made it."""
+        engine_kb, why_not = None, ""
+        if self._targets[target].dialect == "tensorrt":
+            engine_kb, why_not = self._built(file)
+            if engine_kb is None:
+                return Seen(why_not=why_not)
+        subject = self._given.subject
         try:
-            if target.dialect == "tensorrt":
-                session = open_session(as_tensorrt_reads(file), as_written=True)
-            else:
+            if engine_kb is None:
                 session = open_session(file)
-            held, test = answers(session, subject.validation), answers(session, subject.test)
+            else:
+                session = open_session(as_tensorrt_reads(file), as_written=True)
+            held = answers(session, subject.validation)
+            if not np.isfinite(held).all():
+                return Seen(engine_kb=engine_kb, why_not="an answer is not a finite number")
+            lost = 100 * float(self._held.mean() - hits(held, subject.validation.y).mean())
+            if lost > self.most:
+                return Seen(lost, None, engine_kb, why_not or f"loses {lost:.2f} points on validation records")
+            test = hits(answers(session, subject.test), subject.test.y)
         except Exception as error:  # a file that another's tool wrote may fail in any way
-            return none, none, f"ONNX Runtime refuses it: {reason(error)}"
-        if not (np.isfinite(held).all() and np.isfinite(test).all()):
-            return none, none, "an answer is not a finite number"
-        return hits(held, subject.validation.y), hits(test, subject.test.y), ""
-
-    def _plan(self, file: bytes) -> tuple[float | None, str]:
-        name = hashlib.sha256(file).hexdigest()
-        if name not in self._plans:
-            self._plans[name] = self._built(file)
-        return self._plans[name]
+            return Seen(engine_kb=engine_kb, why_not=f"ONNX Runtime refuses it: {reason(error)}")
+        return Seen(lost, test, engine_kb, why_not)
 
     def _built(self, file: bytes) -> tuple[float | None, str]:
-        with tempfile.TemporaryDirectory(prefix="bench-plan-", dir=self._work) as folder, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        """Kilobytes of the plan for SM86, and what is wrong with it."""
+        with tempfile.TemporaryDirectory(prefix="bench-plan-", dir=self._work) as folder:
             source = Path(folder) / "model.onnx"
             source.write_bytes(file)
             try:
@@ -137,9 +131,33 @@ class Judge:
             return log.size / 1000, f"builds with a warning: {' '.join(log.warnings[0].split())[:200]}"
         return log.size / 1000, ""
 
+    def latencies(self, judged: Sequence[Judgement], budgets: Sequence[float]) -> Iterator[Judgement]:
+        """The same with times of CPU files: a short look at all, then those that may be chosen, all in turn."""
+        running = [one for one in judged if one.target == "cpu-x86" and not one.why_not]
+        digests = {id(one): _digest(one.made.files[one.target]) for one in running}
+        files = {digests[id(one)]: one.made.files[one.target] for one in running}
+        looked = {name: float(np.median(ms)) for name, ms in self._time(files, SCREEN).items()}
+        kept = set()
+        for tool in dict.fromkeys(one.made.tool for one in running):
+            for budget in budgets:
+                fitting = [one for one in running if one.made.tool == tool and one.validation_drop <= budget]
+                kept.update(sorted({digests[id(one)] for one in fitting}, key=looked.__getitem__)[:KEPT])
+        teacher = _digest(self._given.subject.file)
+        kept.add(teacher)
+        files[teacher] = self._given.subject.file
+        taken = self._time({name: files[name] for name in sorted(kept)}, ROUNDS)
+        for one in judged:
+            ms = taken.get(digests.get(id(one), ""))
+            yield dataclasses.replace(one, ms=None if ms is None else np.median(ms, axis=1))
 
-def _digest(one: Judgement) -> str:
-    return hashlib.sha256(one.made.files[one.target]).hexdigest()
+    def _time(self, files: Mapping[str, bytes], rounds: int) -> dict[str, NDArray[np.float64]]:
+        record = self._given.subject.validation.batch(np.arange(1)).numpy()
+        sessions = {name: open_session(data) for name, data in files.items()}
+        return interleaved_ms(sessions, record, rounds, CALLS)
+
+
+def _digest(file: bytes) -> str:
+    return hashlib.sha256(file).hexdigest()
 
 
 def ratio(slow: NDArray[np.float64], fast: NDArray[np.float64], seed: int = 0) -> Interval:

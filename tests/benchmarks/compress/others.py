@@ -6,6 +6,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def nncf(given: Given) -> Iterator[Made]:
 
     for preset in (None, library.QuantizationPreset.MIXED):
         variant = "default" if preset is None else "preset mixed"
-        yield _tried("nncf", variant, given, lambda preset=preset: _nncf(given, preset=preset))
+        yield _tried("nncf", variant, given, partial(_nncf, given, preset=preset))
 
 
 def nncf_control(given: Given) -> Iterator[Made]:
@@ -68,13 +69,13 @@ def modelopt(given: Given) -> Iterator[Made]:
         "max, rest fp32": {"high_precision_dtype": "fp32", "calibration_method": "max"},
         "max, rest fp16": {"calibration_method": "max"},
     }.items():
-        yield _tried("modelopt", variant, given, lambda options=options: _modelopt(given, options))
+        yield _tried("modelopt", variant, given, partial(_modelopt, given, options))
 
 
 def torchao(given: Given) -> Iterator[Made]:
     """PT2E with the quantizers that torchao ships for x86 and Arm processors, exported to ONNX by torch."""
     for variant in ("x86 quantizer", "arm quantizer"):
-        yield _tried("torchao-pt2e", variant, given, lambda variant=variant: _pt2e(given, variant))
+        yield _tried("torchao-pt2e", variant, given, partial(_pt2e, given, variant))
 
 
 def _tried(tool: str, variant: str, given: Given, make: Callable[[], bytes]) -> Made:
@@ -121,7 +122,7 @@ def _reverted(given: Given, file: bytes) -> bool:
     plain = onnx.load_from_string(_nncf(given))
     made = onnx.load_from_string(file)
     quantizers = [sum(node.op_type == "QuantizeLinear" for node in model.graph.node) for model in (plain, made)]
-    return quantizers[1] < quantizers[0]
+    return bool(quantizers[1] < quantizers[0])
 
 
 def _modelopt(given: Given, options: dict[str, Any]) -> bytes:
@@ -163,7 +164,7 @@ def _pt2e(given: Given, variant: str) -> bytes:
         quantizer.set_global(arm_inductor_quantizer.get_default_arm_inductor_quantization_config())
     prepared = prepare_pt2e(graph, quantizer)
     with torch.no_grad():
-        for batch in records.split(32):
+        for batch in torch.split(records, 32):
             prepared(batch)
     converted = move_exported_model_to_eval(convert_pt2e(prepared))
     program = torch.onnx.export(

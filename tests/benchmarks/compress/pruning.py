@@ -51,6 +51,7 @@ def narrowed(trainable: Trainable, given: Given, ratio: float) -> nn.Module:
     import torch_pruning as tp
 
     network: nn.Module = copy.deepcopy(trainable.network).eval()
+    network.requires_grad_(True)  # a teacher of students is frozen
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch-pruning uses what torch is about to deprecate
         tp.pruner.BasePruner(
@@ -94,7 +95,7 @@ def _epoch_seconds(network: nn.Module, trainable: Trainable) -> float:
         if trainable.policy.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         y = torch.from_numpy(trainable.train.y[rows])
-        nn.functional.cross_entropy(copied(x), y).backward()
+        torch.autograd.backward(nn.functional.cross_entropy(copied(x), y))
         copied.zero_grad()
         taken.append(time.monotonic() - start)
     return 1.25 * float(np.median(taken)) * len(trainable.train) / size  # augmentation, the optimizer, validation

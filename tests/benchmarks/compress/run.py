@@ -58,11 +58,9 @@ def measure(name: str, small: bool, work: Path) -> dict[str, list[dict[str, Any]
         with quiet(work / f"{name}-tools.log"):
             made += _made(tool, make, given)
         clock.done(tool)
-    judge = Judge(given, work)
-    judged = list(judge.accuracies(made))
-    clock.done("accuracy of all files")
-    judged = list(judge.engines(judged, max(BUDGETS)))
-    clock.done("engines")
+    judge = Judge(given, work, max(BUDGETS))
+    judged = judge.accuracies(made)
+    clock.done("accuracies and engines of all files")
     judged = list(judge.latencies(judged, BUDGETS))
     clock.done("latencies")
     teacher = judge.teacher_accuracy
