@@ -17,7 +17,7 @@ from assets.compression.page.head import limits_of, nearest_of, teacher_latency,
 from assets.compression.page.layers import layers_of
 from assets.compression.page.pareto import fronts_of, legend_of, unnamed
 from assets.compression.page.proof import chains_of, engines_of
-from assets.compression.page.tables import MOST_TRIED, entries_of, numbered, tried_of
+from assets.compression.page.tables import MOST_TRIED, ended, entries_of, numbered, tried_of
 from assets.compression.rows import EngineFacts, rows_of
 from assets.compression.wording import kilobytes, unit
 from assets.looks import cut, duration, words
@@ -27,6 +27,7 @@ MOST_CLEAR = 24
 MOST_BEATEN = 200
 MOST_IN_FLOAT = 64
 MOST_NEAREST = 5
+MOST_SAID = 1000
 
 
 def make_page(
@@ -90,7 +91,7 @@ def collect(
         linked=linked,
         fits=fits,
         title=title_of(found, own, teacher_ms) if fits else "Nothing fits the budget",
-        sentences=tuple(cut(text) for text in ([chosen.why] if chosen is not None else [said]) if text),
+        sentences=tuple(ended(text, MOST_SAID) for text in ([chosen.why] if chosen is not None else [said]) if text),
         limits=limits_of(found, subject, own, budget, targets) if budget is not None else (),
         tiles=tuple(tiles_of(found, own, teacher_ms)) if own else (),
         nearest=tuple((cut(name, 120), cut(why)) for name, why in nearest[:MOST_NEAREST]) if not fits else (),
@@ -118,8 +119,8 @@ def collect(
         engines=engines_of(engines),
         note=cut(found.note, 2000),
         facts=(
-            Fact("line", cut(found.line, 120)),
-            Fact("dataset", f"{found.dataset[:12]} (version {found.position})"),
+            Fact("line" if linked else "model", cut(found.line, 120)),
+            Fact("dataset", found.dataset[:12] + (f" (version {found.position})" if found.position else "")),
             Fact("teacher", f"{found.teacher[:12]}, {kilobytes(found.teacher_size)}"),
             Fact("candidates", f"{len(found.candidates):,}"),
             Fact("tried besides", f"{len(found.tried):,}"),

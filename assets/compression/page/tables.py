@@ -59,6 +59,12 @@ def tried_of(found: Candidates) -> tuple[TriedEntry, ...]:
     return tuple(_tried(one) for one in found.tried[:MOST_TRIED])
 
 
+def ended(text: str, most: int) -> str:
+    """A text of at most so many characters that ends like a sentence; "" for none."""
+    short = cut(text.strip(), most)
+    return short if not short or short.endswith((".", "!", "?", "\N{HORIZONTAL ELLIPSIS}")) else f"{short}."
+
+
 def worst_row(rows: Sequence[FrontRow]) -> FrontRow:
     """The row of the dialect that lost most on validation records; an unknown loss is the worst."""
     return max(rows, key=lambda row: float("inf") if row.validation_drop is None else row.validation_drop)
@@ -111,7 +117,7 @@ def _entry(number: int, rows: Sequence[FrontRow], teacher: bool) -> Entry:
         kb=kilobytes(1000 * max(one.onnx_kb for one in rows)),
         macs=thousands(row.macs),
         parameters=thousands(row.parameters),
-        why=cut(row.why, WHY).rstrip("."),
+        why=ended(row.why, WHY),
     )
 
 

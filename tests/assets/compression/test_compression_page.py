@@ -200,6 +200,15 @@ def test_a_limit_far_from_all_flattens_no_plot() -> None:
     assert "within the budget" in page
 
 
+def test_a_proxy_that_tells_none_apart_and_a_file_that_was_shown_are_not_drawn_again() -> None:
+    found = made_found(made_found().candidates[:5])
+    chosen = made_choice(found, "teacher-int8")
+    words = _read(make_page(found, chosen, "", [*CPU, TARGETS["cpu-arm64"]], budget=BUDGET))
+    assert words.count("Accuracy lost in points, by") == 2
+    assert "on cpu-arm64 is unknown until a device reports it. All have as many multiply-adds" in words
+    assert "The files are those of the plot by size above." in words
+
+
 hostile = st.text(max_size=300) | st.sampled_from(
     [EVIL, LONG, "</style>", "{{ 1 }}", "</title><b>", "`a`", "\x00\ud800"]
 )
