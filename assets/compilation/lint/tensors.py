@@ -49,22 +49,45 @@ def sizes(model: Any, batch: int = MAX_BATCH) -> Iterator[Finding]:
     """No tensor is larger than a device holds, those that constants make included.
 
     Args:
-        batch: taken for an open first axis; other open axes count as `OPEN_AXIS`.
+        batch: taken for an open first axis of the inputs; their other open axes count as `OPEN_AXIS`.
     """
-    import onnx
-
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    if constants_made := tuple(_made_constants(model)):
+        yield from constants_made  # onnx's data propagation would fill them, which takes minutes
+        return
     makers = {output: node_name(node) for node in model.graph.node for output in node.output}
+    inferred = _at_sizes(model, batch)
     for value in (*inferred.input, *inferred.value_info, *inferred.output):
         tensor = value.type.tensor_type
         axes = [
-            dim.dim_value if dim.HasField("dim_value") else batch if axis == 0 else OPEN_AXIS
+            dim.dim_value if dim.HasField("dim_value") else batch if axis == 0 else 1
             for axis, dim in enumerate(tensor.shape.dim)
         ]
         needed = _BYTES.get(tensor.elem_type, 4) * math.prod(max(0, size) for size in axes)
         if needed > MAX_TENSOR_BYTES:
             reason = f"{needed:,} bytes at batch {batch}, at most {MAX_TENSOR_BYTES:,} fit a device"
             yield found("tensor-size", makers.get(value.name, value.name), f"{value.name[:100]}: {reason}")
+            return  # what is made of it is as large
+
+
+def _at_sizes(model: Any, batch: int) -> Any:
+    """The graph with shapes inferred from inputs whose open axes are filled in."""
+    import onnx
+
+    filled = onnx.ModelProto()
+    filled.CopyFrom(model)
+    filled.graph.ClearField("value_info")
+    for value in filled.graph.input:
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            if not dim.HasField("dim_value"):
+                dim.dim_value = batch if axis == 0 else OPEN_AXIS
+    for value in filled.graph.output:
+        for dim in value.type.tensor_type.shape.dim:
+            dim.ClearField("dim_param")
+    return onnx.shape_inference.infer_shapes(filled, data_prop=True).graph
+
+
+def _made_constants(model: Any) -> Iterator[Finding]:
+    """Constants that a constant shape makes."""
     known = constants(model.graph)
     for node in nodes(model.graph):
         if node.op_type != "ConstantOfShape" or node.input[0] not in known:
