@@ -11,7 +11,7 @@ from assets.compression.rule import TIE, network_name
 from assets.errors import BudgetError, RejectedError
 from assets.tasks.registry import amount_in_words, change_in_words, metric_drop
 from edge.contracts import TargetProfile, chain_gap
-from edge.runtime.machine import machine_arch
+from edge.runtime.machine import is_here
 
 __all__ = [
     "UNKNOWN",
@@ -121,7 +121,7 @@ def untimed(targets: Sequence[TargetProfile]) -> tuple[str, ...]:
 
 def _here(targets: Sequence[TargetProfile]) -> list[TargetProfile]:
     """The targets that this machine is one of."""
-    return [target for target in targets if target.runtime == "onnxruntime" and target.arch == machine_arch()]
+    return [target for target in targets if is_here(target)]
 
 
 def _cheapest(fitting: Sequence[Candidate], targets: Sequence[TargetProfile]) -> Candidate:
@@ -271,7 +271,12 @@ def _why(
 
 
 def _costs_more(candidate: Candidate, best: Candidate, targets: Sequence[TargetProfile]) -> str:
-    return f"fits the budget, but costs more: it {_spends(candidate, targets)}, {best.name} {_spends(best, targets)}"
+    spent = f"it {_spends(candidate, targets)}, {best.name} {_spends(best, targets)}"
+    costs = cost_ms(candidate, targets), cost_ms(best, targets)
+    tied = costs[0] is not None and costs[1] is not None and costs[0] <= costs[1] * (1 + TIE) + TIE_MS
+    if tied and size(candidate, targets) > size(best, targets):
+        return f"fits the budget, and is as fast as can be told apart, but larger than {best.name}: {spent}"
+    return f"fits the budget, but costs more than {best.name}: {spent}"
 
 
 def _spends(candidate: Candidate, targets: Sequence[TargetProfile]) -> str:

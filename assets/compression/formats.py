@@ -140,16 +140,16 @@ def try_mixed(trials: Trials, network: Network, int8: Candidate, layers: tuple[L
 
 
 def try_float16(trials: Trials, network: Network) -> Trial:
-    """All numbers in 16 bits; inputs and outputs stay float32."""
+    """All numbers in 16 bits for TensorRT, the weights alone for a CPU, which computes in float32 anyway."""
     recipe = replace(network.made.recipe, format="float16")
 
     def make() -> Trial:
         start = time.monotonic()
         try:
-            file = to_float16(network.file)
+            files: dict[str, bytes] = {dialect: to_float16(network.file, dialect) for dialect in QUANTIZED}
         except RejectedError as error:
             return _failed(recipe, start, refused(error))
-        return _trial(network, recipe, _both(file), {})
+        return _trial(network, recipe, files, {})
 
     return trials.take(candidate_name(recipe), recipe, network.decides, lambda _: make())
 

@@ -29,7 +29,7 @@ from assets.compression.formats import (
 from assets.compression.measured import confusion_of, timings_of
 from assets.compression.network import Network, sound
 from assets.compression.prune import count_macs, cuts_of
-from assets.compression.rule import beats, loses_too_much, network_name, proxy_epochs, space, survivors
+from assets.compression.rule import HOPELESS, beats, loses_too_much, network_name, proxy_epochs, space, survivors
 from assets.compression.simulated import try_qat
 from assets.compression.students import same_network, try_cut, try_paces, try_student
 from assets.compression.subject import Subject, Trainable, open_subject
@@ -192,10 +192,12 @@ def _students(course: Course, teacher: Trainable) -> None:
             course.begun_not.append(network_name(recipe))
             continue
         begun.append((recipe, cut, try_student(trials, teacher, replace(recipe, epochs=epochs), cut)))
+        course.tried += begun[-1][2].tried
     stays = _survivors(course, begun) if epochs < policy.distill_epochs else None
     for recipe, cut, trial in begun:
         made, seconds = trial.made, trial.seconds
-        assert made is not None, "a student was made"
+        if made is None:
+            continue
         if stays is not None:
             if made.name not in stays:
                 continue
@@ -203,7 +205,9 @@ def _students(course: Course, teacher: Trainable) -> None:
                 course.begun_not.append(made.name)
                 continue
             full = try_student(trials, teacher, recipe, cut, proxy=made)
-            assert full.made is not None, "a student was made"
+            course.tried += full.tried
+            if full.made is None:
+                continue
             made, seconds = full.made, seconds + full.seconds
         _formats_of_student(course, Network(course.subject, made), seconds)
 
@@ -231,24 +235,29 @@ def _survivors(course: Course, begun: Sequence[tuple[Recipe, Cut, Trial]]) -> tu
         return ()
     on_cpu = any(target.runtime == "onnxruntime" for target in subject.targets)
     ms = try_paces(course.trials, {name: one.int8 or one.onnx for name, one in made.items()}).ms if on_cpu else {}
-    points = {name: (one.int8_drop, ms.get(name, float(one.macs))) for name, one in made.items()}
-    stay = survivors(points, subject.policy.survivors)
+    sizes = {name: (one.int8 or one.onnx).size for name, one in made.items()}
+    points = {name: (one.int8_drop, ms.get(name, float(one.macs)), sizes[name]) for name, one in made.items()}
+    stay = survivors(points, subject.policy.survivors, HOPELESS * subject.limit)
     for _, _, trial in begun:
         one = trial.made
         if one is None or one.name in stay:
             continue
-        told = _point(subject, *points[one.name], on_cpu=on_cpu)
+        why = f"its proxy {_point(subject, points[one.name], on_cpu=on_cpu)}"
         better = next((name for name in stay if beats(points[name], points[one.name])), None)
-        why = f"its proxy {told}; on the front, but {subject.policy.survivors} others are spread over it better"
         if better is not None:
-            why = f"its proxy {told}; that of {better} {_point(subject, *points[better], on_cpu=on_cpu)}"
+            why += f"; that of {better} {_point(subject, points[better], on_cpu=on_cpu)}"
+        elif one.int8_drop > HOPELESS * subject.limit:
+            why += f", which training on would hardly bring below {subject.limit:g}"
+        else:
+            why += f"; between others that are on the front too, and {len(stay)} are taught on"
         course.tried.append(Tried(f"{one.name}-proxy", one.recipe, one.int8_drop, ms.get(one.name), why, trial.seconds))
     return stay
 
 
-def _point(subject: Subject, drop: float, cost: float, *, on_cpu: bool) -> str:
+def _point(subject: Subject, point: tuple[float, ...], *, on_cpu: bool) -> str:
+    drop, cost, size = point
     spent = f"takes {cost:.4f} ms" if on_cpu else f"takes {cost:,.0f} multiplications"
-    return f"{change_in_words(subject.metric, drop)} in INT8 and {spent}"
+    return f"{change_in_words(subject.metric, drop)} in INT8, {spent} and has {size / 1000:.1f} kB"
 
 
 def _formats_of_student(course: Course, network: Network, before: float) -> None:

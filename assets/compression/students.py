@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from assets.compression.contract import Recipe, Tried
 from assets.compression.distill import distillation
 from assets.compression.measured import timings_of
-from assets.compression.network import Network, look, refused
+from assets.compression.network import Network, look, refused, spread
 from assets.compression.prune import count_macs, prune
 from assets.compression.rule import network_name
 from assets.compression.subject import Subject, Trainable
@@ -30,6 +30,7 @@ from assets.tasks.contract import Objective
 from edge.contracts import ArtifactRef
 
 PROXY_ROUNDS = 10
+RANKED_RECORDS = 64
 
 
 def try_cut(trials: Trials, teacher: Trainable, recipe: Recipe) -> Trial:
@@ -39,10 +40,10 @@ def try_cut(trials: Trials, teacher: Trainable, recipe: Recipe) -> Trial:
     def make() -> Trial:
         start = time.monotonic()
         try:
-            student = prune(teacher.network, subject.input, teacher.outputs, recipe)
+            student = prune(teacher.network, subject.input, teacher.outputs, recipe, _shown(subject))
         except RejectedError as error:
             return _not(f"{name}-cut", recipe, refused(error), start)
-        if parameters_of(student) >= parameters_of(teacher.network):
+        if parameters_of(student) >= parameters_of(teacher.network) and not recipe.halvings:
             return _not(f"{name}-cut", recipe, "there is nothing to take out: channels stay multiples of 8", start)
         weights = subject.keep(student, teacher.weights.sha256)
         after = predict(student, subject.validation).numpy()
@@ -54,6 +55,11 @@ def try_cut(trials: Trials, teacher: Trainable, recipe: Recipe) -> Trial:
 
     untaught = replace(recipe, epochs=0)
     return trials.take(f"{name}-cut", untaught, (teacher.weights.sha256,), lambda _: make())
+
+
+def _shown(subject: Subject) -> Tensor:
+    """The records that blocks and heads are ranked on."""
+    return subject.calibration.batch(spread(len(subject.calibration), RANKED_RECORDS))
 
 
 def same_network(cut: Cut) -> str:
@@ -169,7 +175,7 @@ def objective_of(subject: Subject, teacher: Trainable) -> Objective | None:
     scale = None
     if subject.answer.kind == "number":
         scale = float(np.std(teacher.train.y)) or 1.0
-    return distillation(teacher.network, scale)
+    return distillation(teacher.network, scale, subject.policy.distill_features)
 
 
 @dataclass(frozen=True)

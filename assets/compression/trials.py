@@ -2,6 +2,10 @@
 
 A trial is a document named by the digest of everything that decides it, so a search that was killed, or that is run
 again with one more cut, takes up what is there. Training inside a trial goes on from its last checkpoint.
+
+A library may crash the whole process on a file it cannot stand. While a trial is made, `<key>.begun` stands beside
+where its document will be; who started the process, and saw it crash, renames that to `<key>.crashed`, with the
+signal's name in it, and starts it again: the trial is then left out. After a kill `.begun` means nothing.
 """
 
 from __future__ import annotations
@@ -120,17 +124,24 @@ class Trials:
         """
         text = chr(0).join((*self._common, *decides, name, repr(recipe)))
         key = hashlib.sha256(text.encode()).hexdigest()
-        document_key = f"store/{self.subject.name}/trials/{key}.json"
-        trial = recall(self.subject.store, document_key, Trial)
+        folder, store = f"store/{self.subject.name}/trials", self.subject.store
+        trial = recall(store, f"{folder}/{key}.json", Trial)
         if trial is not None:
             self.subject.report(f"trial {name} was made before")
+        elif store.exists(f"{folder}/{key}.crashed"):
+            how = store.read(f"{folder}/{key}.crashed").decode(errors="replace")
+            why = f"it crashed ONNX Runtime ({how}), so it was left out"
+            self.subject.report(f"trial {name}: {why}")
+            return Trial(name, recipe, 0.0, tried=(Tried(name, recipe, None, None, why, 0.0),))
         else:
             self.subject.report(f"trial {name}")
-            place = StorePlace(self.subject.store, self.subject.name, f"trial-{key}")
+            place = StorePlace(store, self.subject.name, f"trial-{key}")
+            store.write(f"{folder}/{key}.begun", b"")
             start = time.monotonic()
             trial = make(place)
             trial = replace(trial, seconds=trial.seconds + time.monotonic() - start)
-            self.subject.store.save(document_key, trial)
+            store.save(f"{folder}/{key}.json", trial)
+            store.remove(f"{folder}/{key}.begun")
             place.remove()
             self.new += 1
         self.seconds += trial.seconds

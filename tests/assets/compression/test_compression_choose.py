@@ -101,12 +101,13 @@ def test_the_fastest_that_fits_wins() -> None:
     chosen = choose(_found(_candidate("small", 0.985, 10, 2.0), _candidate("fast", 0.985, 99, 1.0)), Budget(), ALL)
     assert chosen.candidate.name == "fast"
     assert "fast is the cheapest of 2 that fit the budget" in chosen.why
-    assert chosen.rejected["small"].startswith("fits the budget, but costs more: it takes 2.0000 ms")
+    assert chosen.rejected["small"].startswith("fits the budget, but costs more than fast: it takes 2.0000 ms")
 
 
 def test_among_the_equally_fast_the_smallest_wins() -> None:
     chosen = choose(_found(_candidate("large", 0.99, 99, 1.00), _candidate("small", 0.99, 10, 1.04)), Budget(), ALL)
     assert chosen.candidate.name == "small"
+    assert chosen.rejected["large"].startswith("fits the budget, and is as fast as can be told apart, but larger than")
 
 
 def test_the_worst_dialect_counts() -> None:
