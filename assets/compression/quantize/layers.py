@@ -131,13 +131,20 @@ def _folded(graph: Graph, layers: dict[str, Layer]) -> list[str]:
         if node.op_type not in FOLDED or node.domain:
             continue
         maker = graph.makers.get(node.input[0])
-        limits = [name for name in node.input[1:] if name]
         if maker is None or not (maker.name in layers or maker.op_type == "Add"):
             continue
         alone = len(graph.users_of(node.input[0])) == 1 and node.input[0] not in graph.outputs
-        if alone and all(name in graph.constants for name in limits):
+        if alone and _holds_zero(graph, node):
             found.append(str(node.name))
     return found
+
+
+def _holds_zero(graph: Graph, node: Any) -> bool:
+    """Whether an activation's limits are constants with 0 between them: a range always holds 0, so others are lost."""
+    limits = [graph.array(name) if name else None for name in (*node.input[1:], "", "")][:2]
+    known = all(name in graph.constants for name in node.input[1:] if name)
+    low, high = limits
+    return known and (low is None or bool((low <= 0).all())) and (high is None or bool((high >= 0).all()))
 
 
 def _followers(graph: Graph, layers: dict[str, Layer], folded: Collection[str]) -> frozenset[str]:

@@ -42,25 +42,31 @@ def prepared(model: bytes) -> Any:
     return _parsed(_prepared(model))
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=2)
 def _prepared(model: bytes) -> bytes:
-    import onnx
+    from onnx.inliner import inline_local_functions
+    from onnx.shape_inference import infer_shapes
 
     proto = _checked(model)
-    if proto.functions:
-        proto = onnx.inliner.inline_local_functions(proto)
-    _plain_constants(proto.graph)
-    proto = widened(proto)
-    proto = _folded(proto)
-    _means_to_pools(proto)
-    _names(proto.graph)
-    proto.ir_version = min(proto.ir_version, MAX_IR_VERSION)
-    proto.graph.ClearField("value_info")
     try:
-        proto = onnx.shape_inference.infer_shapes(proto, data_prop=True)
-    except Exception as error:  # it throws what its C++ throws
-        raise RejectedError(f"the model's shapes contradict each other ({_first_line(error)})") from error
-    return bytes(proto.SerializeToString(deterministic=True))
+        if proto.functions:
+            proto = inline_local_functions(proto)
+        _plain_constants(proto.graph)
+        proto = widened(proto)
+        proto = _folded(proto)
+        _means_to_pools(proto)
+        _names(proto.graph)
+        proto.ir_version = min(proto.ir_version, MAX_IR_VERSION)
+        proto.graph.ClearField("value_info")
+        proto = infer_shapes(proto, data_prop=True)
+        return bytes(proto.SerializeToString(deterministic=True))
+    except RejectedError:
+        raise
+    except Exception as error:  # whatever a damaged graph makes of protobuf, onnx and this code
+        raise RejectedError(
+            f"the model's graph cannot be read ({type(error).__name__}: {_first_line(error)}); check the file with "
+            "onnx.checker, and export it again"
+        ) from error
 
 
 def _parsed(model: bytes) -> Any:

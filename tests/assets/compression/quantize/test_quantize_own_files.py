@@ -143,6 +143,24 @@ def test_batch_norm_goes_into_the_convolution_and_limits_into_its_range() -> Non
     assert not [item for item in graphs["cpu"].initializer if item.name == "t"]  # s8, though its layer is float
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.5, 2.0), (-2.0, -0.5), (-1.0, 1.0)])
+def test_limits_that_a_range_cannot_hold_stay_in_the_graph(low: float, high: float) -> None:
+    nodes = [node("Conv", "x w b", "a"), node("Clip", "a low high", "c"), node("Conv", "c w", "y")]
+    graphs = both(file(nodes, WEIGHTS | {"low": np.float32(low), "high": np.float32(high)}), X)
+    assert bool([item for item in graphs["cpu"].node if item.op_type == "Clip"]) == (not low <= 0 <= high)
+
+
+def test_functions_of_the_file_are_put_in_place() -> None:
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    body = [node("Conv", "d k", "z", pads=[1, 1, 1, 1]), node("Relu", "z", "out")]
+    function = helper.make_function("own", "Block", ["d", "k"], ["out"], body, opsets[:1])
+    proto = onnx.load_from_string(file([node("Block", "x w", "h", domain="own"), node("Conv", "h w", "y")], WEIGHTS))
+    proto.functions.append(function)
+    proto.opset_import.append(opsets[1])
+    assert len(quantizable(proto.SerializeToString())) == 2
+    both(proto.SerializeToString(), X)
+
+
 def test_a_file_in_fp16_keeps_its_interface() -> None:
     half = {name: array.astype(np.float16) for name, array in WEIGHTS.items()}
     model = file([CONV], half, [value("x", ["n", 4, 8, 8], HALF)], [value("y", None, HALF)])
