@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from assets.budget import Budget
+from assets import looks
 from assets.compression.contract import Recipe
 from assets.looks import measure, words
 from assets.tasks.registry import CLASS_METRICS, lower_is_better
@@ -117,24 +117,7 @@ def times(ratio: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """A trial's time: short ones with a digit more than on other pages."""
-    from assets import looks
-
     return f"{seconds:.1f} s" if seconds < 10 else looks.duration(seconds)
-
-
-def limits(budget: Budget, metric: str) -> str:
-    """The budget as one sentence's end."""
-    of = f"{unit(metric)} {'more' if lower_is_better(metric) else 'of'} {words(metric)}"
-    parts = [f"{'may have' if lower_is_better(metric) else 'may lose'} {amount(budget.max_drop)} {of}"]
-    for name, drop in sorted(budget.max_drops.items()):
-        parts.append(f"{amount(drop)} {unit(name)} of {words(name)}")
-    if budget.max_drop_per_class is not None:
-        parts.append(f"{amount(budget.max_drop_per_class)} points of any one class's recall")
-    if budget.max_ms is not None:
-        parts.append(f"may take {budget.max_ms:g} ms")
-    if budget.max_kb is not None:
-        parts.append(f"may have {budget.max_kb:g} kB")
-    return ", ".join(parts)
 
 
 def _epochs(number: int) -> str:
