@@ -85,7 +85,11 @@ class LineConfig(Frozen):
     training: TrainingPolicy = Field(default=TrainingPolicy(), description="How the teacher is trained.")
     compress: CompressionPolicy = Field(default=CompressionPolicy(), description="Which smaller models are tried.")
     budget: Budget = Field(default=Budget(), description="What the chosen model may cost.")
-    targets: tuple[str, ...] = Field(default=("cpu-x86",), min_length=1, description="Kinds of devices to compile for.")
+    targets: tuple[str, ...] = Field(
+        default=("cpu-x86",),
+        min_length=1,
+        description="Kinds of devices to compile for; `assets/compilation/README.md` lists them.",
+    )
     resources: Resources = Field(default=Resources(), description="What a heavy step gets in a cluster.")
     retrain: RetrainPolicy = Field(default=RetrainPolicy(), description="When accepted batches are trained on.")
     rollout: RolloutPolicy = Field(default=RolloutPolicy(), description="How a release reaches devices.")

@@ -12,8 +12,9 @@ from onnx_models import conv_net, detector
 
 from edge.contracts import BuildRecipe, InputShapes, from_bytes, to_bytes
 from edge.engine.build import FLAGS, build_plan
+from edge.engine.build_child import build, load
 from edge.engine.library import installed_version
-from edge.engine.request import flags_of
+from edge.engine.request import BuildRequest, flags_of
 from edge.errors import ContractError, RejectedError
 
 pytestmark = pytest.mark.skipif(not installed_version("tensorrt_rtx"), reason="TensorRT-RTX is not installed here")
@@ -25,6 +26,19 @@ def saved(model: onnx.ModelProto, folder: Path) -> Path:
     path = folder / "net.onnx"
     onnx.save(model, path)
     return path
+
+
+def built_here(model: onnx.ModelProto, shapes: tuple[InputShapes, ...] = ()) -> bytes:
+    """Built in this process, to save the start of another one."""
+    request = BuildRequest("tensorrt_rtx", 86, 4096, shapes)
+    trt, rules = load(request)
+    return build(model.SerializeToString(), request, trt, rules)[0]
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a build notes the node that it reads."""
+    monkeypatch.chdir(tmp_path)
 
 
 def test_a_plan_for_several_inputs_and_open_sizes(tmp_path: Path) -> None:
@@ -45,15 +59,14 @@ def test_a_plan_for_several_inputs_and_open_sizes(tmp_path: Path) -> None:
     ],
     ids=["none", "one", "wrong", "unknown"],
 )
-def test_shapes_that_do_not_fit_are_refused(shapes: tuple[InputShapes, ...], reason: str, tmp_path: Path) -> None:
+def test_shapes_that_do_not_fit_are_refused(shapes: tuple[InputShapes, ...], reason: str) -> None:
     with pytest.raises(RejectedError, match=reason):
-        build_plan(saved(detector(), tmp_path), 86, tmp_path / "p.plan", shapes=shapes)
+        built_here(detector(), shapes)
 
 
-def test_a_fixed_batch_builds_where_shapes_are_stated(tmp_path: Path) -> None:
+def test_a_fixed_batch_builds_where_shapes_are_stated() -> None:
     shape = (4, 1, 8, 8)
-    model = saved(conv_net(batch=4), tmp_path)
-    assert build_plan(model, 86, tmp_path / "p.plan", shapes=(InputShapes("input", shape, shape, shape),)).size > 10_000
+    assert len(built_here(conv_net(batch=4), (InputShapes("input", shape, shape, shape),))) > 10_000
 
 
 def test_shapes_are_a_contract() -> None:
@@ -74,35 +87,35 @@ def graph_of(nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray]) -> o
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
-def test_numbers_beyond_float32_are_not_cut_silently(tmp_path: Path) -> None:
+def test_numbers_beyond_float32_are_not_cut_silently() -> None:
     nodes = [
         helper.make_node("Cast", ["big"], ["small"], name="cast", to=TensorProto.FLOAT),
         helper.make_node("Mul", ["x", "small"], ["y"], name="scale"),
     ]
     model = graph_of(nodes, {"big": np.full(4, 1e300)})
     with pytest.raises(RejectedError, match=r"silently change the model.*float64 constants are cut"):
-        build_plan(saved(model, tmp_path), 86, tmp_path / "p.plan")
+        built_here(model)
 
 
-def test_a_seed_is_not_lost_silently(tmp_path: Path) -> None:
+def test_a_seed_is_not_lost_silently() -> None:
     nodes = [
         helper.make_node("RandomUniform", [], ["noise"], name="draw", shape=[1, 4], seed=1.0),
         helper.make_node("Add", ["x", "noise"], ["y"], name="add"),
     ]
     with pytest.raises(RejectedError, match=r"at node 'draw' \(RandomUniform\).*loses its seed"):
-        build_plan(saved(graph_of(nodes, {}), tmp_path), 86, tmp_path / "p.plan")
+        built_here(graph_of(nodes, {}))
 
 
-def test_an_operator_that_is_not_supported_is_named(tmp_path: Path) -> None:
+def test_an_operator_that_is_not_supported_is_named() -> None:
     nodes = [helper.make_node("Bernoulli", ["x"], ["y"], name="toss")]
     with pytest.raises(RejectedError, match=r"node 'toss' \(Bernoulli\): it does not support this operator"):
-        build_plan(saved(graph_of(nodes, {}), tmp_path), 86, tmp_path / "p.plan")
+        built_here(graph_of(nodes, {}))
 
 
-def test_an_input_that_decides_shapes_is_refused(tmp_path: Path) -> None:
+def test_an_input_that_decides_shapes_is_refused() -> None:
     nodes = [helper.make_node("Reshape", ["x", "shape"], ["y"], name="reshape")]
     model = graph_of(nodes, {})
     model.graph.input.append(helper.make_tensor_value_info("shape", TensorProto.INT64, [2]))
     shapes = (InputShapes("x", (1, 4), (1, 4), (8, 4)),)
     with pytest.raises(RejectedError, match=r"'shape' decides the shapes of others"):
-        build_plan(saved(model, tmp_path), 86, tmp_path / "p.plan", shapes=shapes)
+        built_here(model, shapes)
