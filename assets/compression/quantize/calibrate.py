@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from assets.budget import Ranges
 from assets.compression.quantize.graphs import Graph
 from assets.compression.quantize.layers import plan_of
-from assets.compression.quantize.prepare import prepared
+from assets.compression.quantize.prepare import opened, prepared
 from assets.errors import RejectedError
 
 Feeds = Mapping[str, NDArray[Any]]
@@ -179,17 +179,12 @@ def _divergence(true: NDArray[np.float64], coarse: NDArray[np.float64]) -> float
 
 def _runs(proto: Any, wanted: list[str], batches: Iterable[Feeds]) -> Iterator[tuple[dict[str, NDArray[Any]], int]]:
     """The wanted tensors, piece by piece of the records, with how many records a piece has."""
-    import onnxruntime as ort
-
     given = {value.name for value in proto.graph.input}
     there = {output.name for output in proto.graph.output}
     for name in wanted:
         if name not in given and name not in there:
             proto.graph.output.add().name = name
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = opened(proto.SerializeToString(), "with inner tensors as outputs")
     names = [name for name in wanted if name not in given]
     open_axis = all(item.shape and not isinstance(item.shape[0], int) for item in session.get_inputs())
     rows = 1

@@ -153,10 +153,19 @@ def _folded(proto: Any) -> Any:
 
 
 def loads(model: bytes, what: str, *, as_written: bool = False) -> None:
-    """Raise RejectedError where ONNX Runtime does not load it; `what` says which file, e.g. "in FP16".
+    """Raise RejectedError where ONNX Runtime does not load it; see `opened`."""
+    opened(model, what, as_written=as_written)
+
+
+def opened(model: bytes, what: str, *, as_written: bool = False) -> Any:
+    """A session with one thread.
 
     Args:
+        what: which file it is, e.g. "in FP16".
         as_written: without graph optimizations.
+
+    Raises:
+        RejectedError: ONNX Runtime does not load it.
     """
     import onnxruntime as ort
 
@@ -166,7 +175,7 @@ def loads(model: bytes, what: str, *, as_written: bool = False) -> None:
     options.log_severity_level = 4
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
-        ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no common base
         raise RejectedError(f"{what} ONNX Runtime does not load the model ({_first_line(error)})") from error
 
