@@ -46,7 +46,7 @@ def prune(network: Any, spec: InputSpec, outputs: int, recipe: Recipe, records: 
     if recipe.halvings:
         halve_picture(small, recipe.halvings)
     if recipe.blocks:
-        remove_blocks(small, recipe.blocks, shown, recipe.allocate == "cost")
+        remove_blocks(small, recipe.blocks, shown)
     if recipe.heads:
         remove_heads(small, recipe.heads, shown)
     if recipe.prune:

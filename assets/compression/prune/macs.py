@@ -27,13 +27,20 @@ def count_macs(network: nn.Module, spec: InputSpec) -> int:
 
 def macs_of_layers(network: nn.Module, record: Tensor) -> dict[nn.Module, int]:
     """Multiply-accumulates of each convolution and linear layer for one record, (1, *shape)."""
+    found = {}
+    for layer, written in written_by_layers(network, record).items():
+        weight: Any = layer.weight
+        found[layer] = weight.numel() * (written // weight.shape[0])
+    return found
+
+
+def written_by_layers(network: nn.Module, record: Tensor) -> dict[nn.Module, int]:
+    """Numbers that each convolution and linear layer writes for one record, (1, *shape)."""
     found: dict[nn.Module, int] = {}
 
     def counts(layer: nn.Module) -> Callable[..., None]:
         def hook(_: nn.Module, __: Any, out: Tensor) -> None:
-            weight: Any = layer.weight
-            places = out.numel() // weight.shape[0]
-            found[layer] = found.get(layer, 0) + weight.numel() * places
+            found[layer] = found.get(layer, 0) + out.numel()
 
         return hook
 
