@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -35,8 +34,7 @@ class Messages:
 
     def __init__(self, place: Path | None = None) -> None:
         self._found: list[tuple[bool, str, str]] = []
-        self._node = ""
-        self._file = None if place is None else os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._node, self._place = "", place
 
     def reading(self, message: str) -> None:
         """Take note of the node that a message of the parser names, if it does."""
@@ -74,11 +72,10 @@ class Messages:
         return list(dict.fromkeys(told))[:50]
 
     def _at(self, node: str) -> None:
-        self._node = node
-        if self._file is not None:
+        if node != self._node and self._place is not None:
             with contextlib.suppress(OSError):  # a full disk is found when the plan is written
-                os.ftruncate(self._file, 0)
-                os.pwrite(self._file, node.encode("utf-8", "replace"), 0)
+                self._place.write_bytes(node.encode("utf-8", "replace"))
+        self._node = node
 
 
 def logger_of(trt: Any, messages: Messages) -> Any:

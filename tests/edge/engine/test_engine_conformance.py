@@ -92,6 +92,17 @@ def test_unsigned_activations_are_refused_by_their_node(builds: Builds) -> None:
         builds(conv_net(True, zero_type=np.uint8).SerializeToString())
 
 
+def test_a_builder_that_gives_neither_plan_nor_reason_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    library = fake_tensorrt.make("10.3.0.30")
+    library.Builder.build_serialized_network = lambda *_: None
+    request, rules = BuildRequest("tensorrt", 87, 64), rules_for("tensorrt", "10.3.0.30")
+    with pytest.raises(RejectedError, match="cannot build the model: the builder gives no reason"):
+        build(conv_net().SerializeToString(), request, library, rules, gpu=lambda: 87)
+
+
 def test_shapes_are_set_for_what_is_open(builds: Builds) -> None:
     model = conv_net(height="h").SerializeToString()
     shapes = (InputShapes("input", (1, 1, 4, 8), (1, 1, 8, 8), (2, 1, 16, 8)),)
