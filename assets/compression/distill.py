@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,17 +13,51 @@ from torch.nn import functional
 
 from assets.compression.features import Seen, apart, watching
 from assets.families.attention import Attention
+from assets.learning import Augmentation, TrainingPolicy
 from assets.tasks.contract import Objective
 
 TEMPERATURE = 4.0
 SOFT_SHARE = 0.7
-REMEMBERED = 200_000
+REMEMBERED = 400_000
 """Most answers of a teacher that are remembered, about 200 bytes each for ten classes."""
 AT_ONCE = 16
 """Records that a teacher is asked at a time where its answers are remembered. It is always so many, as arithmetic
 rounds by the shape of a batch: an answer is the same whichever records it was asked with."""
 SLOW = (nn.modules.conv._ConvNd, nn.RNNBase, Attention)
 """Layers of a teacher that costs more than looking its answers up, which takes 0.02 ms a record."""
+RATE = 5e-3
+"""Adam's learning rate for students with BatchNorm, at least."""
+LONG = 30
+"""Epochs beyond which records that are always the same would be learned by heart (Beyer et al. 2022)."""
+
+
+def student_policy(policy: TrainingPolicy, epochs: int, student: nn.Module) -> TrainingPolicy:
+    """How a student of a teacher that was trained by `policy` is taught: in little time, on answers that are there.
+
+    On Fashion-MNIST at 14 x 14 pixels, 12,000 records and a resnet with a fifth of its teacher's work (teacher 0.877 on
+    validation and test records, one thread) 12 seconds brought, by what was changed:
+
+    - rate 0.001, augmented, the teacher asked in each step: 0.803 (2.3 epochs); rate 0.003: 0.840
+    - labels alone, rate 0.001, augmented: 0.837 (3.6 epochs)
+    - not augmented, so that answers are remembered, rate 0.001: 0.847 (4.0 epochs); rate 0.003: 0.868
+    - the same in 10 seconds: rate 0.003: 0.864; rate 0.006: 0.870; in 45 seconds, rate 0.003: 0.878
+
+    So a student is not augmented unless it is taught for long, or its teacher costs nothing; and its rate is high.
+    """
+    normed = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in student.modules())
+    changes: dict[str, Any] = {
+        "epochs": epochs,
+        "schedule": "one-cycle",
+        "warmup_epochs": 0,
+        "label_smoothing": 0.0,
+        "patience": None,
+        "privacy": None,
+    }
+    if normed and policy.optimizer != "sgd":
+        changes["learning_rate"] = max(policy.learning_rate, RATE)
+    if epochs <= LONG and any(isinstance(part, SLOW) for part in student.modules()):
+        changes["augment"] = Augmentation()
+    return policy.model_copy(update=changes)
 
 
 class Distillation(nn.Module):
@@ -46,12 +81,13 @@ class Distillation(nn.Module):
         features: float = 0.0,
         temperature: float = TEMPERATURE,
         soft_share: float = SOFT_SHARE,
+        answers: Answers | None = None,
     ) -> None:
         super().__init__()
         self.teacher = teacher.eval()
         self.numbers, self.scale, self.features = numbers, scale, features
         self.temperature, self.soft_share = temperature, soft_share
-        self._answers, self._seen = Answers(self.teacher), Seen()
+        self._answers, self._seen = answers or Answers(self.teacher), Seen()
 
     @contextmanager
     def attend(self, network: nn.Module) -> Iterator[None]:
@@ -99,7 +135,8 @@ class Distillation(nn.Module):
 class Answers:
     """What a teacher answered before, by the bytes of the record: its forward pass is most of a small student's step.
 
-    Records that are augmented are never the same twice. Where the memory is full and few were met again, it is given
+    Records that are augmented are hardly the same twice in one training, but trainings of the same seed see the same
+    ones, so students share this. Where the memory is full and few were met again, it is given
     up. Records on a GPU are answered anew: hashing them would cost more.
     """
 
@@ -128,11 +165,14 @@ class Answers:
         return found
 
 
-def distillation(teacher: nn.Module, scale: float | None = None, features: float = 0.0) -> Objective:
+def distillation(
+    teacher: nn.Module, scale: float | None = None, features: float = 0.0, answers: Answers | None = None
+) -> Objective:
     """The objective of a student of `teacher`.
 
     Args:
         scale: spread of the numbers to predict; None where the answer is a class.
         features: weight of the features' distance, where shapes allow; 0 for none.
+        answers: what this teacher was asked before: students of one seed see the same augmented records.
     """
-    return Distillation(teacher, numbers=scale is not None, scale=scale or 1.0, features=features)
+    return Distillation(teacher, numbers=scale is not None, scale=scale or 1.0, features=features, answers=answers)

@@ -175,7 +175,7 @@ def objective_of(subject: Subject, teacher: Trainable) -> Objective | None:
     scale = None
     if subject.answer.kind == "number":
         scale = float(np.std(teacher.train.y)) or 1.0
-    return distillation(teacher.network, scale, subject.policy.distill_features)
+    return distillation(teacher.network, scale, subject.policy.distill_features, teacher.answers)
 
 
 @dataclass(frozen=True)

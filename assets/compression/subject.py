@@ -13,6 +13,7 @@ from torch import nn
 
 from assets.budget import Budget, CompressionPolicy
 from assets.compression.choose import conversion_limit
+from assets.compression.distill import Answers
 from assets.errors import RejectedError
 from assets.families.build import build_network
 from assets.families.weights import set_weights, weights_of
@@ -50,6 +51,11 @@ class Trainable:
     train: TrainingSet
     policy: TrainingPolicy
     outputs: int
+
+    @cached_property
+    def answers(self) -> Answers:
+        """What it answered when students asked."""
+        return Answers(self.network)
 
 
 @dataclass(frozen=True)
