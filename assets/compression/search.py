@@ -261,14 +261,18 @@ def _point(subject: Subject, point: tuple[float, ...], *, on_cpu: bool) -> str:
 
 
 def _formats_of_student(course: Course, network: Network, before: float) -> None:
-    """INT8; where that is not asked for or breaks the student, the formats that do not."""
+    """INT8; where that is not asked for or breaks the student, the formats that do not.
+
+    FP16 too where a plan is built of it: a small one is smaller than the INT8 plan, whose kernels it does not carry.
+    """
     trials, formats = course.trials, course.subject.policy.formats
+    stands = False
     if "int8" in formats:
         int8 = _int8(course, network, before)
-        if int8 is not None and not _breaks(network, int8):
-            return
-        course.add(try_float(trials, network), before)
-    if "float16" in formats:
+        stands = int8 is not None and not _breaks(network, int8)
+        if not stands:
+            course.add(try_float(trials, network), before)
+    if "float16" in formats and (not stands or "tensorrt" in course.subject.shipped):
         course.add(try_float16(trials, network), before)
     if "weights8" in formats and "int8" not in formats:
         course.add(try_weights8(trials, network), before)

@@ -24,7 +24,7 @@ from assets.store import Store
 from assets.training.contract import TrainedModel, dataset_key
 from assets.training.dataset import build_dataset
 from assets.training.train import train
-from edge.contracts import TARGETS, ReleaseArtifact, digest
+from edge.contracts import TARGETS, ReleaseArtifact, chain_gap, digest
 from edge.runtime.selftest import self_test
 from edge.runtime.session import check_signature, open_session
 
@@ -80,7 +80,8 @@ def test_numbers_are_pruned_taught_and_shipped_in_int8(tmp_path: Path) -> None:
     assert rmse.value < 0.9 * naive  # the mean of all: about 77
     names = {chosen.candidate.name, *chosen.rejected}
     assert names >= {"teacher-float", "teacher-int8", "pruned-0.5-int8"}
-    assert [verdict.stage for verdict in chosen.candidate.parity["cpu"]][-1] == "quantize"
+    candidate = chosen.candidate  # whichever is cheapest: so small a network is as fast in float
+    assert chain_gap(candidate.parity["cpu"], model.onnx.sha256, candidate.onnx["cpu"].sha256) is None
     drop = chosen.candidate.evidence["cpu"].metric("rmse_drop", "test")
     assert drop.low is not None
     assert "of rmse" in chosen.why or "rmse on validation records" in chosen.why
