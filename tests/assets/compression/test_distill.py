@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assets.compression.contract import Recipe
-from assets.compression.distill import AT_ONCE, Answers, Distillation, distillation
+from assets.compression.distill import AT_ONCE, Answers, Distillation, distillation, student_policy
 from assets.compression.features import FEATURES, Seen, apart, attention_map, watching
 from assets.compression.prune import prune
 from assets.errors import RejectedError
@@ -19,7 +19,7 @@ from assets.families.build import build_network
 from assets.families.weights import predict, weights_of
 from assets.fitting.contract import MemorySet
 from assets.fitting.fit import fit
-from assets.learning import TrainingPolicy
+from assets.learning import Augmentation, TrainingPolicy
 from assets.tasks.contract import Attending, load_task
 from edge.contracts import InputSpec
 
@@ -166,3 +166,17 @@ def test_answers_that_are_never_met_again_are_given_up(monkeypatch: pytest.Monke
     assert not fresh._on
     assert again._on
     assert not Answers(build_network("mlp", TABLE, 3, {"depth": 1, "channels_0": 8}))._on  # cheaper than looking up
+
+
+def test_a_student_is_taught_fast_on_answers_that_are_remembered() -> None:
+    policy = TrainingPolicy(learning_rate=1e-3, label_smoothing=0.1, patience=2, augment=Augmentation(flip=True))
+    student = _resnet()
+    taught = student_policy(policy, 10, student)
+    assert (taught.epochs, taught.learning_rate, taught.label_smoothing, taught.patience) == (10, 5e-3, 0.0, None)
+    assert not taught.augment.spatial
+    assert student_policy(policy, 100, student).augment.flip  # records are not learned by heart
+    plain = build_network("mlp_plain", TABLE, 3, {"depth": 1, "channels_0": 8})
+    assert student_policy(policy, 10, plain).learning_rate == 1e-3
+    assert student_policy(policy, 10, plain).augment.flip  # its teacher costs nothing
+    sgd = policy.model_copy(update={"optimizer": "sgd", "learning_rate": 1e-2})
+    assert student_policy(sgd, 10, student).learning_rate == 1e-2
