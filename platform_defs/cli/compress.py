@@ -155,7 +155,7 @@ def _cells(rows: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
     first, cells = rows[0], {}
     for name, (heading, digits) in _COLUMNS.items():
         known = [row[name] for row in rows if row[name] is not None]
-        cells[heading] = f"{max(known):.{digits}f}" if known else None
+        cells[heading] = f"{round(max(known), digits) + 0.0:.{digits}f}" if known else None  # no minus zero
     state = "chosen" if first["chosen"] else "on the front" if first["on_front"] else "beaten"
     return {"candidate": first["name"], **cells, "state": state}
 

@@ -11,6 +11,7 @@ import resource
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def work(request: Request, send: Send) -> dict[str, Any]:
     from assets.compression.choose import choose
     from assets.compression.contract import Candidates
     from assets.compression.search import search
+    from assets.measure import machine_name
     from assets.steps import remembered
     from platform_defs.compressing.result import write_result
     from platform_defs.compressing.subject import open_request
@@ -83,6 +85,8 @@ def work(request: Request, send: Send) -> dict[str, Any]:
         subject.policy.model_dump_json(),
         repr([target.name for target in subject.targets]),
         str(request.max_minutes),
+        metadata.version("onnx"),
+        machine_name(),  # latencies belong to it
     )
     found, _ = remembered(subject.store, subject.name, "candidates", decided, Candidates, lambda: search(subject))
     found = replace(found, note="; ".join(filter(None, (note, found.note))))

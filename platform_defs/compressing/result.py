@@ -20,6 +20,7 @@ from assets.compression.contract import Candidate, Candidates, ChosenModel
 from assets.compression.page import EngineFacts, make_page
 from assets.compression.rows import front_rows
 from assets.compression.subject import Subject
+from assets.compression.wording import recipe_in_words
 from assets.errors import CompileError
 from assets.measure import feeds, open_session
 from assets.store import Store
@@ -142,7 +143,7 @@ def write_result(
         write(f"{CHOSEN}/{MANIFEST}", json.dumps(json.loads(to_bytes(manifest)), indent=2, sort_keys=True).encode())
     _remove_others(out / CHOSEN, {name.removeprefix(f"{CHOSEN}/") for name in written})
     rows = front_rows(found, chosen, why_not, subject.targets, facts)
-    tried = [{**dataclasses.asdict(one), "recipe": None, "tried": True} for one in found.tried]
+    tried = [{**dataclasses.asdict(one), "recipe": recipe_in_words(one.recipe), "tried": True} for one in found.tried]
     write(FRONT, json.dumps([*({**row, "tried": False} for row in rows), *tried], indent=2).encode())
     write(PAGE, make_page(found, chosen, why_not, subject.targets, facts, budget=subject.budget))
     return {
