@@ -11,7 +11,8 @@ import onnx
 import pytest
 import torch
 
-from assets.budget import CompressionPolicy
+from assets.budget import Budget, CompressionPolicy
+from assets.compression import network as network_module
 from assets.compression import students as students_module
 from assets.compression.choose import choose
 from assets.compression.contract import Candidate, Candidates
@@ -188,9 +189,7 @@ def test_a_ruined_student_fails_though_its_pruned_parent_was_no_better(
 
     monkeypatch.setattr(students_module, "prune", ruin)
     monkeypatch.setattr(students_module, "teach", lambda *_: UNTAUGHT)
-    subject = replace(_subject(made), store=Store(str(tmp_path)), policy=CompressionPolicy(prune=(0.5,), qat_epochs=0))
-    for ref in (made.model.onnx, made.model.weights):
-        subject.store.write(ref.uri, made.store.read(ref.uri))
+    subject = replace(_copied(made, tmp_path), policy=CompressionPolicy(prune=(0.5,), qat_epochs=0))
     found = {candidate.name: candidate for candidate in search(subject).candidates}
     student = found["pruned-0.5-int8"]
     pruned, distilled = student.parity["cpu"][:2]
@@ -202,6 +201,49 @@ def test_a_ruined_student_fails_though_its_pruned_parent_was_no_better(
         gap = chain_gap(student.parity[dialect], made.model.onnx.sha256, file.sha256)
         assert str(gap).startswith("distill failed its parity check: float: loses ")
         assert "against the teacher" in str(gap)
+
+
+def test_where_int8_loses_layers_go_back_to_float_and_training_simulates_it(
+    made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = network_module.calibrations
+
+    def broken(*arguments: Any) -> Any:
+        """Ranges so wide that few of the 255 steps are used."""
+        found = real(*arguments)
+        return {
+            method: replace(one, ranges={name: (300 * low, 300 * high) for name, (low, high) in one.ranges.items()})
+            for method, one in found.items()
+        }
+
+    monkeypatch.setattr(network_module, "calibrations", broken)
+    policy = CompressionPolicy(prune=(), formats=("int8",), ranges=("minmax",), max_float_layers=2, qat_epochs=1)
+    subject = replace(_copied(made, tmp_path), policy=policy, budget=Budget(max_drop=0))
+    candidates = search(subject).candidates
+    assert [one.name for one in candidates] == [
+        "teacher-float",
+        "teacher-int8",
+        "teacher-int8-mixed",
+        "teacher-int8-qat",
+    ]
+    _, int8, mixed, learned = candidates
+    assert len(int8.layers) == 3
+    worst = sorted(int8.layers, key=lambda layer: -layer.drop)
+    assert mixed.recipe.floats == tuple(layer.layer for layer in worst[:2])
+    values = [one.evidence["cpu"].metric("accuracy", "validation").value for one in (int8, mixed)]
+    assert values[1] > values[0] + 0.1
+    assert [verdict.stage for verdict in learned.parity["cpu"]] == ["distill", "export", "quantize"]
+    chosen = choose(replace(made.found, candidates=candidates), subject.budget, subject.targets)
+    assert chosen.candidate.name == "teacher-float"
+    assert "not teacher-int8, which cpu: quantize failed its parity check: cpu: loses 0." in chosen.why
+
+
+def _copied(made: Any, folder: Path) -> Subject:
+    """The subject with a store of its own, without any trial."""
+    store = Store(str(folder))
+    for ref in (made.model.onnx, made.model.weights):
+        store.write(ref.uri, made.store.read(ref.uri))
+    return replace(_subject(made), store=store)
 
 
 UNTAUGHT = Fitted(({"seconds": 0.0},), 1, 0.0, 0, 0, "epochs", 1.0)
