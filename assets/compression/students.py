@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from assets.compression.contract import Recipe, Tried
-from assets.compression.distill import distillation
+from assets.compression.distill import distillation, student_policy
 from assets.compression.measured import timings_of
 from assets.compression.network import Network, look, refused, spread
 from assets.compression.prune import count_macs, prune
@@ -159,7 +159,7 @@ def teach(
         subject.task,
         teacher.train,
         subject.validation,
-        teacher.policy.model_copy(update={"epochs": epochs, "privacy": None, "patience": None}),
+        student_policy(teacher.policy, epochs, student),
         classes=subject.classes,
         objective=objective_of(subject, teacher),
         metric=subject.metric,
