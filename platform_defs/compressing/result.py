@@ -22,7 +22,7 @@ from assets.compression.rows import front_rows
 from assets.compression.subject import Subject
 from assets.compression.wording import recipe_in_words
 from assets.errors import CompileError
-from assets.measure import feeds, open_session
+from assets.measure import feeds, fixed_batch, open_session
 from assets.store import Store
 from edge.contracts import (
     AnswerSpec,
@@ -255,8 +255,9 @@ def _file(place: Store, subject: Subject, built: Built, engine: Engine) -> Targe
 
 
 def _examples(subject: Subject) -> dict[str, list[tuple[int, ...]]]:
-    """The shapes of one real record, which open axes are compiled for."""
-    fed = feeds(open_session(subject.file), subject.test.batch(np.arange(1)))
+    """The shapes of one real record, or of as many as the file fixes: open axes are compiled for them."""
+    session = open_session(subject.file)
+    fed = feeds(session, subject.test.batch(np.zeros(fixed_batch(session) or 1, dtype=np.int64)))
     return {name: [tuple(value.shape)] for name, value in fed.items()}
 
 
