@@ -14,7 +14,7 @@ Shape = tuple[int, ...]
 def input_shapes(
     model: bytes, examples: Mapping[str, Sequence[Shape]] | None = None, max_batch: int = MAX_BATCH
 ) -> tuple[InputShapes, ...]:
-    """Smallest, usual and largest shape of each input with open axes; none where all inputs are fixed.
+    """Smallest, usual and largest shape of each input with open axes; where all are fixed, their one shape.
 
     A first axis that is open is the batch, 1 to `max_batch` and best at 1. What any other open axis may be, only
     examples can tell: from the smallest to the largest seen, best at the median. Axes of the same symbolic name share
@@ -40,7 +40,8 @@ def input_shapes(
             for axis, size in enumerate(inputs[name]):
                 if isinstance(size, str) and axis > 0:
                     seen.setdefault(size, set()).add(shape[axis])
-    return tuple(_shapes(name, axes, seen, max_batch) for name, axes in inputs.items() if _is_open(axes))
+    opened = {name: axes for name, axes in inputs.items() if _is_open(axes)}
+    return tuple(_shapes(name, axes, seen, max_batch) for name, axes in (opened or inputs).items())
 
 
 def _axes(value: object) -> tuple[int | str, ...]:

@@ -257,6 +257,7 @@ def summary(rows: Iterable[Row]) -> list[dict[str, Any]]:
             "bad": sum(bool(row.bad) for row in group),
             "slowest_s": max(row.seconds for row in group),
             "example": group[0].number,
+            "told": "" if rule == group[0].reason else group[0].reason,
             "seed": SEED,
         }
         for (outcome, stage, rule), group in sorted(found.items(), key=lambda item: (item[0][0], -len(item[1])))
@@ -277,7 +278,7 @@ def main() -> None:
     rows = measure(arguments.files, arguments.follow)
     found = summary(rows)
     table = Table(title=f"{len(rows):,} broken files in {time.monotonic() - began:.0f} s", title_justify="left")
-    shown = [name for name in found[0] if name != "seed"]
+    shown = [name for name in found[0] if name not in {"seed", "told"}]
     for column in shown:
         table.add_column(column)
     for line in found:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from foreign_models import NAMES, Foreign, foreign
 from numpy.typing import NDArray
+from onnx_models import conv_net
 
 from assets.compilation.lint import Checker, lint_model
 from assets.compilation.shapes import input_shapes
@@ -63,6 +64,15 @@ def test_a_foreign_model_is_sound_read_as_it_is_meant_and_built(name: str, kind:
     log = build_plan(path, SM, tmp_path / "model.plan", shapes=shapes_of(model, data))
     assert log.size > 10_000
     assert not [warning for warning in log.warnings if "INT8" in warning or "zero point" in warning]
+
+
+@pytest.mark.skipif(not installed_version("tensorrt_rtx"), reason="TensorRT-RTX is not installed here")
+def test_a_batch_that_the_file_fixes_stays_fixed(tmp_path: Path) -> None:
+    model = conv_net(batch=4).SerializeToString()
+    (tmp_path / "fixed.onnx").write_bytes(model)
+    assert lint_model(model, "float", "any") == ()
+    log = build_plan(tmp_path / "fixed.onnx", SM, tmp_path / "fixed.plan", shapes=input_shapes(model))
+    assert log.flags == "strongly-typed;input=4x1x8x8..4x1x8x8..4x1x8x8"
 
 
 @nightly

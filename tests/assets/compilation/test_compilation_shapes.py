@@ -16,7 +16,8 @@ def test_the_batch_is_open_by_rule_and_other_axes_by_example() -> None:
     assert input_shapes(conv_net().SerializeToString()) == (
         InputShapes("input", (1, 1, 8, 8), (1, 1, 8, 8), (32, 1, 8, 8)),
     )
-    assert input_shapes(conv_net(batch=4).SerializeToString()) == ()
+    (fixed,) = input_shapes(conv_net(batch=4).SerializeToString())  # stated, so that no builder opens the batch
+    assert fixed.low == fixed.usual == fixed.high == (4, 1, 8, 8)
     sizes = [(1, 3, 64, 64), (1, 3, 32, 128), (2, 3, 96, 32)]
     assert input_shapes(DETECTOR, {"picture": sizes}, max_batch=4) == (
         InputShapes("picture", (1, 3, 32, 32), (1, 3, 64, 64), (4, 3, 96, 128)),
