@@ -238,6 +238,14 @@ def test_where_int8_loses_layers_go_back_to_float_and_training_simulates_it(
     assert "not teacher-int8, which cpu: quantize failed its parity check: cpu: loses 0." in chosen.why
 
 
+def test_after_its_minutes_no_student_is_begun_and_the_note_says_so(made: Any, tmp_path: Path) -> None:
+    policy = CompressionPolicy(prune=(0.3, 0.5), formats=("float16",), max_minutes=1e-6)
+    found = search(replace(_copied(made, tmp_path), policy=policy))
+    assert [one.name for one in found.candidates] == ["teacher-float", "teacher-float16"]
+    assert "After 1e-06 minutes no time was left for pruned-0.3, pruned-0.5." in found.note
+    assert "Latencies are measured" in found.note
+
+
 def _copied(made: Any, folder: Path) -> Subject:
     """The subject with a store of its own, without any trial."""
     store = Store(str(folder))
