@@ -17,7 +17,7 @@ from assets.fitting.fit import fit
 from tests.benchmarks.compress.contract import Given, Made
 from tests.benchmarks.compress.ort import BEST, FEW, made, reason
 
-RATIOS = (0.25, 0.5, 0.7)
+RATIOS = (0.25, 0.5, 0.65)
 """Shares of each layer's channels that go."""
 _STEPS = 12
 
