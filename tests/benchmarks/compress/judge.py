@@ -24,6 +24,8 @@ from tests.benchmarks.compress.ort import reason
 ROUNDS, CALLS = 60, 15
 SCREEN = 10
 """Rounds in which all files are timed first; those that no budget would choose are not timed further."""
+ALWAYS = ("teacher-float", "teacher-int8")
+"""What the table of dialects compares, whatever any budget chooses."""
 KEPT = 6
 """Files of a tool that are timed to the end for each budget."""
 Hits = NDArray[np.bool_]
@@ -142,6 +144,7 @@ class Judge:
             for budget in budgets:
                 fitting = [one for one in running if one.made.tool == tool and one.validation_drop <= budget]
                 kept.update(sorted({digests[id(one)] for one in fitting}, key=looked.__getitem__)[:KEPT])
+        kept.update(digests[id(one)] for one in running if one.made.variant in ALWAYS)
         teacher = _digest(self._given.subject.file)
         kept.add(teacher)
         files[teacher] = self._given.subject.file
