@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from assets.intervals import Interval, paired_difference, wilson
 from assets.measure import answers, interleaved_ms, open_session
-from assets.simulate import as_tensorrt_reads
+from assets.simulate import open_as_tensorrt
 from assets.tasks.class_metrics import hits
 from edge.engine.build import build_plan
 from tests.benchmarks.compress.contract import Given, Judgement, Made
@@ -108,7 +108,7 @@ class Judge:
             if engine_kb is None:
                 session = open_session(file)
             else:
-                session = open_session(as_tensorrt_reads(file), as_written=True)
+                session = open_as_tensorrt(file)
             held = answers(session, subject.validation)
             if not np.isfinite(held).all():
                 return Seen(engine_kb=engine_kb, why_not="an answer is not a finite number")
