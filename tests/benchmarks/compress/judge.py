@@ -105,10 +105,7 @@ class Judge:
                 return Seen(why_not=why_not)
         subject = self._given.subject
         try:
-            if engine_kb is None:
-                session = open_session(file)
-            else:
-                session = open_as_tensorrt(file)
+            session = open_session(file) if engine_kb is None else open_as_tensorrt(file)
             held = answers(session, subject.validation)
             if not np.isfinite(held).all():
                 return Seen(engine_kb=engine_kb, why_not="an answer is not a finite number")
