@@ -21,7 +21,7 @@ CONTROL_DROPS = (0.005, 0.01, 0.02, 0.04)
 
 
 def nncf(given: Given) -> Iterator[Made]:
-    """`nncf.quantize` as it comes, with its other preset, and without the bias correction that some models suffer by."""
+    """`nncf.quantize` as it comes, with its other preset, and without bias correction, which may harm."""
     import nncf as library
 
     uncorrected = library.AdvancedQuantizationParameters(disable_bias_correction=True)
