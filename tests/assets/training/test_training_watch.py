@@ -137,7 +137,7 @@ def test_curves_go_on_after_a_crash(store: Store) -> None:
     first = Seen(store)
     first.watch.__enter__()
     first.epochs(1, 5)
-    first.watch._write(first.watch._live)  # then it is killed: nothing is closed, and epoch 5 is done again
+    first.watch._page.stop()  # its last state is written; then it is killed: nothing is closed, epoch 5 is done again
     first.watch._scalars.close()
     second = Seen(store)
     with second.watch:
