@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 from assets.errors import RejectedError
 from assets.intervals import Interval, paired_difference, wilson
 from assets.tasks.class_metrics import hits, macro_f1
-from edge.contracts import Latency, Metric
-from edge.contracts.evidence import VerdictKind
+from edge.contracts import Latency
 from edge.engine.library import installed_version
 from edge.runtime import machine
 
 __all__ = [
     "Interval",
-    "accuracy_metrics",
     "answer_batch",
     "answers",
+    "bounded_ms",
     "feeds",
     "fixed_batch",
     "hits",
@@ -38,6 +37,10 @@ __all__ = [
 ]
 
 BATCH = 256
+ROUNDS, CALLS = 40, 20
+ROUND_MS = 60.0
+"""A model so slow that `CALLS` calls take longer gets fewer of them in each round."""
+SLOW_ROUNDS = 10
 
 
 def open_session(model: bytes, *, as_written: bool = False) -> Any:
@@ -156,32 +159,19 @@ def _joined(session: Any, parts: list[NDArray[np.float32]]) -> NDArray[np.float3
     return np.concatenate(parts)
 
 
-def accuracy_metrics(
-    split: Literal["validation", "test"],
-    outputs: NDArray[np.float32],
-    y: NDArray[np.int64],
-    kind: VerdictKind = "measured",
-) -> tuple[Metric, ...]:
-    """Accuracy with its Wilson interval, and macro F1."""
-    share = wilson(int(hits(outputs, y).sum()), len(y))
-    return (
-        Metric("accuracy", share.value, split, len(y), share.low, share.high, kind),
-        Metric("macro_f1", macro_f1(outputs, y), split, len(y), kind=kind),
-    )
-
-
 def interleaved_ms(
     sessions: Mapping[str, Any],
     x: NDArray[Any] | Mapping[str, NDArray[Any]],
-    rounds: int = 40,
-    calls: int = 20,
+    rounds: int = ROUNDS,
+    calls: int = CALLS,
 ) -> dict[str, NDArray[np.float64]]:
     """Milliseconds of single calls: for each session (rounds, calls), all sessions in turn within every round.
 
     Many short rounds, because on a shared machine whatever slows one session down then slows its neighbours too.
 
     Args:
-        x: one record with its batch axis, or one of each input by name.
+        x: what one call is fed: one record with its batch axis (as many as the file fixes), or one of each input by
+            name.
     """
     fed = {key: feeds(session, x) for key, session in sessions.items()}
     taken = {key: np.empty((rounds, calls)) for key in sessions}
@@ -194,9 +184,26 @@ def interleaved_ms(
     return taken
 
 
-def latency(taken: NDArray[np.float64]) -> Latency:
-    """Median and 95th percentile of single calls of `interleaved_ms`, at batch 1 on one thread."""
-    return Latency(float(np.median(taken)), float(np.percentile(taken, 95)), 1, 1, machine_name())
+def bounded_ms(
+    sessions: Mapping[str, Any],
+    x: NDArray[Any] | Mapping[str, NDArray[Any]],
+    rounds: int = ROUNDS,
+    calls: int = CALLS,
+) -> dict[str, NDArray[np.float64]]:
+    """`interleaved_ms` of at most so many rounds and calls: fewer where the slowest session would take long."""
+    once = interleaved_ms(sessions, x, rounds=1, calls=1)
+    slowest = max(float(taken.max()) for taken in once.values())
+    fewer = int(np.clip(ROUND_MS / max(slowest, 1e-6), 1, calls))
+    return interleaved_ms(sessions, x, rounds if fewer > 1 else min(rounds, SLOW_ROUNDS), fewer)
+
+
+def latency(taken: NDArray[np.float64], batch: int = 1) -> Latency:
+    """Median and 95th percentile of single calls of `interleaved_ms`, on one thread.
+
+    Args:
+        batch: records of one call: 1, or as many as the file fixes (`fixed_batch`). Milliseconds are of the whole call.
+    """
+    return Latency(float(np.median(taken)), float(np.percentile(taken, 95)), batch, 1, machine_name())
 
 
 def speedup(slow: NDArray[np.float64], fast: NDArray[np.float64]) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,29 @@ from assets.loading.judged import Judged
 from assets.measure import answers, feeds, fixed_batch, open_session
 from assets.store import Store
 from assets.tasks.contract import Outputs, Task
-from assets.tasks.own_metrics import is_own
+from assets.tasks.own_metrics import own_metrics
 from edge.contracts import AnswerSpec, Evidence, InputSpec, Metric, TargetProfile
 
 PROBED = 2
 """Records that the model is tried on before anything else."""
 _LUCK = 1.5
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What is known of one of our models, which counts on other records as far as its task can be judged on them.
+
+    Attributes:
+        metric: what its line chooses by.
+        input: how its input is prepared.
+        own_metrics: functions of its line's.
+    """
+
+    task: Task
+    metric: str
+    answer: AnswerSpec
+    input: InputSpec
+    own_metrics: tuple[str, ...] = ()
 
 
 def open_own(
@@ -38,7 +56,8 @@ def open_own(
     policy: CompressionPolicy,
     targets: tuple[TargetProfile, ...],
     report: Callable[[str], None],
-    spec: InputSpec | None = None,
+    answered: Callable[[], None] = lambda: None,
+    ours: Ours | None = None,
 ) -> tuple[Subject, str]:
     """An ONNX file and a source of records as a subject: quantization only, as there is no network to train.
 
@@ -46,8 +65,9 @@ def open_own(
         name: what its artifacts are stored under.
         file: its bytes, linted.
         source: where it came from, for errors.
-        metric: of the task; "" for the task's own.
-        spec: how one of our models prepares its input; None for a model from elsewhere.
+        metric: of the task; "" for the task's own, or for that of our model's line where the task is the same.
+        answered: called once the model has answered its first records.
+        ours: None for a model from elsewhere.
 
     Returns:
         The subject, and how the records were split and judged, in words.
@@ -57,11 +77,12 @@ def open_own(
     """
     session = open_model(file, source)
     signature = read_signature(session, source)
-    raw = read_source(data, signature, how, spec)
+    raw = read_source(data, signature, how, None if ours is None else ours.input)
     report(f"{len(raw.ids):,} records in {data}")
     if not raw.ids:
         raise RejectedError(f"{data}: there is no record in it")
     shapes = probe(session, GivenSet(raw, np.arange(min(PROBED, len(raw.ids))), np.zeros(0)), source)
+    answered()
     truth = judge_by(raw.y, how.classes, raw.classes, shapes, len(signature.inputs[0].shape))
     held = hold_out(raw, truth, sum(int(np.prod(shape)) for shape in shapes))
     return subject_of(
@@ -78,6 +99,7 @@ def open_own(
         policy,
         targets,
         report,
+        ours,
     )
 
 
@@ -95,18 +117,27 @@ def subject_of(
     policy: CompressionPolicy,
     targets: tuple[TargetProfile, ...],
     report: Callable[[str], None],
+    ours: Ours | None = None,
 ) -> tuple[Subject, str]:
     """The same of records that are open already, see `open_own`."""
     task, session, note = truth.task, open_model(file, source), held.note
-    chosen = check_budget(task, metric, budget, truth.classes)
+    answer = AnswerSpec({"class": "class", "number": "number"}.get(task.spec.answer, "tensor"))  # type: ignore[arg-type]
+    own: tuple[str, ...] = ()
+    if ours is not None and ours.task.spec.answer == task.spec.answer:
+        task, answer, own, metric = ours.task, ours.answer, ours.own_metrics, metric or ours.metric
+    chosen = check_budget(task, metric, budget, truth.classes, own)
+    if (batch := fixed_batch(session) or 1) > 1:
+        note += (
+            f"; the file fixes {batch} records per call, so milliseconds and `max_ms` are of calls of {batch} records"
+        )
     held_answers, test_answers = (told(session, records, source) for records in (held.validation, held.test))
     validation, test = held.validation, held.test
     if truth.y is None:
         validation, test = Retold(validation, held_answers), Retold(test, test_answers)
     onnx = store.put(name, file, "onnx", ".onnx")
     metrics = (
-        *_metrics(task, "validation", held_answers, validation, truth.classes),
-        *_metrics(task, "test", test_answers, test, truth.classes),
+        *_metrics(task, "validation", held_answers, validation, truth.classes, answer, own),
+        *_metrics(task, "test", test_answers, test, truth.classes, answer, own),
     )
     evidence = Evidence(onnx.sha256, metrics)
     reached = evidence.metric(chosen, "validation").value
@@ -122,7 +153,7 @@ def subject_of(
         task=task,
         metric=chosen,
         classes=truth.classes,
-        answer=AnswerSpec({"class": "class", "number": "number"}.get(task.spec.answer, "tensor")),  # type: ignore[arg-type]
+        answer=answer,
         input=spec,
         output=signature.outputs[0].name,
         labels=truth.classes,
@@ -139,6 +170,7 @@ def subject_of(
         position=0,
         dataset=held.digest,
         report=report,
+        own_metrics=own,
     )
     return subject, note
 
@@ -185,24 +217,39 @@ def spec_of(raw: Raw, signature: Signature) -> InputSpec:
     return InputSpec("tensor", port.name, tuple(raw.feeds[port.name].shape[1:]), (), ())
 
 
-def check_budget(task: Task, metric: str, budget: Budget, classes: tuple[str, ...]) -> str:
-    """The metric that chooses. Raises RejectedError where it, or one that the budget limits, is not of this task."""
-    known = task.spec.metrics
+def check_budget(task: Task, metric: str, budget: Budget, classes: tuple[str, ...], own: Sequence[str] = ()) -> str:
+    """The metric that chooses. Raises RejectedError where it, or one that the budget limits, is not of this task.
+
+    Args:
+        own: metrics of the line's own (`training.metrics`); an ONNX file alone has none.
+    """
+    known = (*task.spec.metrics, *own)
     for name, where in ((metric, "--metric"), *((name, f"max_{name}_drop") for name in budget.max_drops)):
-        if name and name not in known and not is_own(name):
+        if name and name not in known:
             raise RejectedError(
                 f"{where}: {name!r} is not said of this model; it is judged by {', '.join(known)} ({task.spec.note})"
             )
     if budget.max_drop_per_class is not None and not classes:
         raise RejectedError(
-            f"max_drop_per_class: the model is judged by {task.spec.metric} and has no classes; give labels, or leave "
-            "it out"
+            f"max_drop_per_class: the model is judged by {task.spec.metric} and has no classes; give labels, or a "
+            "--budget without it"
         )
     return metric or task.spec.metric
 
 
-def _metrics(task: Task, split: Any, outputs: Outputs, records: Judged, classes: tuple[str, ...]) -> tuple[Metric, ...]:
-    return task.metrics.metrics(split, outputs, records.y, classes, "measured", None)
+def _metrics(
+    task: Task,
+    split: Any,
+    outputs: Outputs,
+    records: Judged,
+    classes: tuple[str, ...],
+    answer: AnswerSpec,
+    own: Sequence[str],
+) -> tuple[Metric, ...]:
+    return (
+        *task.metrics.metrics(split, outputs, records.y, classes, "measured", answer.threshold),
+        *own_metrics(own, split, outputs, records.y),
+    )
 
 
 def _short(error: BaseException) -> str:

@@ -62,7 +62,11 @@ def compress(
     ] = "",
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", metavar="TARGET", help=f"Say it again for more: {', '.join(TARGETS)}."),
+        typer.Option(
+            "--target",
+            metavar="TARGET",
+            help=f"Say it again for more; this machine's CPU where none is said: {', '.join(TARGETS)}.",
+        ),
     ] = None,
     metric: Annotated[
         str, typer.Option("--metric", metavar="NAME", help="What models are chosen by, e.g. macro_f1.")
@@ -87,7 +91,12 @@ def compress(
         ),
     ] = "",
     max_minutes: Annotated[
-        float | None, typer.Option("--max-minutes", min=0.01, help="After so many minutes no new student is begun.")
+        float | None,
+        typer.Option(
+            "--max-minutes",
+            min=0.01,
+            help="Of a line's model: after so many minutes no new student is begun.",
+        ),
     ] = None,
     as_json: JsonFlag = False,
     profile: Profile = None,
@@ -96,8 +105,8 @@ def compress(
 
     Example: edgeloop compress model.onnx --data heldout.npz --budget max_drop=0.01,max_ms=2 --out small
 
-    Writes DIR/index.html (every candidate, and why it lost), DIR/front.json, and DIR/chosen/ with one file per target
-    and chosen.json. Exit code 1 where nothing fits; the nearest misses are told. Nothing outside DIR is written.
+    Writes DIR/index.html (every candidate, and why it lost), DIR/front.json, and DIR/chosen/ with chosen.json and one
+    file per target. Exit code 1 where nothing fits; the nearest misses are told. Nothing outside DIR is written.
     """
     from platform_defs.compressing.models import find_data, find_model
     from platform_defs.compressing.request import Request, parse_budget

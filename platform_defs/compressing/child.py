@@ -73,7 +73,7 @@ def work(request: Request, send: Send) -> dict[str, Any]:
         send({"stage": STAGES[at], "at": at, "of": len(STAGES), **more})
 
     stage(1, within=READ_SECONDS)
-    subject, note = open_request(request, report)
+    subject, note = open_request(request, report, lambda: stage(1))
     report(note)
     stage(2)
     decided = (
@@ -83,6 +83,8 @@ def work(request: Request, send: Send) -> dict[str, Any]:
         subject.metric,
         subject.budget.model_dump_json(),
         subject.policy.model_dump_json(),
+        "" if subject.trainable is None else subject.trainable.policy.model_dump_json(),
+        ",".join(subject.own_metrics),
         repr([target.name for target in subject.targets]),
         str(request.max_minutes),
         metadata.version("onnx"),

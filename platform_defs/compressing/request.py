@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from assets.budget import Budget
 from assets.errors import RejectedError
 
-REVISION = "compress-1"
+REVISION = "compress-2"
 """Raised whenever the same inputs would give something else."""
 WORK = ".work"
 """The folder's part that holds the store of trials."""
@@ -19,7 +19,7 @@ _LIMITS = {
     "max_drop": "largest loss of the metric (0.01 is one point)",
     "max_drop_per_class": "largest loss of one class's recall",
     "max_<metric>_drop": "largest loss of another metric, e.g. max_macro_f1_drop",
-    "max_ms": "slowest median call in milliseconds, measured here at batch 1",
+    "max_ms": "slowest median call in milliseconds, measured here: of one record, or of as many as the file fixes",
     "max_kb": "largest file in kB",
 }
 
@@ -38,7 +38,7 @@ class Request:
         targets: names of `edge.contracts.TARGETS`.
         metric: what chooses; "" for the task's own.
         mean, std, scale, target, classes: see `assets.compression.sources.Reading`.
-        max_minutes: after which no new trial is begun; None for no limit.
+        max_minutes: after which no new student is begun (an ONNX file has none); None for no limit.
     """
 
     model: str

@@ -204,6 +204,8 @@ def _run(
     request: Request, work: Path, report: Callable[[str], None], moved: Callable[[float, float, str], None]
 ) -> dict[str, Any]:
     """Run the child, and return what it answers; a trial that crashes it is marked and left out of another try."""
+    for left in work.glob("store/*/trials/*.begun"):  # by a kill, of which they are innocent
+        left.unlink(missing_ok=True)
     while True:
         try:
             return _try(request, work, report, moved)
@@ -261,26 +263,25 @@ def _try(
 
 
 def _messages(pipe: IO[bytes], name: str) -> Iterator[dict[str, Any]]:
-    """The child's messages; one may say within how many seconds the next one comes."""
+    """The child's messages; a stage may say within how many seconds the next stage begins. Raises RejectedError."""
     descriptor, rest, within, began = pipe.fileno(), b"", None, time.monotonic()
     while True:
         ready, _, _ = select.select([descriptor], [], [], 1.0)
-        if not ready:
-            if within is not None and time.monotonic() - began > within:
-                raise RejectedError(
-                    f"{name}: reading the model and answering a few records took longer than {within:g} s and was "
-                    "ended; see that the model ends (a loop?), and that it and its inputs are not too large"
-                )
-            continue
-        piece = os.read(descriptor, 1024 * 1024)
-        if not piece:
-            return
-        rest += piece
-        *lines, rest = rest.split(b"\n")
-        for line in lines:
-            message = json.loads(line)
-            within, began = message.get("within"), time.monotonic()
-            yield message
+        if ready:
+            piece = os.read(descriptor, 1024 * 1024)
+            if not piece:
+                return
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                message = json.loads(line)
+                if "text" not in message:  # words are no progress
+                    within, began = message.get("within"), time.monotonic()
+                yield message
+        if within is not None and time.monotonic() - began > within:
+            raise RejectedError(
+                f"{name}: reading the model and answering a few records took longer than {within:g} s and was "
+                "ended; see that the model ends (a loop?), and that it and its inputs are not too large"
+            )
 
 
 def _died(request: Request, work: Path, doing: str, code: int) -> Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 
 from assets.budget import Budget, CompressionPolicy
 from assets.compression.heldout import HeldOut, Truth, judge_by
-from assets.compression.own_model import check_budget, open_model, open_own, probe, subject_of
+from assets.compression.own_model import Ours, check_budget, open_model, open_own, probe, subject_of
 from assets.compression.signature import Signature, read_signature
 from assets.compression.sources import Reading, picture_spec
 from assets.compression.subject import Subject, open_subject
@@ -27,14 +28,17 @@ from platform_defs.compressing.request import WORK, Request
 Report = Callable[[str], None]
 
 
-def open_request(request: Request, report: Report) -> tuple[Subject, str]:
+def open_request(request: Request, report: Report, answered: Callable[[], None] = lambda: None) -> tuple[Subject, str]:
     """The subject, and how its records were split and judged, in words. An ONNX file was linted before.
+
+    Args:
+        answered: called once the model has answered its first records; what comes then may take as long as it takes.
 
     Raises:
         RejectedError: see `assets.compression.own_model.open_own` and `assets.compression.subject.open_subject`.
     """
     if request.line:
-        return _open_line(request, report)
+        return _open_line(request, report, answered)
     source = Path(request.model)
     file = source.read_bytes()
     store, name = Store(str(Path(request.out) / WORK)), _name_of(source)
@@ -42,18 +46,20 @@ def open_request(request: Request, report: Report) -> tuple[Subject, str]:
     how = _reading(request)
     if not request.data_line:
         return open_own(
-            store, name, file, str(source), Path(request.data), how, request.metric, budget, policy, targets, report
-        )
+            store, name, file, str(source), Path(request.data), how, request.metric, budget, policy, targets, report,
+            answered,
+        )  # fmt: skip
     signature = read_signature(open_model(file, str(source)), str(source))
     line = _line(request.data_line)
     spec = _spec_of_line(line, signature, how)
     held, truth = _records_of_line(line, spec, signature, file, str(source))
+    answered()
     return subject_of(
         store, name, file, str(source), signature, spec, held, truth, request.metric, budget, policy, targets, report
     )
 
 
-def _open_line(request: Request, report: Report) -> tuple[Subject, str]:
+def _open_line(request: Request, report: Report, answered: Callable[[], None]) -> tuple[Subject, str]:
     """One of our models: its network is there, so students are tried too; judged on its line's records or others."""
     home, line = Store(find_home()), _line(request.line)
     model = trained_model(line.name, request.weights)
@@ -69,32 +75,39 @@ def _open_line(request: Request, report: Report) -> tuple[Subject, str]:
         targets=_targets(request),
         policy=_policy(request, line.config.compress),
     )
+    measured = {metric.name for metric in model.evidence.metrics}  # a metric of later than the model is not
+    subject = replace(subject, own_metrics=tuple(name for name in subject.own_metrics if name in measured))
     if request.data_line == line.name:
-        metric = check_budget(subject.task, request.metric or subject.metric, subject.budget, subject.classes)
+        metric = request.metric or subject.metric
+        metric = check_budget(subject.task, metric, subject.budget, subject.classes, subject.own_metrics)
         counts = f"{len(subject.validation):,} validation and {len(subject.test):,} test records of line {line.name!r}"
         return replace(subject, metric=metric), f"judged on {counts}"
-    return _judged_elsewhere(request, subject, report)
+    return _judged_elsewhere(request, subject, report, answered)
 
 
-def _judged_elsewhere(request: Request, subject: Subject, report: Report) -> tuple[Subject, str]:
-    """Our model on records that are not its line's; students learn from the line's all the same."""
+def _judged_elsewhere(
+    request: Request, subject: Subject, report: Report, answered: Callable[[], None]
+) -> tuple[Subject, str]:
+    """Our model on records that are not its line's; students learn from the line's all the same, if its task counts."""
     source, how = f"the model of line {subject.name!r}", replace(_reading(request), classes=subject.labels)
-    metric = request.metric or subject.metric
+    ours = Ours(subject.task, subject.metric, subject.answer, subject.input, subject.own_metrics)
     common: tuple[str, Budget, CompressionPolicy, tuple[TargetProfile, ...], Report]
-    common = (metric, subject.budget, subject.policy, subject.targets, report)
+    common = (request.metric, subject.budget, subject.policy, subject.targets, report)
     if request.data_line:
         signature = read_signature(open_model(subject.file, source), source)
         held, truth = _records_of_line(_line(request.data_line), subject.input, signature, subject.file, source)
+        answered()
         other, note = subject_of(
-            subject.store, subject.name, subject.file, source, signature, subject.input, held, truth, *common
+            subject.store, subject.name, subject.file, source, signature, subject.input, held, truth, *common, ours
         )
     else:
         other, note = open_own(
-            subject.store, subject.name, subject.file, source, Path(request.data), how, *common, subject.input
+            subject.store, subject.name, subject.file, source, Path(request.data), how, *common, answered, ours
         )
-    if other.task.spec.answer == subject.task.spec.answer:
-        other = replace(other, task=subject.task, answer=subject.answer)
-    return replace(other, trainable=subject.trainable, output=subject.output, own_metrics=subject.own_metrics), note
+    trainable = subject.trainable if other.task is subject.task else None
+    if trainable is None and subject.trainable is not None:
+        note += f"; judged by {other.metric}, not as line {subject.name!r} is, so no smaller network was tried"
+    return replace(other, trainable=trainable, output=subject.output), note
 
 
 def _records_of_line(
@@ -110,7 +123,8 @@ def _records_of_line(
     truth = judge_by(validation.y, line.config.data.classes, (), shapes, len(signature.inputs[0].shape))
     counts = ", ".join(f"{len(one):,} {name}" for name, one in (("validation", validation), ("test", test)))
     note = "; ".join(filter(None, (f"{counts} records of line {line.name!r}", truth.note)))
-    return HeldOut(train, validation, test, digest(dataset), note), truth
+    facts = (digest(dataset), spec, truth.classes, truth.task.name)  # all that decides what is read and judged by
+    return HeldOut(train, validation, test, hashlib.sha256(repr(facts).encode()).hexdigest(), note), truth
 
 
 class _First:

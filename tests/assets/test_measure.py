@@ -19,7 +19,6 @@ def test_macro_f1_weighs_rare_classes_as_much_as_common_ones() -> None:
     outputs[:, 0] = 1  # always class 0; class 2 is neither true nor answered
     y = np.array([0] * 9 + [1])
     assert measure.macro_f1(outputs, y) == pytest.approx((18 / 19 + 0) / 2)
-    assert measure.accuracy_metrics("test", outputs, y)[0].value == pytest.approx(0.9)
 
 
 class _Sleeper:
@@ -45,6 +44,14 @@ def test_interleaved_timings_tell_slow_from_fast() -> None:
     found = measure.latency(taken["slow"])
     assert 4 <= found.median_ms <= found.p95_ms
     assert "onnxruntime" in found.machine
+    assert (found.batch, measure.latency(taken["slow"], 4).batch) == (1, 4)
+
+
+def test_a_slow_model_is_called_less_often() -> None:
+    x = np.zeros((1, 2), dtype=np.float32)
+    assert measure.bounded_ms({"slow": _Sleeper(0.04)}, x, rounds=1)["slow"].shape == (1, 1)
+    fast = measure.bounded_ms({"fast": _Sleeper(0)}, x, rounds=2, calls=3)["fast"]
+    assert fast.shape == (2, 3)
 
 
 def _two(batch: int | str, *, varying: bool = False) -> bytes:

@@ -243,6 +243,9 @@ def test_a_crash_is_one_clear_error(request_: Request, monkeypatch: pytest.Monke
 
 def test_a_trial_that_crashes_is_left_out_of_the_next_try(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
+    left = Path(request_.out) / ".work/store/gru/trials/left.begun"  # by a kill, of which it is innocent
+    left.parent.mkdir(parents=True)
+    left.touch()
     answer = json.dumps({"done": {**dict.fromkeys(_ANSWERED), "chosen": "one", "rows": [], "written": {}}})
     _fake(
         monkeypatch,
@@ -258,13 +261,15 @@ else:
     )
     assert run.compress(request_, told.append).chosen == "one"
     assert told == ["the last trial crashed (SIGABRT) and is left out; going on with the others"]
-    assert (Path(request_.out) / ".work/store/gru/trials/a.crashed").read_text() == "SIGABRT"
+    assert [path.name for path in left.parent.iterdir()] == ["a.crashed"]
+    assert (left.parent / "a.crashed").read_text() == "SIGABRT"
 
 
 def test_a_model_that_never_answers_is_ended(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
     _fake(
         monkeypatch,
-        'print(json.dumps({"stage": "s", "at": 0, "of": 6, "within": 0.2}), flush=True)\ntime.sleep(600)',
+        'print(json.dumps({"stage": "s", "at": 0, "of": 6, "within": 0.2}) + "\\n" + json.dumps({"text": "a word"}), '
+        "flush=True)\ntime.sleep(600)",
     )
     with pytest.raises(RejectedError, match=r"took longer than 0\.2 s and was ended"):
         run.compress(request_, lambda text: None)

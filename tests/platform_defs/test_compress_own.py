@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,18 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from assets.budget import Budget
+from assets.compression.own_model import check_budget, open_model
+from assets.compression.signature import read_signature
+from assets.errors import RejectedError
 from assets.line import Line
 from assets.store import Store
+from assets.tasks.contract import load_task
 from assets.training.contract import TrainedModel
 from platform_defs import catalog
 from platform_defs.cli.main import app
 from platform_defs.compressing import child, run
+from platform_defs.compressing.subject import _records_of_line
 from tests.assets.accepted_records import accept, cancer_line, cancer_records
 from tests.line_steps import dataset_of
 
@@ -80,6 +87,38 @@ def test_a_lines_model_is_judged_on_other_records(trained: tuple[Store, Line, Tr
     (float_,) = (row for row in found["rows"] if row["name"] == "teacher-float")
     assert float_["metric"] == "accuracy" and float_["test"] > 0.8  # normalized as in training, classes by name
     assert set(labels) == set(classes)
+
+
+def test_records_without_labels_judge_a_lines_model_by_fidelity(
+    trained: tuple[Store, Line, TrainedModel], tmp_path: Path
+) -> None:
+    _, line, _ = trained
+    rows = [np.frombuffer(record[4], "<f8").tolist() for record in cancer_records()]
+    assert line.config.data.table is not None
+    text = [",".join(line.config.data.table.columns), *(",".join(map(str, row)) for row in rows)]
+    (tmp_path / "t.csv").write_text("\n".join(text))
+    found = _json(line.name, "--data", tmp_path / "t.csv", "--budget", "max_drop=0.2", "--out", tmp_path / "out")
+    assert {row["metric"] for row in found["rows"]} == {"fidelity"}
+    assert {row["name"] for row in found["rows"]} == {"teacher-float", "teacher-int8"}
+    assert "judged by fidelity, not as line 'breast-cancer' is, so no smaller network was tried" in found["note"]
+
+
+def test_records_of_a_line_are_others_where_their_numbers_are_prepared_otherwise(
+    trained: tuple[Store, Line, TrainedModel],
+) -> None:
+    store, line, model = trained
+    file = store.fetch(model.onnx)
+    signature = read_signature(open_model(file, "m"), "m")
+    specs = (model.input, model.input, replace(model.input, mean=tuple(value + 1 for value in model.input.mean)))
+    first, same, other = (_records_of_line(line, spec, signature, file, "m")[0].digest for spec in specs)
+    assert first == same != other
+
+
+def test_a_metric_of_ones_own_is_of_its_line_alone() -> None:
+    task = load_task("tabular_classification")
+    assert check_budget(task, "a:b", Budget(), ("x", "y"), ("a:b",)) == "a:b"
+    with pytest.raises(RejectedError, match="--metric: 'a:b' is not said of this model"):
+        check_budget(task, "a:b", Budget(), ("x", "y"))
 
 
 def test_an_onnx_file_is_judged_on_a_lines_records(trained: tuple[Store, Line, TrainedModel], tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,10 @@ from assets.compression.sources.raw import MAX_BYTES, SHARES, SPELLINGS, Raw, ch
 from assets.errors import RejectedError
 
 MAX_MEMBERS = 64
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, ValueError, EOFError, OSError, NotImplementedError, RuntimeError,
+    MemoryError,
+)  # fmt: skip
 _ARRAY = re.compile(r"(?P<name>.*?)(?:_(?P<share>calibration|train|training|validation|val|valid|test))?")
 
 
@@ -83,7 +89,7 @@ def _members(source: Path) -> Iterator[tuple[str, NDArray[Any]]]:
                     yield info.filename.removesuffix(".npy"), npy.read_array(member, allow_pickle=False)
     except RejectedError:
         raise
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError, RuntimeError, MemoryError) as error:
+    except _DAMAGED as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise RejectedError(f"{source}: not readable as .npz ({reason}); save it again with numpy.savez") from error
 

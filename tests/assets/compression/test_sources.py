@@ -47,6 +47,16 @@ def _read(path: Path, signature: Signature = ROWS, **how: Any) -> Raw:
     return read_source(path, signature, Reading(**how))
 
 
+def test_a_damaged_compressed_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "held.npz"
+    np.savez_compressed(path, x=_rows(200))
+    damaged = bytearray(path.read_bytes())
+    damaged[150:1500] = b"\xff" * 1350
+    path.write_bytes(damaged)
+    with pytest.raises(RejectedError, match=r"held\.npz: not readable as \.npz .*save it again"):
+        _read(path)
+
+
 def test_arrays_are_split_by_the_hash_of_each_record(tmp_path: Path) -> None:
     x = _rows(200)
     x[199] = x[0]
