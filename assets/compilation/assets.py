@@ -20,7 +20,7 @@ from assets.store import Store
 from edge.contracts import chain_gap, digest, to_bytes
 from edge.engine.library import installed_version
 
-REVISION = "4"
+REVISION = "5"
 """Raised whenever this room would make something else from the same inputs."""
 MATCHES = "engine_matches_onnx"
 

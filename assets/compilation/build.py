@@ -20,7 +20,8 @@ from assets.compilation.plans import CompiledPlan, Runtime, build_plans, why_not
 from assets.compilation.recipes import recipe_for
 from assets.compilation.shapes import Shape, input_shapes
 from assets.errors import CompileError
-from assets.measure import open_session
+from assets.measure import machine_name, open_session
+from assets.steps import recall
 from assets.store import Store
 from edge.contracts import ArtifactRef, BuildRecipe, InputShapes, PlanHeader, TargetProfile, document
 from edge.contracts.target import Dialect
@@ -30,7 +31,7 @@ from edge.errors import RejectedError
 from edge.runtime.footprint import footprint
 from edge.runtime.machine import is_here
 
-REVISION = "1"
+REVISION = "2"
 """Raised whenever `optimize` would make something else of the same file."""
 TYPES: Mapping[str, str] = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(bool)": "bool"}
 
@@ -76,24 +77,6 @@ class CompiledGraph:
     file: ArtifactRef
     note: str
     peak_mb: float
-
-
-def build_target(
-    store: Store,
-    name: str,
-    onnx: Mapping[Dialect, ArtifactRef] | Mapping[str, ArtifactRef],
-    target: TargetProfile,
-    *,
-    examples: Mapping[str, Sequence[Shape]] | None = None,
-    max_batch: int = MAX_BATCH,
-    foreign: bool = False,
-    report: Callable[[str], None] = lambda _: None,
-) -> Built:
-    """`build_targets` for one target."""
-    targets = (target,)
-    return build_targets(
-        store, name, onnx, targets, examples=examples, max_batch=max_batch, foreign=foreign, report=report
-    )[target.name]
 
 
 def build_targets(
@@ -226,17 +209,16 @@ class _Work:
         return Built(target, ref, ref.sha256, note, recipe=recipe, flags=recipe.flags)
 
     def graph(self, target: TargetProfile) -> Built:
-        """The ONNX file that the target loads, chosen and measured once for all targets of its dialect."""
+        """The ONNX file that the target loads, chosen and measured once on a machine for all targets of its dialect."""
         ref, data = self.refs[target.dialect], self.files[target.dialect]
         builder = f"onnxruntime {installed_version('onnxruntime')}"
-        inputs = "\0".join((ref.sha256, target.dialect, self.interface, repr(self._usual(data)), builder, REVISION))
+        # the machine, since the footprint is of it, and so is the speed that a rewrite is held against
+        shapes = repr(self._usual(data))
+        inputs = "\0".join((ref.sha256, target.dialect, self.interface, shapes, builder, machine_name(), REVISION))
         key = f"store/{self.name}/graphs/{hashlib.sha256(inputs.encode()).hexdigest()}.json"
-        try:
-            kept = self.store.load(key, CompiledGraph)
-            reused = self.store.intact(kept.file)
-        except FileNotFoundError:
-            reused = False
-        if not reused:
+        kept = recall(self.store, key, CompiledGraph)
+        reused = kept is not None
+        if kept is None:
             kept = self._graph(ref, data, target.dialect)
             self.store.save(key, kept)
         saved = kept.file.sha256 != ref.sha256

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from assets.compilation.build import Built
 from assets.compilation.contract import Engine
 from assets.loading.judged import Judged
-from assets.measure import answers, feeds, interleaved_ms, latency, machine_name, open_session
+from assets.measure import answers, bounded_ms, feeds, fixed_batch, latency, machine_name, open_session
 from assets.simulate import open_as_tensorrt, unsigned
 from assets.store import Store
 from assets.tasks.contract import Split, Task
@@ -110,14 +110,15 @@ class Judge:
     def _again(self, data: bytes, source: Evidence) -> Evidence:
         """Metrics and latency of a rewritten file: it is another one than the search measured."""
         session = open_session(data)
-        taken = interleaved_ms({"": session}, feeds(session, self.held.batch(np.arange(1))))[""]
+        size = fixed_batch(session) or 1
+        taken = bounded_ms({"": session}, feeds(session, self.held.batch(np.arange(size) % len(self.held))))[""]
         test = answers(session, self.test)
         kept = tuple(metric for metric in source.metrics if metric.name.endswith("_drop"))  # of the same answers
         fresh = (
             *self.metrics("validation", answers(session, self.held), "measured"),
             *self.metrics("test", test, "measured"),
         )
-        return replace(source, metrics=(*fresh, *kept), latency=latency(taken))
+        return replace(source, metrics=(*fresh, *kept), latency=latency(taken, size))
 
     def _plan(self, built: Built, source: Source) -> Engine:
         """A plan or its recipe; no GPU is here, so what it computes is simulated: operator by operator as written."""

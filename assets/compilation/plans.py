@@ -19,8 +19,8 @@ from edge.engine.build import build_plan, builder_version
 from edge.engine.header import parse_plan
 from edge.engine.library import installed_version
 from edge.engine.request import flags_of
-from edge.engine.versions import rules_for
-from edge.errors import IncompatibleError, RejectedError
+from edge.engine.versions import rules_for, version_numbers
+from edge.errors import ContractError, IncompatibleError, RejectedError
 from edge.runtime.cuda import Cuda
 from edge.runtime.machine import machine_arch
 
@@ -60,6 +60,11 @@ def why_not_here(target: TargetProfile) -> str:
     version = installed_version("tensorrt")
     if not version:
         return "TensorRT is not installed here"
+    here, below = version_numbers(version), version_numbers(target.below_version)
+    if here < version_numbers(target.runtime_version) or (below and here >= below):
+        return (
+            f"TensorRT {version} is installed here, it takes {target.runtime_version} to below {target.below_version}"
+        )
     try:
         rules_for("tensorrt", version)
         sm = Cuda().sm
@@ -130,7 +135,7 @@ class _Maker:
         try:
             plan = store.load(key, CompiledPlan)
             known = store.exists(plan.file.uri)
-        except FileNotFoundError:
+        except (FileNotFoundError, ContractError):  # none yet, or one that another version wrote
             known = False
         if known:
             _check(store.fetch(plan.file), plan.header)

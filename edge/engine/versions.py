@@ -63,7 +63,8 @@ class Rules:
         limits_data: whether RLIMIT_DATA may limit a build. CUDA reserves far more addresses than it fills, so where a
             GPU is used the free memory is looked at before, and the builder's workspace is limited.
         timing_cache: whether timings of kernels can be kept between builds.
-        needs: names that are used and must be there; `gone`: names that a version of this row has not.
+        needs: names that are used and must be there; `gone`: names that a version of this row has not, which the
+            tests compare with each library.
         options: those of `OPTIONS` that it takes.
     """
 
@@ -153,11 +154,6 @@ def check_library(trt: Any, rules: Rules, options: tuple[str, ...] = ()) -> None
         raise IncompatibleError(
             f"{rules.runtime} {trt.__version__} has no {', '.join(absent)}; install {rules}, or update this software"
         )
-
-
-def still_there(trt: Any, rules: Rules) -> tuple[str, ...]:
-    """Names that a library still has, though its row says that they are gone."""
-    return tuple(name for name in rules.gone if _has(trt, name))
 
 
 def version_numbers(version: str) -> Version:

@@ -15,8 +15,9 @@ from PIL import Image
 
 from assets.compression.contract import Candidate, ChosenModel, Recipe
 from assets.line import Line, parse_line
-from assets.measure import accuracy_metrics, logits, open_session
+from assets.measure import logits, open_session
 from assets.store import Store
+from assets.tasks.class_metrics import metrics as class_metrics
 from assets.training.contract import DatasetVersion, dataset_key
 from assets.training.dataset import build_dataset
 from edge.contracts import ArtifactRef, Evidence, InputSpec, Latency, Metric, ParityVerdict, digest
@@ -65,7 +66,7 @@ def make_chosen(store: Store, line: str, dataset: str, files: dict[str, bytes]) 
     teacher = refs["float"].sha256
     inputs = np.stack([record_tensor(SPEC, picture(seed)) for seed in range(20)])
     metrics = (
-        *accuracy_metrics("test", logits(open_session(files["float"]), inputs), np.zeros(20, np.int64)),
+        *class_metrics("test", logits(open_session(files["float"]), inputs), np.zeros(20, np.int64), LABELS),
         Metric("accuracy_drop", 0.0, "test", 20, -0.01, 0.01),
     )
     latency = Latency(0.1, 0.2, 1, 1, "this machine")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_models import conv_net, detector
 
-from assets.compilation.build import build_target, build_targets
+from assets.compilation import build as build_module
+from assets.compilation import optimize
+from assets.compilation.build import build_targets
 from assets.compilation.lint import lint_model
 from assets.compilation.optimize import runtime_graph
 from assets.compilation.recipes import memory_needed
@@ -72,6 +75,26 @@ def test_a_rewrite_ships_where_it_is_smaller_and_answers_the_same() -> None:
         for data in (source, graph.model)
     )
     assert np.allclose(first, second, atol=1e-5)
+    assert len(graph.model) <= len(source)
+
+
+def test_a_rewrite_that_is_larger_or_slower_does_not_ship(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = legacy()
+    fed = {"x": np.ones((1, 3, 8, 8), np.float32)}
+    slow = {"source": np.full((20, 3), 1.0), "saved": np.full((20, 3), 1.03)}
+    monkeypatch.setattr(optimize, "bounded_ms", lambda *_: slow)
+    graph = runtime_graph(model.SerializeToString(), "float", fed)
+    assert not graph.saved
+    assert "runs at 0.97 times" in graph.note
+    nodes = model.graph.node
+    next(node for node in nodes if node.name == "five").input[1] = "many"
+    nodes.insert(0, helper.make_node("ConstantOfShape", ["shape"], ["many"], name="many"))
+    # three numbers that folding makes 144 of
+    model.graph.initializer.append(numpy_helper.from_array(np.array([4, 6, 6]), "shape"))
+    source = model.SerializeToString()
+    graph = runtime_graph(source, "float", fed)
+    assert (graph.model, graph.saved) == (source, False)
+    assert "bytes, the file" in graph.note
 
 
 @pytest.mark.parametrize("dialect", ["float", "cpu"])
@@ -142,19 +165,40 @@ def test_every_kind_of_target_gets_its_own(store: Store, files: dict[str, Any]) 
 @RTX
 def test_other_shapes_are_another_plan(store: Store, files: dict[str, Any]) -> None:
     wider = {"picture": [(1, 3, 32, 32), (1, 3, 96, 96)]}
-    built = build_target(store, "foreign", files, TARGETS["rtx-sm86"], examples=wider, max_batch=4, foreign=True)
+    target = TARGETS["rtx-sm86"]
+    built = build_targets(store, "foreign", files, [target], examples=wider, max_batch=4, foreign=True)[target.name]
     assert not built.reused
     assert "4x3x96x96" in built.flags
 
 
 def test_an_open_axis_without_examples_is_refused(store: Store, files: dict[str, Any]) -> None:
     with pytest.raises(CompileError, match="no example tells its size"):
-        build_target(store, "foreign", files, TARGETS["orin-jp6"], foreign=True)
+        build_targets(store, "foreign", files, [TARGETS["orin-jp6"]], foreign=True)
 
 
 def test_a_device_interface_is_asked_for_unless_the_file_is_foreign(store: Store, files: dict[str, Any]) -> None:
     with pytest.raises(CompileError, match="one-input-one-output"):
-        build_target(store, "foreign", files, TARGETS["cpu-x86"], examples=SIZES)
+        build_targets(store, "foreign", files, [TARGETS["cpu-x86"]], examples=SIZES)
+
+
+def test_a_graph_is_measured_again_on_another_machine_and_where_its_document_is_of_another_version(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = conv_net(True, zero_type=np.uint8, zero=128).SerializeToString()
+    files = {"cpu": store.put("small", data, "onnx", ".onnx")}
+    peaks = iter((50.0, 60.0, 70.0))
+    monkeypatch.setattr(build_module, "footprint", lambda *_: SimpleNamespace(peak_mb=next(peaks)))
+
+    def built() -> tuple[float | None, bool]:
+        made = build_targets(store, "small", files, [TARGETS["cpu-x86"]])["cpu-x86"]
+        return made.peak_mb, made.reused
+
+    assert [built(), built()] == [(50.0, False), (50.0, True)]
+    (kept,) = Path(store.path("store/small/graphs")).glob("*.json")
+    kept.write_text(kept.read_text("utf-8").replace('"1.0"', '"9.0"'), "utf-8")
+    assert [built(), built()] == [(60.0, False), (60.0, True)]
+    monkeypatch.setattr(build_module, "machine_name", lambda: "another")
+    assert built() == (70.0, False)
 
 
 def test_a_footprint_is_of_a_process_of_its_own(tmp_path: Path) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import assets.compilation
+from assets.compilation import plans
 from assets.compilation.plans import why_not_here
 from assets.compilation.targets import targets_table
 from edge.contracts import TARGETS, TargetProfile, to_bytes
 from edge.contracts.target import DeviceProfile
 from edge.engine.library import installed_version
 from edge.engine.versions import RTX_SMS, TABLE, rules_for, version_numbers
+from edge.errors import IncompatibleError
 from edge.runtime.machine import cpu_features, is_here
 
 
@@ -44,3 +47,16 @@ def test_a_machine_says_what_it_is_and_what_it_cannot_build() -> None:
         pytest.skip("TensorRT is installed here")
     reasons = {why_not_here(TARGETS[name]) for name in ("orin-jp6", "trt-sm90")}
     assert reasons <= {"TensorRT is not installed here", "this machine is no aarch64", "this machine is no x86_64"}
+
+
+def test_a_version_that_the_target_does_not_take_builds_no_plan_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_gpu() -> Any:
+        raise IncompatibleError("no GPU")
+
+    monkeypatch.setattr(plans, "machine_arch", lambda: "aarch64")
+    monkeypatch.setattr(plans, "Cuda", no_gpu)
+    for version, takes in {"10.2.0": set(), "10.3.0": {"orin-jp6"}, "11.4.1.2": {"orin-jp7"}}.items():
+        monkeypatch.setattr(plans, "installed_version", lambda _, version=version: version)
+        found = {name: why_not_here(TARGETS[name]) for name in ("orin-jp6", "orin-jp7")}
+        assert {name for name, why in found.items() if why == "no GPU"} == takes
+        assert all(f"TensorRT {version} is installed here" in why for name, why in found.items() if name not in takes)
