@@ -65,7 +65,7 @@ def compress(
         typer.Option(
             "--target",
             metavar="TARGET",
-            help=f"Say it again for more; this machine's CPU where none is said: {', '.join(TARGETS)}.",
+            help=f"This machine's CPU if none is named; say it again for more: {', '.join(TARGETS)}.",
         ),
     ] = None,
     metric: Annotated[
@@ -105,8 +105,9 @@ def compress(
 
     Example: edgeloop compress model.onnx --data heldout.npz --budget max_drop=0.01,max_ms=2 --out small
 
-    Writes DIR/index.html (every candidate, and why it lost), DIR/front.json, and DIR/chosen/ with chosen.json and one
-    file per target. Exit code 1 where nothing fits; the nearest misses are told. Nothing outside DIR is written.
+    Writes DIR/index.html (every candidate, and why it lost), DIR/front.json, and DIR/chosen/ with
+    chosen.json and one file per target. Nothing outside DIR is written. Exit code 1 where nothing
+    fits; the nearest misses are told.
     """
     from platform_defs.compressing.models import find_data, find_model
     from platform_defs.compressing.request import Request, parse_budget
