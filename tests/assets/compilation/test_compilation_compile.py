@@ -19,9 +19,10 @@ from assets.compilation import assets as assets_module
 from assets.compilation import judge as judge_module
 from assets.compilation import plans as plans_module
 from assets.compilation.assets import build_assets
+from assets.compilation.build import Built
 from assets.compilation.compile import compile_targets
 from assets.compilation.contract import Engine, Engines
-from assets.compilation.judge import Judge
+from assets.compilation.judge import Judge, Source
 from assets.compilation.plans import build_plans
 from assets.errors import CompileError, RejectedError
 from assets.line import parse_line
@@ -31,6 +32,7 @@ from assets.records import load_split
 from assets.store import Store
 from assets.tasks.contract import load_task
 from edge.contracts import (
+    TARGETS,
     ArtifactRef,
     DeviceProfile,
     Provenance,
@@ -202,6 +204,21 @@ def test_an_answer_that_is_no_number_does_not_pass(made: Any) -> None:
     verdict = judge.verdict("measured", "a" * 64, "b" * 64, fine, broken, "a test")
     assert verdict.passed is False
     assert "NaN or infinite" in verdict.note
+
+
+def test_a_rewrite_of_a_fixed_batch_is_timed_with_as_many_records(made: Any) -> None:
+    held = open_judged(made.store, made.dataset, "validation", made.chosen.input, made.line.config)
+    task = load_task("image_classification")
+    judge = Judge(task, "accuracy", made.line.config.data.classes, made.chosen.answer, held, held)
+    model = conv_net(batch=4)
+    before = made.store.put("fixed", model.SerializeToString(), "onnx", ".onnx")
+    model.doc_string = "rewritten"
+    after = made.store.put("fixed", model.SerializeToString(), "onnx", ".onnx")
+    known = made.chosen.candidate.evidence["float"]
+    source = Source(before, made.store.fetch(before), known, ())
+    engine = judge.engine(made.store, Built(TARGETS["cpu-x86"], after, before.sha256, "a test"), source)
+    assert engine.evidence.latency.batch == 4
+    assert engine.parity[-1].passed
 
 
 @pytest.mark.filterwarnings("ignore")  # Pipes warns of its own calls
