@@ -13,6 +13,7 @@ import dagster as dg
 
 from assets.compression.choose import choose, conversion_limit, cost_ms, front_of, size, validation_drop
 from assets.compression.contract import Candidate, Candidates, ChosenModel
+from assets.compression.rule import limits_in_words
 from assets.errors import BudgetError
 from assets.line import Line
 from assets.links import page_url
@@ -65,7 +66,7 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
                     CANDIDATES_REVISION,
                     digest(model),
                     policy,
-                    f"{conversion_limit(budget):g} {budget.max_drop:g} {budget.max_drop_per_class}",
+                    f"{conversion_limit(budget):g} {limits_in_words(budget)}",
                     machine_name(),
                 ),
                 Candidates,

@@ -18,8 +18,9 @@ from assets.tasks.contract import Objective
 
 TEMPERATURE = 4.0
 SOFT_SHARE = 0.7
-REMEMBERED = 400_000
-"""Most answers of a teacher that are remembered, about 200 bytes each for ten classes."""
+REMEMBERED_BYTES = 100_000_000
+"""Most of a teacher's answers that are remembered, with `KEY_BYTES` for what keeping one takes besides its numbers."""
+KEY_BYTES = 200
 AT_ONCE = 16
 """Records that a teacher is asked at a time where its answers are remembered. It is always so many, as arithmetic
 rounds by the shape of a batch: an answer is the same whichever records it was asked with."""
@@ -139,13 +140,14 @@ class Answers:
     """What a teacher answered before, by the bytes of the record: its forward pass is most of a small student's step.
 
     Records that are augmented are hardly the same twice in one training, but trainings of the same seed see the same
-    ones, so students share this. Where the memory is full and few were met again, it is given
-    up. Records on a GPU are answered anew: hashing them would cost more.
+    ones, so students share this. When the memory is full, what is there stays and the rest is asked anew, in the same
+    batches: what a student learns does not depend on what was remembered before it. Records on a GPU are answered anew:
+    hashing them would cost more.
     """
 
     def __init__(self, teacher: nn.Module) -> None:
         self._known: dict[bytes, Tensor] = {}
-        self._asked = self._met = 0
+        self._bytes = 0
         self._on = any(isinstance(part, SLOW) for part in teacher.modules())
 
     def of(self, teacher: nn.Module, inputs: Tensor) -> Tensor:
@@ -155,16 +157,18 @@ class Answers:
         rows = inputs.detach().contiguous().flatten(1).numpy()
         names = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows]
         new = {name: place for place, name in enumerate(names) if name not in self._known}
-        self._asked, self._met = self._asked + len(names), self._met + len(names) - len(new)
-        places = list(new.values())
+        places, made = list(new.values()), dict[bytes, Tensor]()
         for start in range(0, len(places), AT_ONCE):
             part = places[start : start + AT_ONCE]
             answers = teacher(inputs[part + part[:1] * (AT_ONCE - len(part))])
-            self._known.update((names[place], answer.clone()) for place, answer in zip(part, answers, strict=False))
-        found = torch.stack([self._known[name] for name in names])
-        if len(self._known) > REMEMBERED:
-            self._known.clear()
-            self._on = self._met > self._asked / 4
+            made |= {names[place]: answer.clone() for place, answer in zip(part, answers, strict=False)}
+        found = torch.stack([self._known[name] if name in self._known else made[name] for name in names])
+        for name, answer in made.items():
+            self._bytes += KEY_BYTES + answer.numel() * answer.element_size()
+            if self._bytes > REMEMBERED_BYTES:
+                self._bytes -= KEY_BYTES + answer.numel() * answer.element_size()
+                break
+            self._known[name] = answer
         return found
 
 

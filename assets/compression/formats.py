@@ -16,15 +16,20 @@ from assets.compression.contract import Candidate, LayerLoss, Recipe, Tried
 from assets.compression.measured import answers_of
 from assets.compression.network import QUANTIZED, Look, Network, candidate_of, look, refused, spread
 from assets.compression.quantize import quantizable, sensitivity, to_float16, weights_to_int8
-from assets.compression.rule import candidate_name, loses_too_much
-from assets.compression.subject import Outputs
+from assets.compression.rule import candidate_name, limits_in_words, loses_too_much
+from assets.compression.subject import Outputs, Subject
 from assets.compression.trials import Trial, Trials
 from assets.errors import RejectedError
 from assets.fitting.contract import TrainingSet
 from assets.tasks.registry import change_in_words, metric_drop
 
 LOOK_RECORDS = 512
-"""Validation records on which single layers are looked at; what comes of it is judged on all."""
+"""Most validation records on which single layers are looked at; what comes of it is judged on all."""
+LOOK_LAYERS = 200
+"""Most layers that are looked at, those with the most weights: each is a file of its own."""
+LOOK_ANSWERS = 20_000
+"""Most answers that a look takes: of many layers each is looked at on fewer records, but on `LEAST_RECORDS`."""
+LEAST_RECORDS = 64
 LEAST_SAVED = 0.05
 """Share of the float file that weight-only INT8 must save to be worth a candidate."""
 
@@ -84,7 +89,8 @@ def try_layers(trials: Trials, network: Network, int8: Candidate) -> Trial:
     """What quantizing each layer alone costs, on a share of the validation records."""
     subject, recipe = network.subject, int8.recipe
     dialect = _worst(network, int8)
-    rows = spread(len(subject.validation), LOOK_RECORDS)
+    records = _looked_at(subject, len(quantizable(network.file)))
+    rows = spread(len(subject.validation), records)
     part, y = _Part(subject.validation, rows), subject.validation.y[rows]
 
     def lost(before: Outputs, after: Outputs) -> float:
@@ -92,11 +98,13 @@ def try_layers(trials: Trials, network: Network, int8: Candidate) -> Trial:
 
     def make() -> Trial:
         calibration = network.calibrated((recipe.ranges,))[recipe.ranges]
-        layers = sensitivity(network.file, calibration, dialect, lambda file: answers_of(dialect, file, part), lost)
+        layers = sensitivity(
+            network.file, calibration, dialect, lambda file: answers_of(dialect, file, part), lost, most=LOOK_LAYERS
+        )
         return Trial(name, recipe, 0.0, layers=layers)
 
     name = f"{int8.name}-layers"
-    return trials.take(name, recipe, (*network.decides, dialect, str(LOOK_RECORDS)), lambda _: make())
+    return trials.take(name, recipe, (*network.decides, dialect, f"{records} {LOOK_LAYERS}"), lambda _: make())
 
 
 def try_mixed(trials: Trials, network: Network, int8: Candidate, layers: tuple[LayerLoss, ...]) -> Trial:
@@ -106,7 +114,7 @@ def try_mixed(trials: Trials, network: Network, int8: Candidate, layers: tuple[L
         layers: of the network, at least two.
     """
     subject, base = network.subject, int8.recipe
-    noise = 1 / max(1, min(LOOK_RECORDS, len(subject.validation)))
+    noise = 1 / max(1, min(_looked_at(subject, len(quantizable(network.file))), len(subject.validation)))
     ranked = sorted(layers, key=lambda layer: (-round(layer.drop / noise), -layer.error, layer.layer))
     most = min(subject.policy.max_float_layers, len(ranked) - 1)  # of none in INT8 it would be another format
     order = tuple(layer.layer for layer in ranked)[:most]
@@ -121,7 +129,7 @@ def try_mixed(trials: Trials, network: Network, int8: Candidate, layers: tuple[L
             seen = look(network, network.quantized(calibration, network.dialects, floats), start)
             if best is None or (seen.lost, seen.error) < (best[0].lost, best[0].error):
                 best = seen, floats
-            if not loses_too_much(seen.lost, seen.class_drops, subject.budget):
+            if not loses_too_much(seen.lost, seen.class_drops, subject.budget, seen.drops):
                 best = seen, floats
                 break
         assert best is not None, "there is a layer to give up"
@@ -135,8 +143,8 @@ def try_mixed(trials: Trials, network: Network, int8: Candidate, layers: tuple[L
         files = {**best[0].files, **network.quantized(calibration, rest, best[1])}
         return _trial(network, replace(recipe, floats=best[1]), files, best[0].held, layers)
 
-    budget = (f"{subject.budget.max_drop:g}", f"{subject.budget.max_drop_per_class}")
-    return trials.take(candidate_name(recipe), recipe, (*network.decides, *budget), lambda _: make())
+    decides = (*network.decides, limits_in_words(subject.budget))
+    return trials.take(candidate_name(recipe), recipe, decides, lambda _: make())
 
 
 def try_float16(trials: Trials, network: Network) -> Trial:
@@ -180,6 +188,12 @@ def drop_of(network: Network, candidate: Candidate) -> float:
         metric_drop(subject.metric, before, candidate.evidence[dialect].metric(subject.metric, "validation").value)
         for dialect in network.dialects
     )
+
+
+def _looked_at(subject: Subject, layers: int) -> int:
+    """Records on which each of so many layers is looked at."""
+    share = LOOK_ANSWERS // max(1, min(layers, LOOK_LAYERS))
+    return min(LOOK_RECORDS, max(LEAST_RECORDS, share))
 
 
 def _worst(network: Network, candidate: Candidate) -> Literal["cpu", "tensorrt"]:

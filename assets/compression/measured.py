@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,11 +13,11 @@ from assets.compression.contract import MOST_CONFUSED
 from assets.compression.subject import Outputs, Subject, kind_of
 from assets.fitting.contract import TrainingSet
 from assets.measure import answers, feeds, fixed_batch, interleaved_ms, open_session
-from assets.simulate import open_as_tensorrt
+from assets.simulate import misreading, open_as_tensorrt, unsigned
 from assets.tasks.class_metrics import confusion
 from assets.tasks.compare import compare
 from assets.tasks.own_metrics import own_metrics
-from assets.tasks.registry import lower_is_better
+from assets.tasks.registry import lower_is_better, metric_drop
 from edge.contracts import Metric
 from edge.contracts.evidence import VerdictKind
 
@@ -38,9 +38,26 @@ def answers_of(dialect: str, file: bytes, records: TrainingSet, most: int | None
     return answers(open_session(file), records, most)
 
 
-def timings_of(files: Mapping[str, bytes], records: TrainingSet, rounds: int = ROUNDS) -> dict[str, NDArray[Any]]:
-    """Milliseconds of single calls of each file, (rounds, calls), all measured in turn: batch 1, one thread."""
-    sessions = {name: open_session(file) for name, file in files.items()}
+def misread(subject: Subject, file: bytes) -> str:
+    """Why TensorRT would answer otherwise than a file in its dialect is meant; "" where it reads it as written.
+
+    Raises:
+        CompileError: see `assets.simulate.as_tensorrt_reads`.
+    """
+    if not unsigned(file):
+        return ""
+
+    def answer(model: bytes, as_written: bool) -> Outputs:
+        return answers(open_session(model, as_written=as_written), subject.validation)
+
+    return misreading(file, answer, subject.lost)
+
+
+def timings_of(
+    files: Iterable[tuple[str, bytes]], records: TrainingSet, rounds: int = ROUNDS
+) -> dict[str, NDArray[Any]]:
+    """Milliseconds of single calls of each file by name, (rounds, calls), in turn: one thread, batch 1 or as fixed."""
+    sessions = {name: open_session(file) for name, file in files}
     first = next(iter(sessions.values()))
     x = feeds(first, records.batch(np.arange(fixed_batch(first) or 1) % len(records)))
     once = interleaved_ms(sessions, x, rounds=1, calls=1)
@@ -104,6 +121,32 @@ def class_drops(subject: Subject, outputs: Mapping[str, Outputs]) -> dict[str, f
     before = recalls(subject, subject.teacher_held)
     after = [recalls(subject, answered) for answered in outputs.values()]
     return {name: max(share - found[name] for found in after) for name, share in before.items()} if after else {}
+
+
+def limited_drops(subject: Subject, outputs: Mapping[str, Outputs]) -> dict[str, float]:
+    """What each metric of `budget.max_drops` lost on validation records, in the worst of these answers."""
+    if not subject.budget.max_drops:
+        return {}
+    y = subject.validation.y
+    found: dict[str, float] = {}
+    for dialect, answered in outputs.items():
+        after = [
+            *subject.task.metrics.metrics(
+                "validation", answered, y, subject.classes, kind_of(dialect), subject.answer.threshold
+            ),
+            *own_metrics(subject.own_metrics, "validation", answered, y),
+        ]
+        for name, lost in drops_of(subject, after).items():
+            found[name] = max(lost, found.get(name, lost))
+    return found
+
+
+def drops_of(subject: Subject, metrics: Sequence[Metric]) -> dict[str, float]:
+    """What each metric of `budget.max_drops` lost; one that was not measured is no matter here, see `choose`."""
+    before = {one.name: one.value for one in subject.evidence.metrics if one.split == "validation"}
+    after = {one.name: one.value for one in metrics if one.split == "validation"}
+    names = before.keys() & after.keys() & subject.budget.max_drops.keys()
+    return {name: metric_drop(name, before[name], after[name]) for name in sorted(names)}
 
 
 def confusion_of(subject: Subject, test: Outputs) -> tuple[tuple[int, ...], ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,14 +13,23 @@ from numpy.typing import NDArray
 
 from assets.budget import Ranges
 from assets.compression.contract import Candidate, LayerLoss, Recipe
-from assets.compression.measured import answers_of, class_drops, confusion_of, evidence_of, executed_as, of_teacher
+from assets.compression.measured import (
+    answers_of,
+    class_drops,
+    confusion_of,
+    evidence_of,
+    executed_as,
+    limited_drops,
+    misread,
+    of_teacher,
+)
 from assets.compression.quantize import Calibration, Feeds, calibrations, needs_7_bits, quantize
 from assets.compression.rule import candidate_name
 from assets.compression.subject import Outputs, Subject
 from assets.compression.trials import Made
 from assets.errors import RejectedError
 from assets.fitting.contract import TrainingSet
-from assets.measure import feeds, open_session
+from assets.measure import feeds, fixed_batch, open_session
 from edge.contracts import Evidence, ParityVerdict
 from edge.errors import VerificationError
 
@@ -92,9 +101,13 @@ class Batches:
 
     def __iter__(self) -> Iterator[Feeds]:
         """Batches in the model's own inputs."""
-        rows = spread(len(self.records), self.wanted)
-        for part in np.array_split(rows, -(-len(rows) // CALIBRATION_BATCH)):
-            yield feeds(self.session, self.records.batch(part))
+        rows, fixed = spread(len(self.records), self.wanted), fixed_batch(self.session)
+        if fixed is None:
+            for part in np.array_split(rows, -(-len(rows) // CALIBRATION_BATCH)):
+                yield feeds(self.session, self.records.batch(part))
+            return
+        for start in range(0, len(rows), fixed):  # the file takes just so many: the last piece is filled up
+            yield feeds(self.session, self.records.batch(np.resize(rows[start : start + fixed], fixed)))
 
 
 def spread(records: int, wanted: int) -> NDArray[np.int64]:
@@ -109,6 +122,7 @@ class Look:
     Attributes:
         lost: of the metric against the teacher, in the worst dialect looked at.
         class_drops: of each class, likewise.
+        drops: of each metric that the budget limits besides, likewise.
         error: root mean square of the difference to the float network's own answers, in the worst dialect.
     """
 
@@ -116,6 +130,7 @@ class Look:
     held: Mapping[str, Outputs]
     lost: float
     class_drops: Mapping[str, float]
+    drops: Mapping[str, float]
     error: float
     seconds: float
 
@@ -131,7 +146,9 @@ def look(network: Network, files: Mapping[str, bytes], started: float) -> Look:
     lost = max(subject.lost(subject.teacher_held, after) for after in held.values())
     error = max(float(np.sqrt(np.square(after - network.held, dtype=np.float64).mean())) for after in held.values())
     error = error if np.isfinite(error) else float(np.finfo(np.float64).max)
-    return Look(files, held, lost, class_drops(subject, held), error, time.monotonic() - started)
+    return Look(
+        files, held, lost, class_drops(subject, held), limited_drops(subject, held), error, time.monotonic() - started
+    )
 
 
 def candidate_of(
@@ -173,7 +190,8 @@ def candidate_of(
             verdict = subject.verdict(
                 "quantize", network.held, answered[0], made.onnx.sha256, refs[dialect].sha256, dialect
             )
-            parity[dialect] = (*made.chain, verdict)
+            why = misread(subject, file) if dialect == "tensorrt" else ""
+            parity[dialect] = (*made.chain, replace(verdict, passed=False, note=why) if why else verdict)
         evidence[dialect] = Evidence(refs[dialect].sha256, metrics, parity[dialect])
     return Candidate(
         name=candidate_name(recipe),

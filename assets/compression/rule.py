@@ -120,7 +120,23 @@ def _exact(point: tuple[float, ...]) -> tuple[float, ...]:
     return (point[0], *point[2:])
 
 
-def loses_too_much(drop: float, class_drops: Mapping[str, float], budget: Budget) -> bool:
-    """Whether a drop on validation records, or that of a class, is more than the budget allows."""
+def loses_too_much(
+    drop: float, class_drops: Mapping[str, float], budget: Budget, drops: Mapping[str, float] | None = None
+) -> bool:
+    """Whether a drop on validation records, or that of a class or of another metric, is more than the budget allows.
+
+    Args:
+        drops: of metrics that `budget.max_drops` names.
+    """
     most = budget.max_drop_per_class
-    return drop > budget.max_drop or (most is not None and any(lost > most for lost in class_drops.values()))
+    return (
+        drop > budget.max_drop
+        or (most is not None and any(lost > most for lost in class_drops.values()))
+        or any(lost > budget.max_drops[name] for name, lost in (drops or {}).items())
+    )
+
+
+def limits_in_words(budget: Budget) -> str:
+    """Everything that `loses_too_much` holds a candidate against, for keys."""
+    others = ",".join(f"{name}={most:g}" for name, most in sorted(budget.max_drops.items()))
+    return f"{budget.max_drop:g} {budget.max_drop_per_class} {others}"

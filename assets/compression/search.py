@@ -26,7 +26,7 @@ from assets.compression.formats import (
     try_mixed,
     try_weights8,
 )
-from assets.compression.measured import confusion_of, timings_of
+from assets.compression.measured import confusion_of, drops_of, limited_drops, timings_of
 from assets.compression.network import Network, sound
 from assets.compression.prune import count_macs, cuts_of
 from assets.compression.rule import HOPELESS, beats, loses_too_much, network_name, proxy_epochs, space, survivors
@@ -36,11 +36,14 @@ from assets.compression.subject import Subject, Trainable, open_subject
 from assets.compression.trials import Cut, Made, Trial, Trials
 from assets.compression.weigh import macs_of_file, parameters_of_file
 from assets.families.weights import architecture_of, parameters_of
-from assets.measure import feeds, latency, open_session, speedup
+from assets.measure import feeds, fixed_batch, latency, open_session, speedup
 from assets.tasks.registry import change_in_words
 from assets.training.contract import DatasetVersion, TrainedModel
 from assets.worker import Job, serve
 from edge.contracts import Evidence, from_bytes
+
+OPEN_BYTES = 1_000_000_000
+"""Most bytes of the files that are timed together; their sessions take a little more."""
 
 
 @dataclass
@@ -49,7 +52,7 @@ class Course:
 
     Attributes:
         found: candidates without latency, each with the seconds that its trials took.
-        begun_not: students that there was no time for.
+        begun_not: what there was no time for.
     """
 
     trials: Trials
@@ -68,6 +71,12 @@ class Course:
         for candidate in trial.candidates:
             self.found.append((candidate, before + trial.seconds))
         return trial.candidates[0] if trial.candidates else None
+
+    def too_late_for(self, name: str) -> bool:
+        """Whether the minutes are spent, which is told of what would have come next."""
+        if self.trials.late:
+            self.begun_not.append(name)
+        return self.trials.late
 
     def swap(self, old: Candidate, new: Candidate) -> None:
         """Put a candidate that more is known of in the place of an old one."""
@@ -145,7 +154,7 @@ def _int8(course: Course, network: Network, before: float, *, look_anyway: bool 
     """INT8, and what helps it where the float network fits the budget and INT8 does not.
 
     Returns:
-        The INT8 candidate that loses least; None where there is none.
+        The INT8 candidate that fits, else the one that loses least; None where there is none.
     """
     trials, subject = course.trials, course.subject
     int8 = course.add(try_int8(trials, network), before)
@@ -154,31 +163,49 @@ def _int8(course: Course, network: Network, before: float, *, look_anyway: bool 
     broken = _breaks(network, int8)
     if not (broken or look_anyway):
         return int8
+    if course.too_late_for(f"the layers of {int8.name}"):
+        return int8
     looked = try_layers(trials, network, int8)
     course.tried += looked.tried
     if looked.layers:
         course.swap(int8, seen := replace(int8, layers=looked.layers))
         int8 = seen
-    best = int8
-    if broken and len(looked.layers) > 1 and subject.policy.max_float_layers:
+    found = [int8]
+    many = broken and len(looked.layers) > 1 and subject.policy.max_float_layers
+    if many and not course.too_late_for(f"{int8.name}-mixed"):
         mixed = course.add(try_mixed(trials, network, int8, looked.layers), before + looked.seconds)
-        best = mixed or best
-    if _breaks(network, best) and subject.trainable is not None and subject.policy.qat_epochs:
+        found += [mixed] if mixed else []
+    if subject.trainable is not None and subject.policy.qat_epochs and all(_breaks(network, one) for one in found):
+        if course.too_late_for(f"{int8.name}-qat"):
+            return _best(network, found)
         learned = try_qat(trials, subject.trainable, network, int8)
         course.tried += learned.tried
         if learned.made is not None:
             again = course.add(try_int8(trials, Network(subject, learned.made)), before + learned.seconds)
-            best = again or best
-    return best
+            found += [again] if again else []
+    return _best(network, found)
+
+
+def _best(network: Network, found: Sequence[Candidate]) -> Candidate:
+    """The one that stands in the budget, else the one that loses least."""
+    return min(found, key=lambda one: (_breaks(network, one), drop_of(network, one)))
 
 
 def _breaks(network: Network, candidate: Candidate) -> bool:
     """Whether INT8 is what keeps the candidate out of the budget: the float network fits, and is sound."""
     subject, made = network.subject, network.made
-    if made.drop > subject.budget.max_drop or not all(verdict.passed for verdict in made.chain):
+    alone = limited_drops(subject, {"float": network.held}) if subject.budget.max_drops else {}
+    if loses_too_much(made.drop, {}, subject.budget, alone) or not all(verdict.passed for verdict in made.chain):
         return False
-    lost = loses_too_much(drop_of(network, candidate), candidate.class_drops, subject.budget)
-    return lost or not sound(candidate, network.dialects)
+    return not sound(candidate, network.dialects) or any(
+        loses_too_much(
+            drop_of(network, candidate),
+            candidate.class_drops,
+            subject.budget,
+            drops_of(subject, candidate.evidence[dialect].metrics),
+        )
+        for dialect in network.dialects
+    )
 
 
 def _students(course: Course, teacher: Trainable) -> None:
@@ -188,8 +215,7 @@ def _students(course: Course, teacher: Trainable) -> None:
     epochs = proxy_epochs(policy, len(cuts))
     begun: list[tuple[Recipe, Cut, Trial]] = []
     for recipe, cut in cuts:
-        if trials.late:
-            course.begun_not.append(network_name(recipe))
+        if course.too_late_for(network_name(recipe)):
             continue
         begun.append((recipe, cut, try_student(trials, teacher, replace(recipe, epochs=epochs), cut)))
         course.tried += begun[-1][2].tried
@@ -201,8 +227,7 @@ def _students(course: Course, teacher: Trainable) -> None:
         if stays is not None:
             if made.name not in stays:
                 continue
-            if trials.late:
-                course.begun_not.append(made.name)
+            if course.too_late_for(made.name):
                 continue
             full = try_student(trials, teacher, recipe, cut, proxy=made)
             course.tried += full.tried
@@ -279,23 +304,49 @@ def _formats_of_student(course: Course, network: Network, before: float) -> None
 
 
 def _timed(course: Course) -> tuple[tuple[Candidate, ...], float]:
-    """The candidates with their latency: each CPU file and its network's float one, all in turn."""
+    """The candidates with their latency: each CPU file and its network's float one, all in turn.
+
+    Large files are timed a group after another, each with the teacher's, so that memory stays bounded; what the machine
+    was slower by while a group was timed shows in the teacher's time, and is taken out of the group's.
+    """
     subject, start = course.subject, time.monotonic()
-    wanted = {
-        candidate.onnx[dialect].sha256: candidate.onnx[dialect]
-        for candidate, _ in course.found
-        for dialect in ("float", "cpu")
-    }
-    subject.report(f"timing {len(wanted)} files, interleaved, batch 1, one thread")
-    taken = timings_of({sha256: subject.store.fetch(ref) for sha256, ref in wanted.items()}, subject.test)
-    return tuple(_finished(course, *one, taken) for one in course.found), time.monotonic() - start
+    candidates: list[Candidate] = []
+    first, batch = 0.0, fixed_batch(open_session(subject.file)) or 1
+    for group in _groups(course):
+        wanted = {subject.onnx.sha256: subject.onnx}
+        wanted |= {one.onnx[dialect].sha256: one.onnx[dialect] for one, _ in group for dialect in ("float", "cpu")}
+        subject.report(f"timing {len(wanted)} files, interleaved, batch {batch}, one thread")
+        taken = timings_of(((sha256, subject.store.fetch(ref)) for sha256, ref in wanted.items()), subject.test)
+        teacher = float(np.median(taken[subject.onnx.sha256]))
+        first = first or teacher
+        taken = {sha256: ms * (first / teacher) for sha256, ms in taken.items()}
+        candidates += [_finished(course, *one, taken, batch) for one in group]
+    return tuple(candidates), time.monotonic() - start
 
 
-def _finished(course: Course, candidate: Candidate, seconds: float, taken: dict[str, NDArray[Any]]) -> Candidate:
+def _groups(course: Course) -> list[list[tuple[Candidate, float]]]:
+    """The candidates in their order, as many together as `OPEN_BYTES` allow, at least one."""
+    groups: list[list[tuple[Candidate, float]]] = []
+    room = 0
+    for candidate, seconds in course.found:
+        size = candidate.onnx["float"].size + candidate.onnx["cpu"].size
+        if not groups or size > room:
+            groups.append([])
+            room = OPEN_BYTES - course.subject.onnx.size
+        groups[-1].append((candidate, seconds))
+        room -= size
+    return groups
+
+
+def _finished(
+    course: Course, candidate: Candidate, seconds: float, taken: dict[str, NDArray[Any]], batch: int
+) -> Candidate:
     """With its latency, and what making it took."""
     slow, fast = (taken[candidate.onnx[dialect].sha256] for dialect in ("float", "cpu"))
     evidence: dict[str, Evidence] = {
-        dialect: replace(one, latency=None if dialect == "tensorrt" else latency(taken[one.artifact]), seconds=seconds)
+        dialect: replace(
+            one, latency=None if dialect == "tensorrt" else latency(taken[one.artifact], batch), seconds=seconds
+        )
         for dialect, one in candidate.evidence.items()
     }
     faster, metric = speedup(slow, fast), course.subject.metric
@@ -317,6 +368,11 @@ def _note(course: Course) -> str:
         "Latencies are measured, so candidates within 5 % of each other may change places from run to run; all else "
         "is the same for the same records, line and number of threads."
     ]
+    if course.subject.trainable is not None:
+        sentences.append(
+            "Which students are taught to the end depends on their proxies' measured latency too, which the journal of "
+            "trials keeps: another journal may have other students survive."
+        )
     if course.begun_not:
         minutes = course.subject.policy.max_minutes
         sentences.append(f"After {minutes:g} minutes no time was left for {', '.join(course.begun_not)}.")

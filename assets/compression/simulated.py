@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -19,7 +20,19 @@ from assets.errors import RejectedError
 from assets.export import export_onnx, export_verdict
 from assets.families.build import build_network
 from assets.families.weights import predict, set_weights
-from assets.fitting.contract import CheckpointPlace
+from assets.fitting.contract import CheckpointPlace, Progress
+
+
+@dataclass(frozen=True)
+class Clocked(Told):
+    """Keeps how long the training has run after each epoch, interrupted times included."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    def epoch(self, row: Mapping[str, float], progress: Progress) -> None:
+        """One line."""
+        self.seconds.append(float(row["seconds"]))
+        super().epoch(row, progress)
 
 
 def try_qat(trials: Trials, teacher: Trainable, network: Network, int8: Candidate) -> Trial:
@@ -31,7 +44,7 @@ def try_qat(trials: Trials, teacher: Trainable, network: Network, int8: Candidat
     narrow = needs_7_bits(subject.targets)
 
     def make(place: CheckpointPlace) -> Trial:
-        start = time.monotonic()
+        start, watch = time.monotonic(), Clocked(subject.report, name)
         assert made.weights is not None, "what is trainable has weights"
         student = build_network(teacher.family, subject.input, teacher.outputs, made.architecture)
         set_weights(student, subject.store.fetch(made.weights), made.weights.uri)
@@ -47,13 +60,14 @@ def try_qat(trials: Trials, teacher: Trainable, network: Network, int8: Candidat
                 objective=objective_of(subject, teacher),
                 metric=subject.metric,
                 reduce_range=narrow,
-                watch=Told(subject.report, name),
+                watch=watch,
                 place=place,
             )
         except RejectedError as error:
             why = refused(error)
             tried = Tried(name, recipe, None, None, why, time.monotonic() - start)
             return Trial(name, recipe, 0.0, tried=(tried,))
+        earlier = max(0.0, max(watch.seconds, default=0.0) - (time.monotonic() - start))
         weights = subject.keep(learned, made.weights.sha256)
         after = predict(learned, subject.validation).numpy()
         distilled = subject.verdict(
@@ -72,7 +86,12 @@ def try_qat(trials: Trials, teacher: Trainable, network: Network, int8: Candidat
             weights=weights,
             int8=None,
         )
-        return Trial(name, recipe, 0.0, made=taught)
+        return Trial(name, recipe, earlier, made=taught)
 
-    decides = (teacher.policy.model_dump_json(), made.onnx.sha256, f"7 bits: {narrow}")
+    decides = (
+        teacher.policy.model_dump_json(),
+        f"{subject.policy.distill_features:g}",
+        made.onnx.sha256,
+        f"7 bits: {narrow}",
+    )
     return trials.take(name, recipe, decides, make)

@@ -16,6 +16,7 @@ from assets.compression.distill import distillation, student_policy
 from assets.compression.measured import timings_of
 from assets.compression.network import Network, look, refused, spread
 from assets.compression.prune import count_macs, prune
+from assets.compression.quantize import needs_7_bits
 from assets.compression.rule import network_name
 from assets.compression.subject import Subject, Trainable
 from assets.compression.trials import Cut, Made, Trial, Trials
@@ -84,7 +85,10 @@ def try_student(trials: Trials, teacher: Trainable, recipe: Recipe, cut: Cut, pr
         if proxy is not None and proxy.weights is not None:
             set_weights(student, subject.store.fetch(proxy.weights), proxy.weights.uri)
         start = time.monotonic()
-        fitted = teach(subject, teacher, student, recipe.epochs - (proxy.epochs if proxy else 0), name, place)
+        try:
+            fitted = teach(subject, teacher, student, recipe.epochs - (proxy.epochs if proxy else 0), name, place)
+        except RejectedError as error:  # one that diverges; the others may do well
+            return _not(name, recipe, refused(error), start)
         earlier = max(0.0, float(fitted.curve[-1]["seconds"]) - (time.monotonic() - start))
         after = predict(student, subject.validation).numpy()
         weights = subject.keep(student, cut.weights.sha256)
@@ -109,13 +113,15 @@ def try_student(trials: Trials, teacher: Trainable, recipe: Recipe, cut: Cut, pr
         )
         return Trial(name, recipe, earlier, made=with_quick_int8(subject, made) if short else made)
 
-    decides = (
+    decides: tuple[str, ...] = (
         teacher.policy.model_dump_json(),
         f"{policy.distill_features:g}",
         cut.weights.sha256,
         str(policy.calibration_records),
         proxy.weights.sha256 if proxy and proxy.weights else "",
     )
+    if short:  # has an INT8 file
+        decides = (*decides, ",".join(subject.shipped), f"7 bits: {needs_7_bits(subject.targets)}")
     return trials.take(name, recipe, decides, make)
 
 
@@ -141,7 +147,7 @@ def try_paces(trials: Trials, made: Mapping[str, ArtifactRef]) -> Trial:
     subject = trials.subject
 
     def make() -> Trial:
-        files = {name: subject.store.fetch(ref) for name, ref in made.items()}
+        files = ((name, subject.store.fetch(ref)) for name, ref in made.items())
         taken = timings_of(files, subject.validation, PROXY_ROUNDS)
         return Trial("paces", Recipe(), 0.0, ms={name: float(np.median(ms)) for name, ms in taken.items()})
 

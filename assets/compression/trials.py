@@ -14,12 +14,14 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from typing import Any
 
 from assets.compression.contract import Candidate, LayerLoss, Recipe, Tried
 from assets.compression.subject import Subject
 from assets.fitting.checkpoints import StorePlace
 from assets.fitting.contract import CheckpointPlace
+from assets.measure import machine_name
 from assets.steps import recall
 from edge.contracts import ArtifactRef, ParityVerdict, document
 
@@ -110,7 +112,16 @@ class Trials:
     def __init__(self, subject: Subject) -> None:
         self.subject, self.seconds, self.new = subject, 0.0, 0
         metrics = ",".join((subject.metric, *subject.own_metrics))
-        self._common = (REVISION, subject.onnx.sha256, subject.dataset, metrics, f"{subject.limit:g}")
+        versions = ",".join(f"{name} {version(name)}" for name in ("onnx", "torch"))
+        self._common = (
+            REVISION,
+            subject.onnx.sha256,
+            subject.dataset,
+            metrics,
+            f"{subject.limit:g}",
+            machine_name(),  # other processors and libraries round, and so decide, otherwise
+            versions,
+        )
 
     def take(
         self, name: str, recipe: Recipe, decides: tuple[str, ...], make: Callable[[CheckpointPlace], Trial]
@@ -130,7 +141,7 @@ class Trials:
             self.subject.report(f"trial {name} was made before")
         elif store.exists(f"{folder}/{key}.crashed"):
             how = store.read(f"{folder}/{key}.crashed").decode(errors="replace")
-            why = f"it crashed ONNX Runtime ({how}), so it was left out"
+            why = f"it ended the process ({how}), so it was left out"
             self.subject.report(f"trial {name}: {why}")
             return Trial(name, recipe, 0.0, tried=(Tried(name, recipe, None, None, why, 0.0),))
         else:
@@ -138,7 +149,11 @@ class Trials:
             place = StorePlace(store, self.subject.name, f"trial-{key}")
             store.write(f"{folder}/{key}.begun", b"")
             start = time.monotonic()
-            trial = make(place)
+            try:
+                trial = make(place)
+            except BaseException:  # no crash: what is wrong is told, and the next search makes it again
+                store.remove(f"{folder}/{key}.begun")
+                raise
             trial = replace(trial, seconds=trial.seconds + time.monotonic() - start)
             store.save(f"{folder}/{key}.json", trial)
             store.remove(f"{folder}/{key}.begun")

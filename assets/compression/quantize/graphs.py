@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -55,6 +56,10 @@ class Graph:
 
         tensor = self.constants.get(name)
         return None if tensor is None else np.asarray(numpy_helper.to_array(tensor))
+
+    def numbers(self, name: str) -> int:
+        """How many numbers a constant has."""
+        return math.prod(self.constants[name].dims)
 
     def add_constant(self, name: str, array: Array) -> str:
         """Keep a constant under this name, which must be free; returns it."""

@@ -87,7 +87,8 @@ def plan_of(graph: Graph, dialect: Dialect, floats: Collection[str] = ()) -> Pla
     stored = {name: layers.pop(name) for name in list(layers) if layers[name].op == "ConvTranspose"}
     folded = frozenset(_folded(graph, layers))
     followers = _followers(graph, layers, folded)
-    folded = frozenset(name for name in folded if name in followers or _maker_of_input(graph, name) in layers)
+    by_name = {node.name: node for node in graph.proto.node}
+    folded = frozenset(name for name in folded if name in followers or _maker_of_input(graph, by_name[name]) in layers)
     followers -= folded
     wanted = {layer.data for layer in layers.values()}
     shared: dict[str, str] = {}
@@ -118,8 +119,7 @@ def _must_end(node: Any, layers: dict[str, Layer], graph: Graph, folded: Collect
     return node.name in layers and layers[node.name].op == "Conv"
 
 
-def _maker_of_input(graph: Graph, name: str) -> str:
-    node = next(node for node in graph.proto.node if node.name == name)
+def _maker_of_input(graph: Graph, node: Any) -> str:
     maker = graph.makers.get(node.input[0])
     return "" if maker is None else str(maker.name)
 
@@ -161,7 +161,7 @@ def _followers(graph: Graph, layers: dict[str, Layer], folded: Collection[str]) 
             if not all(one in made or one in fed or one in graph.constants for one in data_inputs(graph, by_name[name]))
             or not any(user.name in known for user in graph.users_of(by_name[name].output[0]))
         }
-        out = {name for name in out if not (name in folded and _maker_of_input(graph, name) in layers)}
+        out = {name for name in out if not (name in folded and _maker_of_input(graph, by_name[name]) in layers)}
         if not out:
             return frozenset(inside)
         inside -= out

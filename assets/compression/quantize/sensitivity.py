@@ -25,12 +25,14 @@ def sensitivity(
     answer: Callable[[bytes], NDArray[Any]],
     lost: Callable[[NDArray[Any], NDArray[Any]], float],
     layers: Collection[str] | None = None,
+    most: int | None = None,
 ) -> tuple[LayerLoss, ...]:
     """Each layer's loss with all others in float, in graph order.
 
     Args:
         answer: from a file's bytes to its outputs on the caller's records; called once per layer and once in float.
         lost: from the float outputs and a layer's to what the line's metric lost.
+        most: layers, those with the most weights; None is all.
         layers: only these; None is every layer that INT8 can take, see `quantizable`.
 
     Raises:
@@ -41,9 +43,14 @@ def sensitivity(
     before = np.asarray(answer(model), np.float64)
     size = float(np.sqrt(np.mean(before**2))) or 1.0
     found = []
-    for name, layer in every.items():
-        if (layers is not None and name not in layers) or (dialect == "cpu" and layer.op == "ConvTranspose"):
-            continue
+    wanted = [
+        name
+        for name, layer in every.items()
+        if (layers is None or name in layers) and not (dialect == "cpu" and layer.op == "ConvTranspose")
+    ]
+    heaviest = set(sorted(wanted, key=lambda name: -graph.numbers(every[name].weight))[:most])
+    for name in (name for name in wanted if name in heaviest):
+        layer = every[name]
         file = quantize(model, calibration, dialect, floats=every.keys() - {name})
         after = np.asarray(answer(file), np.float64)
         error = float(np.sqrt(np.mean((after - before) ** 2))) / size

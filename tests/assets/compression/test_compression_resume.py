@@ -18,6 +18,7 @@ from assets.budget import CompressionPolicy
 from assets.compression.contract import Candidates
 from assets.compression.search import search
 from assets.compression.subject import Subject, open_subject
+from assets.errors import RejectedError
 from assets.line import Line
 from assets.store import Store
 from assets.training.contract import DatasetVersion, TrainedModel
@@ -146,5 +147,37 @@ def test_a_trial_that_crashed_the_process_is_left_out(made: Any, tmp_path: Path)
     found = search(subject)
     assert [one.name for one in found.candidates] == ["teacher-float"]
     assert [(one.name, one.why) for one in found.tried] == [
-        ("teacher-float16", "it crashed ONNX Runtime (SIGSEGV), so it was left out")
+        ("teacher-float16", "it ended the process (SIGSEGV), so it was left out")
     ]
+
+
+def test_an_error_is_no_crash_and_a_student_that_diverges_is_left_out(
+    made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path / "store"))
+    for ref in (made.model.onnx, made.model.weights):
+        store.write(ref.uri, made.store.read(ref.uri))
+    subject = open_subject(made.store, made.line, made.dataset, made.model, lambda _: None)
+    policy = CompressionPolicy(prune=(0.5,), formats=("weights8",), qat_epochs=0, distill_epochs=1)
+    subject = replace(subject, store=store, policy=policy)
+
+    def gone(*arguments: Any) -> None:
+        raise OSError("the disk is gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("assets.compression.students.teach", gone)
+        with pytest.raises(OSError, match="the disk is gone"):
+            search(subject)
+    assert not [name for name in store.names("store/digits/trials") if name.endswith(".begun")]
+
+    def diverges(*arguments: Any) -> None:
+        raise RejectedError("the loss is not finite")
+
+    monkeypatch.setattr("assets.compression.students.teach", diverges)
+    found = search(subject)
+    assert ("pruned-0.5", "the loss is not finite") in [(one.name, one.why) for one in found.tried]
+    assert "teacher-float" in [one.name for one in found.candidates]
+    keys = _documents(store)
+    monkeypatch.setattr("assets.compression.trials.machine_name", lambda: "another machine")
+    search(subject)
+    assert len(_documents(store)) == 2 * len(keys)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assets.compression.contract import Recipe
-from assets.compression.distill import AT_ONCE, Answers, Distillation, distillation, student_policy
+from assets.compression.distill import AT_ONCE, KEY_BYTES, Answers, Distillation, distillation, student_policy
 from assets.compression.features import FEATURES, Seen, apart, attention_map, watching
 from assets.compression.prune import prune
 from assets.errors import RejectedError
@@ -154,17 +154,17 @@ def test_answers_are_remembered_and_are_the_same_however_they_were_asked() -> No
         assert torch.allclose(wanted, teacher(x), atol=1e-5)
 
 
-def test_answers_that_are_never_met_again_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assets.compression.distill.REMEMBERED", 10)
+def test_answers_beyond_the_memory_are_asked_anew_and_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assets.compression.distill.REMEMBERED_BYTES", 10 * (KEY_BYTES + 4 * 3))
     teacher, x = _resnet(), _pictures(24)
-    fresh, again = Answers(teacher), Answers(teacher)
+    asked: list[int] = []
+    teacher.register_forward_hook(lambda part, args, out: asked.append(len(args[0])))
+    kept = Answers(teacher)
     with torch.no_grad():
-        fresh.of(teacher, x)
-        for _ in range(3):
-            again.of(teacher, x[:8])
-        again.of(teacher, x)
-    assert not fresh._on
-    assert again._on
+        first = kept.of(teacher, x)
+        assert (len(kept._known), asked) == (10, [AT_ONCE] * 2)
+        assert torch.equal(kept.of(teacher, x), first)
+        assert (len(kept._known), asked) == (10, [AT_ONCE] * 3)
     assert not Answers(build_network("mlp", TABLE, 3, {"depth": 1, "channels_0": 8}))._on  # cheaper than looking up
 
 

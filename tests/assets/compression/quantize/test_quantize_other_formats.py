@@ -119,3 +119,5 @@ def test_each_layer_alone_costs_less_than_all_of_them(dialect: Any) -> None:
     assert {layer.op for layer in some} == {"Conv"}
     assert all(0 < layer.error < 0.05 for layer in some)
     assert all(layer.bytes > 0 for layer in some)
+    heavy = max(some, key=lambda layer: layer.bytes)
+    assert sensitivity(model.model, ranges, dialect, answer, lost, layers=names[2:5], most=1)[0].bytes == heavy.bytes
