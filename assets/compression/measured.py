@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from assets.compression.contract import MOST_CONFUSED
 from assets.compression.subject import Outputs, Subject, kind_of
 from assets.fitting.contract import TrainingSet
-from assets.measure import answers, feeds, fixed_batch, interleaved_ms, open_session
+from assets.measure import ROUNDS, answers, bounded_ms, feeds, fixed_batch, open_session
 from assets.simulate import misreading, open_as_tensorrt, unsigned
 from assets.tasks.class_metrics import confusion
 from assets.tasks.compare import compare
@@ -20,11 +20,6 @@ from assets.tasks.own_metrics import own_metrics
 from assets.tasks.registry import lower_is_better, metric_drop
 from edge.contracts import Metric
 from edge.contracts.evidence import VerdictKind
-
-ROUNDS, CALLS = 40, 20
-ROUND_MS = 60.0
-"""A model so slow that `CALLS` calls take longer gets fewer of them in each round."""
-SLOW_ROUNDS = 10
 
 
 def answers_of(dialect: str, file: bytes, records: TrainingSet, most: int | None = None) -> Outputs:
@@ -60,10 +55,7 @@ def timings_of(
     sessions = {name: open_session(file) for name, file in files}
     first = next(iter(sessions.values()))
     x = feeds(first, records.batch(np.arange(fixed_batch(first) or 1) % len(records)))
-    once = interleaved_ms(sessions, x, rounds=1, calls=1)
-    slowest = max(float(taken.max()) for taken in once.values())
-    calls = int(np.clip(ROUND_MS / max(slowest, 1e-6), 1, CALLS))
-    return interleaved_ms(sessions, x, rounds=rounds if calls > 1 else min(rounds, SLOW_ROUNDS), calls=calls)
+    return bounded_ms(sessions, x, rounds)
 
 
 def evidence_of(
