@@ -10,12 +10,15 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from assets.budget import Budget, CompressionPolicy
+from assets.compression.contract import Recipe
 from assets.compression.measured import limited_drops
+from assets.compression.network import Network, candidate_of
 from assets.compression.own_model import open_own
 from assets.compression.rule import limits_in_words, loses_too_much
 from assets.compression.search import search
 from assets.compression.sources import Reading
 from assets.compression.subject import Subject
+from assets.compression.trials import Made
 from assets.measure import logits, open_session
 from assets.store import Store
 from edge.contracts import TARGETS
@@ -65,7 +68,8 @@ def _subject(folder: Path, batch: int, budget: Budget) -> Subject:
 
 
 @pytest.mark.parametrize("batch", [1, 4])
-def test_a_file_of_a_fixed_batch_gets_int8(tmp_path: Path, batch: int) -> None:
+def test_a_file_of_a_fixed_batch_gets_int8(tmp_path: Path, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assets.compression.search.OPEN_BYTES", 1)  # each candidate is timed with the teacher alone
     subject = _subject(tmp_path, batch, Budget(max_drop=0.5, max_drops={"macro_f1": 0.5}))
     found = search(subject)
     assert {"teacher-float", "teacher-int8"} <= {one.name for one in found.candidates}
@@ -74,6 +78,16 @@ def test_a_file_of_a_fixed_batch_gets_int8(tmp_path: Path, batch: int) -> None:
     assert len(int8.layers) == 2
     latency = int8.evidence["cpu"].latency
     assert latency is not None and latency.batch == batch
+
+
+def test_u8_for_tensorrt_fails_with_its_reason(tmp_path: Path) -> None:
+    subject = _subject(tmp_path, 4, Budget(max_drop=0.5))
+    network = Network(subject, Made("teacher", Recipe(), subject.onnx, (), 1, 1))
+    file = network.quantized(network.calibrated(("minmax",))["minmax"], ("cpu",))["cpu"]
+    parity = candidate_of(network, Recipe(), {"cpu": file, "tensorrt": file}, {}).parity
+    assert parity["cpu"][-1].passed
+    assert not parity["tensorrt"][-1].passed
+    assert "reads u8 as s8" in parity["tensorrt"][-1].note
 
 
 def test_another_metric_beyond_its_limit_is_too_much(tmp_path: Path) -> None:
