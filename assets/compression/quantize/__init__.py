@@ -4,11 +4,10 @@
 layer alone would cost.
 """
 
-from assets.compression.quantize.calibrate import Calibration, Feeds, calibrate, calibrations
+from assets.compression.quantize.calibrate import Calibration, Feeds, calibrations
 from assets.compression.quantize.dialects import needs_7_bits, quantizable, quantize
 from assets.compression.quantize.float16 import to_float16
 from assets.compression.quantize.layers import Dialect
-from assets.compression.quantize.prepare import named
 from assets.compression.quantize.sensitivity import sensitivity
 from assets.compression.quantize.weights import weights_to_int8
 
@@ -16,9 +15,7 @@ __all__ = [
     "Calibration",
     "Dialect",
     "Feeds",
-    "calibrate",
     "calibrations",
-    "named",
     "needs_7_bits",
     "quantizable",
     "quantize",

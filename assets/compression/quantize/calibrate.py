@@ -53,13 +53,6 @@ class Calibration:
     records: int
 
 
-def calibrate(
-    model: bytes, batches: Iterable[Feeds], method: Ranges, *, also: Collection[Ranges] = ()
-) -> dict[Ranges, Calibration]:
-    """As `calibrations`, for one method and perhaps others."""
-    return calibrations(model, batches, (method, *also))
-
-
 def calibrations(model: bytes, batches: Iterable[Feeds], methods: Collection[Ranges]) -> dict[Ranges, Calibration]:
     """Ranges by each method, from one pass over the batches.
 

@@ -50,7 +50,7 @@ def needs_7_bits(targets: Iterable[TargetProfile]) -> bool:
 
 
 def quantizable(model: bytes) -> tuple[str, ...]:
-    """Names of the layers that INT8 can take, in graph order, as `named` names them. Raises RejectedError."""
+    """Names of the layers that INT8 can take, in graph order, as the prepared file names them. Raises RejectedError."""
     return tuple(layers_of(Graph(prepared(model))))
 
 

@@ -27,11 +27,6 @@ INTEGER = frozenset(
 """Standard operators of files that are quantized already."""
 
 
-def named(model: bytes) -> bytes:
-    """The file as `quantize` sees it: plain, in float32, every node with a name. Raises RejectedError."""
-    return bytes(prepared(model).SerializeToString(deterministic=True))
-
-
 def prepared(model: bytes) -> Any:
     """A fresh ModelProto of the plain graph, with inferred shapes.
 

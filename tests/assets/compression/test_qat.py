@@ -14,7 +14,7 @@ from torch import nn
 
 from assets.compression.distill import distillation
 from assets.compression.qat import Simulated, SimulatedLayer, quantized_policy, train_quantized
-from assets.compression.quantize import calibrate, named, quantize
+from assets.compression.quantize import calibrations, quantize
 from assets.errors import RejectedError
 from assets.export import export_onnx
 from assets.families.build import build_network
@@ -68,8 +68,8 @@ def _hits(outputs: Any, taught: Taught) -> float:
 
 def _in_int8(network: nn.Module, taught: Taught) -> list[float]:
     """Accuracy of both dialects, quantized as every model is."""
-    model = named(export_onnx(network, SPEC))
-    found = calibrate(model, [{"input": taught.train.x[:256].numpy()}], "minmax")["minmax"]
+    model = export_onnx(network, SPEC)
+    found = calibrations(model, [{"input": taught.train.x[:256].numpy()}], ["minmax"])["minmax"]
     files = [quantize(model, found, "cpu"), quantize(model, found, "tensorrt")]
     return [_hits(answers(open_session(file), taught.held), taught) for file in files]
 
@@ -99,8 +99,8 @@ def test_what_int8_loses_comes_back(taught: Taught) -> None:
 def test_simulated_is_what_the_tensorrt_dialect_computes(taught: Taught) -> None:
     simulated = Simulated(copy.deepcopy(taught.network), 127)
     simulated.measure(taught.train.x[:256])
-    model = named(export_onnx(taught.network, SPEC))
-    found = calibrate(model, [{"input": taught.train.x[:256].numpy()}], "minmax")["minmax"]
+    model = export_onnx(taught.network, SPEC)
+    found = calibrations(model, [{"input": taught.train.x[:256].numpy()}], ["minmax"])["minmax"]
     wanted = np.asarray(answers(open_session(quantize(model, found, "tensorrt")), taught.held))
     made = predict(simulated, taught.held).numpy()
     assert np.mean(made.argmax(1) == wanted.argmax(1)) > 0.95

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from foreign_models import foreign
 
-from assets.compression.quantize import calibrate as calibrate_one
 from assets.compression.quantize import calibrations
 from assets.compression.quantize.calibrate import BINS, Seen
 from assets.errors import RejectedError
@@ -86,7 +85,7 @@ def test_records_are_run_in_pieces_that_fit(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_other_methods_come_from_the_same_pass() -> None:
     model = foreign("lstm")  # int64 input
-    found = calibrate_one(model.model, iter([model.feeds]), "minmax", also=["entropy"])
+    found = calibrations(model.model, iter([model.feeds]), ["minmax", "entropy"])
     assert set(found) == {"minmax", "entropy"}
     assert found["entropy"].method == "entropy"
 

@@ -14,7 +14,8 @@ import pytest
 from foreign_models import NAMES, foreign
 from onnx import numpy_helper
 
-from assets.compression.quantize import calibrate, named, needs_7_bits, quantizable, quantize
+from assets.compression.quantize import calibrations, needs_7_bits, quantizable, quantize
+from assets.compression.quantize.prepare import prepared
 from assets.errors import RejectedError
 from assets.measure import open_session
 from edge.contracts import TARGETS, TargetProfile
@@ -26,7 +27,7 @@ NO_INT8 = {"lstm", "gru"}
 
 def int8(name: str, dialect: Any, **options: Any) -> bytes:
     model = foreign(name)
-    return quantize(model.model, calibrate(model.model, [model.feeds], "minmax")["minmax"], dialect, **options)
+    return quantize(model.model, calibrations(model.model, [model.feeds], ["minmax"])["minmax"], dialect, **options)
 
 
 def answers(model: bytes, feeds: Any) -> list[Any]:
@@ -151,9 +152,7 @@ def test_tensorrt_builds_int8_with_depthwise_convolutions_without_a_warning(tmp_
 def test_layers_can_stay_in_float() -> None:
     model = foreign("resnet")
     names = quantizable(model.model)
-    assert [node.name for node in onnx.load_from_string(named(model.model)).graph.node if node.name in names] == [
-        *names
-    ]
+    assert [node.name for node in prepared(model.model).graph.node if node.name in names] == [*names]
     graph = onnx.load_from_string(int8("resnet", "cpu", floats=[names[2]])).graph
     kept = next(node for node in graph.node if node.name == names[2])
     constants = {item.name: item for item in graph.initializer}
@@ -195,6 +194,6 @@ def test_the_same_ranges_give_the_same_bytes_and_leave_nothing_behind(
 
 def test_ranges_of_another_model_are_refused() -> None:
     other = foreign("mobilenet")
-    ranges = calibrate(other.model, [other.feeds], "minmax")["minmax"]
+    ranges = calibrations(other.model, [other.feeds], ["minmax"])["minmax"]
     with pytest.raises(RejectedError, match="it is of another model"):
         quantize(foreign("resnet").model, ranges, "cpu")

@@ -11,7 +11,7 @@ from foreign_models import NAMES, foreign
 from onnx import TensorProto, helper, numpy_helper
 
 from assets.compression.quantize import (
-    calibrate,
+    calibrations,
     quantizable,
     sensitivity,
     to_float16,
@@ -102,7 +102,7 @@ def test_a_model_without_weights_is_refused() -> None:
 @pytest.mark.parametrize("dialect", ["cpu", "tensorrt"])
 def test_each_layer_alone_costs_less_than_all_of_them(dialect: Any) -> None:
     model = foreign("resnet_opset13")
-    ranges = calibrate(model.model, [model.feeds], "minmax")["minmax"]
+    ranges = calibrations(model.model, [model.feeds], ["minmax"])["minmax"]
     asked: list[bytes] = []
 
     def answer(file: bytes) -> Any:

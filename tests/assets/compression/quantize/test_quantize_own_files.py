@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from assets.compression.quantize import calibrate, named, quantizable, quantize
+from assets.compression.quantize import calibrations, quantizable, quantize
+from assets.compression.quantize.prepare import prepared
 from assets.errors import RejectedError
 from assets.measure import open_session
 
@@ -59,7 +60,7 @@ BODY = [node("Conv", "x w b", "a", pads=[1, 1, 1, 1]), node("Relu", "a", "r")]
 def both(model: bytes, feeds: Mapping[str, Any], most: float = 0.06) -> dict[str, Any]:
     """Quantize into both dialects; they must answer as the float file does. The graphs."""
     before = open_session(model).run(None, dict(feeds))
-    ranges, graphs = calibrate(model, [feeds], "minmax")["minmax"], {}
+    ranges, graphs = calibrations(model, [feeds], ["minmax"])["minmax"], {}
     for dialect in ("cpu", "tensorrt"):
         made = quantize(model, ranges, dialect)  # type: ignore[arg-type]
         proto = onnx.load_from_string(made)
@@ -165,7 +166,7 @@ def test_a_file_in_fp16_keeps_its_interface() -> None:
     half = {name: array.astype(np.float16) for name, array in WEIGHTS.items()}
     model = file([CONV], half, [value("x", ["n", 4, 8, 8], HALF)], [value("y", None, HALF)])
     both(model, {"x": X["x"].astype(np.float16)})
-    kinds = {item.data_type for item in onnx.load_from_string(named(model)).graph.initializer}
+    kinds = {item.data_type for item in prepared(model).graph.initializer}
     assert HALF not in kinds
 
 
@@ -207,7 +208,7 @@ def refused(model: bytes, why: str) -> None:
 
 
 def test_what_cannot_be_quantized_is_refused_with_a_reason() -> None:
-    ranges = calibrate(file([CONV], WEIGHTS), [X], "minmax")["minmax"]
+    ranges = calibrations(file([CONV], WEIGHTS), [X], ["minmax"])["minmax"]
     refused(quantize(file([CONV], WEIGHTS), ranges, "cpu"), "quantized already")
     refused(b"no model", "no ONNX model")
     refused(b"", "opset|no ONNX model|does not load")
@@ -221,10 +222,10 @@ def test_what_cannot_be_quantized_is_refused_with_a_reason() -> None:
 
 def test_nodes_without_names_get_the_same_ones_each_time() -> None:
     model = file([*BODY, node("Conv", "r w b", "y", name="")], WEIGHTS)
-    names = [item.name for item in onnx.load_from_string(named(model)).graph.node]
+    names = [item.name for item in prepared(model).graph.node]
     assert len(set(names)) == len(names)
     assert all(names)
-    assert named(named(model)) == named(model)
+    assert prepared(prepared(model).SerializeToString()) == prepared(model)
 
 
 @given(st.data())
