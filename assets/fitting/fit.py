@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 for _name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric"):
     logging.getLogger(_name).setLevel(logging.WARNING)  # it tells which devices there are, and gives tips
 
+WIDE = 16
+"""torch 2.13 on a CPU (oneDNN 3.12, two threads) ended the process in the backward pass of ResNets that had a
+convolution of 8 channels in channels-last order, again and again; never with 16 or more, nor in the usual order."""
 QUIET = Quiet()
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -77,6 +80,8 @@ def fit(
     gpu = torch.cuda.is_available()
     if policy.precision == "fp16" and not gpu:
         raise RejectedError("training.precision fp16 needs a GPU, and this machine has none; use bf16 or 32")
+    if policy.channels_last and not gpu and _narrow(network):
+        policy = policy.model_copy(update={"channels_last": False})
     train = learned_part(task, train)
     private = _private(network, policy, train) if policy.privacy else None
     sampling = private.sampling if private else sampling_of(policy, train.y, world)
@@ -155,6 +160,11 @@ class Part:
     def batch(self, rows: NDArray[np.int64]) -> Tensor:
         """(rows, *shape) of these records."""
         return self.whole.batch(self.rows[rows])
+
+
+def _narrow(network: nn.Module) -> bool:
+    """Whether a convolution has so few channels that channels-last order is not safe on a CPU, see `WIDE`."""
+    return any(isinstance(part, nn.Conv2d) and part.out_channels < WIDE for part in network.modules())
 
 
 def learned_part(task: Task, train: TrainingSet) -> TrainingSet:

@@ -197,16 +197,24 @@ def test_frozen_layers_stay_and_all_frozen_is_refused() -> None:
         run(net.requires_grad_(False))
 
 
-def test_channels_last_is_a_matter_of_memory_only() -> None:
+@pytest.mark.parametrize(("channels", "kept"), [(16, True), (8, False)])
+def test_channels_last_is_a_matter_of_memory_only(channels: int, kept: bool) -> None:
+    """And it is left out where a convolution is too narrow for it: torch's backward pass ended the process."""
     pictures = MemorySet(torch.randn(120, 3, 8, 8, generator=torch.Generator().manual_seed(0)), TRAIN.y[:120])
     nets, fitted = [], []
     for channels_last in (False, True):
         torch.manual_seed(2)
-        net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 3))
+        convolution = nn.Conv2d(3, channels, 3)
+        flat = (nn.BatchNorm2d(channels), nn.ReLU(), nn.Flatten(), nn.Linear(36 * channels, 3))
+        net, orders = nn.Sequential(convolution, *flat), []
+        convolution.register_forward_pre_hook(
+            lambda _, given, orders=orders: orders.append(given[0].is_contiguous(memory_format=torch.channels_last))
+        )
         task = load_task("image_classification")
         settings = policy(channels_last=channels_last, optimizer="sgd")
         fitted.append(fit(net, task, pictures, pictures, settings, classes=CLASSES))
         nets.append(net)
+        assert any(orders) == (channels_last and kept)
     assert weights_difference(*nets) < 1e-4
     assert difference(*fitted) < 1e-2
     assert nets[1][0].weight.is_contiguous()
