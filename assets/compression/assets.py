@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.compression.choose import choose, conversion_limit, cost_ms, front_of, size, validation_drop
+from assets.compression.choosing.choose import choose, conversion_limit, cost_ms, front_of, size, validation_drop
 from assets.compression.contract import Candidate, Candidates, ChosenModel
 from assets.compression.rule import limits_in_words
 from assets.errors import BudgetError

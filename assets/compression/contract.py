@@ -156,7 +156,7 @@ class ChosenModel:
     Attributes:
         why: one plain sentence.
         rejected: name of each other candidate to why it lost.
-        front: names of the candidates that no other one beats, see `assets.compression.choose.front_of`.
+        front: names of the candidates that no other one beats, see `assets.compression.choosing.choose.front_of`.
         page: key of the page that shows the search, below the store's root; "" where there is none.
     """
 

@@ -17,7 +17,7 @@ from assets.budget import Budget, CompressionPolicy
 from assets.compression.contract import Recipe
 from assets.families.registry import Cut
 
-HOPELESS = 4.0
+HOPELESS = 3.0
 """A proxy that loses so many times what a sound conversion may is not taught on."""
 TIE = 0.05
 """Costs this close (as a share) are the same, so that the noise of latencies decides nothing."""

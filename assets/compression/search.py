@@ -30,8 +30,8 @@ from assets.compression.measured import confusion_of, drops_of, limited_drops, t
 from assets.compression.network import Network, sound
 from assets.compression.prune import count_macs, cuts_of
 from assets.compression.rule import HOPELESS, beats, loses_too_much, network_name, proxy_epochs, space, survivors
-from assets.compression.simulated import try_qat
-from assets.compression.students import same_network, try_cut, try_paces, try_student
+from assets.compression.students.simulated import try_qat
+from assets.compression.students.teach import same_network, try_cut, try_paces, try_student
 from assets.compression.subject import Subject, Trainable, open_subject
 from assets.compression.trials import Cut, Made, Trial, Trials
 from assets.compression.weigh import macs_of_file, parameters_of_file
@@ -220,6 +220,8 @@ def _students(course: Course, teacher: Trainable) -> None:
         begun.append((recipe, cut, try_student(trials, teacher, replace(recipe, epochs=epochs), cut)))
         course.tried += begun[-1][2].tried
     stays = _survivors(course, begun) if epochs < policy.distill_epochs else None
+    if stays is not None:  # those that lose least first: what there is no time for is what would hardly fit
+        begun.sort(key=lambda one: one[2].made.int8_drop if one[2].made else 1.0)
     for recipe, cut, trial in begun:
         made, seconds = trial.made, trial.seconds
         if made is None:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from assets.budget import Budget, CompressionPolicy
-from assets.compression.choose import conversion_limit
-from assets.compression.distill import Answers
+from assets.compression.choosing.choose import conversion_limit
+from assets.compression.students.distill import Answers
 from assets.errors import RejectedError
 from assets.families.build import build_network
 from assets.families.weights import set_weights, weights_of

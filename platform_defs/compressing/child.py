@@ -58,7 +58,7 @@ def work(request: Request, send: Send) -> dict[str, Any]:
 
         send({"stage": STAGES[0], "at": 0, "of": len(STAGES), "within": READ_SECONDS})
         check_model(Path(request.model).read_bytes(), "float", request.model, interface="any")
-    from assets.compression.choose import choose
+    from assets.compression.choosing.choose import choose
     from assets.compression.contract import Candidates
     from assets.compression.search import search
     from assets.measure import machine_name

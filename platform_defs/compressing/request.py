@@ -37,7 +37,7 @@ class Request:
         budget: limits as `Budget` has them; None for the line's own, and for the defaults of an ONNX file.
         targets: names of `edge.contracts.TARGETS`.
         metric: what chooses; "" for the task's own.
-        mean, std, scale, target, classes: see `assets.compression.sources.Reading`.
+        mean, std, scale, target, classes: see `assets.compression.standalone.sources.Reading`.
         max_minutes: after which no new student is begun (an ONNX file has none); None for no limit.
     """
 

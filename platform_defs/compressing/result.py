@@ -16,11 +16,11 @@ import numpy as np
 from assets.compilation.build import Built, build_targets
 from assets.compilation.contract import Engine
 from assets.compilation.judge import Judge, Source
+from assets.compression.choosing.rows import front_rows
+from assets.compression.choosing.wording import recipe_in_words
 from assets.compression.contract import Candidate, Candidates, ChosenModel
 from assets.compression.page import EngineFacts, make_page
-from assets.compression.rows import front_rows
 from assets.compression.subject import Subject
-from assets.compression.wording import recipe_in_words
 from assets.errors import CompileError
 from assets.measure import feeds, fixed_batch, open_session
 from assets.store import Store

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from assets.budget import Budget, CompressionPolicy
-from assets.compression.heldout import HeldOut, Truth, judge_by
-from assets.compression.own_model import Ours, check_budget, open_model, open_own, probe, subject_of
-from assets.compression.signature import Signature, read_signature
-from assets.compression.sources import Reading, picture_spec
+from assets.compression.standalone.heldout import HeldOut, Truth, judge_by
+from assets.compression.standalone.model import Ours, check_budget, open_model, open_own, probe, subject_of
+from assets.compression.standalone.signature import Signature, read_signature
+from assets.compression.standalone.sources import Reading, picture_spec
 from assets.compression.subject import Subject, open_subject
 from assets.errors import RejectedError
 from assets.line import Line
@@ -35,7 +35,7 @@ def open_request(request: Request, report: Report, answered: Callable[[], None] 
         answered: called once the model has answered its first records; what comes then may take as long as it takes.
 
     Raises:
-        RejectedError: see `assets.compression.own_model.open_own` and `assets.compression.subject.open_subject`.
+        RejectedError: see `assets.compression.standalone.model.open_own` and `assets.compression.subject.open_subject`.
     """
     if request.line:
         return _open_line(request, report, answered)

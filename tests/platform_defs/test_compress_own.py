@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from assets.budget import Budget
-from assets.compression.own_model import check_budget, open_model
-from assets.compression.signature import read_signature
+from assets.compression.standalone.model import check_budget, open_model
+from assets.compression.standalone.signature import read_signature
 from assets.errors import RejectedError
 from assets.line import Line
 from assets.store import Store

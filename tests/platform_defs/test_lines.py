@@ -14,7 +14,7 @@ import onnxruntime
 import pytest
 
 from assets.compilation.compile import compile_targets
-from assets.compression.choose import choose
+from assets.compression.choosing.choose import choose
 from assets.compression.contract import ChosenModel
 from assets.compression.search import search
 from assets.compression.subject import open_subject

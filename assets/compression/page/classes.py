@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from assets.compression.choosing.wording import amount
 from assets.compression.contract import MOST_CONFUSED
 from assets.compression.page.data import Bar, Cell, Confusion
-from assets.compression.wording import amount
 from assets.looks import cut
 
 MOST_CLASSES = 60

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
+from assets.compression.choosing.wording import amount, kilobytes, unit
 from assets.compression.contract import Candidate, Candidates, LayerLoss
 from assets.compression.page.data import Bar, Layers
-from assets.compression.wording import amount, kilobytes, unit
 from assets.looks import cut
 
 MOST_BARS = 20

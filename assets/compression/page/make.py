@@ -10,6 +10,8 @@ from jinja2 import Environment
 
 from assets import looks
 from assets.budget import Budget
+from assets.compression.choosing.rows import EngineFacts, rows_of
+from assets.compression.choosing.wording import kilobytes, unit
 from assets.compression.contract import Candidate, Candidates, ChosenModel
 from assets.compression.page.classes import class_bars, confusion_of
 from assets.compression.page.data import Fact, PageData
@@ -18,8 +20,6 @@ from assets.compression.page.layers import layers_of
 from assets.compression.page.pareto import fronts_of, legend_of, unnamed
 from assets.compression.page.proof import chains_of, engines_of
 from assets.compression.page.tables import MOST_TRIED, ended, entries_of, numbered, tried_of
-from assets.compression.rows import EngineFacts, rows_of
-from assets.compression.wording import kilobytes, unit
 from assets.looks import cut, duration, words
 from edge.contracts import TargetProfile
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from assets.compression.contract import Candidates, Tried
-from assets.compression.page.data import Entry, State, TriedEntry
-from assets.compression.page.pareto import is_teacher
-from assets.compression.rows import FrontRow
-from assets.compression.wording import (
+from assets.compression.choosing.rows import FrontRow
+from assets.compression.choosing.wording import (
     amount,
     duration,
     kilobytes,
@@ -19,6 +16,9 @@ from assets.compression.wording import (
     thousands,
     unit,
 )
+from assets.compression.contract import Candidates, Tried
+from assets.compression.page.data import Entry, State, TriedEntry
+from assets.compression.page.pareto import is_teacher
 from assets.looks import cut
 
 NAME = 120

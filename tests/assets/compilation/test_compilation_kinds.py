@@ -15,7 +15,7 @@ from sklearn.datasets import load_diabetes
 from assets.compilation.compile import compile_targets
 from assets.compilation.contract import Engines
 from assets.compression import network as network_module
-from assets.compression.choose import choose
+from assets.compression.choosing.choose import choose
 from assets.compression.contract import ChosenModel
 from assets.compression.search import search
 from assets.compression.subject import open_subject

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.budget import Budget
-from assets.compression.choose import choose
+from assets.compression.choosing.choose import choose
 from assets.compression.contract import Candidate, Candidates, Recipe, Tried
 from assets.errors import BudgetError, RejectedError
 from edge.contracts import TARGETS, ArtifactRef, Evidence, InputSpec, Latency, Metric, ParityVerdict

@@ -13,10 +13,10 @@ from assets.budget import Budget, CompressionPolicy
 from assets.compression.contract import Recipe
 from assets.compression.measured import limited_drops
 from assets.compression.network import Network, candidate_of
-from assets.compression.own_model import open_own
 from assets.compression.rule import limits_in_words, loses_too_much
 from assets.compression.search import search
-from assets.compression.sources import Reading
+from assets.compression.standalone.model import open_own
+from assets.compression.standalone.sources import Reading
 from assets.compression.subject import Subject
 from assets.compression.trials import Made
 from assets.measure import logits, open_session

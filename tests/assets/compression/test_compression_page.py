@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from made_searches import MACHINE, made_candidate, made_choice, made_confusion, made_found, made_layers
 
 from assets.budget import Budget
-from assets.compression.choose import choose
+from assets.compression.choosing.choose import choose
+from assets.compression.choosing.front import front_of
+from assets.compression.choosing.rows import front_rows
+from assets.compression.choosing.wording import recipe_in_words
 from assets.compression.contract import Recipe, Tried
-from assets.compression.front import front_of
 from assets.compression.page import EngineFacts, make_page
 from assets.compression.page.labels import Wanted, place, width_of
-from assets.compression.rows import front_rows
-from assets.compression.wording import recipe_in_words
 from assets.errors import BudgetError
 from edge.contracts import TARGETS, Evidence
 
@@ -33,7 +33,7 @@ VOID = {"meta", "path", "br", "img", "link"}
 @pytest.fixture(autouse=True)
 def here_is_x86(monkeypatch: pytest.MonkeyPatch) -> None:
     """The made latencies are of a cpu-x86, wherever the tests run."""
-    monkeypatch.setattr("assets.compression.front.is_here", lambda target: target.name == "cpu-x86")
+    monkeypatch.setattr("assets.compression.choosing.front.is_here", lambda target: target.name == "cpu-x86")
 
 
 class _Reader(HTMLParser):
@@ -165,7 +165,7 @@ def test_rows_are_flat_and_of_every_target() -> None:
 
 
 def test_a_latency_of_another_machine_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assets.compression.front.is_here", lambda target: target.name == "cpu-arm64")
+    monkeypatch.setattr("assets.compression.choosing.front.is_here", lambda target: target.name == "cpu-arm64")
     rows = front_rows(made_found(), None, "", CPU)
     assert all(row["ms_b1"] is None for row in rows)
 

@@ -165,7 +165,7 @@ def test_an_error_is_no_crash_and_a_student_that_diverges_is_left_out(
         raise OSError("the disk is gone")
 
     with monkeypatch.context() as broken:
-        broken.setattr("assets.compression.students.teach", gone)
+        broken.setattr("assets.compression.students.teach.teach", gone)
         with pytest.raises(OSError, match="the disk is gone"):
             search(subject)
     assert not [name for name in store.names("store/digits/trials") if name.endswith(".begun")]
@@ -173,7 +173,7 @@ def test_an_error_is_no_crash_and_a_student_that_diverges_is_left_out(
     def diverges(*arguments: Any) -> None:
         raise RejectedError("the loss is not finite")
 
-    monkeypatch.setattr("assets.compression.students.teach", diverges)
+    monkeypatch.setattr("assets.compression.students.teach.teach", diverges)
     found = search(subject)
     assert ("pruned-0.5", "the loss is not finite") in [(one.name, one.why) for one in found.tried]
     assert "teacher-float" in [one.name for one in found.candidates]

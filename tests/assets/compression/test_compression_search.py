@@ -13,13 +13,13 @@ import torch
 
 from assets.budget import Budget, CompressionPolicy
 from assets.compression import network as network_module
-from assets.compression import students as students_module
-from assets.compression.choose import choose
+from assets.compression.choosing.choose import choose
 from assets.compression.contract import Candidate, Candidates
-from assets.compression.distill import Distillation, distillation
 from assets.compression.prune import count_macs, prune
 from assets.compression.quantize import needs_7_bits
 from assets.compression.search import search
+from assets.compression.students import teach as students_module
+from assets.compression.students.distill import Distillation, distillation
 from assets.compression.subject import Subject, open_subject
 from assets.errors import RejectedError
 from assets.families.build import build_network, teacher_architecture

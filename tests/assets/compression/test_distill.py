@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assets.compression.contract import Recipe
-from assets.compression.distill import AT_ONCE, KEY_BYTES, Answers, Distillation, distillation, student_policy
-from assets.compression.features import FEATURES, Seen, apart, attention_map, watching
 from assets.compression.prune import prune
+from assets.compression.students.distill import AT_ONCE, KEY_BYTES, Answers, Distillation, distillation, student_policy
+from assets.compression.students.features import FEATURES, Seen, apart, attention_map, watching
 from assets.errors import RejectedError
 from assets.families.build import build_network
 from assets.families.weights import predict, weights_of
@@ -155,7 +155,7 @@ def test_answers_are_remembered_and_are_the_same_however_they_were_asked() -> No
 
 
 def test_answers_beyond_the_memory_are_asked_anew_and_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assets.compression.distill.REMEMBERED_BYTES", 10 * (KEY_BYTES + 4 * 3))
+    monkeypatch.setattr("assets.compression.students.distill.REMEMBERED_BYTES", 10 * (KEY_BYTES + 4 * 3))
     teacher, x = _resnet(), _pictures(24)
     asked: list[int] = []
     teacher.register_forward_hook(lambda part, args, out: asked.append(len(args[0])))

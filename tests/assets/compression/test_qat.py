@@ -12,9 +12,9 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from assets.compression.distill import distillation
-from assets.compression.qat import Simulated, SimulatedLayer, quantized_policy, train_quantized
 from assets.compression.quantize import calibrations, quantize
+from assets.compression.students.distill import distillation
+from assets.compression.students.qat import Simulated, SimulatedLayer, quantized_policy, train_quantized
 from assets.errors import RejectedError
 from assets.export import export_onnx
 from assets.families.build import build_network

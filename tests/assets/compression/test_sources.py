@@ -14,12 +14,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from assets.compression import heldout
-from assets.compression.fidelity import fidelity_task
-from assets.compression.heldout import hold_out, judge_by
-from assets.compression.signature import Port, Signature
-from assets.compression.sources import SHARES, Raw, Reading, read_source
-from assets.compression.sources import raw as sources_raw
+from assets.compression.standalone import heldout
+from assets.compression.standalone.fidelity import fidelity_task
+from assets.compression.standalone.heldout import hold_out, judge_by
+from assets.compression.standalone.signature import Port, Signature
+from assets.compression.standalone.sources import SHARES, Raw, Reading, read_source
+from assets.compression.standalone.sources import raw as sources_raw
 from assets.errors import RejectedError
 from assets.tasks.compare import compare
 from edge.contracts import InputSpec
@@ -131,7 +131,7 @@ def test_hostile_archives_are_refused_before_they_are_unpacked(tmp_path: Path, m
         archive.writestr("x.npy", header.getvalue() + b"\0" * 12)
     with pytest.raises(RejectedError, match=r"cut off, or says a wrong shape"):
         _read(path)
-    monkeypatch.setattr("assets.compression.sources.arrays.MAX_BYTES", 10_000)
+    monkeypatch.setattr("assets.compression.standalone.sources.arrays.MAX_BYTES", 10_000)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.npy", header.getvalue() + b"\0" * 20_000)
     assert path.stat().st_size < 1000

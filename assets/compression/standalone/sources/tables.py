@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.compression.signature import Signature
-from assets.compression.sources.raw import MAX_BYTES, Raw, Reading, checked, expected, record_ids
+from assets.compression.standalone.signature import Signature
+from assets.compression.standalone.sources.raw import MAX_BYTES, Raw, Reading, checked, expected, record_ids
 from assets.errors import RejectedError
 from edge.contracts import InputSpec
 

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from assets.compression.contract import Recipe, Tried
-from assets.compression.distill import distillation, student_policy
 from assets.compression.measured import timings_of
 from assets.compression.network import Network, look, refused, spread
 from assets.compression.prune import count_macs, prune
 from assets.compression.quantize import needs_7_bits
 from assets.compression.rule import network_name
+from assets.compression.students.distill import distillation, student_policy
 from assets.compression.subject import Subject, Trainable
 from assets.compression.trials import Cut, Made, Trial, Trials
 from assets.errors import RejectedError

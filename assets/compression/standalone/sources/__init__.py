@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from assets.compression.signature import Signature
-from assets.compression.sources.arrays import read_npz
-from assets.compression.sources.pictures import picture_spec, read_folder
-from assets.compression.sources.raw import SHARES, Raw, Reading, Share
-from assets.compression.sources.tables import read_table
+from assets.compression.standalone.signature import Signature
+from assets.compression.standalone.sources.arrays import read_npz
+from assets.compression.standalone.sources.pictures import picture_spec, read_folder
+from assets.compression.standalone.sources.raw import SHARES, Raw, Reading, Share
+from assets.compression.standalone.sources.tables import read_table
 from assets.errors import RejectedError
 from edge.contracts import InputSpec
 

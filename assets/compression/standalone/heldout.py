@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from assets.compression.fidelity import fidelity_task
-from assets.compression.sources import SHARES, Raw, Share
+from assets.compression.standalone.fidelity import fidelity_task
+from assets.compression.standalone.sources import SHARES, Raw, Share
 from assets.errors import RejectedError
 from assets.loading.judged import Judged
 from assets.loading.pictures import normalized_batch

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
+from assets.compression.choosing.front import drop_of, front_of, latency_on, metric_of, proven
+from assets.compression.choosing.wording import recipe_in_words
 from assets.compression.contract import Candidate, Candidates, ChosenModel
-from assets.compression.front import drop_of, front_of, latency_on, metric_of, proven
-from assets.compression.wording import recipe_in_words
 from edge.contracts import Latency, TargetProfile
 
 

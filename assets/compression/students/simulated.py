@@ -10,10 +10,10 @@ import torch
 
 from assets.compression.contract import Candidate, Tried
 from assets.compression.network import Network, refused
-from assets.compression.qat import quantized_policy, train_quantized
 from assets.compression.quantize import needs_7_bits
 from assets.compression.rule import candidate_name
-from assets.compression.students import Told, objective_of
+from assets.compression.students.qat import quantized_policy, train_quantized
+from assets.compression.students.teach import Told, objective_of
 from assets.compression.subject import Trainable
 from assets.compression.trials import Trial, Trials
 from assets.errors import RejectedError

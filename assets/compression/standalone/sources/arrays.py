@@ -14,8 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.compression.signature import Signature
-from assets.compression.sources.raw import MAX_BYTES, SHARES, SPELLINGS, Raw, checked, expected, joined, record_ids
+from assets.compression.standalone.signature import Signature
+from assets.compression.standalone.sources.raw import (
+    MAX_BYTES,
+    SHARES,
+    SPELLINGS,
+    Raw,
+    checked,
+    expected,
+    joined,
+    record_ids,
+)
 from assets.errors import RejectedError
 
 MAX_MEMBERS = 64

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from assets.compression.signature import Signature
-from assets.compression.sources.raw import MAX_BYTES, SHARES, SPELLINGS, Raw, Reading
+from assets.compression.standalone.signature import Signature
+from assets.compression.standalone.sources.raw import MAX_BYTES, SHARES, SPELLINGS, Raw, Reading
 from assets.errors import RejectedError
 from edge.contracts import InputSpec
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from assets.budget import Budget, CompressionPolicy
-from assets.compression.heldout import GivenSet, HeldOut, Retold, Truth, hold_out, judge_by
-from assets.compression.signature import Signature, read_signature
-from assets.compression.sources import Raw, Reading, read_source
+from assets.compression.standalone.heldout import GivenSet, HeldOut, Retold, Truth, hold_out, judge_by
+from assets.compression.standalone.signature import Signature, read_signature
+from assets.compression.standalone.sources import Raw, Reading, read_source
 from assets.compression.subject import Subject
 from assets.errors import RejectedError
 from assets.loading.judged import Judged

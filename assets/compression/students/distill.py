@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from assets.compression.features import Seen, apart, watching
+from assets.compression.students.features import Seen, apart, watching
 from assets.families.attention import Attention
 from assets.learning import Augmentation, TrainingPolicy
 from assets.tasks.contract import Objective
@@ -28,8 +28,8 @@ SLOW = (nn.modules.conv._ConvNd, nn.RNNBase, Attention)
 """Layers of a teacher that costs more than looking its answers up, which takes 0.02 ms a record."""
 RATE = 5e-3
 """Adam's learning rate for students with BatchNorm, at least."""
-LONG = 30
-"""Epochs beyond which records that are always the same would be learned by heart (Beyer et al. 2022)."""
+LONG = 10
+"""Epochs beyond which records that are always the same are learned by heart (Beyer et al. 2022), see `student_policy`."""
 
 
 def student_policy(policy: TrainingPolicy, epochs: int, student: nn.Module) -> TrainingPolicy:
@@ -46,7 +46,13 @@ def student_policy(policy: TrainingPolicy, epochs: int, student: nn.Module) -> T
     - the same with labels alone, augmented: 0.870 (15 epochs)
     - in 180 steps: without features 0.861, with their weight 1 or 10: 0.862 or 0.861; they cost the remembering
 
-    So a student is not augmented unless it is taught for long, or its teacher costs nothing; and its rate is high.
+    On CIFAR-10, 4,018 records, a resnet with a halved picture (teacher 0.688 on test records), SGD at rate 0.1:
+
+    - 12 epochs: not augmented 0.660 in 23 s, augmented 0.665 in 31 s; labels alone, augmented: 0.667 in 30 s
+    - 30 epochs: not augmented 0.653 in 60 s, augmented 0.684 in 80 s; labels alone, augmented: 0.691 in 74 s
+
+    So a student is not augmented unless it is taught for long, or its teacher costs nothing; and its rate is high. The
+    first augmented student pays for its teacher's answers too, which the others are given.
     """
     normed = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in student.modules())
     changes: dict[str, Any] = {
@@ -70,7 +76,7 @@ class Distillation(nn.Module):
     Of classes: cross-entropy with the labels, and with the teacher's softened answers. The soft part is scaled by the
     square of the temperature, as in the paper, so that both parts' gradients stay comparable. Of numbers: the squared
     error against both, in units of `scale`. With `features`, the student's features are drawn to the teacher's too,
-    see `assets.compression.features`; `fit` has it `attend` the student then.
+    see `assets.compression.students.features`; `fit` has it `attend` the student then.
 
     The teacher answers the very inputs the student sees, augmentation included. It is a part of this module, so that it
     goes where the training goes; `fit` trains the student alone.

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.compression.signature import Port, Signature
+from assets.compression.standalone.signature import Port, Signature
 from assets.errors import RejectedError
 from edge.contracts import InputSpec
 
