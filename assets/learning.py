@@ -169,7 +169,10 @@ class TrainingPolicy(Frozen):
     clip: float | None = Field(default=None, gt=0, description="Largest norm of the whole gradient.")
     accumulate: int = Field(default=1, ge=1, le=1024, description="Parts a batch is computed in, to save memory.")
     precision: Literal["32", "bf16", "fp16"] = Field(default="32", description="Autocast; fp16 needs a GPU.")
-    channels_last: bool = Field(default=False, description="Memory order of pictures; pays on some processors.")
+    channels_last: bool = Field(
+        default=False,
+        description="Memory order of pictures; pays on some processors. Ignored on a CPU below 16 channels.",
+    )
     compile: bool = Field(default=False, description="torch.compile; pays for large models and long trainings.")
     processes: int = Field(default=1, ge=1, le=64, description="Training processes (one per GPU), which share a batch.")
     threads: int | None = Field(default=None, ge=1, le=256, description="CPU threads per process; None: by step size.")
