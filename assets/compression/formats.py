@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
 from assets.budget import Ranges
 from assets.compression.contract import Candidate, LayerLoss, Recipe, Tried
@@ -20,7 +18,7 @@ from assets.compression.rule import candidate_name, limits_in_words, loses_too_m
 from assets.compression.subject import Outputs, Subject
 from assets.compression.trials import Trial, Trials
 from assets.errors import RejectedError
-from assets.fitting.contract import TrainingSet
+from assets.fitting.fit import Part
 from assets.tasks.registry import change_in_words, metric_drop
 
 LOOK_RECORDS = 512
@@ -91,7 +89,7 @@ def try_layers(trials: Trials, network: Network, int8: Candidate) -> Trial:
     dialect = _worst(network, int8)
     records = _looked_at(subject, len(quantizable(network.file)))
     rows = spread(len(subject.validation), records)
-    part, y = _Part(subject.validation, rows), subject.validation.y[rows]
+    part, y = Part(subject.validation, rows), subject.validation.y[rows]
 
     def lost(before: Outputs, after: Outputs) -> float:
         return subject.task.drop(subject.metric, before, after, y) if np.isfinite(after).all() else 1.0
@@ -149,31 +147,32 @@ def try_mixed(trials: Trials, network: Network, int8: Candidate, layers: tuple[L
 
 def try_float16(trials: Trials, network: Network) -> Trial:
     """All numbers in 16 bits for TensorRT, the weights alone for a CPU, which computes in float32 anyway."""
-    recipe = replace(network.made.recipe, format="float16")
-
-    def make() -> Trial:
-        start = time.monotonic()
-        try:
-            files: dict[str, bytes] = {dialect: to_float16(network.file, dialect) for dialect in QUANTIZED}
-        except RejectedError as error:
-            return _failed(recipe, start, refused(error))
-        return _trial(network, recipe, files, {})
-
-    return trials.take(candidate_name(recipe), recipe, network.decides, lambda _: make())
+    return _converted(trials, network, "float16", to_float16)
 
 
 def try_weights8(trials: Trials, network: Network) -> Trial:
     """Weights alone in 8 bits: for recurrent layers and embeddings, which no runtime computes in INT8."""
-    recipe = replace(network.made.recipe, format="weights8")
+    return _converted(trials, network, "weights8", weights_to_int8, LEAST_SAVED)
+
+
+def _converted(
+    trials: Trials,
+    network: Network,
+    form: Literal["float16", "weights8"],
+    convert: Callable[[bytes, Literal["cpu", "tensorrt"]], bytes],
+    least_saved: float = 0.0,
+) -> Trial:
+    """A format that needs no ranges; why not, where it cannot be, or saves less than a share of the float file."""
+    recipe = replace(network.made.recipe, format=form)
 
     def make() -> Trial:
         start = time.monotonic()
         try:
-            files: dict[str, bytes] = {dialect: weights_to_int8(network.file, dialect) for dialect in QUANTIZED}
+            files: dict[str, bytes] = {dialect: convert(network.file, dialect) for dialect in QUANTIZED}
         except RejectedError as error:
             return _failed(recipe, start, refused(error))
         saved = 1 - len(files["cpu"]) / len(network.file)
-        if saved < LEAST_SAVED:
+        if saved < least_saved:
             return _failed(recipe, start, f"weights alone in INT8 save {max(saved, 0):.0%} of the file, too little")
         return _trial(network, recipe, files, {})
 
@@ -232,21 +231,3 @@ def _both(file: bytes) -> dict[str, bytes]:
 
 def _told(network: Network, drop: float) -> str:
     return f"{change_in_words(network.subject.metric, drop)} on validation records"
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Some records of a set."""
-
-    whole: TrainingSet
-    rows: NDArray[np.int64]
-
-    @property
-    def y(self) -> NDArray[Any]:
-        return self.whole.y[self.rows]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def batch(self, rows: NDArray[np.int64]) -> Tensor:
-        return self.whole.batch(self.rows[rows])

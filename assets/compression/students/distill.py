@@ -29,7 +29,7 @@ SLOW = (nn.modules.conv._ConvNd, nn.RNNBase, Attention)
 RATE = 5e-3
 """Adam's learning rate for students with BatchNorm, at least."""
 LONG = 10
-"""Epochs beyond which records that are always the same are learned by heart (Beyer et al. 2022), see `student_policy`."""
+"""Epochs beyond which records that are always the same would be learned by heart, see `student_policy`."""
 
 
 def student_policy(policy: TrainingPolicy, epochs: int, student: nn.Module) -> TrainingPolicy:
