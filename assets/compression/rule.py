@@ -105,6 +105,28 @@ def survivors(points: Mapping[str, tuple[float, ...]], most: int, hopeless: floa
     return tuple(front)
 
 
+def by_promise(points: Mapping[str, tuple[float, ...]], max_drop: float) -> tuple[str, ...]:
+    """The order in which proxies are taught on, so that the minutes end on what matters least.
+
+    First the cheapest of those that keep to the budget as they are; then the cheaper ones, those nearest to the budget
+    first; then the dearer ones, the cheapest first: of them only a tighter budget would choose.
+
+    Args:
+        points: name to (drop, cost, ...), less of each is better.
+    """
+    fitting = [name for name, point in points.items() if point[0] <= max_drop]
+    best = min(fitting, key=lambda name: (points[name][1], name), default=None)
+    pivot = math.inf if best is None else points[best][1]
+
+    def rank(name: str) -> tuple[float, float, str]:
+        drop, cost = points[name][:2]
+        if name == best:
+            return 0, 0.0, name
+        return (1, drop, name) if cost <= pivot else (2, cost, name)
+
+    return tuple(sorted(points, key=rank))
+
+
 def beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     """Whether `one` is nowhere worse and somewhere better; the second number, a cost, counts from `TIE` on.
 

@@ -29,7 +29,16 @@ from assets.compression.formats import (
 from assets.compression.measured import confusion_of, drops_of, limited_drops, timings_of
 from assets.compression.network import Network, sound
 from assets.compression.prune import count_macs, cuts_of
-from assets.compression.rule import HOPELESS, beats, loses_too_much, network_name, proxy_epochs, space, survivors
+from assets.compression.rule import (
+    HOPELESS,
+    beats,
+    by_promise,
+    loses_too_much,
+    network_name,
+    proxy_epochs,
+    space,
+    survivors,
+)
 from assets.compression.students.simulated import try_qat
 from assets.compression.students.teach import same_network, try_cut, try_paces, try_student
 from assets.compression.subject import Subject, Trainable, open_subject
@@ -220,8 +229,9 @@ def _students(course: Course, teacher: Trainable) -> None:
         begun.append((recipe, cut, try_student(trials, teacher, replace(recipe, epochs=epochs), cut)))
         course.tried += begun[-1][2].tried
     stays = _survivors(course, begun) if epochs < policy.distill_epochs else None
-    if stays is not None:  # those that lose least first: what there is no time for is what would hardly fit
-        begun.sort(key=lambda one: one[2].made.int8_drop if one[2].made else 1.0)
+    if stays is not None:
+        order = {name: at for at, name in enumerate(stays)}
+        begun.sort(key=lambda one: order.get(network_name(one[0]), len(order)))
     for recipe, cut, trial in begun:
         made, seconds = trial.made, trial.seconds
         if made is None:
@@ -255,7 +265,7 @@ def _cuts(course: Course, teacher: Trainable) -> list[tuple[Recipe, Cut]]:
 
 
 def _survivors(course: Course, begun: Sequence[tuple[Recipe, Cut, Trial]]) -> tuple[str, ...]:
-    """Names of the proxies that are taught to the end; the others are told why not."""
+    """Names of the proxies that are taught to the end, in the order they are; the others are told why not."""
     subject = course.subject
     made = {trial.made.name: trial.made for _, _, trial in begun if trial.made is not None}
     if not made:
@@ -278,7 +288,7 @@ def _survivors(course: Course, begun: Sequence[tuple[Recipe, Cut, Trial]]) -> tu
         else:
             why += f"; between others that are on the front too, and {len(stay)} are taught on"
         course.tried.append(Tried(f"{one.name}-proxy", one.recipe, one.int8_drop, ms.get(one.name), why, trial.seconds))
-    return stay
+    return by_promise({name: points[name] for name in stay}, subject.budget.max_drop)
 
 
 def _point(subject: Subject, point: tuple[float, ...], *, on_cpu: bool) -> str:

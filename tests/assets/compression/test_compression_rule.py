@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from assets.budget import CompressionPolicy
 from assets.compression.contract import Recipe
-from assets.compression.rule import beats, candidate_name, proxy_epochs, space, survivors
+from assets.compression.rule import beats, by_promise, candidate_name, proxy_epochs, space, survivors
 
 
 def test_every_cut_goes_with_every_other_that_the_family_knows() -> None:
@@ -72,3 +72,22 @@ def test_who_survives_is_beaten_by_nobody(found: dict[str, tuple[float, ...]], m
 @given(st.tuples(st.floats(0, 1), st.floats(0.001, 100)), st.tuples(st.floats(0, 1), st.floats(0.001, 100)))
 def test_of_two_at_most_one_beats_the_other(one: tuple[float, float], other: tuple[float, float]) -> None:
     assert not (beats(one, other) and beats(other, one))
+
+
+def test_what_would_be_chosen_is_taught_first() -> None:
+    points = {
+        "gentle": (0.0, 9.0, 9),
+        "fits": (0.02, 5.0, 5),
+        "fits, cheaper": (0.04, 4.0, 4),
+        "hard": (0.09, 1.0, 1),
+        "nearly": (0.05, 2.0, 2),
+    }
+    assert by_promise(points, 0.04) == ("fits, cheaper", "nearly", "hard", "fits", "gentle")
+    assert by_promise(points, -0.1) == ("gentle", "fits", "fits, cheaper", "nearly", "hard")  # none fits: the nearest
+
+
+@given(points, st.floats(0, 0.5))
+def test_every_survivor_has_its_turn(found: dict[str, tuple[float, ...]], most: float) -> None:
+    order = by_promise(found, most)
+    assert sorted(order) == sorted(found)
+    assert by_promise(dict(reversed(found.items())), most) == order
