@@ -28,8 +28,8 @@ _COMPRESS: dict[str, Any] = {
     "formats": ["int8", "float16"],
     "max_minutes": 7,
 }
-"""Each cut is taught a little, eight that no other beats to the end. What INT8 at batch 1 feels most is how many places a
-layer writes, so the first layer's step and the first stage's block count more than channels."""
+"""Each cut is taught a little, eight that no other beats to the end. What INT8 at batch 1 feels most is how many places
+a layer writes, so the first layer's step and the first stage's block count more than channels."""
 
 
 @dataclass(frozen=True)
