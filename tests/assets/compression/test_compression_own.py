@@ -69,7 +69,7 @@ def _subject(folder: Path, batch: int, budget: Budget) -> Subject:
 
 @pytest.mark.parametrize("batch", [1, 4])
 def test_a_file_of_a_fixed_batch_gets_int8(tmp_path: Path, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assets.compression.search.OPEN_BYTES", 1)  # each candidate is timed with the teacher alone
+    monkeypatch.setattr("assets.compression.timing.OPEN_BYTES", 1)  # each candidate is timed with the teacher alone
     subject = _subject(tmp_path, batch, Budget(max_drop=0.5, max_drops={"macro_f1": 0.5}))
     found = search(subject)
     assert {"teacher-float", "teacher-int8"} <= {one.name for one in found.candidates}
