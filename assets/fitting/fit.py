@@ -80,7 +80,7 @@ def fit(
     gpu = torch.cuda.is_available()
     if policy.precision == "fp16" and not gpu:
         raise RejectedError("training.precision fp16 needs a GPU, and this machine has none; use bf16 or 32")
-    if policy.channels_last and not gpu and _narrow(network):
+    if policy.channels_last and not gpu and narrow(network):
         policy = policy.model_copy(update={"channels_last": False})
     train = learned_part(task, train)
     private = _private(network, policy, train) if policy.privacy else None
@@ -162,7 +162,7 @@ class Part:
         return self.whole.batch(self.rows[rows])
 
 
-def _narrow(network: nn.Module) -> bool:
+def narrow(network: nn.Module) -> bool:
     """Whether a convolution has so few channels that channels-last order is not safe on a CPU, see `WIDE`."""
     return any(isinstance(part, nn.Conv2d) and part.out_channels < WIDE for part in network.modules())
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from assets.compression.subject import Trainable
 from assets.export import export_onnx
-from assets.fitting.fit import fit
+from assets.fitting.fit import fit, narrow
 from tests.benchmarks.compress.contract import Given, Made
 from tests.benchmarks.compress.ort import BEST, FEW, made, reason
 
@@ -92,7 +92,7 @@ def _epoch_seconds(network: nn.Module, trainable: Trainable) -> float:
         start = time.monotonic()
         rows = np.arange(step * size, (step + 1) * size) % len(trainable.train)
         x = trainable.train.batch(rows)
-        if trainable.policy.channels_last:
+        if trainable.policy.channels_last and not narrow(copied):  # as `fit` does
             x = x.contiguous(memory_format=torch.channels_last)
         y = torch.from_numpy(trainable.train.y[rows])
         torch.autograd.backward(nn.functional.cross_entropy(copied(x), y))
