@@ -265,7 +265,7 @@ def _why(
     if best.recipe.format != "int8":
         int8 = f"{network_name(best.recipe)}-int8"
         if int8 in rejected:
-            parts.append(f"not {int8}, which {rejected[int8]}")
+            parts.append(f"not {int8}: {rejected[int8]}")
         parts += [f"not {one.name}: {one.why}" for one in found.tried if one.name == int8]
     return "; ".join(parts)
 

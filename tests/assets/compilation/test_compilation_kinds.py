@@ -135,7 +135,7 @@ def test_where_int8_breaks_the_model_float_ships_and_says_why(tmp_path: Path, mo
     model, chosen, made = to_engines(store, line, diabetes_records())
     assert chosen.candidate.name == "teacher-float"
     assert "quantize failed its parity check: cpu: has" in chosen.rejected["teacher-int8"]
-    assert "not teacher-int8, which cpu: quantize failed its parity check" in chosen.why
+    assert "not teacher-int8: cpu: quantize failed its parity check" in chosen.why
     assert chosen.candidate.onnx["cpu"] == model.onnx
     assert chosen.candidate.evidence["cpu"].metric("rmse_drop", "test").value == 0
     (engine,) = made.engines

@@ -230,7 +230,7 @@ def test_where_float_ships_it_is_said_why_not_int8() -> None:
     broken = _candidate("teacher-int8", 0.7, 10, 1.0)
     chosen = choose(_found(floating, broken), Budget(), ALL)
     assert chosen.candidate.name == "teacher-float"
-    assert "not teacher-int8, which loses 0.2900 of accuracy on validation records" in chosen.why
+    assert "not teacher-int8: loses 0.2900 of accuracy on validation records" in chosen.why
     tried = Tried("teacher-int8", Recipe(), None, None, "it has no layer that INT8 takes", 0.1)
     chosen = choose(replace(_found(floating), tried=(tried,)), Budget(), ALL)
     assert chosen.why.endswith("not teacher-int8: it has no layer that INT8 takes")

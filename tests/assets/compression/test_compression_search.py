@@ -235,7 +235,7 @@ def test_where_int8_loses_layers_go_back_to_float_and_training_simulates_it(
     assert [verdict.stage for verdict in learned.parity["cpu"]] == ["distill", "export", "quantize"]
     chosen = choose(replace(made.found, candidates=candidates), subject.budget, subject.targets)
     assert chosen.candidate.name == "teacher-float"
-    assert "not teacher-int8, which cpu: quantize failed its parity check: cpu: loses 0." in chosen.why
+    assert "not teacher-int8: cpu: quantize failed its parity check: cpu: loses 0." in chosen.why
 
 
 def test_after_its_minutes_no_student_is_begun_and_the_note_says_so(made: Any, tmp_path: Path) -> None:
