@@ -40,7 +40,7 @@ line: $(STAMP) ## scaffold a line, e.g. NAME=my-line ARGS='--classes cat,dog'
 	@$(BIN)/dg scaffold defs platform_defs.components.ModelLine '$(NAME)' $(ARGS)
 
 test: $(STAMP) ## run the tests, in one process more than there are cores: many wait for daemons and browsers
-	$(BIN)/python -m pytest -q -m 'not nightly' -n $$(( $$(nproc) + 1 )) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -m 'not nightly' -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist loadfile --no-loadscope-reorder
 
 nightly: $(STAMP) ## run the slow tests too
 	$(BIN)/python -m pytest -q
