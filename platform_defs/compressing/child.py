@@ -55,9 +55,10 @@ def work(request: Request, send: Send) -> dict[str, Any]:
     """
     if request.model:  # before anything slow is loaded, and before anything else touches the bytes
         from assets.compilation.lint import check_model
+        from platform_defs.compressing.external import whole_model
 
         send({"stage": STAGES[0], "at": 0, "of": len(STAGES), "within": READ_SECONDS})
-        check_model(Path(request.model).read_bytes(), "float", request.model, interface="any")
+        check_model(whole_model(Path(request.model)), "float", request.model, interface="any")
     from assets.compression.choosing.choose import choose
     from assets.compression.contract import Candidates
     from assets.compression.search import search

@@ -88,7 +88,12 @@ def parse_budget(text: str) -> Budget:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise RejectedError(f"--budget: {place} = {first['input']!r}: {first['msg']}") from error
+        value, why = first["input"], str(first["msg"])
+        if isinstance(value, float) and why.startswith("Input should be "):
+            hint = "; 0.01 is one point" if "drop" in place else ""
+            why = f"is out of range: it must be {why.removeprefix('Input should be ')}{hint}"
+            raise RejectedError(f"--budget: {place}={value:g} {why}") from error
+        raise RejectedError(f"--budget: {place} = {value!r}: {why}") from error
 
 
 def _number(key: str, value: str) -> float:
@@ -99,6 +104,8 @@ def _number(key: str, value: str) -> float:
     if number - number == 0:  # neither NaN nor infinite
         return number
     unit = {"max_ms": "milliseconds, e.g. 2", "max_kb": "kB (1,000 bytes), e.g. 500"}.get(key, "a share, e.g. 0.01")
+    if "=" in value:
+        raise RejectedError(f"--budget: {key}={value!r}: a comma is missing between two limits")
     if value.endswith("%") and key not in {"max_ms", "max_kb"}:
         unit += " for 1 %; percent signs are not read"
     raise RejectedError(f"--budget: {key}={value!r} is not a number; write it without a unit, in {unit}")

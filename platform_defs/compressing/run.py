@@ -28,6 +28,7 @@ from assets.errors import RejectedError, StepDiedError, TransientError
 from assets.measure import machine_name
 from assets.store import Store
 from edge.engine.library import installed_version
+from platform_defs.compressing.external import digest_with_values
 from platform_defs.compressing.request import REVISION, WORK, Request
 
 DONE = "done.json"
@@ -129,7 +130,7 @@ def _model_digest(request: Request) -> str:
     path = Path(request.model)
     if path.stat().st_size > MAX_MODEL_BYTES:
         raise RejectedError(f"{path}: larger than {MAX_MODEL_BYTES:,} bytes, which no ONNX file can be")
-    return _file_digest(path)
+    return digest_with_values(path, _file_digest(path))
 
 
 def _claim(out: Path, model: str) -> tuple[Path, bool]:
@@ -152,7 +153,10 @@ def _claim(out: Path, model: str) -> tuple[Path, bool]:
         raise RejectedError(
             f"{out}: is not empty and was not made by `edgeloop compress`; name a new folder with --out"
         )
-    work.mkdir(parents=True, exist_ok=True)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RejectedError(f"--out {out}: cannot be made ({error.strerror}); name another folder") from error
     _write(mark, {"model": model})
     return work, True
 

@@ -22,6 +22,7 @@ from assets.records import load_dataset
 from assets.store import Store, find_home
 from assets.training.contract import DatasetVersion
 from edge.contracts import TARGETS, InputSpec, TargetProfile, digest
+from platform_defs.compressing.external import whole_model
 from platform_defs.compressing.models import trained_model
 from platform_defs.compressing.request import WORK, Request
 
@@ -40,7 +41,7 @@ def open_request(request: Request, report: Report, answered: Callable[[], None] 
     if request.line:
         return _open_line(request, report, answered)
     source = Path(request.model)
-    file = source.read_bytes()
+    file = whole_model(source)
     store, name = Store(str(Path(request.out) / WORK)), _name_of(source)
     budget, targets, policy = _budget(request), _targets(request), _policy(request, CompressionPolicy())
     how = _reading(request)

@@ -181,6 +181,12 @@ def hold_out(raw: Raw, truth: Truth, numbers: int) -> HeldOut:
     for share in SHARES:
         rows = np.flatnonzero(shares == share)
         if len(rows) < LEAST:
+            different = len(set(raw.ids))
+            if raw.shares is None and 2 * different < len(raw.ids):
+                raise RejectedError(
+                    f"only {different:,} of {len(raw.ids):,} records are different, and equal ones are for one share: "
+                    f"{len(rows)} are for {share}, at least {LEAST} are needed; give more that differ"
+                )
             drawn = ", ".join(f"{part:.0%} {name}" for name, part in DRAWN.items())
             raise RejectedError(
                 f"{len(rows)} of {len(shares)} records are for {share}, at least {LEAST} are needed; give more records "
@@ -215,7 +221,8 @@ def _classes(
             wrong = int(labels.min() if labels.min() < 0 else labels.max())
             at = int((labels == wrong).argmax())
             raise RejectedError(
-                f"record {at} has label {wrong}, the model answers {outputs} classes: 0 to {outputs - 1} are allowed"
+                f"record {at} has label {wrong}, the model answers {outputs} classes: 0 to {outputs - 1} are allowed; "
+                "correct the labels, or leave y out to be judged by fidelity"
             )
         classes = tuple(given or named or map(str, range(outputs)))
     elif y.dtype.kind == "U":
@@ -226,7 +233,7 @@ def _classes(
         labels = np.array([known[name] for name in y.tolist()], dtype=np.int64)
     else:
         raise RejectedError(
-            f"y holds {y.dtype} numbers that are not whole, the model answers {outputs} classes; give class numbers 0 "
+            f"y holds {y.dtype} {_not_whole(y)}, the model answers {outputs} classes; give class numbers 0 "
             f"to {outputs - 1}, or leave y out to be judged by fidelity"
         )
     if len(classes) != outputs or len(set(classes)) != outputs:
@@ -235,6 +242,14 @@ def _classes(
             "in their order with --classes, or leave the labels out to be judged by fidelity"
         )
     return classes, labels
+
+
+def _not_whole(y: NDArray[Any]) -> str:
+    """What is wrong with labels that are no class numbers, and where first."""
+    if y.dtype.kind != "f" or y.ndim != 1:
+        return "values that are no class numbers"
+    at = int((~np.isfinite(y) | (y != np.rint(y))).argmax())
+    return f"numbers that are not whole (record {at} has {y[at]:g})"
 
 
 def _digest(raw: Raw, shares: NDArray[np.str_], truth: Truth) -> str:

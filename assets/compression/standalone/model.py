@@ -83,8 +83,11 @@ def open_own(
         raise RejectedError(f"{data}: there is no record in it")
     shapes = probe(session, GivenSet(raw, np.arange(min(PROBED, len(raw.ids))), np.zeros(0)), source)
     answered()
-    truth = judge_by(raw.y, how.classes, raw.classes, shapes, len(signature.inputs[0].shape))
-    held = hold_out(raw, truth, sum(int(np.prod(shape)) for shape in shapes))
+    try:
+        truth = judge_by(raw.y, how.classes, raw.classes, shapes, len(signature.inputs[0].shape))
+        held = hold_out(raw, truth, sum(int(np.prod(shape)) for shape in shapes))
+    except RejectedError as error:
+        raise RejectedError(f"{data}: {error}") from error
     return subject_of(
         store,
         name,

@@ -79,7 +79,8 @@ def expected(signature: Signature) -> str:
     """What an .npz for this model holds, in words."""
     one = len(signature.inputs) == 1
     names = "x" if one else ", ".join(port.name for port in signature.inputs)
-    split = ", ".join(f"{name}_{share}" for name in ([names] if one else ["each"]) for share in SHARES)
+    first = "x" if one else signature.inputs[0].name
+    split = ", ".join(f"{first}_{share}" for share in SHARES) + ("" if one else " and so on for each")
     return (
         f"expected are {names} with what the model reads ({signature}) and optionally y with the labels, or the same "
         f"apart for {split} (all three)"
