@@ -39,8 +39,8 @@ line: $(STAMP) ## scaffold a line, e.g. NAME=my-line ARGS='--classes cat,dog'
 	@$(PREPARE_DAGSTER)
 	@$(BIN)/dg scaffold defs platform_defs.components.ModelLine '$(NAME)' $(ARGS)
 
-test: $(STAMP) ## run the tests, in one process more than there are cores: many wait for daemons and browsers
-	$(BIN)/python -m pytest -q -m 'not nightly' -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist loadfile --no-loadscope-reorder
+test: $(STAMP) ## run the tests, on all cores
+	$(BIN)/python -m pytest -q -m 'not nightly' -n auto --dist loadfile --no-loadscope-reorder
 
 nightly: $(STAMP) ## run the slow tests too
 	$(BIN)/python -m pytest -q
