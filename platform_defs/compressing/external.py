@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ def whole_model(path: Path) -> bytes:
     Raises:
         RejectedError: such a file is missing, elsewhere or too large, or does not hold what the model says.
     """
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from onnx import ModelProto
     from onnx.checker import ValidationError
     from onnx.external_data_helper import load_external_data_for_model
@@ -30,8 +29,8 @@ def whole_model(path: Path) -> bytes:
     file = path.read_bytes()
     try:
         model = ModelProto.FromString(file)
-    except DecodeError:
-        return file  # lint says what is wrong
+    except Exception:  # protobuf's DecodeError, and what its parser raises besides: lint says what is wrong
+        return file
     places = _places(model)
     if not places:
         return file
@@ -44,7 +43,7 @@ def whole_model(path: Path) -> bytes:
                 f"{path}: its values are in {place!r}; only a file in its folder is read that is called as the model "
                 f"is, e.g. {path.name}.data. Make one file of both: onnx.save(onnx.load('{path.name}'), 'one.onnx')"
             )
-    size = len(file) + sum(beside[place].stat().st_size for place in places)
+    size = len(file) + _claimed(model, {place: beside[place].stat().st_size for place in places})
     if size > MAX_MODEL_BYTES:
         raise RejectedError(f"{path}: has {size:,} bytes with its values, {MAX_MODEL_BYTES:,} are allowed; compress it")
     try:
@@ -62,7 +61,8 @@ def files_beside(path: Path) -> Sequence[Path]:
     return sorted(
         one
         for one in path.parent.iterdir()
-        if one.name.startswith(path.stem) and one.name.lower().endswith(ENDINGS) and one != path
+        if one.name.startswith(path.stem) and one.name[len(path.stem) :][:1] in {".", "_", "-"}  # not of model2.onnx
+        if one.name.lower().endswith(ENDINGS) and one != path
         if one.is_file() and not one.is_symlink()
     )
 
@@ -74,8 +74,12 @@ def digest_with_values(path: Path, own: str) -> str:
         return own
     found = hashlib.sha256(own.encode())
     for one in beside:
-        with one.open("rb") as file:
-            found.update(f"{one.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}".encode("utf-8", "replace"))
+        try:
+            with one.open("rb") as file:
+                values = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise RejectedError(f"{one}: cannot be read ({error.strerror}); give a file that you may read") from error
+        found.update(f"{one.name}\0{values}".encode("utf-8", "replace"))
     return found.hexdigest()
 
 
@@ -86,3 +90,14 @@ def _places(model: Any) -> tuple[str, ...]:
         if tensor.data_location == 1:
             found |= {entry.value: None for entry in tensor.external_data if entry.key == "location"}
     return tuple(found)
+
+
+def _claimed(model: Any, sizes: Mapping[str, int]) -> int:
+    """Bytes that the model's values take in memory: several may claim the same part of a file."""
+    total = 0
+    for tensor in model.graph.initializer:
+        if tensor.data_location == 1:
+            entries = {entry.key: entry.value for entry in tensor.external_data}
+            length = entries.get("length", "")
+            total += int(length) if length.isdecimal() else sizes.get(entries.get("location", ""), 0)
+    return total

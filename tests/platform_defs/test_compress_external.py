@@ -69,3 +69,27 @@ def test_no_other_file_is_read(tmp_path: Path, location: str) -> None:
     (tmp_path / "in" / "other.data").write_bytes(b"0")
     with pytest.raises(RejectedError, match="only a file in its folder is read"):
         whole_model(path)
+
+
+def test_values_that_claim_the_same_part_again_and_again_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _saved(tmp_path / "net.onnx", "net.data")
+    model = onnx.load(path, load_external_data=False)
+    lengths = [
+        int(entry.value) for one in model.graph.initializer for entry in one.external_data if entry.key == "length"
+    ]
+    whole_model(path)  # sound as it is
+    model.graph.initializer.extend(list(model.graph.initializer) * 9)
+    path.write_bytes(model.SerializeToString())
+    most = path.stat().st_size + 2 * sum(lengths)
+    monkeypatch.setattr("platform_defs.compressing.external.MAX_MODEL_BYTES", most)
+    with pytest.raises(RejectedError, match="bytes with its values"):
+        whole_model(path)
+
+
+def test_the_values_of_another_model_are_not_this_ones(tmp_path: Path) -> None:
+    path = _saved(tmp_path / "net.onnx", "net.data")
+    before = digest_with_values(path, "0")
+    _saved(tmp_path / "net2.onnx", "net2.data")
+    assert digest_with_values(path, "0") == before
