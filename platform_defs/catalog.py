@@ -11,8 +11,8 @@ import yaml
 from dagster._utils.schedules import is_valid_cron_string
 
 from assets.errors import LineError
-from assets.line import Line, parse_line
-from assets.profiles import FULL, chosen_profile
+from assets.line.config import Line, parse_line
+from assets.line.profiles import FULL, chosen_profile
 
 LINES_FOLDER = Path(__file__).parent / "lines"
 LINES_VARIABLE = "EDGELOOP_LINES"

@@ -6,7 +6,8 @@ from typing import Any
 
 import dagster as dg
 
-from assets.store import Store, find_home
+from assets.storage.store import Store
+from platform_defs.home import find_home
 
 
 class RefusingIOManager(dg.IOManager):

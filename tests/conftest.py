@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,20 +19,20 @@ settings.register_profile(
 settings.load_profile("edgeloop")
 
 LONGEST_FIRST = (
-    "test_demo.py",
-    "test_runner.py",
-    "test_browser.py",
-    "test_lines.py",
-    "test_families_contract.py",
-    "test_daemon.py",
-    "test_model_line.py",
-    "test_quality_judge.py",
-    "test_quality_crash.py",
+    "platform_defs/demo/test_loop.py",
+    "platform_defs/local/test_runner.py",
+    "platform_defs/test_browser.py",
+    "platform_defs/test_lines.py",
+    "assets/families/test_check.py",
+    "platform_defs/automation/test_daemon.py",
+    "platform_defs/components/test_model_line.py",
+    "assets/quality/test_gate.py",
+    "assets/quality/test_crash.py",
 )
 """Files that take a minute or more: begun first, so that no worker waits for the other at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, everything else in its order."""
-    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+    places = {str(Path(__file__).parent / name): place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(str(item.path), len(places)))

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from assets.export import example_of
 from assets.families.build import build_network, teacher_architecture
-from assets.families.registry import FAMILIES, AnswerKind, InputKind
+from assets.families.export import example_of
 from assets.families.weights import parameters_of
-from assets.learning import ModelFamily
+from assets.line.families import FAMILIES, AnswerKind, InputKind
+from assets.line.model import ModelFamily
 from edge.contracts import InputSpec
 
 DOCUMENT = Path(__file__).parent.parent / "docs/families.md"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from assets.ingest.landing import land
 from assets.ingest.made import land_own
-from assets.line import Line
-from assets.quality.contract import BatchVerdict
-from assets.quality.judge import judge
-from assets.store import Store
-from assets.training.contract import DatasetVersion, dataset_key
+from assets.line.config import Line
+from assets.quality.gate import judge
+from assets.records.dataset import DatasetVersion, dataset_key
+from assets.records.verdict import BatchVerdict
+from assets.storage.store import Store
 from assets.training.dataset import build_dataset
 from edge.contracts import digest
 

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from assets.line import LineConfig
+from assets.line.config import LineConfig
 
 HEAD = """\
 # A line, field by field

@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from assets.line import Line, parse_line
-from assets.store import Store
+from assets.line.config import Line, parse_line
+from assets.storage.store import Store
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent

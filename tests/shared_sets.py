@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from assets.line import Line, parse_line
+from assets.line.config import Line, parse_line
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 DIGITS = [str(digit) for digit in range(10)]

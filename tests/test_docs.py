@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel
 from typer.main import get_command
 
-from assets.line import LineConfig, parse_line
+from assets.line.config import LineConfig, parse_line
 from platform_defs.cli.main import app
 from tests.lines_doc import HEAD, document
 

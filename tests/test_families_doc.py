@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from assets.line import parse_line
+from assets.line.config import parse_line
 from platform_defs.cli.main import app
 from tests.families_doc import DOCUMENT, updated
 

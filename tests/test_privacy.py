@@ -9,7 +9,7 @@ from pathlib import Path
 
 CODE = """
 import sys
-from assets.measure import logits, open_session
+from assets.evaluation.answers import logits, open_session
 import numpy as np, onnx
 from onnx import TensorProto, helper
 graph = helper.make_graph(

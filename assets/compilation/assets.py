@@ -9,14 +9,14 @@ from importlib import metadata
 
 import dagster as dg
 
-from assets.compilation.contract import Engine, Engines
-from assets.compression.contract import ChosenModel
+from assets.compilation.documents import Engine, Engines
+from assets.compression.documents import ChosenModel
 from assets.errors import CompileError
-from assets.line import Line
-from assets.measure import machine_name
-from assets.process import refusals_fail_once, run_step
-from assets.steps import remembered
-from assets.store import Store
+from assets.evaluation.latency import machine_name
+from assets.line.config import Line
+from assets.processes.launch import refusals_fail_once, run_step
+from assets.storage.memo import cached_step
+from assets.storage.store import Store
 from edge.contracts import chain_gap, digest, to_bytes
 from edge.engine.library import installed_version
 
@@ -63,7 +63,7 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
 
             inputs = (REVISION, digest(chosen), line.config.digest("targets", "data", "task", "features"), *_tools())
             try:
-                result, reused = remembered(store, line.name, "engines", inputs, Engines, make)
+                result, reused = cached_step(store, line.name, "engines", inputs, Engines, make)
             except CompileError as error:
                 yield dg.AssetCheckResult(passed=False, check_name=MATCHES, description=str(error))
                 raise

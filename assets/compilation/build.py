@@ -20,9 +20,10 @@ from assets.compilation.plans import CompiledPlan, Runtime, build_plans, why_not
 from assets.compilation.recipes import recipe_for
 from assets.compilation.shapes import Shape, input_shapes
 from assets.errors import CompileError
-from assets.measure import machine_name, open_session
-from assets.steps import recall
-from assets.store import Store
+from assets.evaluation.answers import open_session
+from assets.evaluation.latency import machine_name
+from assets.storage.memo import cached
+from assets.storage.store import Store
 from edge.contracts import ArtifactRef, BuildRecipe, InputShapes, PlanHeader, TargetProfile, document
 from edge.contracts.target import Dialect
 from edge.engine.library import installed_version
@@ -216,7 +217,7 @@ class _Work:
         shapes = repr(self._usual(data))
         inputs = "\0".join((ref.sha256, target.dialect, self.interface, shapes, builder, machine_name(), REVISION))
         key = f"store/{self.name}/graphs/{hashlib.sha256(inputs.encode()).hexdigest()}.json"
-        kept = recall(self.store, key, CompiledGraph)
+        kept = cached(self.store, key, CompiledGraph)
         reused = kept is not None
         if kept is None:
             kept = self._graph(ref, data, target.dialect)

@@ -10,21 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.compilation.build import build_targets, check_files
-from assets.compilation.contract import Engines
+from assets.compilation.documents import Engines
 from assets.compilation.golden import make_golden, pick_records
-from assets.compilation.judge import DEVICE_RECORDS, Judge, Source
-from assets.compression.contract import ChosenModel
-from assets.line import Line
-from assets.loading.judged import Judged, open_judged
-from assets.measure import logits, open_session
-from assets.records import load_dataset
-from assets.simulate import open_as_tensorrt
-from assets.store import Store
+from assets.compilation.verify import DEVICE_RECORDS, Judge, Source
+from assets.compression.documents import ChosenModel
+from assets.evaluation.answers import logits, open_session
+from assets.evaluation.as_tensorrt import open_as_tensorrt
+from assets.line.config import Line
+from assets.loading.held_out import Judged, open_judged
+from assets.processes.worker import Job, serve
+from assets.records.read import load_dataset
+from assets.storage.store import Store
 from assets.tasks.contract import load_task
-from assets.worker import Job, serve
 from edge.contracts import TARGETS, GoldenSet, from_bytes
 from edge.contracts.target import Dialect
-from edge.runtime.session import OnnxSession, check_signature
+from edge.runtime.onnx import OnnxSession
+from edge.runtime.signature import check_signature
 
 
 def compile_targets(store: Store, line: Line, chosen: ChosenModel, report: Callable[[str], None]) -> Engines:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import CompileError
-from assets.loading.judged import Judged
+from assets.loading.held_out import Judged
 from assets.tasks.contract import Task
 from edge.contracts import GoldenRecord, GoldenSet, InputSpec
 

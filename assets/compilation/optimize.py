@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from assets.compilation.lint import lint_model
 from assets.compilation.lint.run import Interface
-from assets.measure import bounded_ms, open_session
+from assets.evaluation.answers import open_session
+from assets.evaluation.latency import bounded_ms
 from edge.contracts.target import Dialect
 
 LEAST_BYTES = 0.95

@@ -13,7 +13,7 @@ from typing import Literal
 
 from assets.compilation.recipes import memory_needed
 from assets.errors import CompileError, EdgeError
-from assets.store import Store
+from assets.storage.store import Store
 from edge.contracts import ArtifactRef, InputShapes, PlanHeader, TargetProfile, document
 from edge.engine.build import build_plan, builder_version
 from edge.engine.header import parse_plan

@@ -12,18 +12,18 @@ from typing import Any
 import dagster as dg
 
 from assets.compression.choosing.choose import choose, conversion_limit, cost_ms, front_of, size, validation_drop
-from assets.compression.contract import Candidate, Candidates, ChosenModel
+from assets.compression.documents import Candidate, Candidates, ChosenModel
 from assets.compression.rule import limits_in_words
 from assets.errors import BudgetError
-from assets.line import Line
-from assets.links import page_url
-from assets.measure import machine_name
-from assets.process import refusals_fail_once, run_step
-from assets.records import load_dataset
-from assets.steps import remembered
-from assets.store import Store
-from assets.tasks.registry import change_in_words
-from assets.training.contract import TrainedModel
+from assets.evaluation.latency import machine_name
+from assets.line.config import Line
+from assets.line.tasks import change_in_words
+from assets.pages.urls import page_url
+from assets.processes.launch import refusals_fail_once, run_step
+from assets.records.read import load_dataset
+from assets.storage.memo import cached_step
+from assets.storage.store import Store
+from assets.training.documents import TrainedModel
 from edge.contracts import TARGETS, TargetProfile, digest, to_bytes
 
 CANDIDATES_REVISION = "candidates-4"
@@ -58,7 +58,7 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
             options = {"dataset": to_bytes(dataset).decode(), "model": to_bytes(model).decode()}
             policy = line.config.digest("data", "features", "training", "compress", "targets")
             budget = line.config.budget
-            found, reused = remembered(
+            found, reused = cached_step(
                 store,
                 line.name,
                 "candidates",
@@ -116,7 +116,7 @@ def _chosen_model(line: Line) -> dg.AssetsDefinition:
             inputs = (CHOICE_REVISION, digest(found), line.config.digest("budget", "targets"))
             key = _page_key(line, inputs)
             try:
-                chosen, reused = remembered(
+                chosen, reused = cached_step(
                     store,
                     line.name,
                     "chosen_model",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from assets.compression.contract import Candidate
-from assets.compression.course import Course
+from assets.compression.documents import Candidate
+from assets.compression.evidence import drops_of, limited_drops
 from assets.compression.formats import (
     drop_of,
     try_float,
@@ -16,11 +16,11 @@ from assets.compression.formats import (
     try_mixed,
     try_weights8,
 )
-from assets.compression.measured import drops_of, limited_drops
 from assets.compression.network import Network, sound
 from assets.compression.rule import (
     loses_too_much,
 )
+from assets.compression.search_state import Course
 from assets.compression.students.simulated import try_qat
 
 

@@ -9,9 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from assets.budget import Ranges
-from assets.compression.contract import Candidate, LayerLoss, Recipe, Tried
-from assets.compression.measured import answers_of
+from assets.compression.documents import Candidate, LayerLoss, Recipe, Tried
+from assets.compression.evidence import answers_of
 from assets.compression.network import QUANTIZED, Look, Network, candidate_of, look, refused, spread
 from assets.compression.quantize import quantizable, sensitivity, to_float16, weights_to_int8
 from assets.compression.rule import candidate_name, limits_in_words, loses_too_much
@@ -19,7 +18,8 @@ from assets.compression.subject import Outputs, Subject
 from assets.compression.trials import Trial, Trials
 from assets.errors import RejectedError
 from assets.fitting.fit import Part
-from assets.tasks.registry import change_in_words, metric_drop
+from assets.line.compression import Ranges
+from assets.line.tasks import change_in_words, metric_drop
 
 LOOK_RECORDS = 512
 """Most validation records on which single layers are looked at; what comes of it is judged on all."""

@@ -11,9 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.budget import Ranges
-from assets.compression.contract import Candidate, LayerLoss, Recipe
-from assets.compression.measured import (
+from assets.compression.documents import Candidate, LayerLoss, Recipe
+from assets.compression.evidence import (
     answers_of,
     class_drops,
     confusion_of,
@@ -28,8 +27,9 @@ from assets.compression.rule import candidate_name
 from assets.compression.subject import Outputs, Subject
 from assets.compression.trials import Made
 from assets.errors import RejectedError
+from assets.evaluation.answers import feeds, fixed_batch, open_session
 from assets.fitting.contract import TrainingSet
-from assets.measure import feeds, fixed_batch, open_session
+from assets.line.compression import Ranges
 from edge.contracts import Evidence, ParityVerdict
 from edge.errors import VerificationError
 

@@ -13,9 +13,9 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from assets.budget import Budget, CompressionPolicy
-from assets.compression.contract import Recipe
-from assets.families.registry import Cut
+from assets.compression.documents import Recipe
+from assets.line.compression import Budget, CompressionPolicy
+from assets.line.families import Cut
 
 HOPELESS = 3.0
 """A proxy that loses so many times what a sound conversion may is not taught on."""
@@ -27,7 +27,7 @@ def space(policy: CompressionPolicy, cuts: Collection[Cut]) -> tuple[Recipe, ...
     """Every cut of the policy that the family knows, each with each; the gentlest first. Formats are left as default.
 
     Args:
-        cuts: of the family, see `assets.families.registry.cuts_of`.
+        cuts: of the family, see `assets.line.families.cuts_of`.
     """
     shares = (0.0, *sorted(set(policy.prune))) if "channels" in cuts else (0.0,)
     blocks = (0, *sorted(set(policy.blocks))) if "blocks" in cuts else (0,)

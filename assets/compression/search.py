@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from assets.compression.contract import Candidates, Recipe
 from assets.compression.converting import formats_of_teacher
-from assets.compression.course import Course
-from assets.compression.measured import confusion_of
+from assets.compression.documents import Candidates, Recipe
+from assets.compression.evidence import confusion_of
 from assets.compression.network import Network
 from assets.compression.prune import count_macs
+from assets.compression.search_state import Course
+from assets.compression.size import macs_of_file, parameters_of_file
 from assets.compression.students.selecting import taught_students
 from assets.compression.subject import Subject, open_subject
 from assets.compression.timing import timed
 from assets.compression.trials import Made, Trials
-from assets.compression.weigh import macs_of_file, parameters_of_file
+from assets.evaluation.answers import feeds, open_session
 from assets.families.weights import architecture_of, parameters_of
-from assets.measure import feeds, open_session
-from assets.training.contract import DatasetVersion, TrainedModel
-from assets.worker import Job, serve
+from assets.processes.worker import Job, serve
+from assets.records.dataset import DatasetVersion
+from assets.training.documents import TrainedModel
 from edge.contracts import from_bytes
 
 

@@ -11,22 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from assets.budget import Budget, CompressionPolicy
 from assets.compression.choosing.choose import conversion_limit
 from assets.compression.students.distill import Answers
 from assets.errors import RejectedError
+from assets.evaluation.answers import answers, open_session
 from assets.families.build import build_network
 from assets.families.weights import set_weights, weights_of
 from assets.fitting.contract import TrainingSet
 from assets.fitting.threads import set_up_torch
-from assets.learning import TrainingPolicy
-from assets.line import Line
-from assets.loading.judged import Judged, open_judged
-from assets.measure import answers, open_session
-from assets.store import Store
+from assets.line.compression import Budget, CompressionPolicy
+from assets.line.config import Line
+from assets.line.tasks import change_in_words
+from assets.line.training import TrainingPolicy
+from assets.loading.held_out import Judged, open_judged
+from assets.records.dataset import DatasetVersion
+from assets.storage.store import Store
 from assets.tasks.contract import Task, load_task
-from assets.tasks.registry import change_in_words
-from assets.training.contract import DatasetVersion, TrainedModel
+from assets.training.documents import TrainedModel
 from edge.contracts import TARGETS, AnswerSpec, ArtifactRef, Evidence, InputSpec, ParityVerdict, TargetProfile, digest
 from edge.contracts.evidence import VerdictKind
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.compression.contract import Candidate
-from assets.compression.course import Course
-from assets.compression.measured import timings_of
-from assets.measure import fixed_batch, latency, open_session, speedup
-from assets.tasks.registry import change_in_words
+from assets.compression.documents import Candidate
+from assets.compression.evidence import timings_of
+from assets.compression.search_state import Course
+from assets.evaluation.answers import fixed_batch, open_session
+from assets.evaluation.latency import latency, speedup
+from assets.line.tasks import change_in_words
 from edge.contracts import Evidence
 
 OPEN_BYTES = 1_000_000_000

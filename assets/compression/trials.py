@@ -17,12 +17,12 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
-from assets.compression.contract import Candidate, LayerLoss, Recipe, Tried
+from assets.compression.documents import Candidate, LayerLoss, Recipe, Tried
 from assets.compression.subject import Subject
+from assets.evaluation.latency import machine_name
 from assets.fitting.checkpoints import StorePlace
 from assets.fitting.contract import CheckpointPlace
-from assets.measure import machine_name
-from assets.steps import recall
+from assets.storage.memo import cached
 from edge.contracts import ArtifactRef, ParityVerdict, document
 
 REVISION = "trial-1"
@@ -136,7 +136,7 @@ class Trials:
         text = chr(0).join((*self._common, *decides, name, repr(recipe)))
         key = hashlib.sha256(text.encode()).hexdigest()
         folder, store = f"store/{self.subject.name}/trials", self.subject.store
-        trial = recall(store, f"{folder}/{key}.json", Trial)
+        trial = cached(store, f"{folder}/{key}.json", Trial)
         if trial is not None:
             self.subject.report(f"trial {name} was made before")
         elif store.exists(f"{folder}/{key}.crashed"):

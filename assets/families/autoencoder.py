@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from assets.families.gan import enlarging, sizes
-from assets.learning import ModelFamily
+from assets.line.model import ModelFamily
 from edge.contracts import InputSpec
 
 

@@ -18,8 +18,8 @@ from torch import nn
 
 from assets.errors import RejectedError
 from assets.families.network import DROPOUT, Network
-from assets.families.registry import TIMM
-from assets.learning import ModelFamily
+from assets.line.families import TIMM
+from assets.line.model import ModelFamily
 from edge.contracts import InputSpec
 
 OPTIONS = None

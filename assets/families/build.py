@@ -12,12 +12,12 @@ from typing import Any
 
 from torch import nn
 
-from assets.data import OWN
 from assets.errors import RejectedError
 from assets.families.network import DROPOUT, FREEZE, Network
-from assets.families.own import OwnNetwork
-from assets.families.registry import FAMILIES, TIMM
-from assets.learning import ModelFamily
+from assets.families.user_network import OwnNetwork
+from assets.line.data import OWN
+from assets.line.families import FAMILIES, TIMM
+from assets.line.model import ModelFamily
 from edge.contracts import InputSpec
 
 

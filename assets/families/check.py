@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from assets.errors import EdgeError
-from assets.export import MAX_RELATIVE_DIFF, answers, export_onnx
+from assets.evaluation.answers import open_session
 from assets.families.build import build_discriminator, build_network
-from assets.families.registry import FAMILIES
+from assets.families.export import MAX_RELATIVE_DIFF, answers, export_onnx
 from assets.families.weights import architecture_of, parameters_of, predict, set_weights, weights_of
-from assets.measure import open_session
+from assets.line.families import FAMILIES
 from edge.contracts import InputSpec
 
 BATCHES = (1, 2, 7)

@@ -13,7 +13,7 @@ from torch import nn
 
 from assets.errors import RejectedError
 from assets.families.network import DROPOUT, Network, without
-from assets.learning import ModelFamily
+from assets.line.model import ModelFamily
 from edge.contracts import InputSpec
 
 BLOCKS = {"cnn2": 2, "cnn3": 3}

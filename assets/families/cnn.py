@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from assets.families.network import HALVINGS, Network
-from assets.learning import ModelFamily
+from assets.line.model import ModelFamily
 from edge.contracts import InputSpec
 
 MIN_SIDE = 4

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from assets.families.network import Network, without
-from assets.learning import ModelFamily
+from assets.line.model import ModelFamily
 from edge.contracts import InputSpec
 
 KERNEL = 3

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from assets.errors import RejectedError
-from assets.learning import ModelFamily
+from assets.line.model import ModelFamily
 from edge.contracts import InputSpec
 
 REACH = 3.0

@@ -18,7 +18,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from assets.errors import RejectedError
 from assets.families.network import DROPOUT
-from assets.learning import ModelFamily
+from assets.line.model import ModelFamily
 from edge.contracts import InputSpec
 
 OPTIONS = frozenset({"labels", "spectral"})

@@ -14,7 +14,7 @@ from torch import nn
 from assets.families.encoding import encoding
 from assets.families.encoding import layers as encoded
 from assets.families.network import DROPOUT, Network
-from assets.learning import ModelFamily
+from assets.line.model import ModelFamily
 from edge.contracts import InputSpec
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from assets.families.network import Network, without
 from assets.families.resnet import LARGE
-from assets.learning import ModelFamily
+from assets.line.model import ModelFamily
 from edge.contracts import InputSpec
 
 EXPANSION = 4

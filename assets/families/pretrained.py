@@ -12,9 +12,9 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from assets.errors import RejectedError, of_the_machine
-from assets.families.own import OwnNetwork
-from assets.families.registry import TIMM
-from assets.learning import ModelFamily
+from assets.families.user_network import OwnNetwork
+from assets.line.families import TIMM
+from assets.line.model import ModelFamily
 
 CACHE = "cache"
 COUNTER = ".num_batches_tracked"

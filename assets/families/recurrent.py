@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from assets.families.network import DROPOUT, Network
-from assets.learning import ModelFamily
+from assets.line.model import ModelFamily
 from edge.contracts import InputSpec
 
 CELLS: Mapping[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}

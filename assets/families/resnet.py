@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from assets.families.network import HALVINGS, Network, without
-from assets.learning import ModelFamily
+from assets.line.model import ModelFamily
 from edge.contracts import InputSpec
 
 LARGE = 64

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from assets.families.attention import Position, blocks_of, count_encoder, full_encoder, refuse_uneven_heads
 from assets.families.network import DROPOUT, Network
-from assets.learning import ModelFamily
+from assets.line.model import ModelFamily
 from edge.contracts import InputSpec
 
 NOBODY = -1e4

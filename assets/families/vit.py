@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from assets.families.attention import Position, blocks_of, count_encoder, full_encoder, refuse_uneven_heads
 from assets.families.network import Network
-from assets.learning import ModelFamily
+from assets.line.model import ModelFamily
 from edge.contracts import InputSpec
 
 SIDE = 8

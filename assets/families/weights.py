@@ -13,7 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from assets.errors import RejectedError
-from assets.families.registry import FAMILIES, cuts_of
+from assets.line.families import FAMILIES, cuts_of
 
 
 class Batches(Protocol):

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from assets.feedback.contract import FleetHealth
-from assets.line import Line
-from assets.process import refusals_fail_once
-from assets.store import Store
+from assets.feedback.documents import FleetHealth
+from assets.line.config import Line
+from assets.processes.launch import refusals_fail_once
+from assets.storage.store import Store
 
 MARKUP = frozenset("|<>[]()`*~!#&@$\\")
 FLEET_CHECK = "devices_run_their_release"

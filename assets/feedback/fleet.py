@@ -7,11 +7,11 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
-from assets.feedback.contract import DeviceStatus, EnrolledDevice, FleetHealth
+from assets.feedback.documents import DeviceStatus, EnrolledDevice, FleetHealth
 from assets.feedback.intake import latest_report
-from assets.release.contract import deployed, rollout_journal
-from assets.store import Store
-from edge.agent.identity import is_name
+from assets.release.documents import deployed, rollout_journal
+from assets.storage.store import Store
+from edge.contracts.envelope import is_name
 
 
 def fleet(store: Store, now: float | None = None) -> tuple[DeviceStatus, ...]:

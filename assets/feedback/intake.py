@@ -12,10 +12,10 @@ import time
 import unicodedata
 from dataclasses import dataclass, replace
 
-from assets.feedback.contract import EnrolledDevice, ReceivedReport, ReportEntry, report_journal
-from assets.store import Store
-from edge.agent.identity import PROFILE_TYPE, REPORT_TYPE, is_name, unseal
+from assets.feedback.documents import EnrolledDevice, ReceivedReport, ReportEntry, report_journal
+from assets.storage.store import Store
 from edge.contracts import DeviceProfile, DeviceReport, Envelope, from_bytes, to_bytes
+from edge.contracts.envelope import PROFILE_TYPE, REPORT_TYPE, is_name, unseal
 from edge.errors import ContractError, RejectedError, VerificationError
 
 RELEASE = re.compile(r"(?:[0-9a-f]{64})?")

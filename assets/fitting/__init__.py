@@ -1,5 +1,5 @@
 """How networks are trained, for teachers and students alike: PyTorch Lightning's Trainer, with what it lacks."""
 
-from assets.torchvision import mend
+from assets.fitting.torchvision_shim import mend
 
 mend()  # before Lightning looks for it

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from assets.errors import RejectedError
-from assets.learning import Augmentation
+from assets.line.training import Augmentation
 
 
 def augment(

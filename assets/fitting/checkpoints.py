@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from assets.store import Store
+from assets.storage.store import Store
 
 MAGIC = b"edgeloop.checkpoint 1\n"
 _DIGEST = 32

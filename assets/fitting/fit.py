@@ -21,12 +21,12 @@ from torch import Tensor, nn
 
 from assets.errors import RejectedError
 from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
-from assets.fitting.judging import Judge
 from assets.fitting.learner import Learner
 from assets.fitting.resume import Keeper, fingerprint
 from assets.fitting.sampling import sampling_of
+from assets.fitting.validation import Judge
 from assets.fitting.work import Work
-from assets.learning import TrainingPolicy
+from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Attending, Objective, Task
 
 if TYPE_CHECKING:

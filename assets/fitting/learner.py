@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from assets.errors import RejectedError
 from assets.fitting.ema import AveragedWeights
-from assets.fitting.feeding import Batch, Feed
 from assets.fitting.optimizers import optimizer_of
 from assets.fitting.pace import Pace
+from assets.fitting.prefetch import Batch, Feed
 from assets.fitting.schedules import Schedule, plateau_cuts
 from assets.fitting.state import State
 from assets.fitting.work import Work

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from assets.errors import RejectedError
-from assets.learning import TrainingPolicy
+from assets.line.training import TrainingPolicy
 
 
 def optimizer_of(network: nn.Module, policy: TrainingPolicy) -> torch.optim.Optimizer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from assets.fitting.contract import Progress
-from assets.fitting.feeding import Feed
+from assets.fitting.prefetch import Feed
 from assets.fitting.schedules import Schedule
 from assets.fitting.state import State
 from assets.fitting.work import Work

@@ -33,7 +33,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from assets.errors import RejectedError
 from assets.fitting.sampling import Rows, Sampling, step_seed
-from assets.learning import PrivateTraining, TrainingPolicy
+from assets.line.training import PrivateTraining, TrainingPolicy
 
 LEAST_BATCH = 32
 """Records per step, on average, from which on an empty draw (chance exp(-32)) may be drawn again without harm."""

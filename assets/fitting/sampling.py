@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
-from assets.learning import TrainingPolicy
+from assets.line.training import TrainingPolicy
 
 Rows = NDArray[np.int64]
 

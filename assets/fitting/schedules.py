@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from assets.learning import TrainingPolicy
+from assets.line.training import TrainingPolicy
 
 ONE_CYCLE_RISE = 0.3
 """Share of all steps in which the rate rises."""

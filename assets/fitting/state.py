@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from assets.fitting.judging import Judgement
+from assets.fitting.validation import Judgement
 
 FIELDS = ("epoch", "batch", "step", "loss_sum", "loss_records", "curve", "best_epoch", "without_gain", "cuts", "ended")
 

@@ -7,7 +7,7 @@ import os
 
 import torch
 
-from assets.learning import TrainingPolicy
+from assets.line.training import TrainingPolicy
 
 SMALL_STEP = 32_768
 """Input numbers per optimizer step below which one thread is faster on a machine that does other things too."""

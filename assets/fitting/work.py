@@ -11,12 +11,12 @@ from torch import Tensor
 
 from assets.fitting.augment import augment
 from assets.fitting.contract import TrainingSet, Watch
-from assets.fitting.feeding import Batch
-from assets.fitting.judging import Judge, targets
+from assets.fitting.prefetch import Batch
 from assets.fitting.resume import Keeper
 from assets.fitting.sampling import Sampling, step_seed
 from assets.fitting.state import State
-from assets.learning import TrainingPolicy
+from assets.fitting.validation import Judge, targets
+from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Objective
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from assets.errors import LandingError, TransientError
-from assets.ingest.contract import LandedFile
 from assets.ingest.sources.collecting import Progress, SourceFile
-from assets.ingest.storage import copy_in, hash_stream, make_durable, move_in
-from assets.store import Store
+from assets.records.batch import LandedFile
+from assets.storage.store import Store
+from assets.storage.streams import copy_in, hash_stream, make_durable, move_in
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from typing import Any
 
 import fsspec
 
-from assets.ingest.limits import MAX_DEPTH, MAX_FILES
-from assets.store import Store
+from assets.records.limits import MAX_DEPTH, MAX_FILES
+from assets.storage.store import Store
 
 MAX_ENTRIES = 2 * MAX_FILES
 """Entries of one drop, files and others, that are looked at."""

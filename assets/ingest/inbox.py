@@ -23,10 +23,11 @@ from assets.errors import RejectedError, TransientError
 from assets.ingest.dropped import MAX_ENTRIES, Dropped
 from assets.ingest.landing import INBOX, Landed, land, load_manifest
 from assets.ingest.listing import names_below
-from assets.ingest.names import is_system_name, name_problem, shown, system_part
-from assets.line import Line
-from assets.quality.contract import Reason, rules_digest
-from assets.store import Store
+from assets.line.config import Line
+from assets.records.paths import is_system_name, name_problem, shown, system_part
+from assets.records.reason import Reason
+from assets.records.verdict import rules_digest
+from assets.storage.store import Store
 from edge.contracts import document
 
 QUIET_SECONDS = float(os.environ.get("EDGELOOP_QUIET_SECONDS", "60"))

@@ -16,21 +16,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assets.audit import current_user, record
 from assets.errors import LandingError, RejectedError
-from assets.ingest.contract import MANIFEST, BatchManifest, LandedFile, Landing, LeftOut
 from assets.ingest.copying import Taking
-from assets.ingest.limits import MAX_BATCH_BYTES, MAX_FILES, MAX_LEFT_OUT, largest_file
 from assets.ingest.listing import known as known_landing
 from assets.ingest.listing import list_batch, unlisted_drops
-from assets.ingest.names import name_problem, shown
 from assets.ingest.privacy.erased import load_erased, not_erased
 from assets.ingest.sources.collecting import Collected, Limits, Progress, SourceFile, collect, shown_source
-from assets.ingest.storage import file_size, holds
-from assets.line import Line
-from assets.quality.contract import Reason, read_verdict, rules_digest, stands
-from assets.scratch import scratch_folder, scratch_root
-from assets.store import Store
+from assets.line.config import Line
+from assets.records.batch import MANIFEST, BatchManifest, LandedFile, Landing, LeftOut
+from assets.records.limits import MAX_BATCH_BYTES, MAX_FILES, MAX_LEFT_OUT, largest_file
+from assets.records.paths import name_problem, shown
+from assets.records.reason import Reason
+from assets.records.verdict import read_verdict, rules_digest, stands
+from assets.storage.audit import current_user, record
+from assets.storage.scratch import scratch_folder, scratch_root
+from assets.storage.store import Store
+from assets.storage.streams import file_size, holds
 from edge.contracts import digest, from_bytes, to_bytes
 from edge.contracts.codec import MAX_DOCUMENT_BYTES
 

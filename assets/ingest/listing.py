@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import fsspec
 
 from assets.errors import RejectedError
-from assets.ingest.contract import Landing, landing_journal
-from assets.store import Store
+from assets.records.batch import Landing, landing_journal
+from assets.storage.store import Store
 from edge.contracts import check_sha256, document, from_bytes, to_bytes
 
 THOUSAND = 1000

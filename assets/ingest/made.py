@@ -9,10 +9,10 @@ from pathlib import Path
 from assets.errors import EdgeError, LandingError
 from assets.ingest.landing import Landed, land
 from assets.ingest.sources.collecting import Progress
-from assets.line import Line
-from assets.own import load_own
-from assets.scratch import scratch_folder, scratch_root
-from assets.store import Store
+from assets.line.config import Line
+from assets.line.user_functions import load_own
+from assets.storage.scratch import scratch_folder, scratch_root
+from assets.storage.store import Store
 
 
 def land_own(store: Store, line: Line, tell: Progress | None = None) -> Landed:

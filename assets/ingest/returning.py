@@ -8,14 +8,14 @@ from functools import partial
 from typing import BinaryIO
 
 from assets.errors import LandingError
-from assets.forgotten import current
-from assets.ingest.contract import BatchManifest, LandedFile
 from assets.ingest.copying import Taking
 from assets.ingest.landing import _land, find_landing
-from assets.ingest.limits import RETURNED_SUFFIX
 from assets.ingest.sources.collecting import Collected, SourceFile
-from assets.line import Line
-from assets.store import Store
+from assets.line.config import Line
+from assets.records.batch import BatchManifest, LandedFile
+from assets.records.forgotten import current
+from assets.records.limits import RETURNED_SUFFIX
+from assets.storage.store import Store
 from edge.contracts import ArtifactRef, digest
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from assets.ingest.inbox import QUIET_SECONDS, pick_up
 from assets.ingest.landing import journal_unlisted
-from assets.line import Line
-from assets.quality.contract import Reason
-from assets.store import Store
+from assets.line.config import Line
+from assets.records.reason import Reason
+from assets.storage.store import Store
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import TransientError
-from assets.forgotten import forgotten_ids
 from assets.loading.stored import Stored
-from assets.store import Store
+from assets.records.forgotten import forgotten_ids
+from assets.storage.store import Store
 from edge.contracts import digest
 
 CACHE_VARIABLE = "EDGELOOP_CACHE"

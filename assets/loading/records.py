@@ -17,13 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from assets.line import LineConfig
+from assets.line.config import LineConfig
 from assets.loading.series import Series, read_series
 from assets.loading.sources import open_pictures
 from assets.loading.stored import Stored, find_stored
-from assets.records import Records, checked_tensor
-from assets.store import Store
-from assets.training.contract import DatasetVersion, Split
+from assets.records.dataset import DatasetVersion, Split
+from assets.records.read import Records, checked_tensor
+from assets.storage.store import Store
 from edge.contracts import InputSpec
 from edge.runtime.preprocess import input_type
 

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
-from assets.forgotten import fetch_shard
-from assets.learning import FeaturePolicy
+from assets.line.model import FeaturePolicy
 from assets.loading.stored import Stored, find_stored
 from assets.loading.windows import Windows, cut_windows, order_of
-from assets.records import Records, read_columns
-from assets.store import Store
-from assets.training.contract import DatasetVersion, Split
+from assets.records.dataset import DatasetVersion, Split
+from assets.records.forgotten import fetch_shard
+from assets.records.read import Records, read_columns
+from assets.storage.store import Store
 from edge.contracts import InputSpec
 from edge.runtime.inputs.rows import scaled_rows
 

@@ -21,11 +21,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from torch import Tensor
 
-from assets.datakeys import aes
 from assets.loading import cache
 from assets.loading.cache import PICTURES, PIXELS, Content
 from assets.loading.pictures import Pixels, decoded, normalized_batch
 from assets.loading.stored import Stored
+from assets.storage.data_keys import aes
 from edge.contracts import InputSpec
 
 SMALL = 1_000_000

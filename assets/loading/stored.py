@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
-from assets.forgotten import current, fetch_shard
-from assets.records import Row, distinct_rows, empty_split, labels_of, read_columns
-from assets.store import Store
-from assets.training.contract import DatasetVersion, Split
-from assets.vault import MAGIC, is_sealed
+from assets.records.dataset import DatasetVersion, Split
+from assets.records.forgotten import current, fetch_shard
+from assets.records.read import Row, distinct_rows, empty_split, labels_of, read_columns
+from assets.storage.sealed import MAGIC, is_sealed
+from assets.storage.store import Store
 
 AT_ONCE = 256
 """Records whose inputs are taken from a shard together."""

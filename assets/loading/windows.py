@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.learning import FeaturePolicy
-from assets.training.contract import Split
+from assets.line.model import FeaturePolicy
+from assets.records.dataset import Split
 
 CUTS = 20
 """Windows for each unit that stand for a cut at a random time."""

@@ -8,18 +8,11 @@ from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
-from assets.line import Line
-from assets.links import page_url
-from assets.process import refusals_fail_once, run_step
-from assets.quality.contract import (
-    BLOCKED_REMEDY,
-    BatchVerdict,
-    accepted_journal,
-    partitions_name,
-    read_verdict,
-    stands,
-)
-from assets.store import Store
+from assets.line.config import Line
+from assets.pages.urls import page_url
+from assets.processes.launch import refusals_fail_once, run_step
+from assets.records.verdict import BLOCKED_REMEDY, BatchVerdict, accepted_journal, partitions_name, read_verdict, stands
+from assets.storage.store import Store
 
 _BATCH = re.compile(r"[0-9a-f]{64}")
 _SHOWN_REASONS = 20
@@ -89,7 +82,7 @@ def _verdict(context: dg.AssetExecutionContext, store: Store, line: Line, name: 
     if verdict is not None and stands(verdict, line) and _is_finished(store, verdict):
         context.log.info("the batch was judged before; its verdict stands")
         return verdict
-    return run_step(context, "assets.quality.judge", BatchVerdict, store, line, {"batch": name})
+    return run_step(context, "assets.quality.gate", BatchVerdict, store, line, {"batch": name})
 
 
 def _is_finished(store: Store, verdict: BatchVerdict) -> bool:

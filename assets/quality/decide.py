@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.data import DataContract
-from assets.line import LineConfig
-from assets.quality.contract import CheckOutcome, Reason
-from assets.quality.frame import Sparse, visible_columns
+from assets.line.config import LineConfig
+from assets.line.data import DataContract
+from assets.quality.columns import Sparse, visible_columns
 from assets.quality.refused import Refused
 from assets.quality.rule import Rule
 from assets.quality.rules import COPIES
 from assets.quality.rulings import Ruling
 from assets.quality.spool import Spool
-from assets.review.contract import Waivers
+from assets.records.reason import Reason
+from assets.records.verdict import CheckOutcome
+from assets.review.documents import Waivers
 
 GOOD = -1
 MOST_NAMED = 3

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from assets.quality.contract import MAX_REASONS, Reason
+from assets.records.reason import Reason
+from assets.records.verdict import MAX_REASONS
 
 
 class Refused:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from assets.expectations import ROW_WISE
+from assets.line.expectations import ROW_WISE
 
 Explain = Callable[[Mapping[str, Any]], tuple[str, str]]
 """From a record's row (its columns in the table of records, and derived ones) to reason and remedy."""

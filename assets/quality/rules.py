@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from assets.data import DataContract
-from assets.expectations import ROW_WISE
-from assets.gate import UserExpectation
-from assets.line import LineConfig
-from assets.quality.frame import target_column
-from assets.quality.kinds import kind_rules
+from assets.line.config import LineConfig
+from assets.line.data import DataContract
+from assets.line.expectations import ROW_WISE
+from assets.line.quality import UserExpectation
+from assets.quality.columns import target_column
 from assets.quality.rule import Rule, null_rule, short
+from assets.quality.rules_by_kind import kind_rules
 
 MAX_NAME = 160
 COPIES = "every record is in the batch once"

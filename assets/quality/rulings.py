@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from assets.data import DataContract
-from assets.quality.contract import CheckOutcome
-from assets.quality.frame import ASPECT, Sparse, frame_of, stored_columns, visible_columns
-from assets.quality.judges import PARALLEL_RECORDS, Judges, Task
+from assets.line.data import DataContract
+from assets.quality.columns import ASPECT, Sparse, stored_columns, visible_columns
+from assets.quality.engines.pandas_frame import frame_of
+from assets.quality.engines.pandas_pool import PARALLEL_RECORDS, Judges, Task
+from assets.quality.engines.pandas_suite import NO_ROWS, Answer, Asked, ask
 from assets.quality.rule import Rule
 from assets.quality.spool import Spool
-from assets.quality.suite import NO_ROWS, Answer, Asked, ask
+from assets.records.verdict import CheckOutcome
 
 TASK_RECORDS = 2_500_000
 """Most records that one call of the suite sees; it holds one column of them at a time, and some copies."""

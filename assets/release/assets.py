@@ -1,22 +1,22 @@
-"""`release` and `rollout`: what ships, and who gets it."""
+"""The asset `release`: what ships."""
 
 import time
 from collections.abc import Iterator
 
 import dagster as dg
 
-from assets.compilation.contract import Engines
-from assets.line import Line
-from assets.process import refusals_fail_once
-from assets.release.contract import ReleaseRecord
-from assets.store import Store
+from assets.compilation.documents import Engines
+from assets.line.config import Line
+from assets.processes.launch import refusals_fail_once
+from assets.release.documents import ReleaseRecord
+from assets.storage.store import Store
 
 CHAIN_CHECK = "release_chain_has_no_gap"
 
 
 def build_assets(line: Line) -> list[dg.AssetsDefinition]:
-    """The assets `release` and `rollout` of a line."""
-    return [_release(line), _rollout(line)]
+    """The line's asset `release`."""
+    return [_release(line)]
 
 
 def _release(line: Line) -> dg.AssetsDefinition:
@@ -43,7 +43,7 @@ def _release(line: Line) -> dg.AssetsDefinition:
     def release(
         context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        from assets.records import load_dataset
+        from assets.records.read import load_dataset
         from assets.release.manifest import build_manifest, find_chosen, find_gaps
         from assets.release.repository import ensure_repository, publish, renewal_notes, uses_demo_keys
 
@@ -81,45 +81,6 @@ def _release(line: Line) -> dg.AssetsDefinition:
         )
 
     return release
-
-
-def _rollout(line: Line) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=dg.AssetKey([line.name, "rollout"]),
-        group_name=line.identifier,
-        deps=[dg.AssetKey([line.name, "release"])],
-        kinds={"tuf"},
-        description=(
-            f"Points the devices of group `{line.config.rollout.group}` at the release, as the line's policy says "
-            f"(`{line.config.rollout.promotion}`): a signed file that each device reads for itself. An older sequence "
-            "never replaces a newer one, and a release that was rolled back comes again only by hand."
-        ),
-    )
-    def rollout(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
-        from assets.release.repository import refresh_timestamp
-        from assets.release.rollout import pending_targets, roll_out
-
-        started = time.monotonic()
-        with refusals_fail_once():
-            record = store.head(line.name, "release", ReleaseRecord)
-            done = roll_out(store, line, record)
-            store.set_head(line.name, "rollout", done)
-            refresh_timestamp(store)
-        context.log.info("%s: %s", done.decision, done.why)
-        return dg.MaterializeResult(
-            metadata={
-                "decision": done.decision,
-                "why": done.why,
-                "group": done.group,
-                "release": done.release,
-                "serial": done.deployment.serial if done.deployment else 0,
-                "deployed": done.deployment.release if done.deployment else "",
-                "pending_on_device": ", ".join(pending_targets(record.manifest)) or "none",
-                "seconds": round(time.monotonic() - started, 3),
-            }
-        )
-
-    return rollout
 
 
 def _artifacts_table(record: ReleaseRecord) -> str:

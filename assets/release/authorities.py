@@ -27,7 +27,7 @@ from assets.release.metadata import (
     newest_root,
     write_signed,
 )
-from assets.store import Store
+from assets.storage.store import Store
 from edge.errors import RejectedError, VerificationError
 
 TOP_ROLES = ("root", "targets", "snapshot", "timestamp")

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assets.keyring import check_private, create_private, keys_folder, make_private_folder
+from assets.storage.private_files import check_private, create_private, keys_folder, make_private_folder
 from edge.errors import RejectedError
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from assets.compilation.contract import Engine, Engines
-from assets.compression.contract import ChosenModel
-from assets.store import Store
-from assets.training.contract import DatasetVersion
+from assets.compilation.documents import Engine, Engines
+from assets.compression.documents import ChosenModel
+from assets.records.dataset import DatasetVersion
+from assets.storage.store import Store
 from edge.contracts import (
     ArtifactRef,
     ParityVerdict,

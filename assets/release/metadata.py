@@ -22,7 +22,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 
 from assets.release.keys import keys_folder, load_key
-from assets.store import Store
+from assets.storage.store import Store
 from edge.errors import RejectedError, TransientError, VerificationError
 
 S = TypeVar("S", Root, Timestamp, Snapshot, Targets)

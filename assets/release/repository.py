@@ -16,9 +16,9 @@ from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import TargetFile
 
 from assets.release.authorities import delegations_of, demo_roles, expiry_notes, freshen, open_repository
-from assets.release.contract import ReleaseRecord
+from assets.release.documents import ReleaseRecord
 from assets.release.metadata import DEMO_FIELD, METADATA, TARGETS, TIMESTAMP_KEY, Editor, Expiries, locked
-from assets.store import Store
+from assets.storage.store import Store
 from edge.contracts import Deployment, ReleaseManifest, from_bytes, to_bytes
 from edge.errors import RejectedError, TransientError, VerificationError
 

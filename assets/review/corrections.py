@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assets.data import DataContract
 from assets.errors import RejectedError
 from assets.ingest.contract import make_record
-from assets.line import Line
-from assets.quality.contract import BatchVerdict
+from assets.line.config import Line
+from assets.line.data import DataContract
+from assets.records.verdict import BatchVerdict
 from assets.review.held import Held, scan
 from assets.review.lookup import Lookup
-from assets.store import Store
+from assets.storage.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

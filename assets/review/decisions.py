@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from assets import audit
 from assets.errors import ConflictError, RejectedError
-from assets.line import Line
-from assets.quality.contract import BatchVerdict
+from assets.line.config import Line
+from assets.records.verdict import BatchVerdict
 from assets.review import corrections
-from assets.review.contract import Decision, waivable
+from assets.review.documents import Decision, waivable
 from assets.review.held import find_rows, held_batches, held_records, rows_at
 from assets.review.state import ABOUT_RECORDS, State, keep_bytes, keep_members, select
-from assets.store import Store
+from assets.storage import audit
+from assets.storage.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 
 from assets.errors import RejectedError
-from assets.forgotten import current
-from assets.ingest.contract import landing_journal
-from assets.quality.contract import QUARANTINE_COLUMNS, BatchVerdict, read_verdict, verdict_key
+from assets.records.batch import landing_journal
+from assets.records.forgotten import current
+from assets.records.record import QUARANTINE_COLUMNS
+from assets.records.verdict import BatchVerdict, read_verdict, verdict_key
 from assets.review.lookup import Lookup
-from assets.store import Store
-from assets.vault import fetch_records, open_unsealed
+from assets.storage.sealed import fetch_records, open_unsealed
+from assets.storage.store import Store
 from edge.contracts import ArtifactRef, from_bytes
 from edge.errors import VerificationError
 

@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assets.forgotten import forgotten_ids
 from assets.ingest.contract import is_landed, land_returned, returned_batch
-from assets.line import Line
-from assets.quality.contract import RECORD_COLUMNS, BatchVerdict
+from assets.line.config import Line
+from assets.records.forgotten import forgotten_ids
+from assets.records.record import RECORD_COLUMNS
+from assets.records.verdict import BatchVerdict
 from assets.review import corrections
-from assets.review.contract import Decision
 from assets.review.decisions import append
+from assets.review.documents import Decision
 from assets.review.held import held_batches, scan
 from assets.review.state import State, keep_bytes
-from assets.store import Store
-from assets.vault import fetch_records
+from assets.storage.sealed import fetch_records
+from assets.storage.store import Store
 from edge.contracts import ArtifactRef
 
 if TYPE_CHECKING:

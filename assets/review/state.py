@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
-from assets.forgotten import forgotten_ids
-from assets.line import Line
-from assets.quality.contract import BatchVerdict
-from assets.review.contract import MAX_INLINE, Decision, Member, decisions_journal
+from assets.line.config import Line
+from assets.records.forgotten import forgotten_ids
+from assets.records.verdict import BatchVerdict
+from assets.review.documents import MAX_INLINE, Decision, Member, decisions_journal
 from assets.review.held import scan
 from assets.review.lookup import Lookup
-from assets.store import Store
-from assets.vault import seal
+from assets.storage.sealed import seal
+from assets.storage.store import Store
 from edge.contracts import ArtifactRef, from_bytes, to_bytes
 
 if TYPE_CHECKING:

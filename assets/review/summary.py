@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from assets.data import DataContract
 from assets.errors import RejectedError
-from assets.quality.contract import BatchVerdict
-from assets.review.contract import Decision
+from assets.line.data import DataContract
+from assets.records.verdict import BatchVerdict
+from assets.review.documents import Decision
 from assets.review.held import Held, rows_at, scan
 from assets.review.state import State
 from edge.runtime.preprocess import decode_image

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from assets.review.contract import Decision, Waiver, Waivers, waivable
+from assets.review.documents import Decision, Waiver, Waivers, waivable
 from assets.review.state import State
-from assets.store import Store
+from assets.storage.store import Store
 
 
 def gather(store: Store, line: str, now: float) -> Waivers:
-    """See `assets.review.contract.active_waivers`."""
+    """See `assets.review.waivers.active_waivers`."""
     return waivers_of(State(store, line), now)
 
 
@@ -61,3 +61,10 @@ def _waiver(position: int, entry: Decision, count: int) -> Waiver:
     return Waiver(
         position, rule, entry.batch, entry.whole, count or entry.count, entry.who, entry.why, entry.time, entry.until
     )
+
+
+def active_waivers(store: Store, line: str, now: float) -> Waivers:
+    """What the gate does not ask at the moment `now` (seconds since 1970)."""
+    from assets.review.waivers import gather
+
+    return gather(store, line, now)

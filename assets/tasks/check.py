@@ -13,7 +13,7 @@ from assets.errors import EdgeError, RejectedError
 from assets.families.build import teacher_architecture
 from assets.families.check import RECORDS, Finding, Loss, Subject, check_network
 from assets.families.network import TARGET_MEAN, TARGET_STD
-from assets.line import LineConfig
+from assets.line.config import LineConfig
 from assets.tasks.contract import Task, load_task
 from assets.tasks.own_metrics import own_score
 from edge.contracts import InputSpec

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.intervals import Interval, Weighted, bootstrap, bounded, wilson
+from assets.evaluation.hits import Labels, Outputs, hits
+from assets.evaluation.intervals import Interval, Weighted, bootstrap, bounded, wilson
 from assets.tasks.own_metrics import Split, checked, is_own, own_score
 from assets.tasks.ranking import ranking
 from edge.contracts import CLASS_ANSWER, AnswerSpec, Metric
@@ -24,7 +25,6 @@ __all__ = [
     "baseline",
     "calibration_bins",
     "confusion",
-    "hits",
     "macro_f1",
     "merits",
     "metrics",
@@ -44,14 +44,6 @@ RANKED = ("roc_auc", "pr_auc")
 SURE = ("log_loss", "ece")
 NAMES = COUNTED + RANKED + SURE
 Numbers = NDArray[np.float64]
-Outputs = NDArray[np.float32]
-Labels = NDArray[np.int64]
-
-
-def hits(outputs: Outputs, y: Labels) -> NDArray[np.bool_]:
-    """(records,) bool: where the largest output is at the true label."""
-    answers: NDArray[np.bool_] = outputs.argmax(axis=1) == y
-    return answers
 
 
 def probabilities(outputs: Outputs) -> Numbers:

@@ -8,7 +8,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.intervals import LEAST_RESAMPLES, MOST_RECORDS, RESAMPLES, Interval, Weighted, bootstrap, paired_difference
+from assets.evaluation.intervals import (
+    LEAST_RESAMPLES,
+    MOST_RECORDS,
+    RESAMPLES,
+    Interval,
+    Weighted,
+    bootstrap,
+    paired_difference,
+)
 from assets.tasks.contract import Outputs, Task, Truth
 from assets.tasks.own_metrics import is_own
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from assets.intervals import Weighted
-from assets.learning import TrainingPolicy
-from assets.tasks.registry import TaskSpec, task_specs
+from assets.evaluation.intervals import Weighted
+from assets.line.tasks import TaskSpec, task_specs
+from assets.line.training import TrainingPolicy
 from edge.contracts import AnswerSpec, InputSpec, Metric
 from edge.contracts.evidence import VerdictKind
 
@@ -84,7 +84,7 @@ class MetricsModule(Protocol):
         ...
 
     def weighted(self, outputs: Outputs, y: Truth, names: Sequence[str]) -> Weighted:
-        """What computes these metrics by how often each record counts: bootstraps, see `assets.intervals`."""
+        """What computes these metrics by how often each record counts, see `assets.evaluation.intervals`."""
         ...
 
     def merits(self, outputs: Outputs, y: Truth) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.intervals import Weighted, bootstrap
+from assets.evaluation.intervals import Weighted, bootstrap
 from assets.tasks.own_metrics import Split, checked, is_own, own_score
 from edge.contracts import AnswerSpec, Metric
 from edge.contracts.evidence import VerdictKind

@@ -17,7 +17,7 @@ def own_loss(name: str) -> Objective:
     Raises:
         RejectedError: it cannot be loaded; and when called, that it fails or gives no scalar with a gradient.
     """
-    from assets.own import load_own
+    from assets.line.user_functions import load_own
 
     function = load_own(name, "training.loss")
 

@@ -28,7 +28,7 @@ def own_score(name: str, outputs: Outputs, y: NDArray[Any]) -> float:
     Raises:
         RejectedError: it cannot be loaded, it fails, or it gives something else than a finite number.
     """
-    from assets.own import load_own
+    from assets.line.user_functions import load_own
 
     try:
         value = float(load_own(name, "training.metrics")(outputs, y))

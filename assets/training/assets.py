@@ -10,16 +10,17 @@ from typing import Any
 
 import dagster as dg
 
-from assets.line import Line
-from assets.links import page_url
-from assets.measure import machine_name
-from assets.process import refusals_fail_once, run_step, torch_run
-from assets.steps import remembered
-from assets.store import Store
-from assets.training.contract import DatasetVersion, TrainedModel, dataset_key
+from assets.evaluation.latency import machine_name
+from assets.line.config import Line
+from assets.pages.urls import page_url
+from assets.processes.launch import refusals_fail_once, run_step, torch_run
+from assets.records.dataset import DatasetVersion, dataset_key
+from assets.storage.memo import cached_step
+from assets.storage.store import Store
 from assets.training.dataset import accepted_shards, accepted_upto, build_dataset
-from assets.training.links import card_url, live_key
-from assets.training.retrain import CLAIM_TAG, find_claim, start_claim
+from assets.training.documents import TrainedModel
+from assets.training.progress.links import card_url, live_key
+from assets.training.triggers.claims import CLAIM_TAG, find_claim, start_claim
 from edge.contracts import digest, to_bytes
 
 DATASET_REVISION = "dataset-2"
@@ -55,7 +56,7 @@ def _dataset(line: Line) -> dg.AssetsDefinition:
             accepted = accepted_upto(store, line, _claimed_upto(context, store, line))
             shards = accepted_shards(store, line, accepted[1])
             inputs = (DATASET_REVISION, line.config.digest("data"), *accepted[1], *(shard.sha256 for shard in shards))
-            version, reused = remembered(
+            version, reused = cached_step(
                 store, line.name, "dataset", inputs, DatasetVersion, lambda: build_dataset(store, line, accepted)
             )
             store.save(dataset_key(line.name, digest(version)), version)
@@ -111,7 +112,7 @@ def _trained_model(line: Line) -> dg.AssetsDefinition:
             training = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:32]
             options = {"dataset": to_bytes(version).decode(), "training": training}
             launcher = torch_run(line.config.training.processes)
-            model, reused = remembered(
+            model, reused = cached_step(
                 store,
                 line.name,
                 "trained_model",

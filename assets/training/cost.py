@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from assets.training.contract import Cost
+from assets.training.documents import Cost
 
 WATTS_PER_CORE = 8.0
 """What a busy core is taken to draw, with its share of the caches: server parts are rated at 4 to 12 W a core."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 from assets.errors import RejectedError
-from assets.line import Line
-from assets.quality.contract import BatchVerdict, accepted_batches, verdict_key
-from assets.records import SPLITS, distinct_rows
-from assets.store import Store
-from assets.training.contract import DatasetVersion
+from assets.line.config import Line
+from assets.records.dataset import DatasetVersion
+from assets.records.read import SPLITS, distinct_rows
+from assets.records.verdict import BatchVerdict, accepted_batches, verdict_key
+from assets.storage.store import Store
 from edge.contracts import ArtifactRef
 
 

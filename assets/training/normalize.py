@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
-from assets.line import LineConfig
+from assets.line.config import LineConfig
 from assets.loading.series import read_readings
 from assets.loading.sources import open_pictures
 from assets.loading.stored import find_stored
-from assets.records import raw_inputs
-from assets.store import Store
-from assets.training.contract import DatasetVersion
+from assets.records.dataset import DatasetVersion
+from assets.records.read import raw_inputs
+from assets.storage.store import Store
 from edge.contracts import InputSpec
 
 INPUT_NAME = "input"

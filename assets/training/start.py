@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from assets.families.weights import set_weights
-from assets.learning import ModelFamily
-from assets.line import Line
-from assets.store import Store
+from assets.line.config import Line
+from assets.line.model import ModelFamily
+from assets.storage.store import Store
 from assets.tasks.contract import Task
-from assets.training.contract import FROM_SCRATCH, Start, TrainedModel
-from assets.training.earlier import misfit
+from assets.training.documents import FROM_SCRATCH, Start, TrainedModel
+from assets.training.previous_model import misfit
 from assets.training.teacher import Teacher
 
 TRIAL_SHARE = 0.1

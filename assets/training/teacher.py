@@ -15,9 +15,10 @@ from assets.families.encoding import measured
 from assets.families.pretrained import load_pretrained
 from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
 from assets.fitting.fit import fit
-from assets.learning import ModelFamily, TrainingPolicy
+from assets.line.model import ModelFamily
+from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Task
-from assets.training.sets import Sets
+from assets.training.splits import Sets
 from edge.contracts import InputSpec
 
 MEASURED_RECORDS = 20_000

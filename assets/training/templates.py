@@ -7,10 +7,10 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from assets import looks
+from assets.pages import templates
 
 
 @cache
 def environment() -> Environment:
     """The templates of training's `pages/`."""
-    return looks.environment(Path(__file__).parent / "pages")
+    return templates.environment(Path(__file__).parent / "pages")

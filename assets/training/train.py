@@ -6,27 +6,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from assets.errors import RejectedError
-from assets.export import OUTPUT_NAME
+from assets.families.export import OUTPUT_NAME
 from assets.families.weights import parameters_of
 from assets.fitting.checkpoints import StorePlace
 from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, Watch
 from assets.fitting.threads import set_up_torch
-from assets.learning import ModelFamily
-from assets.line import Line
-from assets.store import Store
+from assets.line.config import Line
+from assets.line.model import ModelFamily
+from assets.processes.worker import Job, serve
+from assets.records.dataset import DatasetVersion
+from assets.storage.store import Store
 from assets.tasks.contract import Task, load_task
-from assets.training.contract import DatasetVersion, Start, TrainedModel
+from assets.training.comparison import labels_of
 from assets.training.cost import Meter
-from assets.training.earlier import model_in_use
-from assets.training.evidence import draw_card
-from assets.training.judge import export_and_judge
-from assets.training.rivals import labels_of
-from assets.training.sets import Sets, open_sets
+from assets.training.documents import Start, TrainedModel
+from assets.training.draw_card import draw_card
+from assets.training.previous_model import model_in_use
+from assets.training.progress.watch import RunWatch
+from assets.training.splits import Sets, open_sets
 from assets.training.start import choose_start
 from assets.training.teacher import Teacher, build_teacher, fit_teacher
-from assets.training.tuning import SHARE_OF_TIME, Tuning, search_settings, validate_in_folds
-from assets.training.watch import RunWatch
-from assets.worker import Job, serve
+from assets.training.tuning.budgeted import SHARE_OF_TIME, Tuning, search_settings, validate_in_folds
+from assets.training.verify import export_and_judge
 from edge.contracts import digest, from_bytes
 
 

@@ -48,7 +48,7 @@ def _enroll(home: Home, options: argparse.Namespace) -> int:
 
 
 def _poll(home: Home, options: argparse.Namespace) -> int:
-    from edge.agent.agent import poll
+    from edge.agent.poll import poll
 
     outcome = poll(home, retry=options.retry)
     text = f"{outcome.event}: {outcome.reason}\nin use: {outcome.release[:12] or 'nothing'} {outcome.target}"
@@ -65,14 +65,14 @@ def _run(home: Home, options: argparse.Namespace) -> int:
 
 
 def _status(home: Home, options: argparse.Namespace) -> int:
-    from edge.agent import activate
+    from edge.agent import slots
     from edge.agent.report import queued
 
     enrolment, state = home.enrolment(), home.state()
     healthy, damage, sequence = not state.active, "", 0
     if state.active:
         try:
-            manifest, _ = activate.verify_slot(home, state.active, state.target)
+            manifest, _ = slots.verify_slot(home, state.active, state.target)
             healthy, sequence = True, manifest.sequence
         except RejectedError as error:
             damage = str(error)
@@ -105,7 +105,7 @@ def _status(home: Home, options: argparse.Namespace) -> int:
 
 
 def _predict(home: Home, options: argparse.Namespace) -> int:
-    from edge.agent import activate
+    from edge.agent import slots
     from edge.runtime.predict import answered, drawn_noise, predict
     from edge.runtime.session import open_session
 
@@ -113,7 +113,7 @@ def _predict(home: Home, options: argparse.Namespace) -> int:
     state = home.state()
     if not state.active:
         raise NotEnrolledError(f"{home.path}: no release is in use yet; run: edgeloop-agent poll")
-    manifest, artifact = activate.verify_slot(home, state.active, state.target)
+    manifest, artifact = slots.verify_slot(home, state.active, state.target)
     spec = manifest.input
     if options.file is None and spec.kind != "noise":
         raise RejectedError(f"the model reads a {spec.kind}; name the FILE that holds one")

@@ -9,8 +9,8 @@ import time
 from types import FrameType
 from typing import NoReturn
 
-from edge.agent.agent import Outcome, poll
 from edge.agent.home import Home
+from edge.agent.poll import Outcome, poll
 from edge.errors import EdgeError
 
 LONGEST_WAIT = 3600.0

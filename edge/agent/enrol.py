@@ -7,9 +7,10 @@ from pathlib import Path
 
 from edge.agent.fetch import MAX_ROOT_BYTES, check_root
 from edge.agent.home import Enrolment, Home, NotEnrolledError, UsageError, read_limited, write_durably
-from edge.agent.identity import detect_profile, device_key, is_name, public_hex
+from edge.agent.identity import detect_profile, device_key, public_hex
 from edge.agent.link import check_server, get
 from edge.agent.report import enroll
+from edge.contracts.envelope import is_name
 from edge.errors import RejectedError
 
 

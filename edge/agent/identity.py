@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 import platform
-import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.agent.home import Enrolment, read_limited, sync_folder
-from edge.contracts import DeviceProfile, Envelope
+from edge.contracts import DeviceProfile
 from edge.engine.library import PACKAGES, installed_version
-from edge.errors import IncompatibleError, RejectedError, VerificationError
+from edge.errors import IncompatibleError, RejectedError
 from edge.runtime.machine import cpu_features, machine_arch, machine_name
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-PROFILE_TYPE = "application/vnd.edgeloop.device-profile+json"
-REPORT_TYPE = "application/vnd.edgeloop.device-report+json"
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-
-
-def is_name(text: str) -> bool:
-    """Whether a device, line or group may be called so: it becomes part of paths and URLs."""
-    return bool(_NAME.fullmatch(text)) and ".." not in text
 
 
 def device_key(path: Path) -> Ed25519PrivateKey:
@@ -64,44 +52,6 @@ def device_key(path: Path) -> Ed25519PrivateKey:
 def public_hex(key: Ed25519PrivateKey) -> str:
     """The raw public key, 64 hex digits."""
     return key.public_key().public_bytes_raw().hex()
-
-
-def seal(key: Ed25519PrivateKey, device: str, payload_type: str, payload: bytes) -> Envelope:
-    """A DSSE envelope. `key_id` is the device's name: a hint for finding the key, it proves nothing."""
-    signature = key.sign(_pre_authentication(payload_type, payload))
-    return Envelope(payload_type, base64.b64encode(payload).decode(), device, base64.b64encode(signature).decode())
-
-
-def unseal(envelope: Envelope, payload_type: str, public_key: str) -> bytes:
-    """The payload, its signature checked first.
-
-    Args:
-        public_key: 64 hex digits.
-
-    Raises:
-        VerificationError: another payload type, not base64, or not signed by this key.
-    """
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    if envelope.payload_type != payload_type:
-        raise VerificationError(f"payload type {envelope.payload_type[:80]!r}; expected {payload_type!r}")
-    try:
-        payload = base64.b64decode(envelope.payload, validate=True)
-        signature = base64.b64decode(envelope.signature, validate=True)
-        verifier = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
-        verifier.verify(signature, _pre_authentication(payload_type, payload))
-    except (binascii.Error, ValueError) as error:
-        raise VerificationError(f"the envelope is malformed ({error}); sign it again") from error
-    except InvalidSignature as error:
-        raise VerificationError("the signature is not by this device's enrolled key") from error
-    return payload
-
-
-def _pre_authentication(payload_type: str, payload: bytes) -> bytes:
-    """DSSE's PAE (https://github.com/secure-systems-lab/dsse/blob/master/protocol.md)."""
-    kind = payload_type.encode()
-    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
 def detect_profile(enrolment: Enrolment, public_key: str) -> DeviceProfile:

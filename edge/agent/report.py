@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from edge import __version__
 from edge.agent.home import Enrolment, Home, State, read_limited, write_durably
-from edge.agent.identity import PROFILE_TYPE, REPORT_TYPE, seal
 from edge.agent.link import Answer, post
 from edge.contracts import DeviceProfile, DeviceReport, Envelope, SelfTest, from_bytes, to_bytes
+from edge.contracts.envelope import PROFILE_TYPE, REPORT_TYPE, seal
 from edge.errors import ContractError, RejectedError
 
 if TYPE_CHECKING:

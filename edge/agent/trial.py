@@ -114,7 +114,8 @@ def main(argv: list[str]) -> int:
 
 def _test(slot: Path, target: str) -> SelfTest:
     from edge.runtime.selftest import self_test
-    from edge.runtime.session import check_signature, open_session
+    from edge.runtime.session import open_session
+    from edge.runtime.signature import check_signature
 
     manifest = from_bytes(ReleaseManifest, (slot / "manifest.json").read_bytes(), "manifest.json")
     golden = from_bytes(GoldenSet, (slot / manifest.golden.uri).read_bytes(), manifest.golden.uri)

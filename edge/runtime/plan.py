@@ -13,7 +13,7 @@ from edge.engine.library import load_tensorrt
 from edge.engine.versions import same_version
 from edge.errors import IncompatibleError, RejectedError
 from edge.runtime.cuda import Cuda
-from edge.runtime.session import MAX_BATCH, Signature, check_batch, check_model_file, signature_of
+from edge.runtime.signature import MAX_BATCH, Signature, check_batch, check_model_file, signature_of
 
 
 class PlanSession:

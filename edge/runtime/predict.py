@@ -18,7 +18,7 @@ from edge.errors import RejectedError
 from edge.runtime.inputs.rows import parse_list, parse_row, series_tensor, series_values
 from edge.runtime.inputs.words import text_tensor
 from edge.runtime.preprocess import decode_image, image_tensor, noise_tensor, row_tensor
-from edge.runtime.session import InferenceSession
+from edge.runtime.signature import InferenceSession
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_ROW_BYTES = 1024 * 1024

@@ -12,7 +12,7 @@ from edge.contracts import CLASS_ANSWER, AnswerSpec, GoldenSet, InputSpec, Laten
 from edge.errors import RejectedError
 from edge.runtime.machine import machine_name
 from edge.runtime.preprocess import golden_tensor
-from edge.runtime.session import MAX_BATCH, InferenceSession
+from edge.runtime.signature import MAX_BATCH, InferenceSession
 
 WARMUP_CALLS = 3
 TIMED_CALLS = 30

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from assets.line import Line
+from assets.line.config import Line
 from platform_defs.automation.jobs import build_jobs
 from platform_defs.automation.schedules import build_nightly_retrain
 from platform_defs.automation.sensors import build_new_batch_sensor, build_reconcile_sensor

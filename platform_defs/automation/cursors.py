@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from assets.journal import Journal
+from assets.storage.journal import Journal
 
 MOST_DIGITS = 12
 

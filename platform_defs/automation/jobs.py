@@ -7,8 +7,8 @@ from typing import NamedTuple
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.line import Line
-from assets.training.retrain import CLAIM_TAG, Claim
+from assets.line.config import Line
+from assets.training.triggers.claims import CLAIM_TAG, Claim
 
 LINE_TAG = "edgeloop/line"
 BATCH_TAG = "edgeloop/batch"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from assets.store import Store
+from assets.storage.store import Store
 
 POLL_SECONDS = 0.1
 BUSY = "another process works on this line now, `edgeloop run` or another sensor"

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from assets.feedback.contract import ReportEntry, report_journal
-from assets.ingest.contract import landing_journal
-from assets.journal import Journal
-from assets.line import Line
-from assets.quality.contract import partitions_name
-from assets.store import Store
-from assets.training.retrain import last_claim
+from assets.feedback.documents import ReportEntry, report_journal
+from assets.line.config import Line
+from assets.records.batch import landing_journal
+from assets.records.verdict import partitions_name
+from assets.storage.journal import Journal
+from assets.storage.store import Store
+from assets.training.triggers.claims import last_claim
 from platform_defs.automation.cursors import write_cursor
 from platform_defs.automation.jobs import LineJobs, judge_request, retrain_request
 from platform_defs.automation.liveness import fail_dead_runs

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from assets.ingest.contract import Landing
-from assets.line import Line
-from assets.quality.contract import read_verdict, stands, verdict_key
-from assets.store import Store
-from assets.training.retrain import CLAIM_TAG, Claim
+from assets.line.config import Line
+from assets.records.batch import Landing
+from assets.records.verdict import read_verdict, stands, verdict_key
+from assets.storage.store import Store
+from assets.training.triggers.claims import CLAIM_TAG, Claim
 from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, RUN_KEY_TAG
 
 UNFINISHED = (

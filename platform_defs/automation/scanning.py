@@ -10,8 +10,8 @@ import threading
 from dataclasses import dataclass, field
 
 from assets.ingest.scan import Scanned, scan
-from assets.line import Line
-from assets.store import Store
+from assets.line.config import Line
+from assets.storage.store import Store
 
 WAIT_SECONDS = 2.0
 """Less than `locks.SENSOR_SECONDS`: the line is locked meanwhile."""

@@ -4,9 +4,9 @@ import time
 
 import dagster as dg
 
-from assets.line import Line
-from assets.store import Store
-from assets.training.retrain import everything, last_claim, next_claim
+from assets.line.config import Line
+from assets.storage.store import Store
+from assets.training.triggers.claims import everything, last_claim, next_claim
 from platform_defs.automation.jobs import LineJobs, retrain_request
 from platform_defs.automation.locks import BUSY, SENSOR_SECONDS, line_lock
 from platform_defs.automation.runs import ClaimState, claim_state

@@ -10,12 +10,12 @@ import time
 
 import dagster as dg
 
-from assets.feedback.contract import report_journal
-from assets.ingest.contract import landing_journal
-from assets.line import Line
-from assets.quality.contract import accepted_journal, partitions_name
-from assets.store import Store
-from assets.training.retrain import by_policy, last_claim, next_claim
+from assets.feedback.documents import report_journal
+from assets.line.config import Line
+from assets.records.batch import landing_journal
+from assets.records.verdict import accepted_journal, partitions_name
+from assets.storage.store import Store
+from assets.training.triggers.claims import by_policy, last_claim, next_claim
 from platform_defs.automation.cursors import read_cursor, read_watched, write_cursor
 from platform_defs.automation.jobs import LineJobs, judge_request, retrain_request
 from platform_defs.automation.locks import BUSY, line_lock

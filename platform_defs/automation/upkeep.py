@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.release.repository import refresh_timestamp
-from assets.store import Store
+from assets.storage.store import Store
 
 
 @dg.op(name="sign_fresh_metadata", out=dg.Out(dg.Nothing))

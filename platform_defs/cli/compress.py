@@ -109,8 +109,8 @@ def compress(
     chosen.json and one file per target. Nothing outside DIR is written. Exit code 1 where nothing
     fits; the nearest misses are told.
     """
+    from assets.standalone.request import Request, parse_budget
     from platform_defs.compressing.models import find_data, find_model
-    from platform_defs.compressing.request import Request, parse_budget
     from platform_defs.compressing.run import compress as run
 
     path, line, weights = find_model(model)

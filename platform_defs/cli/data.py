@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from assets.data import Reader
 from assets.errors import RejectedError
-from assets.store import Store, find_home
+from assets.line.data import Reader
+from assets.storage.store import Store
 from platform_defs.catalog import find_line
 from platform_defs.cli.output import JsonFlag, console, print_json, print_rows, say, tell
+from platform_defs.home import find_home
 
 if TYPE_CHECKING:
     from assets.ingest.inspection.inspect import Inspection

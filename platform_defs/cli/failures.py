@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from assets.errors import EdgeError, RejectedError, TransientError, of_the_machine
-from assets.store import HOME_VARIABLE, find_home
+from platform_defs.home import HOME_VARIABLE, find_home
 
 _DATABASE = frozenset({"sqlalchemy", "sqlite3", "psycopg2", "psycopg"})
 _NETWORK = frozenset({"aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "s3fs"})

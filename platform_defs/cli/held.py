@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assets.line import Line
-from assets.review.contract import Decision, active_waivers, moment
-from assets.store import Store, find_home
+from assets.line.config import Line
+from assets.review.documents import Decision, moment
+from assets.review.waivers import active_waivers
+from assets.storage.store import Store
 from platform_defs.catalog import find_line
 from platform_defs.cli.output import JsonFlag, LineName, print_json, print_rows, say
+from platform_defs.home import find_home
 
 if TYPE_CHECKING:
-    from assets.quality.contract import BatchVerdict
+    from assets.records.verdict import BatchVerdict
     from assets.review.state import State
 
 Batch = Annotated[str, typer.Option("--batch", metavar="BATCH", help="Only this batch; its first digits will do.")]

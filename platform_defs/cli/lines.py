@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assets.line import Line
+from assets.line.config import Line
 from platform_defs.catalog import find_line
 from platform_defs.cli import listing
 from platform_defs.cli.output import JsonFlag, LineName, Profile, print_rows, progress

@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from assets.feedback.fleet import fleet as read_fleet
-from assets.ingest.contract import landing_journal
-from assets.quality.contract import BatchVerdict, read_verdict
+from assets.records.batch import landing_journal
+from assets.records.verdict import BatchVerdict, read_verdict
 from assets.release.repository import current_deployment
-from assets.release.rollout import releases as read_releases
-from assets.store import Store, find_home
+from assets.rollout.promote import releases as read_releases
+from assets.storage.store import Store
 from platform_defs.catalog import find_line, list_lines
 from platform_defs.cli.output import JsonFlag, LineName, Profile, print_rows
+from platform_defs.home import find_home
 
 
 def lines(

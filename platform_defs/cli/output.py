@@ -16,7 +16,7 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from assets.profiles import choose_profile
+from assets.line.profiles import choose_profile
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Profile = Annotated[

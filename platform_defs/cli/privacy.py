@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from assets.audit import current_user, latest
-from assets.audit import record as note
-from assets.audit import verify as verify_log
 from assets.errors import RejectedError
-from assets.store import Store, find_home
+from assets.storage.audit import current_user, latest
+from assets.storage.audit import record as note
+from assets.storage.audit import verify as verify_log
+from assets.storage.store import Store
 from platform_defs.catalog import find_line
 from platform_defs.cli.output import JsonFlag, LineName, print_json, print_rows, say, tell
+from platform_defs.home import find_home
 
 audit = typer.Typer(name="audit", help="Who did what to the data: a log that can only grow.", no_args_is_help=True)
 
@@ -81,7 +82,7 @@ def forget(
     if pseudonym_key:
         _forget_key(store, line, why, as_json=as_json)
         return
-    from assets.forget import forget as forget_record
+    from assets.forgetting.forget import forget as forget_record
 
     outcome = forget_record(store, config, record, why)
     if as_json:
@@ -120,6 +121,6 @@ def data_key(
     ],
 ) -> None:
     """Make a data key that a key management service wraps; prints what to set EDGELOOP_DATA_KEY to."""
-    from assets.datakeys import new_data_key
+    from assets.storage.data_keys import new_data_key
 
     typer.echo(new_data_key(service))

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assets.audit import current_user
 from assets.errors import RejectedError
+from assets.storage.audit import current_user
 from platform_defs.cli import held
 from platform_defs.cli.held import Batch, opened
 from platform_defs.cli.output import JsonFlag, LineName, print_json, say
-from platform_defs.instance import prepare_home
+from platform_defs.local.instance import prepare_home
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from assets.line import Line
-    from assets.quality.contract import BatchVerdict
+    from assets.line.config import Line
+    from assets.records.verdict import BatchVerdict
     from assets.review.state import State
 
 quarantine = typer.Typer(

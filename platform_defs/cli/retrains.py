@@ -7,14 +7,14 @@ from typing import Any
 
 import dagster as dg
 
-from assets.line import Line
-from assets.store import Store
-from assets.training.retrain import Claim, claim_journal, standing
-from assets.training.skips import Skip, skip_journal
+from assets.line.config import Line
+from assets.storage.store import Store
+from assets.training.triggers.claims import Claim, claim_journal, standing
+from assets.training.triggers.skips import Skip, skip_journal
 from platform_defs.automation.runs import ClaimState, claim_state
 from platform_defs.catalog import find_line
 from platform_defs.cli.output import JsonFlag, LineName, Profile, print_rows
-from platform_defs.instance import open_instance, prepare_home
+from platform_defs.local.instance import open_instance, prepare_home
 
 MOST_ROWS = 1000
 """Of each kind, the newest."""

@@ -12,7 +12,7 @@ from assets.errors import RejectedError, TransientError
 from platform_defs.catalog import find_line
 from platform_defs.cli.data import Moving
 from platform_defs.cli.output import JsonFlag, LineName, Profile, console, print_json, progress, say, tell
-from platform_defs.instance import open_instance, prepare_home
+from platform_defs.local.instance import open_instance, prepare_home
 
 _SHOWN = 50
 
@@ -82,7 +82,7 @@ def land(
 
 def run(line: LineName, as_json: JsonFlag = False, profile: Profile = None) -> None:
     """Judge what landed and retrain on what was accepted, in this process, and never twice."""
-    from platform_defs.runner import run_line
+    from platform_defs.local.runner import run_line
 
     store = prepare_home()
     config = find_line(line)
@@ -124,7 +124,7 @@ def promote(
     profile: Profile = None,
 ) -> None:
     """Point the line's group of devices at a release."""
-    from assets.release.rollout import promote as promote_release
+    from assets.rollout.promote import promote as promote_release
 
     record = promote_release(prepare_home(), find_line(line), release)
     if as_json:
@@ -150,7 +150,7 @@ def ui(
     profile: Profile = None,
 ) -> None:
     """Run the Dagster UI with its daemon, the reports and the device gateway, until Ctrl-C. All on loopback."""
-    from platform_defs.ui import serve_all
+    from platform_defs.local.ui import serve_all
 
     serve_all(prepare_home(), port, reports_port, devices_port, tell)
 

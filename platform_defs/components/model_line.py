@@ -10,15 +10,24 @@ from pydantic import BaseModel
 from assets.compilation.assets import build_assets as build_compilation
 from assets.compression.assets import build_assets as build_compression
 from assets.feedback.assets import build_assets as build_feedback
-from assets.line import Line, LineConfig
-from assets.profiles import chosen_profile
+from assets.line.config import Line, LineConfig
+from assets.line.profiles import chosen_profile
 from assets.quality.assets import build_assets as build_quality
 from assets.release.assets import build_assets as build_release
+from assets.rollout.assets import build_assets as build_rollout
 from assets.training.assets import build_assets as build_training
 from platform_defs.automation import build_automation
 from platform_defs.components.scaffolder import ModelLineScaffolder
 
-ROOMS = (build_quality, build_training, build_compression, build_compilation, build_release, build_feedback)
+ROOMS = (
+    build_quality,
+    build_training,
+    build_compression,
+    build_compilation,
+    build_release,
+    build_rollout,
+    build_feedback,
+)
 DATA_ROOMS = (build_quality, build_training, build_feedback)
 """Those of a line without a model, which checks and collects data only."""
 

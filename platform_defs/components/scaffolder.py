@@ -9,9 +9,9 @@ import dagster as dg
 import yaml
 from pydantic import BaseModel, Field
 
-from assets.data import SECTIONS
 from assets.errors import LineError
-from assets.line import parse_line
+from assets.line.config import parse_line
+from assets.line.data import SECTIONS
 
 HEADER = """\
 # A line: one thing being learned and shipped. Its name is this folder's name.

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.errors import LineError, RejectedError
-from assets.steps import recall
-from assets.store import Store, find_home
-from assets.training.contract import DatasetVersion, TrainedModel
+from assets.records.dataset import DatasetVersion
+from assets.storage.memo import cached
+from assets.storage.store import Store
+from assets.training.documents import TrainedModel
 from edge.contracts import digest
+from platform_defs.home import find_home
 
 if TYPE_CHECKING:
-    from platform_defs.compressing.request import Request
+    from assets.standalone.request import Request
 
 _SAFETENSORS = ".safetensors"
 
@@ -106,5 +108,5 @@ def _models(store: Store, line: str) -> list[TrainedModel]:
     keys = [f"store/{line}/heads/trained_model.json"]
     folder = f"store/{line}/steps/trained_model"
     keys += [f"{folder}/{name}" for name in store.names(folder)]
-    found = (recall(store, key, TrainedModel) for key in keys)
+    found = (cached(store, key, TrainedModel) for key in keys)
     return [model for model in found if model is not None]

@@ -1,7 +1,7 @@
 """Compressing one model outside any line: the parent's side of `edgeloop compress`.
 
 What reads the foreign file can crash on it, so all of that runs in a child under the supervisor
-(`platform_defs.compressing.child`), which sends back lines of JSON. The folder that is asked for holds the result, and
+(`assets.standalone.child`), which sends back lines of JSON. The folder that is asked for holds the result, and
 in `.work/` a store with every trial: the same command goes on where it was killed, and a finished one costs nothing.
 """
 
@@ -25,14 +25,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from assets.errors import RejectedError, StepDiedError, TransientError
-from assets.measure import machine_name
-from assets.store import Store
+from assets.evaluation.latency import machine_name
+from assets.standalone.external import digest_with_values
+from assets.standalone.request import REVISION, WORK, Request
+from assets.storage.store import Store
 from edge.engine.library import installed_version
-from platform_defs.compressing.external import digest_with_values
-from platform_defs.compressing.request import REVISION, WORK, Request
 
 DONE = "done.json"
-CHILD = (sys.executable, "-m", "platform_defs.compressing.child")
+CHILD = (sys.executable, "-m", "assets.standalone.child")
 MAX_MODEL_BYTES = 2 * 1024**3
 MESSAGE_BYTES = 64 * 1024**2
 _TAIL = 2000
@@ -236,7 +236,7 @@ def _try(
 ) -> dict[str, Any]:
     order = work / "request.json"
     _write(order, dataclasses.asdict(request))
-    command = [sys.executable, "-m", "assets.supervisor", *CHILD, str(order)]
+    command = [sys.executable, "-m", "assets.processes.supervisor", *CHILD, str(order)]
     doing, answer = "starting", None
     with (work / "log.txt").open("wb") as log:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
@@ -306,6 +306,6 @@ def _died(request: Request, work: Path, doing: str, code: int) -> Exception:
 
 def _write(path: Path, body: Any) -> None:
     """Write JSON in one step."""
-    from assets.store import Store
+    from assets.storage.store import Store
 
     Store(str(path.parent)).write(path.name, json.dumps(body, indent=2, sort_keys=True).encode())

@@ -14,23 +14,23 @@ from typing import TypeVar
 import dagster as dg
 
 from assets.errors import LineError, TransientError
-from assets.feedback.contract import ReceivedReport
+from assets.feedback.documents import ReceivedReport
 from assets.ingest.landing import land
-from assets.line import Line
-from assets.quality.contract import BatchVerdict, read_verdict
+from assets.line.config import Line
+from assets.records.verdict import BatchVerdict, read_verdict
 from assets.release.repository import ensure_repository
-from assets.release.rollout import releases
-from assets.store import Store
-from assets.training.retrain import claim_journal
+from assets.rollout.promote import releases
+from assets.storage.store import Store
+from assets.training.triggers.claims import claim_journal
 from edge.contracts import DeviceReport
 from platform_defs.automation.jobs import BATCH_TAG
 from platform_defs.automation.runs import ClaimState, claim_state, runs_with_tag
 from platform_defs.catalog import LINES_FOLDER, LINES_VARIABLE, find_line
 from platform_defs.demo.data import write_batches
-from platform_defs.instance import daemon_lock, open_instance
-from platform_defs.processes import script, supervised
-from platform_defs.serve import Server, device_app
-from platform_defs.watch import Watcher
+from platform_defs.local.instance import daemon_lock, open_instance
+from platform_defs.local.processes import script, supervised
+from platform_defs.local.watch import Watcher
+from platform_defs.web.serve import Server, device_app
 
 DEVICE = "demo-device"
 LINE = "digits"

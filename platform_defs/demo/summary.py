@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from assets.compilation.contract import Engine, Engines
-from assets.compression.contract import Candidate, Candidates, ChosenModel
-from assets.store import Store
-from assets.training.contract import TrainedModel
+from assets.compilation.documents import Engine, Engines
+from assets.compression.documents import Candidate, Candidates, ChosenModel
+from assets.storage.store import Store
+from assets.training.documents import TrainedModel
 from edge.contracts import Evidence
 from platform_defs.demo.loop import DEVICE, LINE, Step
 

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 from PIL import Image
 from sklearn.datasets import load_breast_cancer, load_digits
 
-from assets.line import Line, parse_line
-from assets.quality.contract import RECORD_COLUMNS, Accepted, BatchVerdict, accepted_journal, verdict_key
-from assets.store import Store
+from assets.line.config import Line, parse_line
+from assets.records.record import RECORD_COLUMNS
+from assets.records.verdict import Accepted, BatchVerdict, accepted_journal, verdict_key
+from assets.storage.store import Store
 
 Record = tuple[str, str, str, str, bytes]
 """id, label, split, file, input."""

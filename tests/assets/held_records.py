@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from assets.ingest.contract import Landing, landing_journal
-from assets.line import Line, parse_line
-from assets.quality.contract import QUARANTINE_COLUMNS, BatchVerdict, verdict_key
-from assets.store import Store
+from assets.line.config import Line, parse_line
+from assets.records.batch import Landing, landing_journal
+from assets.records.record import QUARANTINE_COLUMNS
+from assets.records.verdict import BatchVerdict, verdict_key
+from assets.storage.store import Store
 from edge.contracts import ArtifactRef
 
 SUSPECT = "no label looks wrong"

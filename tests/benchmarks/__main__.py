@@ -10,7 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from assets.store import Store, find_home
+from assets.storage.store import Store
+from platform_defs.home import find_home
 from tests.benchmarks import automation, journal, loading, quantization
 
 BENCHMARKS: dict[str, Callable[[], list[dict[str, Any]]]] = {

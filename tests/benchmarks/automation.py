@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.platform_defs.test_daemon import land_and_kill
+from tests.platform_defs.automation.test_daemon import land_and_kill
 from tests.projects import make_project
 
 LANDINGS, KILLS = 10, 4

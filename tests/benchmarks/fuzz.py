@@ -29,9 +29,10 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from assets.data import DataContract
 from assets.errors import RejectedError
-from assets.store import Store, find_home
+from assets.line.data import DataContract
+from assets.storage.store import Store
+from platform_defs.home import find_home
 
 SECONDS_PER_CASE = 20
 MEMORY = 6 * 1024**3
@@ -115,8 +116,8 @@ def read(files: Files, contract: dict[str, Any], folder: Path) -> tuple[int, int
 
     from assets.ingest.contract import read_chunks
     from assets.ingest.landing import land
-    from assets.line import parse_line
-    from assets.quality.contract import Reason
+    from assets.line.config import parse_line
+    from assets.records.reason import Reason
 
     shutil.rmtree(folder, ignore_errors=True)
     for name, content in files.items():

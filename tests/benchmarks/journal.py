@@ -7,8 +7,8 @@ import tempfile
 import time
 from typing import Any
 
-from assets.ingest.contract import Landing, landing_journal
-from assets.store import Store
+from assets.records.batch import Landing, landing_journal
+from assets.storage.store import Store
 
 SIZES = (100, 1_000, 10_000)
 NEW = 10

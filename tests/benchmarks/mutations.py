@@ -28,7 +28,8 @@ from rich.table import Table
 
 from assets.compilation.lint import Checker
 from assets.errors import EdgeError, TransientError
-from assets.store import Store, find_home
+from assets.storage.store import Store
+from platform_defs.home import find_home
 from tests.benchmarks.mutate import SEED, mutated
 
 ROOT = Path(__file__).parents[2]
@@ -69,10 +70,8 @@ class Row:
 
 def sound_files(big: bool = True) -> dict[str, bytes]:
     """Name to bytes: models that others made, and our own in each dialect."""
-    for folder in ("tests/assets", "tests/edge"):
-        sys.path.insert(0, str(ROOT / folder))
-    from foreign_models import NAMES, foreign
-    from onnx_models import conv_net
+    from tests.assets.foreign_models import NAMES, foreign
+    from tests.edge.onnx_models import conv_net
 
     files = {name: foreign(name).model for name in NAMES if big or name not in BIG}
     files["own float"] = conv_net().SerializeToString()

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from assets.compression.contract import Candidates
+from assets.compression.documents import Candidates
 from assets.errors import RejectedError
-from assets.measure import interleaved_ms, open_session
-from assets.store import Store, find_home
+from assets.evaluation.answers import open_session
+from assets.evaluation.latency import interleaved_ms
+from assets.storage.store import Store
+from platform_defs.home import find_home
 
 LINE = "digits"
 

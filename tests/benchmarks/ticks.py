@@ -23,16 +23,16 @@ from typing import Any
 
 import dagster as dg
 
-from assets.ingest.contract import Landing, landing_journal
 from assets.ingest.inbox import pick_up
 from assets.ingest.scan import scan
-from assets.quality.contract import Accepted, accepted_journal
-from assets.store import Store
-from assets.training.retrain import Claim, claim_journal
+from assets.records.batch import Landing, landing_journal
+from assets.records.verdict import Accepted, accepted_journal
+from assets.storage.store import Store
+from assets.training.triggers.claims import Claim, claim_journal
 from edge.contracts import to_bytes
 from platform_defs.automation.cursors import read_cursor
 from platform_defs.automation.jobs import BATCH_TAG, RUN_KEY_TAG
-from tests.platform_defs.automation_bench import Bench
+from tests.platform_defs.automation.automation_bench import Bench
 
 SIZES = (1_000, 100_000, 1_000_000)
 SHAPES = {"files": 1_000, "batches": 1}

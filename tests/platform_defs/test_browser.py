@@ -23,11 +23,11 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page, Response, expect, sync_playwright
 
 from assets.ingest.landing import land
-from assets.line import Line
-from assets.quality.contract import read_verdict
-from assets.release.rollout import releases
+from assets.line.config import Line
+from assets.records.verdict import read_verdict
+from assets.rollout.promote import releases
 from platform_defs.demo.data import load_digits
-from platform_defs.instance import daemon_lock
+from platform_defs.local.instance import daemon_lock
 from tests.projects import BIN, ROOT, TINY, Project, make_project
 
 CHROMIUM = shutil.which("chromium")

@@ -15,13 +15,13 @@ import pytest
 
 from assets.compilation.compile import compile_targets
 from assets.compression.choosing.choose import choose
-from assets.compression.contract import ChosenModel
+from assets.compression.documents import ChosenModel
 from assets.compression.search import search
 from assets.compression.subject import open_subject
-from assets.line import Line
-from assets.release.rollout import releases
-from assets.store import Store
-from assets.training.contract import TrainedModel
+from assets.line.config import Line
+from assets.rollout.promote import releases
+from assets.storage.store import Store
+from assets.training.documents import TrainedModel
 from assets.training.train import train
 from edge.contracts import TARGETS, chain_gap
 from edge.contracts.model import InputSpec

@@ -18,7 +18,7 @@ from typing import Any
 from assets.compilation.lint.graph import free_inputs
 from assets.compilation.lint.rules import OPEN_AXIS, Finding, found
 from assets.compilation.lint.run import lint_model
-from assets.supervisor import die_with_parent
+from assets.processes.supervisor import die_with_parent
 
 
 def main(arguments: list[str]) -> int:
@@ -59,7 +59,7 @@ def _opened(data: bytes, literally: bool, strict: bool) -> Iterator[Finding]:
     import numpy as np
     import onnx
 
-    from assets.measure import open_session
+    from assets.evaluation.answers import open_session
 
     try:
         session = open_session(data, as_written=literally)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assets.budget import Budget
 from assets.compression.choosing.front import drop_of, front_of, latency_on
-from assets.compression.contract import Candidate, Candidates, ChosenModel
+from assets.compression.documents import Candidate, Candidates, ChosenModel
 from assets.compression.rule import TIE, network_name
 from assets.errors import BudgetError, RejectedError
-from assets.tasks.registry import amount_in_words, change_in_words, metric_drop
+from assets.line.compression import Budget
+from assets.line.tasks import amount_in_words, change_in_words, metric_drop
 from edge.contracts import TargetProfile, chain_gap
 from edge.runtime.machine import is_here
 

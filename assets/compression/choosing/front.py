@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from assets.compression.contract import Candidate, Candidates
-from assets.tasks.registry import metric_drop
+from assets.compression.documents import Candidate, Candidates
+from assets.line.tasks import metric_drop
 from edge.contracts import Evidence, Latency, Metric, TargetProfile, chain_gap
 from edge.runtime.machine import is_here
 

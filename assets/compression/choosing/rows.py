@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from assets.compression.choosing.front import drop_of, front_of, latency_on, metric_of, proven
 from assets.compression.choosing.wording import recipe_in_words
-from assets.compression.contract import Candidate, Candidates, ChosenModel
+from assets.compression.documents import Candidate, Candidates, ChosenModel
 from edge.contracts import Latency, TargetProfile
 
 

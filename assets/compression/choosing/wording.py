@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from assets import looks
-from assets.compression.contract import Recipe
-from assets.looks import measure, words
-from assets.tasks.registry import CLASS_METRICS, lower_is_better
+from assets.compression.documents import Recipe
+from assets.line.tasks import CLASS_METRICS, lower_is_better
+from assets.pages import templates
+from assets.pages.templates import measure, words
 
 FORMATS = {
     "float32": "float32",
@@ -117,7 +117,7 @@ def times(ratio: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """A trial's time: short ones with a digit more than on other pages."""
-    return f"{seconds:.1f} s" if seconds < 10 else looks.duration(seconds)
+    return f"{seconds:.1f} s" if seconds < 10 else templates.duration(seconds)
 
 
 def _epochs(number: int) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from assets.compression.choosing.wording import amount
-from assets.compression.contract import MOST_CONFUSED
+from assets.compression.documents import MOST_CONFUSED
 from assets.compression.page.data import Bar, Cell, Confusion
-from assets.looks import cut
+from assets.pages.templates import cut
 
 MOST_CLASSES = 60
 NAME = 60

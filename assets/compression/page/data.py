@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from assets.plots import Mark, Plot
+from assets.pages.plots import Mark, Plot
 
 State = Literal["chosen", "front", "beaten", "unproven"]
 

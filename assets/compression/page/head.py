@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assets.budget import Budget
 from assets.compression.choosing.front import drop_of, latency_on
 from assets.compression.choosing.rows import FrontRow
 from assets.compression.choosing.wording import against, amount, change, kilobytes, milliseconds, score, unit
-from assets.compression.contract import Candidate, Candidates
+from assets.compression.documents import Candidate, Candidates
 from assets.compression.page.data import Limit
 from assets.compression.page.pareto import is_teacher
 from assets.compression.page.tables import reach, with_unit, worst_row
-from assets.looks import cut, words
+from assets.line.compression import Budget
+from assets.pages.templates import cut, words
 from edge.contracts import TargetProfile
 
 UNKNOWN = "unknown until a device reports"

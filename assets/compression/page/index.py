@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
-from assets.compression.contract import Candidates, ChosenModel
+from assets.compression.documents import Candidates, ChosenModel
 from assets.compression.page.make import environment
-from assets.store import Store
+from assets.storage.store import Store
 from edge.errors import ContractError
 
 MAX_SEARCHES = 200

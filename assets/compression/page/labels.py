@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from assets.plots import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Label
+from assets.pages.plots import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Label
 
 ASCENT, DESCENT = 8.5, 2.5
 NEAR = (6.5, 11.0)

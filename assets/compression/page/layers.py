@@ -6,9 +6,9 @@ import math
 from collections.abc import Collection
 
 from assets.compression.choosing.wording import amount, kilobytes, unit
-from assets.compression.contract import Candidate, Candidates, LayerLoss
+from assets.compression.documents import Candidate, Candidates, LayerLoss
 from assets.compression.page.data import Bar, Layers
-from assets.looks import cut
+from assets.pages.templates import cut
 
 MOST_BARS = 20
 MOST_ROWS = 480

@@ -8,11 +8,9 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from assets import looks
-from assets.budget import Budget
 from assets.compression.choosing.rows import EngineFacts, rows_of
 from assets.compression.choosing.wording import kilobytes, unit
-from assets.compression.contract import Candidate, Candidates, ChosenModel
+from assets.compression.documents import Candidate, Candidates, ChosenModel
 from assets.compression.page.classes import class_bars, confusion_of
 from assets.compression.page.data import Fact, PageData
 from assets.compression.page.head import limits_of, nearest_of, teacher_latency, tiles_of, title_of
@@ -20,7 +18,9 @@ from assets.compression.page.layers import layers_of
 from assets.compression.page.pareto import fronts_of, legend_of, unnamed
 from assets.compression.page.proof import chains_of, engines_of
 from assets.compression.page.tables import MOST_TRIED, ended, entries_of, numbered, tried_of
-from assets.looks import cut, duration, words
+from assets.line.compression import Budget
+from assets.pages import templates
+from assets.pages.templates import cut, duration, words
 from edge.contracts import TargetProfile
 
 MOST_CLEAR = 24
@@ -143,4 +143,4 @@ def _scale(found: Candidates) -> str:
 @cache
 def environment() -> Environment:
     """The templates beside this file."""
-    return looks.environment(Path(__file__).parent)
+    return templates.environment(Path(__file__).parent)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assets.budget import Budget
 from assets.compression.page.labels import Line, Wanted, place
-from assets.looks import cut
-from assets.plots import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Label, Mark, Scale, shapes
+from assets.line.compression import Budget
+from assets.pages.plots import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Label, Mark, Scale, shapes
+from assets.pages.templates import cut
 
 MOST_NAMED = 24
 SHORT = 22

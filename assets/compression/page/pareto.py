@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from assets.budget import Budget
 from assets.compression.choosing.front import latency_on
 from assets.compression.choosing.rows import FrontRow
-from assets.compression.contract import Candidate, Candidates
+from assets.compression.documents import Candidate, Candidates
 from assets.compression.page.data import Fronts
 from assets.compression.page.marks import LEGEND, Point, marks_of
-from assets.looks import words
-from assets.plots import LEFT, RIGHT, WIDTH, LogScale, Mark, Plot, Scale, span, x_scale, y_scale
-from assets.tasks.registry import lower_is_better
+from assets.line.compression import Budget
+from assets.line.tasks import lower_is_better
+from assets.pages.plots import LEFT, RIGHT, WIDTH, LogScale, Mark, Plot, Scale, span, x_scale, y_scale
+from assets.pages.templates import words
 from edge.contracts import TargetProfile
 
 MANY_TIMES = 5.0

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from assets.compression.choosing.rows import EngineFacts
 from assets.compression.choosing.wording import kilobytes, milliseconds
-from assets.compression.contract import Candidate, Candidates
+from assets.compression.documents import Candidate, Candidates
 from assets.compression.page.data import Chain, EngineEntry, Step
 from assets.compression.page.tables import with_unit
-from assets.looks import cut, measure
+from assets.pages.templates import cut, measure
 from edge.contracts import ParityVerdict, TargetProfile, chain_gap
 
 NOTE = 300

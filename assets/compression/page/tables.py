@@ -16,10 +16,10 @@ from assets.compression.choosing.wording import (
     thousands,
     unit,
 )
-from assets.compression.contract import Candidates, Tried
+from assets.compression.documents import Candidates, Tried
 from assets.compression.page.data import Entry, State, TriedEntry
 from assets.compression.page.pareto import is_teacher
-from assets.looks import cut
+from assets.pages.templates import cut
 
 NAME = 120
 WHY = 300

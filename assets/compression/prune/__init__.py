@@ -2,6 +2,6 @@
 
 from assets.compression.prune.cut import prune
 from assets.compression.prune.macs import count_macs
-from assets.families.registry import cuts_of
+from assets.line.families import cuts_of
 
 __all__ = ["count_macs", "cuts_of", "prune"]

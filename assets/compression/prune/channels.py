@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from assets.budget import Allocation
 from assets.compression.prune.macs import macs_of_layers
 from assets.families.attention import Block
+from assets.line.compression import Allocation
 
 ROUND_TO = 8
 """Channels stay a multiple of this: INT8 kernels work on blocks of 8 or more."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from assets.compression.contract import Recipe
+from assets.compression.documents import Recipe
 from assets.compression.prune.blocks import remove_blocks
 from assets.compression.prune.channels import remove_channels
 from assets.compression.prune.effect import made_records
@@ -16,8 +16,8 @@ from assets.compression.prune.resolution import halve_picture
 from assets.errors import RejectedError
 from assets.families.build import build_network
 from assets.families.network import FREEZE, without
-from assets.families.registry import cuts_of
 from assets.families.weights import architecture_of
+from assets.line.families import cuts_of
 from edge.contracts import InputSpec
 
 
@@ -27,7 +27,7 @@ def prune(network: Any, spec: InputSpec, outputs: int, recipe: Recipe, records: 
     First the picture is halved, then blocks go, heads, and channels. What stays has the weights it had.
 
     Args:
-        network: of a family with `cuts`, see `assets.families.registry.FamilySpec`.
+        network: of a family with `cuts`, see `assets.line.families.FamilySpec`.
         recipe: of it `prune`, `allocate`, `blocks`, `heads` and `halvings` are read.
         records: (records, *shape) that blocks and heads are ranked on, a few dozen of the calibration's; without them
             on noise, which ranks worse.

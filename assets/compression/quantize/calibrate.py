@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.budget import Ranges
 from assets.compression.quantize.graphs import Graph
 from assets.compression.quantize.layers import plan_of
 from assets.compression.quantize.prepare import opened, prepared
 from assets.errors import RejectedError
+from assets.line.compression import Ranges
 
 Feeds = Mapping[str, NDArray[Any]]
 """One batch: input name to array."""

@@ -30,7 +30,7 @@ from assets.compression.quantize.layers import Dialect, Layer, Plan, layers_of, 
 from assets.compression.quantize.prepare import loads, prepared
 from assets.compression.quantize.weights import SmallWeights
 from assets.errors import RejectedError
-from assets.export import slim
+from assets.families.export import slim
 from edge.contracts import TargetProfile
 
 VNNI = frozenset({"avx512_vnni", "avx_vnni"})

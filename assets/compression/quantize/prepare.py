@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from assets.compression.quantize.float16 import widened
 from assets.compression.quantize.graphs import DEQUANTIZE, QUANTIZE, Graph, all_nodes, attribute, drop, opset_of
+from assets.compression.quantize.widen import widened
 from assets.errors import RejectedError
 
 MIN_OPSET, MAX_OPSET = 13, 22

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.compression.contract import LayerLoss
+from assets.compression.documents import LayerLoss
 from assets.compression.quantize.calibrate import Calibration
 from assets.compression.quantize.dialects import quantize
 from assets.compression.quantize.graphs import Graph

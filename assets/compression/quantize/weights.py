@@ -18,7 +18,7 @@ from assets.compression.quantize.integers import to_s8, weight_scales
 from assets.compression.quantize.layers import Dialect
 from assets.compression.quantize.prepare import loads, prepared
 from assets.errors import RejectedError
-from assets.export import slim
+from assets.families.export import slim
 
 RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 LEAST = 512

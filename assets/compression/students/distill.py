@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from assets.compression.students.features import Seen, apart, watching
 from assets.families.attention import Attention
-from assets.learning import Augmentation, TrainingPolicy
+from assets.line.training import Augmentation, TrainingPolicy
 from assets.tasks.contract import Objective
 
 TEMPERATURE = 4.0

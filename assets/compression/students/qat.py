@@ -23,7 +23,7 @@ from torch.nn import functional
 from assets.errors import RejectedError
 from assets.fitting.contract import CheckpointPlace, TrainingSet, Watch
 from assets.fitting.fit import QUIET, fit
-from assets.learning import TrainingPolicy
+from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Objective, Task
 
 SIMULATED = (nn.Conv1d, nn.Conv2d, nn.Linear)

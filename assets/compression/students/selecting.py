@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from assets.compression.contract import Recipe, Tried
 from assets.compression.converting import formats_of_student
-from assets.compression.course import Course
+from assets.compression.documents import Recipe, Tried
 from assets.compression.network import Network
 from assets.compression.prune import cuts_of
 from assets.compression.rule import (
@@ -19,10 +18,11 @@ from assets.compression.rule import (
     space,
     survivors,
 )
+from assets.compression.search_state import Course
 from assets.compression.students.teach import same_network, try_cut, try_paces, try_student
 from assets.compression.subject import Subject, Trainable
 from assets.compression.trials import Cut, Trial
-from assets.tasks.registry import change_in_words
+from assets.line.tasks import change_in_words
 
 
 def taught_students(course: Course, teacher: Trainable) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from assets.compression.contract import Candidate, Tried
+from assets.compression.documents import Candidate, Tried
 from assets.compression.network import Network, refused
 from assets.compression.quantize import needs_7_bits
 from assets.compression.rule import candidate_name
@@ -17,8 +17,8 @@ from assets.compression.students.teach import Told, objective_of
 from assets.compression.subject import Trainable
 from assets.compression.trials import Trial, Trials
 from assets.errors import RejectedError
-from assets.export import export_onnx, export_verdict
 from assets.families.build import build_network
+from assets.families.export import export_onnx, export_verdict
 from assets.families.weights import predict, set_weights
 from assets.fitting.contract import CheckpointPlace, Progress
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from assets.compression.contract import Recipe, Tried
-from assets.compression.measured import timings_of
+from assets.compression.documents import Recipe, Tried
+from assets.compression.evidence import timings_of
 from assets.compression.network import Network, look, refused, spread
 from assets.compression.prune import count_macs, prune
 from assets.compression.quantize import needs_7_bits
@@ -21,12 +21,12 @@ from assets.compression.students.distill import distillation, student_policy
 from assets.compression.subject import Subject, Trainable
 from assets.compression.trials import Cut, Made, Trial, Trials
 from assets.errors import RejectedError
-from assets.export import export_onnx, export_verdict
+from assets.evaluation.latency import machine_name
 from assets.families.build import build_network
+from assets.families.export import export_onnx, export_verdict
 from assets.families.weights import architecture_of, parameters_of, predict, set_weights
 from assets.fitting.contract import CheckpointPlace, Fitted, Progress, Quiet
 from assets.fitting.fit import fit
-from assets.measure import machine_name
 from assets.tasks.contract import Objective
 from edge.contracts import ArtifactRef
 

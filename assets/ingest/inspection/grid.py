@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 
 from assets.errors import RejectedError
-from assets.ingest.names import shown
+from assets.records.paths import shown
 
 ACROSS, DOWN = 8, 12
 """Pictures of a class, and classes, on a sheet."""

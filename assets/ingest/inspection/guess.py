@@ -9,18 +9,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from assets.data import SECTIONS, DataContract
 from assets.errors import RejectedError
-from assets.ingest.contract import LandedFile
 from assets.ingest.inspection.guess_rows import Column, Rows, columns_of, first_rows, suggest
 from assets.ingest.inspection.source_files import SourceFiles
 from assets.ingest.inspection.spellings import label_order
-from assets.ingest.limits import RETURNED_SUFFIX
-from assets.ingest.names import shown
-from assets.ingest.readers.cifar import _META, _NAME, _class_names
-from assets.ingest.readers.idx import _NAME as _IDX_NAME
-from assets.ingest.readers.images import _place
-from assets.ingest.readers.rows import is_named_as_rows
+from assets.line.data import SECTIONS, DataContract
+from assets.readers.cifar import _META, _NAME, _class_names
+from assets.readers.idx import _NAME as _IDX_NAME
+from assets.readers.images import _place
+from assets.readers.rows import is_named_as_rows
+from assets.records.batch import LandedFile
+from assets.records.limits import RETURNED_SUFFIX
+from assets.records.paths import shown
 
 MOST_LOOKED_AT = 60
 """Files whose first bytes are looked at."""

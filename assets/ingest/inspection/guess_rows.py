@@ -12,11 +12,11 @@ from itertools import pairwise
 from typing import Any, BinaryIO, Literal, cast
 
 from assets.errors import RejectedError
-from assets.ingest.contract import LandedFile
 from assets.ingest.inspection.source_files import SourceFiles
-from assets.ingest.limits import MAX_CELL_CHARS, MAX_COLUMNS
-from assets.ingest.readers.cells import number
-from assets.ingest.readers.csvrows import BLOCK_BYTES, Blocks, Form, Lines, first_row, rows_of
+from assets.readers.cells import number
+from assets.readers.csvrows import BLOCK_BYTES, Blocks, Form, Lines, first_row, rows_of
+from assets.records.batch import LandedFile
+from assets.records.limits import MAX_CELL_CHARS, MAX_COLUMNS
 
 Kind = Literal["number", "category", "text", "time", "identifier", "constant", "empty"]
 LOOKED_AT = 5_000
@@ -136,8 +136,8 @@ def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
 
 
 def _parquet(file: LandedFile, stream: BinaryIO) -> Rows | None:
-    from assets.ingest.readers.columnar import typed_blocks
-    from assets.ingest.readers.pages import read_footer
+    from assets.readers.columnar import typed_blocks
+    from assets.readers.pages import read_footer
 
     footer = read_footer(stream, file.size)
     names = tuple(name for name in footer.names if name in footer.plain)
@@ -148,8 +148,8 @@ def _parquet(file: LandedFile, stream: BinaryIO) -> Rows | None:
 def _arrow(stream: BinaryIO) -> Rows | None:
     import pyarrow as pa
 
-    from assets.ingest.readers.columnar import typed_blocks
-    from assets.ingest.readers.frames import check_frames
+    from assets.readers.columnar import typed_blocks
+    from assets.readers.frames import check_frames
 
     start = 8 if stream.read(6) == b"ARROW1" else 0
     check_frames(stream, start)

@@ -17,21 +17,21 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from assets.data import SECTIONS, DataContract
-from assets.ingest.contract import LandedFile
 from assets.ingest.inspection.grid import draw_grid
 from assets.ingest.inspection.guess import Guess, guess
 from assets.ingest.inspection.guess_rows import Column
 from assets.ingest.inspection.seen import Seen
 from assets.ingest.inspection.source_files import SourceFiles
 from assets.ingest.inspection.spellings import Spelling, label_order, spellings
-from assets.ingest.limits import MAX_BATCH_BYTES, MAX_FILES, largest_file
-from assets.ingest.names import system_part
-from assets.ingest.readers import read_files
 from assets.ingest.sources.collecting import Collected, Limits, Progress, collect, shown_source
 from assets.ingest.sources.remote import is_url, local_path
-from assets.quality.contract import Reason
-from assets.scratch import scratch_folder, scratch_root
+from assets.line.data import SECTIONS, DataContract
+from assets.readers import read_files
+from assets.records.batch import LandedFile
+from assets.records.limits import MAX_BATCH_BYTES, MAX_FILES, largest_file
+from assets.records.paths import system_part
+from assets.records.reason import Reason
+from assets.storage.scratch import scratch_folder, scratch_root
 
 SAMPLE_FILES = 2_000
 """Pictures, sounds or texts that are read of a source of single files."""

@@ -8,10 +8,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from assets.data import DataContract
-from assets.ingest.contract import Record
 from assets.ingest.inspection.grid import ACROSS, DOWN
-from assets.quality.contract import Reason
+from assets.line.data import DataContract
+from assets.records.reason import Reason
+from assets.records.record import Record
 
 MAX_REASONS = 10_000
 MAX_LABELS = 20_000

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any, BinaryIO, cast
 
 from assets.errors import RejectedError
-from assets.ingest.contract import LandedFile
 from assets.ingest.sources.collecting import SourceFile
 from assets.ingest.sources.members import read_exactly
+from assets.records.batch import LandedFile
 
 _BUFFER = 128 * 1024
 NO_DIGEST = "0" * 64
@@ -17,7 +17,7 @@ NO_DIGEST = "0" * 64
 
 
 class SourceFiles:
-    """`assets.ingest.readers.Files` over the files of a source."""
+    """`assets.readers.Files` over the files of a source."""
 
     def __init__(self, files: Iterable[SourceFile]) -> None:
         self._files = {file.path: file for file in files}

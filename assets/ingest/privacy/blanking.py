@@ -7,12 +7,12 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
-from assets.data import DataContract
 from assets.errors import RejectedError
-from assets.forgotten import SAID
-from assets.ingest.limits import MAX_LINE_CHARS
 from assets.ingest.privacy.texts import text_layout
-from assets.ingest.readers.csvrows import Blocks, Lines, rows_of
+from assets.line.data import DataContract
+from assets.readers.csvrows import Blocks, Lines, rows_of
+from assets.records.forgotten import SAID
+from assets.records.limits import MAX_LINE_CHARS
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from assets.forgotten import SAID
-from assets.ingest.contract import BatchManifest, LandedFile, Record
-from assets.ingest.storage import file_size, holds
-from assets.quality.contract import Reason
-from assets.store import Store
+from assets.records.batch import BatchManifest, LandedFile
+from assets.records.forgotten import SAID
+from assets.records.reason import Reason
+from assets.records.record import Record
+from assets.storage.store import Store
+from assets.storage.streams import file_size, holds
 from edge.contracts import document
 
 if TYPE_CHECKING:

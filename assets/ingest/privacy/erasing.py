@@ -16,17 +16,17 @@ from typing import BinaryIO, cast
 
 import fsspec
 
-from assets.ingest.contract import LandedFile
 from assets.ingest.landing import find_landing, load_manifest
-from assets.ingest.limits import RETURNED_SUFFIX
 from assets.ingest.privacy.blanking import blank_lines, blank_pictures, blank_rows, blank_typed
 from assets.ingest.privacy.erased import ErasedFile, erased_key, load_erased
 from assets.ingest.privacy.guard import KIND
-from assets.ingest.storage import CHUNK, copy_in, file_size, hash_stream, holds, make_durable
-from assets.line import Line
-from assets.scratch import scratch_folder, scratch_root
-from assets.store import Store
-from assets.vault import MAGIC, is_sealed, open_unsealed, seal_stream
+from assets.line.config import Line
+from assets.records.batch import LandedFile
+from assets.records.limits import RETURNED_SUFFIX
+from assets.storage.scratch import scratch_folder, scratch_root
+from assets.storage.sealed import MAGIC, is_sealed, open_unsealed, seal_stream
+from assets.storage.store import Store
+from assets.storage.streams import CHUNK, copy_in, file_size, hash_stream, holds, make_durable
 
 TOMBSTONE = b"edgeloop: this file was forgotten on request\n"
 

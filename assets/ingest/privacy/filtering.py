@@ -16,15 +16,15 @@ import zlib
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from assets.data import DataContract
 from assets.errors import RejectedError
-from assets.ingest.limits import MAX_IMAGE_BYTES, RETURNED_SUFFIX
 from assets.ingest.privacy.strip import strip_picture
 from assets.ingest.privacy.texts import CutShortError, filter_text
 from assets.ingest.privacy.tokens import Tokens, pseudonym_key
-from assets.ingest.readers import rows
-from assets.line import Line
-from assets.store import Store
+from assets.line.config import Line
+from assets.line.data import DataContract
+from assets.readers import rows
+from assets.records.limits import MAX_IMAGE_BYTES, RETURNED_SUFFIX
+from assets.storage.store import Store
 
 
 @dataclass(frozen=True)

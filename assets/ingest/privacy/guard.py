@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from assets.errors import LandingError, RejectedError
-from assets.ingest.contract import LandedFile
-from assets.ingest.limits import RETURNED_SUFFIX
-from assets.ingest.names import printable
 from assets.ingest.privacy.filtering import Protection, filtered, protection
-from assets.ingest.readers.files import Files
-from assets.ingest.refusals import refusal
 from assets.ingest.sources.collecting import Collected, SourceFile
-from assets.line import Line
-from assets.store import Store
-from assets.vault import open_unsealed, seal_stream, unseal
+from assets.line.config import Line
+from assets.readers.files import Files
+from assets.records.batch import LandedFile
+from assets.records.limits import RETURNED_SUFFIX
+from assets.records.paths import printable
+from assets.records.reason import refusal
+from assets.storage.sealed import open_unsealed, seal_stream, unseal
+from assets.storage.store import Store
 
 KIND = "landed"
 """What landed files are sealed as."""

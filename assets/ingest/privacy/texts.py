@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from assets.data import DataContract
 from assets.errors import RejectedError
-from assets.ingest.limits import MAX_LINE_CHARS
 from assets.ingest.privacy.tokens import Tokens
-from assets.ingest.readers import rows
-from assets.ingest.readers.csvrows import DELIMITERS, SPACES, Blocks, Form, Lines, Row, first_row, rows_of
+from assets.line.data import DataContract
+from assets.readers import rows
+from assets.readers.csvrows import DELIMITERS, SPACES, Blocks, Form, Lines, Row, first_row, rows_of
+from assets.records.limits import MAX_LINE_CHARS
 
 UNREADABLE = "unreadable"
 """Stands for a row that was no row: one cell, so it is refused as it was."""

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from assets.errors import RejectedError
-from assets.keyring import check_private, create_private, keys_folder, make_private_folder
-from assets.store import Store
+from assets.storage.private_files import check_private, create_private, keys_folder, make_private_folder
+from assets.storage.store import Store
 
 TOKEN = re.compile(r"p:[0-9a-f]{32}")
 _REMEMBERED = 65_536

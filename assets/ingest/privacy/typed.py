@@ -9,14 +9,14 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assets.data import PrivacyPolicy
 from assets.errors import RejectedError
-from assets.ingest.limits import MAX_COLUMNS
 from assets.ingest.privacy.texts import named
 from assets.ingest.privacy.tokens import Tokens
-from assets.ingest.readers.columnar import THRIFT_LIMITS
-from assets.ingest.readers.frames import check_frames
-from assets.ingest.readers.pages import check_pages, read_footer
+from assets.line.data import PrivacyPolicy
+from assets.readers.columnar import THRIFT_LIMITS
+from assets.readers.frames import check_frames
+from assets.readers.pages import check_pages, read_footer
+from assets.records.limits import MAX_COLUMNS
 
 _ROWS_TOGETHER = 65_536
 

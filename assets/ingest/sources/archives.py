@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from assets.errors import RejectedError
-from assets.ingest.limits import FREE_BYTES, MAX_DEPTH, MAX_RATIO
-from assets.ingest.names import declared_split, name_problem, printable, system_part
 from assets.ingest.sources.members import BLOCK, Damaged, Member, Unreadable, read_exactly
 from assets.ingest.sources.tars import is_tar, packing, tar_members
 from assets.ingest.sources.zips import is_zip, zip_members
-from assets.quality.contract import Reason
-from assets.scratch import writing
+from assets.records.limits import FREE_BYTES, MAX_DEPTH, MAX_RATIO
+from assets.records.paths import declared_split, name_problem, printable, system_part
+from assets.records.reason import Reason
+from assets.storage.scratch import writing
 
 SNIFF_BYTES = 1024**2
 """How much of a file shows whether it is an archive: a bzip2 block says nothing until it is whole."""

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from assets.errors import LandingError, RejectedError
-from assets.ingest.limits import MAX_ARCHIVES, MAX_DEPTH, MAX_FILES
-from assets.ingest.names import is_system_name, name_problem, printable
 from assets.ingest.sources.archives import SNIFF_BYTES, Budget, expand_archive, is_archive, placed
 from assets.ingest.sources.fetching import fetch
 from assets.ingest.sources.members import read_exactly
 from assets.ingest.sources.remote import RemoteFile, is_url, list_remote, local_path, shown_url
 from assets.ingest.sources.tars import packing
-from assets.quality.contract import Reason
+from assets.records.limits import MAX_ARCHIVES, MAX_DEPTH, MAX_FILES
+from assets.records.paths import is_system_name, name_problem, printable
+from assets.records.reason import Reason
 
 Progress = Callable[[str, int, int], None]
 """Told what is done ("fetching", "unpacking", "reading", "copying"), the bytes so far, and all (0: not known yet)."""

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from assets.errors import EdgeError, RejectedError, TransientError
-from assets.ingest.names import printable
 from assets.ingest.sources.archives import SNIFF_BYTES, is_archive
 from assets.ingest.sources.members import BLOCK, read_exactly
 from assets.ingest.sources.remote import RemoteFile, network_error
-from assets.quality.contract import Reason
-from assets.scratch import writing
+from assets.records.paths import printable
+from assets.records.reason import Reason
+from assets.storage.scratch import writing
 
 
 def fetch(

@@ -19,10 +19,10 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from assets.errors import EdgeError, LandingError, RejectedError, TransientError
-from assets.ingest.limits import MAX_DEPTH, MAX_FILES, MAX_PAGE_BYTES, MAX_PAGES
-from assets.ingest.names import is_system_name, name_problem, printable
 from assets.ingest.sources.members import read_exactly
-from assets.quality.contract import Reason
+from assets.records.limits import MAX_DEPTH, MAX_FILES, MAX_PAGE_BYTES, MAX_PAGES
+from assets.records.paths import is_system_name, name_problem, printable
+from assets.records.reason import Reason
 
 LOCAL = ("file", "local")
 PROTOCOLS = ("memory", "http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")

@@ -13,8 +13,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from assets.ingest.limits import FREE_BYTES, MAX_ARCHIVE_INDEX, MAX_RATIO
 from assets.ingest.sources.members import BLOCK, Damaged, Member, read_exactly
+from assets.records.limits import FREE_BYTES, MAX_ARCHIVE_INDEX, MAX_RATIO
 
 _BLOCK = 512
 _XZ_MEMORY = 256 * 1024**2

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import BinaryIO
 
-from assets.ingest.limits import MAX_ARCHIVE_INDEX, MAX_FILES
 from assets.ingest.sources.members import BLOCK, Damaged, Member, Unreadable, read_exactly
+from assets.records.limits import MAX_ARCHIVE_INDEX, MAX_FILES
 
 _CUT = "it has no list of its members, it may be cut short; copy it again"
 _LIED = "its own header says something else than the archive's list; make the archive again"

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from assets.data import DataContract
+from assets.line.data import DataContract
 from assets.quality.checks.columns import numbers
 from assets.quality.spool import Spool
 

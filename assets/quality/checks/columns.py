@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from assets.quality.contract import Finding
+from assets.records.verdict import Finding
 
 MAX_FINDINGS = 100_000
 """A check hands on so many findings; its columns say all. More would take a gigabyte, and nobody reads them."""

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from assets.quality.checks.columns import MAX_FINDINGS, class_codes, codes, id_bytes
 from assets.quality.checks.derived import Derived
-from assets.quality.contract import Finding
 from assets.quality.spool import Spool
+from assets.records.verdict import Finding
 
 Rows = NDArray[np.int64]
 

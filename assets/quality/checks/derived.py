@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.quality.contract import Finding
+from assets.records.verdict import Finding
 
 
 @dataclass(frozen=True)

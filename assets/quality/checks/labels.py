@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.data import DataContract
+from assets.line.data import DataContract
 from assets.quality.checks.columns import class_codes, surest
 from assets.quality.checks.derived import Derived
 from assets.quality.checks.predict import Inputs, predictor, read_inputs
-from assets.quality.contract import Finding
 from assets.quality.spool import Spool
+from assets.records.verdict import Finding
 
 SAMPLE = 20_000
 """Records that models are fitted on; the others are judged by models that saw none of them."""

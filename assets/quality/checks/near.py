@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from assets.data import DataContract
+from assets.line.data import DataContract
 from assets.quality.checks.alike import same_rows, same_texts, text_likeness
 from assets.quality.checks.columns import MAX_FINDINGS, id_bytes, matrix
 from assets.quality.checks.derived import Derived
-from assets.quality.checks.looks import Confirmed, confirm_pictures
 from assets.quality.checks.neighbours import Pairs, close_pairs, typical_distance
-from assets.quality.contract import Finding
+from assets.quality.checks.picture_similarity import Confirmed, confirm_pictures
 from assets.quality.spool import Spool
+from assets.records.verdict import Finding
 
 Rows = NDArray[np.int64]
 

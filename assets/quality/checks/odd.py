@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.quality.checks.derived import Derived
-from assets.quality.contract import Finding
 from assets.quality.spool import Spool
+from assets.records.verdict import Finding
 
 LEAST_RECORDS = 30
 """Fewer pictures have no usual look."""

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from assets.quality.checks.columns import MAX_FINDINGS
 from assets.quality.checks.derived import Derived
-from assets.quality.contract import Finding
 from assets.quality.spool import Spool
+from assets.records.verdict import Finding
 
 MAX_CHARS = 20_000
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.data import DataContract
+from assets.line.data import DataContract
 from assets.quality.checks.columns import codes, numbers, surest
 from assets.quality.checks.derived import Derived
-from assets.quality.contract import Finding
-from assets.quality.hiding import hidden_columns
+from assets.quality.redaction import hidden_columns
 from assets.quality.spool import Spool
+from assets.records.verdict import Finding
 
 Rows = NDArray[np.int64]
 Values = NDArray[np.float64]

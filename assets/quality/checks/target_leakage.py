@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from assets.data import DataContract
+from assets.line.data import DataContract
 from assets.quality.checks.columns import class_codes, codes, numbers, surest
 from assets.quality.checks.derived import Derived
-from assets.quality.contract import Finding
-from assets.quality.hiding import hidden_columns
+from assets.quality.redaction import hidden_columns
 from assets.quality.spool import Spool
+from assets.records.verdict import Finding
 
 SAMPLE = 20_000
 LEAST_RECORDS = 50

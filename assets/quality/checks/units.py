@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from assets.data import DataContract
+from assets.line.data import DataContract
 from assets.quality.checks.columns import codes, numbers, surest
 from assets.quality.checks.derived import Derived
-from assets.quality.contract import Finding
 from assets.quality.spool import Spool
+from assets.records.verdict import Finding
 
 Values = NDArray[np.float64]
 Quantiles = Mapping[str, Sequence[tuple[float, float]]]

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.gate import DriftPolicy
+from assets.line.quality import DriftPolicy
 from assets.quality.drift.domain import domain_auc
 from assets.quality.drift.features import Feature
 from assets.quality.drift.profile import LABEL, Profile

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from assets.data import DataContract
+from assets.line.data import DataContract
 from assets.quality.drift.features import Bins, Feature, Tally, choose_bins, join_numbers, join_words, tally_words
 from assets.quality.drift.sample import Sample, join_samples, take_sample
-from assets.quality.hiding import hidden_columns
+from assets.quality.redaction import hidden_columns
 from assets.quality.spool import Spool
 from edge.contracts import document
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from assets.quality.contract import Finding
-from assets.quality.hiding import HIDDEN
+from assets.quality.redaction import HIDDEN
 from assets.quality.report.records import Records, Shown
 from assets.quality.report.words import cut
+from assets.records.verdict import Finding
 
 MAX_PAIRS = 8
 MAX_SUSPECTS = 12

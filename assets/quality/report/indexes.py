@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from assets.ingest.contract import landing_journal
-from assets.line import Line
-from assets.quality.contract import verdict_key
+from assets.line.config import Line
 from assets.quality.report.charts import polyline
 from assets.quality.report.words import cut, environment
-from assets.store import Store
+from assets.records.batch import landing_journal
+from assets.records.verdict import verdict_key
+from assets.storage.store import Store
 from edge.contracts import document
 
 MAX_HISTORY = 200

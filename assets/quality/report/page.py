@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.quality.contract import BLOCKED_REMEDY, CheckOutcome, Reason
 from assets.quality.decide import GOOD, explained
 from assets.quality.drift.profile import LABEL
-from assets.quality.hiding import HIDDEN, hidden_columns
+from assets.quality.redaction import HIDDEN, hidden_columns
 from assets.quality.report.charts import Chart, chart
+from assets.quality.report.data import ReportData
 from assets.quality.report.found import groups_of, rows_of
 from assets.quality.report.records import Records, Shown
 from assets.quality.report.words import cut, environment
-from assets.quality.reportdata import ReportData
 from assets.quality.rule import Rule
+from assets.records.reason import Reason
+from assets.records.verdict import BLOCKED_REMEDY, CheckOutcome
 
 MAX_CHECKS = 300
 MAX_SHOWN_RULES = 20

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from assets.cutting import page_mark
-from assets.data import DataContract
-from assets.drawing import thumbnail, wav_samples, wave_path
-from assets.quality.hiding import HIDDEN, hidden_columns
+from assets.line.data import DataContract
+from assets.pages.redaction import page_mark
+from assets.pages.thumbnails import thumbnail, wav_samples, wave_path
+from assets.quality.redaction import HIDDEN, hidden_columns
 from assets.quality.report.words import cut, number
 from assets.quality.spool import Spool
 

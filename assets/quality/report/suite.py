@@ -15,9 +15,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from assets.quality.hiding import hidden_columns
+from assets.quality.redaction import hidden_columns
+from assets.quality.report.data import ReportData
 from assets.quality.report.words import environment
-from assets.quality.reportdata import ReportData
 
 MAX_RESULTS = 400
 MAX_ITEMS = 20
@@ -96,7 +96,7 @@ def gx_page(
 
 def _rendered(results: Sequence[Mapping[str, Any]], line: str, name: str) -> str:
     """The renderer's page of bounded results, as it comes."""
-    from assets.quality.suite import warm_up
+    from assets.quality.engines.pandas_suite import warm_up
 
     warm_up()  # its settings and warnings are dealt with there
     from great_expectations.core.expectation_validation_result import (

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from assets import looks
-from assets.looks import cut, number
+from assets.pages import templates
+from assets.pages.templates import cut, number
 from assets.quality.drift.profile import LABEL
 
 __all__ = ["cut", "environment", "number", "title"]
@@ -17,7 +17,7 @@ __all__ = ["cut", "environment", "number", "title"]
 @cache
 def environment() -> Environment:
     """The templates of `pages/`."""
-    made = looks.environment(Path(__file__).parent.parent / "pages")
+    made = templates.environment(Path(__file__).parent.parent / "pages")
     made.filters["feature"] = title
     return made
 

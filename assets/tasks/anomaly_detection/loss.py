@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from assets.learning import TrainingPolicy
+from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Objective
 from assets.tasks.own_losses import own_loss
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.intervals import Weighted, bootstrap, bounded, wilson
+from assets.evaluation.intervals import Weighted, bootstrap, bounded, wilson
 from assets.tasks.anomaly_detection.loss import NORMAL
 from assets.tasks.own_metrics import Split, checked, is_own, own_score
 from assets.tasks.ranking import placements, ranking

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from assets.learning import TrainingPolicy
+from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Objective
 from assets.tasks.own_losses import own_loss
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.intervals import LEAST_RESAMPLES, Weighted, bootstrap
+from assets.evaluation.intervals import LEAST_RESAMPLES, Weighted, bootstrap
 from assets.tasks.image_generation.features import Pictures, features
 from assets.tasks.own_metrics import Split, checked, is_own, own_score
 from edge.contracts import AnswerSpec, Metric

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assets.tasks.registry import TaskSpec
+from assets.line.tasks import TaskSpec
 
 SPEC = TaskSpec(
     name="image_generation",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assets.tasks.registry import CLASS_LOSSES, CLASS_METRICS, TaskSpec
+from assets.line.tasks import CLASS_LOSSES, CLASS_METRICS, TaskSpec
 
 SPEC = TaskSpec(
     name="tabular_classification",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assets.tasks.registry import NUMBER_LOSSES, NUMBER_METRICS, TaskSpec
+from assets.line.tasks import NUMBER_LOSSES, NUMBER_METRICS, TaskSpec
 
 SPEC = TaskSpec(
     name="tabular_regression",

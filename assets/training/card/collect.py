@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
-from assets.looks import cut, measure, words
+from assets.pages.templates import cut, measure, words
 from assets.training.card.data import CardData
 from assets.training.card.facts import Facts
 from assets.training.card.judging import judge
@@ -15,7 +15,7 @@ from assets.training.card.origin import batches_of
 from assets.training.card.samples import SEALED
 from assets.training.card.scores import scores_of, verdict_of
 from assets.training.card.settings import cost_facts, setting_facts, training_facts
-from assets.training.curves import learning_plots, rate_plot
+from assets.training.progress.curves import learning_plots, rate_plot
 
 PACKAGES = ("edgeloop", "torch", "pytorch-lightning", "onnx", "onnxruntime", "numpy", "captum")
 SPLITS = ("train", "validation", "test")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from assets.plots import Plot
+from assets.pages.plots import Plot
 from edge.contracts import Metric
 
 State = Literal["better", "worse", "unsure", "first", "weak"]
@@ -138,7 +138,7 @@ class Shown:
     """A test record on the page.
 
     Attributes:
-        mark: finds it again, where it is to be forgotten (see `assets.cutting`).
+        mark: finds it again, where it is to be forgotten (see `assets.pages.redaction`).
         many: whether it shows other records too, as a window of readings does: then it goes with any of them.
         title: what it is and what was answered, for people.
         detail: how wrong, how sure.

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from assets.plots import Mark, Plot, line, span, x_scale, y_scale
+from assets.pages.plots import Mark, Plot, line, span, x_scale, y_scale
 from assets.training.card.data import Bar, Explained, Shown
 from assets.training.card.pictures import heat_picture
 from assets.training.card.samples import HIDDEN, Sampler, picture_values

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from assets.line import Line
-from assets.store import Store
+from assets.line.config import Line
+from assets.records.dataset import DatasetVersion
+from assets.storage.store import Store
 from assets.tasks.contract import Task
 from assets.training.card.data import Rival
 from assets.training.card.generated import GanEvidence
 from assets.training.card.samples import Judged, hidden_columns, label_is_hidden
-from assets.training.contract import DatasetVersion, TrainedModel
+from assets.training.documents import TrainedModel
 from edge.contracts import InputSpec
 
 

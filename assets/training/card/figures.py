@@ -7,20 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.plots import (
-    Mark,
-    Numbers,
-    Plot,
-    Scale,
-    across,
-    columns,
-    dots,
-    line,
-    span,
-    upright,
-    x_scale,
-    y_scale,
-)
+from assets.pages.plots import Mark, Numbers, Plot, Scale, across, columns, dots, line, span, upright, x_scale, y_scale
 
 BINS = 10
 MAX_THIN = 12

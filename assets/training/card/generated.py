@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.cutting import page_mark
+from assets.pages.redaction import page_mark
 from assets.training.card.data import Generated
 from assets.training.card.pictures import grid_picture, plain_picture
 from assets.training.card.samples import Judged, picture_values

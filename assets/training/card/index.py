@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
-from assets.looks import measure, sentence, words
-from assets.store import Store
-from assets.training.contract import TrainedModel
+from assets.pages.templates import measure, sentence, words
+from assets.storage.store import Store
+from assets.training.documents import TrainedModel
 from assets.training.templates import environment
 from edge.errors import ContractError
 

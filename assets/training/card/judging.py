@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.looks import number
-from assets.plots import Plot
+from assets.pages.plots import Plot
+from assets.pages.templates import number
 from assets.training.card import figures, slices
 from assets.training.card.data import Cell, Confusion, Explained, Generated, Shown, SliceGroup
 from assets.training.card.explaining import COLUMN_RECORDS, explained

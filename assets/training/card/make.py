@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from assets.line import Line
-from assets.store import Store
+from assets.line.config import Line
+from assets.records.dataset import DatasetVersion
+from assets.storage.store import Store
 from assets.tasks.contract import Task
 from assets.training.card.collect import collect
 from assets.training.card.data import Rival
@@ -19,8 +20,8 @@ from assets.training.card.generated import GanEvidence
 from assets.training.card.index import write_index
 from assets.training.card.page import card_page
 from assets.training.card.samples import Judged
-from assets.training.contract import DatasetVersion, TrainedModel
-from assets.training.links import card_key
+from assets.training.documents import TrainedModel
+from assets.training.progress.links import card_key
 from edge.contracts import InputSpec
 
 

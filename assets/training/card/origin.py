@@ -7,11 +7,11 @@ import io
 from collections.abc import Sequence
 
 from assets.errors import RejectedError
-from assets.forgotten import fetch_shard
-from assets.quality.contract import BatchVerdict, verdict_key
-from assets.store import Store
+from assets.records.dataset import DatasetVersion
+from assets.records.forgotten import fetch_shard
+from assets.records.verdict import BatchVerdict, verdict_key
+from assets.storage.store import Store
 from assets.training.card.data import Batch
-from assets.training.contract import DatasetVersion
 from edge.errors import ContractError, VerificationError
 
 MAX_BATCHES = 40

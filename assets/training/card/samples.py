@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from assets.cutting import page_mark
-from assets.data import DataContract
-from assets.drawing import WAVE_HEIGHT, thumbnail
-from assets.looks import cut, number
-from assets.plots import Numbers
+from assets.line.data import DataContract
+from assets.pages.plots import Numbers
+from assets.pages.redaction import page_mark
+from assets.pages.templates import cut, number
+from assets.pages.thumbnails import WAVE_HEIGHT, thumbnail
 from assets.training.card.data import Shown
 from edge.contracts import InputSpec
 
@@ -26,7 +26,7 @@ SEALED = "The records of this line are encrypted, so no single one is shown, and
 
 
 class Judged(Protocol):
-    """The records that a model is judged on (see `assets.loading.judged`)."""
+    """The records that a model is judged on (see `assets.loading.held_out`)."""
 
     @property
     def y(self) -> NDArray[Any]: ...

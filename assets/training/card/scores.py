@@ -7,11 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from assets.families.registry import AnswerKind
-from assets.looks import measure, sentence, words
-from assets.tasks.registry import TaskSpec, lower_is_better
+from assets.line.families import AnswerKind
+from assets.line.tasks import TaskSpec, lower_is_better
+from assets.pages.templates import measure, sentence, words
 from assets.training.card.data import Rival, Score, Verdict
-from assets.training.contract import TrainedModel
+from assets.training.documents import TrainedModel
 from edge.contracts import Metric
 
 SHARES = frozenset(

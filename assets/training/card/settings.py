@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from assets.learning import TrainingPolicy
-from assets.line import Line
-from assets.looks import duration, measure, words
-from assets.training.contract import TrainedModel
+from assets.line.config import Line
+from assets.line.training import TrainingPolicy
+from assets.pages.templates import duration, measure, words
+from assets.training.documents import TrainedModel
 
 Facts = tuple[tuple[str, str], ...]
 ENDED = {

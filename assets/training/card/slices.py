@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.intervals import Z95, wilson
-from assets.plots import Numbers
+from assets.evaluation.intervals import Z95, wilson
+from assets.pages.plots import Numbers
 from assets.training.card.data import Slice, SliceGroup
 from edge.contracts import InputSpec
 

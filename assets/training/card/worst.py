@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.looks import number
-from assets.plots import Numbers
+from assets.pages.plots import Numbers
+from assets.pages.templates import number
 
 MAX_ERRORS = 12
 MAX_EXPLAINED = 4

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import io
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from assets.compression.contract import Candidate, ChosenModel, Recipe
-from assets.line import Line, parse_line
-from assets.measure import logits, open_session
-from assets.store import Store
+from assets.compression.documents import Candidate, ChosenModel, Recipe
+from assets.evaluation.answers import logits, open_session
+from assets.line.config import Line, parse_line
+from assets.records.dataset import DatasetVersion, dataset_key
+from assets.storage.store import Store
 from assets.tasks.class_metrics import metrics as class_metrics
-from assets.training.contract import DatasetVersion, dataset_key
 from assets.training.dataset import build_dataset
 from edge.contracts import ArtifactRef, Evidence, InputSpec, Latency, Metric, ParityVerdict, digest
 from edge.runtime.preprocess import record_tensor
-
-for folder in ("assets", "edge"):
-    sys.path.insert(0, str(Path(__file__).parents[2] / folder))
 
 LABELS = tuple("abcd")
 SPEC = InputSpec("image", "input", (1, 8, 8), (0.5,), (0.5,))
@@ -88,8 +83,8 @@ def make_chosen(store: Store, line: str, dataset: str, files: dict[str, bytes]) 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     """Labels are what the float model answers, so a compiler that changes answers loses accuracy."""
-    from accepted_records import Record, accept
-    from onnx_models import conv_net
+    from tests.assets.accepted_records import Record, accept
+    from tests.edge.onnx_models import conv_net
 
     store = Store(str(tmp_path_factory.mktemp("store")))
     line = small_line(["cpu-x86", "cpu-arm64", "rtx-sm86", "rtx-sm89"])

@@ -1,20 +1,17 @@
-"""Puts the shared record maker on the path, and makes one small teacher with its candidates for all tests here."""
+"""Makes one small teacher with its candidates for all tests here."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from assets.compression.contract import Candidates
-from assets.line import Line
-from assets.store import Store
-from assets.training.contract import DatasetVersion, TrainedModel
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
+from assets.compression.documents import Candidates
+from assets.line.config import Line
+from assets.records.dataset import DatasetVersion
+from assets.storage.store import Store
+from assets.training.documents import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -32,12 +29,11 @@ class Made:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     """A teacher on 500 digits and its candidates."""
-    from accepted_records import accept, digit_records, digits_line
-
     from assets.compression.search import search
     from assets.compression.subject import open_subject
     from assets.training.dataset import build_dataset
     from assets.training.train import train
+    from tests.assets.accepted_records import accept, digit_records, digits_line
 
     store, line = Store(str(tmp_path_factory.mktemp("made"))), digits_line()
     accept(store, "digits", digit_records(range(500)), "a" * 64)

@@ -11,7 +11,7 @@ from torch.nn import functional
 from assets.families.build import teacher_architecture
 from assets.families.check import Subject
 from assets.families.network import TARGET_MEAN, TARGET_STD
-from assets.learning import ModelFamily
+from assets.line.model import ModelFamily
 from edge.contracts import InputSpec
 
 PICTURE = [1, 9, 12]

@@ -6,10 +6,10 @@ import sys
 import dagster as dg
 
 from assets.errors import RejectedError, StepDiedError
-from assets.line import parse_line
-from assets.process import run_step, torch_run
-from assets.store import Store
-from assets.training.retrain import Claim
+from assets.line.config import parse_line
+from assets.processes.launch import run_step, torch_run
+from assets.storage.store import Store
+from assets.training.triggers.claims import Claim
 from tests.projects import TINY
 
 

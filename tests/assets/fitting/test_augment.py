@@ -10,7 +10,7 @@ from torch import Tensor
 
 from assets.errors import RejectedError
 from assets.fitting.augment import augment
-from assets.learning import Augmentation
+from assets.line.training import Augmentation
 
 POLICIES = st.builds(
     Augmentation,

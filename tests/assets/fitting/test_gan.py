@@ -17,7 +17,7 @@ from assets.errors import RejectedError
 from assets.families.build import build_discriminator, build_network
 from assets.fitting.contract import Fitted, MemorySet, Progress
 from assets.fitting.gan import fit_gan
-from assets.learning import TrainingPolicy
+from assets.line.training import TrainingPolicy
 from assets.tasks.image_generation.metrics import score
 from edge.contracts import InputSpec
 

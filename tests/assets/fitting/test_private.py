@@ -16,7 +16,8 @@ from assets.families.build import build_network, teacher_architecture
 from assets.fitting.contract import MemorySet
 from assets.fitting.fit import fit
 from assets.fitting.private import ORDERS, PoissonSampling, Private, noise_for, spent
-from assets.learning import ModelFamily, PrivateTraining, TrainingPolicy
+from assets.line.model import ModelFamily
+from assets.line.training import PrivateTraining, TrainingPolicy
 from assets.tasks.contract import load_task
 from edge.contracts import InputSpec
 

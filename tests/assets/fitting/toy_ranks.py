@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from assets.errors import RejectedError
-from assets.worker import Job, serve
+from assets.processes.worker import Job, serve
 
 
 def step(job: Job) -> object:

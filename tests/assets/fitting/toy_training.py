@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from assets.fitting.checkpoints import StorePlace
 from assets.fitting.contract import CheckpointPlace, Fitted, MemorySet, Progress, TrainingSet, Watch
 from assets.fitting.fit import fit
-from assets.learning import TrainingPolicy
-from assets.store import Store
+from assets.line.training import TrainingPolicy
+from assets.processes.worker import Job, serve
+from assets.storage.store import Store
 from assets.tasks.contract import load_task
-from assets.training.retrain import Claim
-from assets.worker import Job, serve
+from assets.training.triggers.claims import Claim
 
 CLASSES = ("a", "b", "c")
 

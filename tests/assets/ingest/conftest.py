@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assets.line import Line, parse_line
-from assets.store import Store
+from assets.line.config import Line, parse_line
+from assets.storage.store import Store
 
 
 @pytest.fixture

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from assets.ingest.readers.series import series_id
-from assets.line import Line, parse_line
-from assets.quality.contract import RECORD_COLUMNS, Accepted, BatchVerdict, accepted_journal, verdict_key
-from assets.store import Store
-from assets.training.contract import DatasetVersion
+from assets.line.config import Line, parse_line
+from assets.readers.series import series_id
+from assets.records.dataset import DatasetVersion
+from assets.records.record import RECORD_COLUMNS
+from assets.records.verdict import Accepted, BatchVerdict, accepted_journal, verdict_key
+from assets.storage.sealed import seal
+from assets.storage.store import Store
 from assets.training.dataset import build_dataset
-from assets.vault import seal
 
 
 @dataclass(frozen=True)

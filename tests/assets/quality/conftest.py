@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from assets.ingest.landing import land
-from assets.line import Line, parse_line
-from assets.store import Store
+from assets.line.config import Line, parse_line
+from assets.storage.store import Store
 
 Land = Callable[[Line, Mapping[str, bytes]], str]
 

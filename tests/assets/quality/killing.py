@@ -33,15 +33,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from assets.audit import latest, verify
-from assets.ingest.contract import landing_journal
 from assets.ingest.landing import land, load_manifest
 from assets.ingest.scan import scan
-from assets.ingest.storage import holds
-from assets.line import Line, parse_line
-from assets.quality.contract import BatchVerdict, accepted_journal, read_verdict
-from assets.quality.judge import judge
-from assets.store import Store
+from assets.line.config import Line, parse_line
+from assets.quality.gate import judge
+from assets.records.batch import landing_journal
+from assets.records.verdict import BatchVerdict, accepted_journal, read_verdict
+from assets.storage.audit import latest, verify
+from assets.storage.store import Store
+from assets.storage.streams import holds
 from edge.contracts import ArtifactRef, to_bytes
 
 CHANGES = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.symlink"})

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from assets.compilation.contract import Engine, Engines
-from assets.compression.contract import Candidate, ChosenModel, Recipe
-from assets.line import Line, parse_line
-from assets.store import Store
-from assets.training.contract import DatasetVersion, dataset_key
+from assets.compilation.documents import Engine, Engines
+from assets.compression.documents import Candidate, ChosenModel, Recipe
+from assets.line.config import Line, parse_line
+from assets.records.dataset import DatasetVersion, dataset_key
+from assets.storage.store import Store
 from edge.contracts import (
     TARGETS,
     Evidence,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.store import Store
+from assets.storage.store import Store
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.compression.subject import Subject
-from assets.intervals import Interval
+from assets.evaluation.intervals import Interval
 
 
 @dataclass(frozen=True)

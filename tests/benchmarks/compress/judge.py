@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.intervals import Interval, paired_difference, wilson
-from assets.measure import answers, interleaved_ms, open_session
-from assets.simulate import open_as_tensorrt
-from assets.tasks.class_metrics import hits
+from assets.evaluation.answers import answers, open_session
+from assets.evaluation.as_tensorrt import open_as_tensorrt
+from assets.evaluation.hits import hits
+from assets.evaluation.intervals import Interval, paired_difference, wilson
+from assets.evaluation.latency import interleaved_ms
 from edge.engine.build import build_plan
 from tests.benchmarks.compress.contract import Given, Judgement, Made
 from tests.benchmarks.compress.ort import reason

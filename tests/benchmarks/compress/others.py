@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from assets.measure import hits, open_session
+from assets.evaluation.answers import open_session
+from assets.evaluation.hits import hits
 from tests.benchmarks.compress.contract import Given, Made
 from tests.benchmarks.compress.ort import reason
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from assets.compression.contract import Candidates
+from assets.compression.documents import Candidates
 from assets.compression.search import search
 from assets.compression.subject import Subject
 from tests.benchmarks.compress.contract import Made

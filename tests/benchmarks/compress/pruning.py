@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from assets.compression.subject import Trainable
-from assets.export import export_onnx
+from assets.families.export import export_onnx
 from assets.fitting.fit import fit, narrow
 from tests.benchmarks.compress.contract import Given, Made
 from tests.benchmarks.compress.ort import BEST, FEW, made, reason

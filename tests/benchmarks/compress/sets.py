@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from assets.line import Line, parse_line
-from assets.records import load_dataset
-from assets.store import Store, find_home
-from assets.training.contract import DatasetVersion, TrainedModel
+from assets.line.config import Line, parse_line
+from assets.records.dataset import DatasetVersion
+from assets.records.read import load_dataset
+from assets.storage.store import Store
+from assets.training.documents import TrainedModel
 from assets.training.train import train
 from edge.contracts import digest
+from platform_defs.home import find_home
 from tests.line_steps import accepted, dataset_of
 from tests.shared_sets import CLOTHES, SHARED, THINGS
 

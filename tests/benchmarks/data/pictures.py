@@ -66,12 +66,12 @@ def write_pictures(folder: Path, count: int) -> None:
 
 
 def _edgeloop(folder: Path) -> int:
-    from assets.chunks import chunk_schema, chunked
-    from assets.data import DataContract
-    from assets.ingest.contract import LandedFile
-    from assets.ingest.readers import read_files
-    from assets.quality.contract import Reason
+    from assets.line.data import DataContract
     from assets.quality.spool import Spool
+    from assets.readers import read_files
+    from assets.records.batch import LandedFile
+    from assets.records.chunks import chunk_schema, chunked
+    from assets.records.reason import Reason
 
     class Local:
         def read(self, file: LandedFile, limit: int) -> bytes:

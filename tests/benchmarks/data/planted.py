@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-from assets.forgotten import fetch_shard
 from assets.ingest.landing import land
-from assets.line import Line, parse_line
-from assets.quality.contract import BatchVerdict
-from assets.quality.judge import judge
-from assets.store import Store
+from assets.line.config import Line, parse_line
+from assets.quality.gate import judge
+from assets.records.forgotten import fetch_shard
+from assets.records.verdict import BatchVerdict
+from assets.storage.store import Store
 from tests.shared_sets import ENGINE, SETS, SHARED
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]

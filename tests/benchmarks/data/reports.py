@@ -49,9 +49,9 @@ def _pictures(folder: Path, size: int) -> dict[str, Any]:
 def main() -> None:
     """Judge one batch; prints the page's bytes and the seconds it took to write as JSON."""
     from assets.ingest.landing import land
-    from assets.line import parse_line
-    from assets.quality import judge as module
-    from assets.store import Store
+    from assets.line.config import parse_line
+    from assets.quality import gate as module
+    from assets.storage.store import Store
 
     kind, size = sys.argv[1], int(sys.argv[2])
     spent: list[float] = []

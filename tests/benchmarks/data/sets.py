@@ -19,9 +19,9 @@ def measure() -> list[dict[str, Any]]:
 def main() -> None:
     """One set; prints what became of it as JSON."""
     from assets.ingest.landing import land
-    from assets.quality.judge import judge
-    from assets.quality.suite import warm_up
-    from assets.store import Store
+    from assets.quality.engines.pandas_suite import warm_up
+    from assets.quality.gate import judge
+    from assets.storage.store import Store
     from assets.training.dataset import build_dataset
     from edge.contracts import digest
 

@@ -77,16 +77,16 @@ def write_rows(path: Path, size: int) -> int:
 
 
 def _edgeloop() -> Run:
-    from assets.chunks import chunk_schema
-    from assets.line import parse_line
+    from assets.line.config import parse_line
     from assets.quality.decide import GOOD, Allowed, broken_rules, decide, explained
-    from assets.quality.judges import Judges
+    from assets.quality.engines.pandas_pool import Judges
+    from assets.quality.engines.pandas_suite import warm_up
     from assets.quality.refused import Refused
     from assets.quality.rules import rules_of
     from assets.quality.rulings import RowWise, run_rules
     from assets.quality.spool import Spool
-    from assets.quality.suite import warm_up
-    from assets.review.contract import Waivers
+    from assets.records.chunks import chunk_schema
+    from assets.review.documents import Waivers
 
     between = [
         {"expect": "ExpectColumnValuesToBeBetween", "column": name, "min_value": LOW, "max_value": HIGH}

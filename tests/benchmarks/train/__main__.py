@@ -12,7 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from assets.store import Store, find_home
+from assets.storage.store import Store
+from platform_defs.home import find_home
 from tests.benchmarks.train import lines
 from tests.benchmarks.train.asked import LINES
 from tests.shared_sets import SHARED

@@ -12,9 +12,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from assets.line import Line
-from assets.store import Store
-from assets.training.contract import TrainedModel
+from assets.line.config import Line
+from assets.storage.store import Store
+from assets.training.documents import TrainedModel
 from assets.training.train import train
 from platform_defs.catalog import LINES_FOLDER, read_line
 from tests.benchmarks.data.measured import run_alone

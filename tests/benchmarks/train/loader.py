@@ -27,11 +27,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from assets.line import Line, parse_line
+from assets.line.config import Line, parse_line
 from assets.loading.records import open_split
-from assets.quality.keeping import RECORD_SCHEMA
-from assets.store import Store
-from assets.training.contract import DatasetVersion
+from assets.quality.shards import RECORD_SCHEMA
+from assets.records.dataset import DatasetVersion
+from assets.storage.store import Store
 from edge.contracts import InputSpec, to_bytes
 from edge.contracts.codec import from_bytes
 from tests.benchmarks.train.asked import Row

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from tests.projects import ROOT
 
-TESTS = ("tests/assets/fitting/test_fitting_processes.py", "tests/assets/fitting/test_fitting_resume.py")
+TESTS = ("tests/assets/fitting/test_processes.py", "tests/assets/fitting/test_checkpoints.py")
 LIMIT_SECONDS = 600
 
 

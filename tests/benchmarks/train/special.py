@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.line import Line, parse_line
-from assets.loading.judged import open_judged
-from assets.measure import answers, logits, open_session
-from assets.store import Store
+from assets.evaluation.answers import answers, logits, open_session
+from assets.line.config import Line, parse_line
+from assets.loading.held_out import open_judged
+from assets.records.dataset import DatasetVersion
+from assets.storage.store import Store
 from assets.tasks.contract import load_task
-from assets.training.contract import DatasetVersion, TrainedModel
+from assets.training.documents import TrainedModel
 from assets.training.train import train
 from tests.benchmarks.train.asked import CONFIDENCE, JUDGE_ACCURACY, LEAST_SHARE, MOST_SHARE, Row
 

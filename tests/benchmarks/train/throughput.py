@@ -25,7 +25,8 @@ from assets.families.build import build_network, teacher_architecture
 from assets.fitting.augment import augment
 from assets.fitting.contract import MemorySet
 from assets.fitting.fit import fit, set_memory_format
-from assets.learning import Augmentation, ModelFamily, TrainingPolicy
+from assets.line.model import ModelFamily
+from assets.line.training import Augmentation, TrainingPolicy
 from assets.tasks.contract import load_task
 from edge.contracts import InputSpec
 from tests.benchmarks.train.asked import Row

@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from assets.line import Line
-from assets.store import Store
-from assets.training.contract import DatasetVersion, TrainedModel
+from assets.line.config import Line
+from assets.records.dataset import DatasetVersion
+from assets.storage.store import Store
+from assets.training.documents import TrainedModel
 from assets.training.train import train
 from platform_defs.catalog import LINES_FOLDER, read_line
 from platform_defs.demo.data import write_batches

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from toy_releases import LINE, Platform
 
 from assets.release.repository import ensure_repository
-from assets.store import Store
+from assets.storage.store import Store
 from edge.agent.home import Home
-from platform_defs.serve import Server, device_app
+from platform_defs.web.serve import Server, device_app
+from tests.edge.agent.toy_releases import LINE, Platform
 
 
 @pytest.fixture

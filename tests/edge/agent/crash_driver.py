@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge.agent.activate import verify_slot
-from edge.agent.agent import poll
 from edge.agent.home import Home
+from edge.agent.poll import poll
+from edge.agent.slots import verify_slot
 from edge.contracts import SelfTest
 from edge.errors import EdgeError
 

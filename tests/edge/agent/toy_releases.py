@@ -12,10 +12,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from assets.release.contract import ReleaseRecord
+from assets.release.documents import ReleaseRecord
 from assets.release.metadata import Editor, Expiries
 from assets.release.repository import deploy, ensure_repository, publish
-from assets.store import Store
+from assets.storage.store import Store
 from edge.contracts import (
     TARGETS,
     ArtifactRef,

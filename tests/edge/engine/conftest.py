@@ -6,10 +6,10 @@ from pathlib import Path
 
 import onnx
 import pytest
-from onnx_models import conv_net
 
 from edge.engine.build import BuildLog, build_plan
 from edge.engine.library import installed_version
+from tests.edge.onnx_models import conv_net
 
 SMS = (86, 89)
 

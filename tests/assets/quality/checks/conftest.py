@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from assets.ingest.readers.pictures import measure_picture, picture_digest
 from assets.quality.spool import Spool
+from assets.readers.pictures import measure_picture, picture_digest
 
 OWN: dict[str, pa.DataType] = {
     "_id": pa.binary(32),

@@ -13,17 +13,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assets.chunks import chunk_schema, to_table
-from assets.ingest.contract import Record
-from assets.line import Line, parse_line
-from assets.quality.contract import BatchVerdict, CheckOutcome, Finding, Reason
+from assets.line.config import Line, parse_line
+from assets.quality.columns import Sparse
 from assets.quality.decide import GOOD, Decision
 from assets.quality.drift.compare import compare
 from assets.quality.drift.profile import Profile, make_profile
-from assets.quality.frame import Sparse
-from assets.quality.reportdata import ReportData
+from assets.quality.report.data import ReportData
 from assets.quality.rules import rules_of
 from assets.quality.spool import Spool
+from assets.records.chunks import chunk_schema, to_table
+from assets.records.reason import Reason
+from assets.records.record import Record
+from assets.records.verdict import BatchVerdict, CheckOutcome, Finding
 
 BATCH = "ab" * 32
 WORDS = ("we", "meet", "at", "noon", "please", "call", "me", "back", "about", "the", "prize", "you", "won", "today")

@@ -1,0 +1,274 @@
+"""Forgets a record: `edgeloop forget LINE RECORD`.
+
+Its tombstone comes first: from then on no dataset, golden set or batch takes it. Then a trace, of where it was and what
+was trained on it. Then its bytes go, from everything the platform keeps. Repeating it completes what a kill cut short,
+and changes nothing else.
+
+Out of reach are backups, copies on devices, the histories of Dagster's runs, and models: those that were trained on it
+are named, so that somebody can decide about them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from assets.errors import RejectedError
+from assets.forgetting.golden import erase_engines, erase_release, golden_holds
+from assets.line.config import Line
+from assets.loading.cache import drop_before
+from assets.pages.redaction import page_mark, without_marked
+from assets.quality.erasing import Erasing, held_rows, verdict_batches
+from assets.records.dataset import DatasetVersion, dataset_key
+from assets.records.forgotten import Tombstone, current, forgotten_ids, tombstone_key
+from assets.records.verdict import BatchVerdict, verdict_history, verdict_key
+from assets.release.documents import ReleaseRecord, deployed
+from assets.storage.audit import current_user, record
+from assets.storage.store import Store
+from assets.training.documents import TrainedModel
+from edge.contracts import document, to_bytes
+from edge.errors import ContractError
+
+T = TypeVar("T")
+SHORTEST_PREFIX = 6
+
+
+@document("edgeloop.trace")
+@dataclass(frozen=True)
+class Trace:
+    """Where a forgotten record was when it was forgotten.
+
+    Attributes:
+        accepted, held: batches that accepted it, or hold it in quarantine.
+        shards: digests of the records Parquets that held it as accepted.
+        golden: releases whose golden set holds it.
+    """
+
+    record: str
+    accepted: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    shards: tuple[str, ...] = ()
+    golden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `forget` did and found.
+
+    Attributes:
+        record: its id.
+        new: False where it had been forgotten before.
+        batches: those it was in.
+        datasets, models, releases: what was made with it; a model is named by the digest of its ONNX file.
+        serving: releases among them that a group of devices is pointed at.
+        still: where its bytes still are, in plain words, and what to do.
+    """
+
+    record: str
+    new: bool
+    date: str
+    batches: tuple[str, ...]
+    datasets: tuple[str, ...]
+    models: tuple[str, ...]
+    releases: tuple[str, ...]
+    serving: tuple[str, ...]
+    still: tuple[str, ...]
+
+
+def forget(store: Store, line: Line, prefix: str, why: str = "", who: str | None = None) -> Outcome:
+    """Forget the record whose id begins with `prefix`, everywhere; every record with these very values has that id.
+
+    Args:
+        prefix: 6 to 64 hex digits; all 64 also forget a record that was never seen here, so that it never comes in.
+        who: by default, who runs this.
+
+    Raises:
+        RejectedError: no record, or several, have such an id; the state is of an older version.
+    """
+    name = line.name
+    identity = _resolve(store, name, prefix.lower())
+    who = who or current_user()
+    with _locked(store, name):
+        stone = Tombstone(name, identity, time.time(), who, why)
+        if not store.exists(tombstone_key(name, identity)):
+            # Before its tombstone: a kill in between has it on record twice, rather than never.
+            record(store, who, "forgot", name, identity, why)
+        new = store.create(tombstone_key(name, identity), to_bytes(stone))
+        trace = _trace(store, line, identity)
+        missing = erase(store, line)
+    return _outcome(store, line, identity, new, trace, missing)
+
+
+def erase(store: Store, line: Line) -> tuple[str, ...]:
+    """Take every forgotten record of the line out of what is kept; the gate calls this when one came in again.
+
+    Returns:
+        Places in the landing zone where a record should have been, and was not found.
+    """
+    ids = frozenset(identity.hex() for identity in forgotten_ids(store, line.name))
+    if not ids:
+        return ()
+    for identity in ids:
+        if not store.exists(_trace_key(line.name, identity)):  # a kill came before its trace
+            _trace(store, line, identity)
+    drop_before(store, line.name)
+    work = Erasing(store, line, ids)
+    work.run()
+    _erase_golden(store, line, ids)
+    _erase_cards(store, line, ids)
+    return tuple(dict.fromkeys(work.missing))
+
+
+def _resolve(store: Store, line: str, prefix: str) -> str:
+    """The one id that begins so, among those kept or forgotten."""
+    if not re.fullmatch(rf"[0-9a-f]{{{SHORTEST_PREFIX},64}}", prefix):
+        raise RejectedError(
+            f"record {prefix[:80]!r}: this is no record's id; give {SHORTEST_PREFIX} to 64 hex digits of one"
+        )
+    if len(prefix) == 64:
+        return prefix
+    found = {identity.hex() for identity in forgotten_ids(store, line) if identity.hex().startswith(prefix)}
+    for batch in verdict_batches(store, line):
+        found |= set(_ids(store, store.load(verdict_key(line, batch), BatchVerdict), prefix))
+        if len(found) > 1:
+            break
+    if len(found) != 1:
+        what = "several records begin so, give more digits" if found else f"there is none; see: edgeloop batches {line}"
+        raise RejectedError(f"line {line!r}: record {prefix!r}: {what}")
+    return found.pop()
+
+
+def _ids(store: Store, verdict: BatchVerdict, prefix: str) -> Iterator[str]:
+    import io
+
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from assets.records.forgotten import fetch_shard
+
+    for ref in (*verdict.records, *verdict.quarantine):
+        ids = pq.read_table(io.BytesIO(fetch_shard(store, ref)), columns=["id"]).column("id")
+        yield from pc.filter(ids, pc.starts_with(ids, prefix)).to_pylist()
+
+
+def _trace(store: Store, line: Line, identity: str) -> Trace:
+    """Where the record is; kept before anything is erased, and found again afterwards."""
+    key = _trace_key(line.name, identity)
+    with contextlib.suppress(FileNotFoundError):
+        return store.load(key, Trace)
+    wanted = frozenset({identity})
+    accepted, held, shards = [], [], []
+    for batch in verdict_batches(store, line.name):
+        verdicts = [store.load(verdict_key(line.name, batch), BatchVerdict)]
+        verdicts += [entry for _, entry in verdict_history(store, line.name, batch).after(0)]
+        for verdict in verdicts:
+            for ref in verdict.records:
+                if any(held_rows(store, (ref,), wanted)):
+                    accepted.append(batch)
+                    now = current(store, ref)
+                    shards += [ref.sha256, now.sha256, *now.parents]
+            if any(held_rows(store, verdict.quarantine, wanted)):
+                held.append(batch)
+    golden = [one.release for one in _releases(store, line.name) if golden_holds(store, line, one, wanted)]
+    trace = Trace(identity, *(tuple(dict.fromkeys(found)) for found in (accepted, held, shards, golden)))
+    store.create(key, to_bytes(trace))
+    return store.load(key, Trace)
+
+
+def _outcome(store: Store, line: Line, identity: str, new: bool, trace: Trace, missing: tuple[str, ...]) -> Outcome:
+    name = line.name
+    shards = set(trace.shards)
+    datasets = {
+        file.removesuffix(".json")
+        for file, version in _documents(store, f"store/{name}/datasets", DatasetVersion)
+        if shards & {ref.sha256 for ref in version.shards}
+    }
+    models = {
+        model.onnx.sha256: None
+        for _, model in _documents(store, f"store/{name}/steps/trained_model", TrainedModel)
+        if model.dataset in datasets
+    }
+    releases = [
+        one.release
+        for one in _releases(store, name)
+        if one.manifest.provenance.dataset in datasets or one.release in trace.golden
+    ]
+    serving = [one for one in _serving(store, name) if one in releases]
+    still = [f"{place}: not found in the landing zone; look whether it lies elsewhere" for place in missing]
+    still += [
+        f"release {one[:12]}: its golden set holds the record, and devices are pointed at it; run the line, promote "
+        "the new release, then forget the record again"
+        for one in trace.golden
+        if one in serving
+    ]
+    date = store.load(tombstone_key(name, identity), Tombstone).date
+    batches = tuple(dict.fromkeys((*trace.accepted, *trace.held)))
+    found = (tuple(sorted(datasets)), tuple(models), tuple(releases), tuple(serving), tuple(still))
+    return Outcome(identity, new, date, batches, *found)
+
+
+def _erase_golden(store: Store, line: Line, ids: frozenset[str]) -> None:
+    """Golden sets that hold a forgotten record: of releases that no device is pointed at, and of engines."""
+    serving = set(_serving(store, line.name))
+    golden = {one for identity in ids for one in store.load(_trace_key(line.name, identity), Trace).golden}
+    for release in _releases(store, line.name):
+        if release.release in golden - serving:
+            erase_release(store, release)
+    erase_engines(store, line, ids)
+
+
+def _erase_cards(store: Store, line: Line, ids: frozenset[str]) -> None:
+    """Model cards without the records, and without figures that may tell their values."""
+    shards = {one for identity in ids for one in store.load(_trace_key(line.name, identity), Trace).shards}
+    marks = frozenset(page_mark(identity) for identity in ids)
+    for _, model in _documents(store, f"store/{line.name}/steps/trained_model", TrainedModel):
+        with contextlib.suppress(FileNotFoundError):
+            version = store.load(dataset_key(line.name, model.dataset), DatasetVersion)
+            if not model.card or shards.isdisjoint(ref.sha256 for ref in version.shards):
+                continue
+            page = store.read(model.card).decode()
+            if (cut := without_marked(page, marks, values=True)) != page:
+                store.write(model.card, cut.encode())
+
+
+def _releases(store: Store, line: str) -> list[ReleaseRecord]:
+    return [one for _, one in _documents(store, f"store/{line}/releases", ReleaseRecord)]
+
+
+def _serving(store: Store, line: str) -> list[str]:
+    """Releases that a group of devices is pointed at."""
+    found = []
+    for group in store.names(f"store/{line}/rollouts"):
+        if (deployment := deployed(store, line, group)) is not None:
+            found.append(deployment.release)
+    return found
+
+
+def _documents(store: Store, folder: str, cls: type[T]) -> Iterator[tuple[str, T]]:
+    for name in store.names(folder):
+        with contextlib.suppress(ContractError):  # of another version of this software
+            yield name, store.load(f"{folder}/{name}", cls)
+
+
+def _trace_key(line: str, identity: str) -> str:
+    return f"store/{line}/forgotten/traces/{identity}.json"
+
+
+@contextlib.contextmanager
+def _locked(store: Store, line: str) -> Iterator[None]:
+    """One at a time on this machine; machines that share a store may overlap, and repeating it repairs that."""
+    if not store.local:
+        yield
+        return
+    import fcntl
+
+    path = Path(store.path(f"locks/forget-{line}.lock"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,1 @@
+"""A line as people write it: its sections, validated once."""

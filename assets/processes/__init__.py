@@ -1,0 +1,1 @@
+"""Heavy steps in processes of their own."""

@@ -1,0 +1,189 @@
+"""The checks that no expectation can make: each adds columns to the gate's table, which the suite then asks about.
+
+One that breaks hinders no other: the rules over its columns are errored, with its reason.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from assets.line.config import Line
+from assets.line.data import DataContract
+from assets.line.quality import Severity
+from assets.quality.checks.derived import Derived
+from assets.quality.checks.labels import find_label_suspects
+from assets.quality.checks.near import find_near
+from assets.quality.checks.odd import find_odd
+from assets.quality.checks.series_checks import find_series_trouble
+from assets.quality.columns import Sparse
+from assets.quality.redaction import hidden_columns
+from assets.quality.spool import Spool
+from assets.records.splits import record_split
+from assets.records.verdict import CheckOutcome, Finding
+
+SIDES = ("train", "validation", "test")
+_PLACES = re.compile(r"/[^\s:'\"]+/")
+"""Folders of this machine, which are nobody's business in a verdict."""
+
+
+@dataclass
+class Own:
+    """What own checks added.
+
+    Attributes:
+        derived: column to its values.
+        broken: column that is missing to why.
+        findings: of all checks.
+        outcomes: of checks that give no column.
+        seconds: check to how long it took.
+        quiet: whether what an error says may show hidden values, and is left out.
+    """
+
+    derived: dict[str, Sparse] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    outcomes: list[CheckOutcome] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    quiet: bool = False
+
+    def add(self, name: str, columns: tuple[str, ...], check: Callable[[], Derived]) -> None:
+        """Run one check that gives `columns`."""
+        started = time.perf_counter()
+        try:
+            found = check()
+            self.derived |= {column: Sparse.of(found.columns[column]) for column in columns if column in found.columns}
+            self.findings += found.findings
+        except Exception as error:  # a check that breaks must never look like one that passes
+            self.broken |= dict.fromkeys(columns, _why(error, self.quiet))
+        self.seconds[name] = time.perf_counter() - started
+
+    def judge(self, name: str, severity: Severity, check: Callable[[], tuple[bool, str]]) -> None:
+        """Run one check about the batch as a whole, which says whether it holds and why."""
+        started = time.perf_counter()
+        try:
+            holds, detail = check()
+            self.outcomes.append(CheckOutcome(name, "passed" if holds else "failed", severity, detail))
+        except Exception as error:
+            broke = f"the check itself broke: {_why(error, self.quiet)}"
+            self.outcomes.append(CheckOutcome(name, "errored", severity, broke))
+        self.seconds[name] = time.perf_counter() - started
+
+
+def sides_of(spool: Spool, data: DataContract) -> NDArray[np.int8]:
+    """(rows,) int8: 0 train, 1 validation, 2 test, as datasets will draw them.
+
+    For rows of tables that are drawn one by one it is not computed (0): equal rows have equal ids, so they are on the
+    same side whatever it is, and nothing else asks.
+    """
+    sides = np.zeros(spool.rows, dtype=np.int8)
+    each = data.inputs is None
+    names = ["_split", "_group", "_id"] if each else ["_split", "_group"]
+    for start, table in spool.chunks(names):
+        part = sides[start : start + table.num_rows]
+        splits, groups = (table.column(name).combine_chunks().dictionary_encode() for name in ("_split", "_group"))
+        codes, units = splits.indices.to_numpy(zero_copy_only=False), groups.indices.to_numpy(zero_copy_only=False)
+        for code, split in enumerate(splits.dictionary.to_pylist()):
+            if split in SIDES and (split != "train" or not data.carve):
+                part[codes == code] = SIDES.index(split)
+                continue
+            drawn = np.flatnonzero(codes == code)
+            if each:
+                ids = table.column("_id").take(pa.array(drawn)).to_pylist()
+                names_of = groups.dictionary.to_pylist()
+                part[drawn] = [
+                    SIDES.index(record_split(identity.hex(), names_of[units[row]] or "", split or "", data))
+                    for row, identity in zip(drawn, ids, strict=True)
+                ]
+                continue
+            side_of = [
+                SIDES.index(record_split("", name, split or "", data)) if name else 0
+                for name in groups.dictionary.to_pylist()
+            ]
+            part[drawn] = np.asarray(side_of, dtype=np.int8)[units[drawn]]
+    return sides
+
+
+def own_checks(
+    spool: Spool, sides: NDArray[np.int8], earlier: pa.Table, forgotten: Mapping[bytes, str], line: Line
+) -> Own:
+    """Everything that is asked before the suite; exact copies come after it, since of sound copies one is kept."""
+    data, quality = line.config.data, line.config.quality
+    own = Own(quiet=bool(hidden_columns(data)))
+    none: NDArray[Any] = np.full(spool.rows, None, dtype=object)
+    own.add("forgotten", ("_forgotten",), lambda: _forgotten(spool, forgotten))
+    if data.image is not None:
+        own.add("odd pictures", ("_odd",), lambda: find_odd(spool))
+    if data.series is not None:
+        own.add("order in time", ("_order", "_gap"), lambda: _disorder(spool, data))
+    if data.inputs is not None:
+        own.derived |= {"_near": Sparse.of(none), "_leak": Sparse.of(none)}
+    elif quality.near_duplicates != "off" or quality.leakage != "off":
+        own.add("almost equal records", ("_near", "_leak"), lambda: find_near(spool, data, sides, earlier))
+    if data.classes and quality.label_suspects != "off":
+        own.add("suspected labels", ("_suspect",), lambda: find_label_suspects(spool, data))
+    return own
+
+
+def _disorder(spool: Spool, data: DataContract) -> Derived:
+    """Times out of order, and gaps in words."""
+    found = find_series_trouble(spool, data)
+    gap = found.columns["_gap"]
+    words = np.full(spool.rows, None, dtype=object)
+    for row in np.flatnonzero(~np.isnan(gap)).tolist():
+        words[row] = f"a gap of {gap[row]:g} lies before it in its unit"
+    return Derived({**found.columns, "_gap": words}, found.findings)
+
+
+def known_columns(copies: Derived, spool: Spool) -> Derived:
+    """From what `find_copies` found to the columns that rules name: `_conflict` and `_relabelled`."""
+    rows = spool.rows
+    conflict = np.full(rows, None, dtype=object)
+    many = np.flatnonzero(copies.columns["_labels_of_id"] > 1)
+    if many.size:
+        named: dict[bytes, dict[str, str]] = {}
+        notes = spool.take(many, ["_notes"]).column("_notes").is_null().to_numpy()
+        many = many[notes]  # rows without values are alike, but say nothing against each other
+        table = spool.take(many, ["_id", "_label", "_file"]).to_pylist()
+        for record in table:
+            named.setdefault(record["_id"], {}).setdefault(record["_label"], record["_file"])
+        texts = {
+            identity: " and as ".join(
+                [f"{label!r} ({file})" for label, file in list(labels.items())[:3]] + ["…"] * (len(labels) > 3)
+            )
+            for identity, labels in named.items()
+        }
+        conflict[many] = [texts[record["_id"]] for record in table]
+    known = copies.columns["_known_label"]
+    relabelled = np.full(rows, None, dtype=object)
+    again = np.flatnonzero(~(known == None))  # noqa: E711 - elementwise
+    if again.size:
+        labels = spool.take(again, ["_label"]).column("_label").to_pylist()
+        for row, label in zip(again.tolist(), labels, strict=True):
+            if label and label != known[row]:
+                relabelled[row] = known[row]
+    return Derived({"_conflict": conflict, "_relabelled": relabelled, "_known_label": known})
+
+
+def _forgotten(spool: Spool, forgotten: Mapping[bytes, str]) -> Derived:
+    column = np.full(spool.rows, None, dtype=object)
+    if forgotten:
+        wanted = pa.array(list(forgotten), pa.binary(32))
+        for start, table in spool.chunks(["_id"]):
+            hits = np.flatnonzero(pc.is_in(table.column("_id"), value_set=wanted).to_numpy())
+            for row, identity in zip(hits, table.column("_id").take(pa.array(hits)).to_pylist(), strict=True):
+                column[start + row] = forgotten[identity]
+    return Derived({"_forgotten": column})
+
+
+def _why(error: Exception, quiet: bool) -> str:
+    text = _PLACES.sub("", (str(error).strip().splitlines() or [""])[0])[:200]
+    return f"{type(error).__name__}: {text}" if text and not quiet else type(error).__name__

@@ -1,0 +1,1 @@
+"""The engines that put the suite's questions to records."""

@@ -1,0 +1,326 @@
+"""The gate's worker: `python -m assets.quality.gate`, options {"batch": id}.
+
+Written in this order: Parquets, reasons and page, each named by its digest; the verdict; copies of its reasons and page
+under their plain names; journal of accepted batches; index pages. The verdict is the commit point: it is created once,
+whoever comes second returns the first one's, and all after it is made from that one, and repeated after a kill.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from assets.ingest.contract import read_chunks
+from assets.line.config import Line
+from assets.line.quality import Severity
+from assets.processes.worker import Job, serve
+from assets.quality.batch_checks import judge_batch
+from assets.quality.checks.copies import find_copies
+from assets.quality.computed_checks import Own, known_columns, own_checks, sides_of
+from assets.quality.decide import GOOD, Allowed, Decision, broken_rules, decide
+from assets.quality.drift.compare import Drift, compare
+from assets.quality.drift.profile import Profile, make_profile
+from assets.quality.engines.pandas_pool import Judges
+from assets.quality.history import earlier_records, finder, reference_profile
+from assets.quality.redaction import quiet, without_values
+from assets.quality.refused import Refused
+from assets.quality.report import batch_page, suite_page, write_indexes
+from assets.quality.report.data import ReportData
+from assets.quality.rules import COPIES, rules_of
+from assets.quality.rulings import RowWise, Ruling, run_rules
+from assets.quality.shards import Keeper, Kept, keep_records
+from assets.quality.spool import Spool
+from assets.records.chunks import chunk_schema
+from assets.records.forgotten import forgotten_ids
+from assets.records.reason import Reason
+from assets.records.verdict import (
+    BatchVerdict,
+    accepted_journal,
+    list_accepted,
+    read_verdict,
+    rules_digest,
+    stands,
+    verdict_history,
+    verdict_key,
+)
+from assets.review.waivers import active_waivers
+from assets.storage.audit import record
+from assets.storage.scratch import scratch_folder, scratch_root
+from assets.storage.store import Store
+from edge.contracts import to_bytes
+from edge.errors import VerificationError
+
+Tell = Callable[[str], None]
+
+
+TELL_SECONDS = 5.0
+GATE = "gate"
+"""Who judges, in the audit log."""
+FORGOTTEN = "no record was forgotten on request"
+MAX_CLASSES = 1000
+
+
+def step(job: Job) -> BatchVerdict:
+    """Judge the batch that the job names. Raises LandingError where it is not ready."""
+    return judge(job.store, job.line, str(job.options["batch"]), job.report)
+
+
+def judge(store: Store, line: Line, batch: str, tell: Tell = lambda text: None) -> BatchVerdict:
+    """The verdict on a landed batch, made now or before; killed and repeated it gives the same single result.
+
+    A batch that was blocked under rules which the line has changed since is judged anew; an accepted one never is.
+
+    Args:
+        tell: told how far it is, one line of text at a time.
+
+    Raises:
+        LandingError: no such batch is ready, or its manifest or a file of it was damaged; there is no verdict then.
+    """
+    verdict = read_verdict(store, line.name, batch)
+    if verdict is None:
+        verdict = _judge(store, line, batch, tell)
+        if not store.exists(verdict_key(line.name, batch)):
+            # Before the verdict: a kill in between has it on record twice, rather than never.
+            _note(store, verdict)
+        if not store.create(verdict_key(line.name, batch), to_bytes(verdict)):
+            verdict = read_verdict(store, line.name, batch)  # another judge was first: its verdict stands
+            assert verdict is not None
+    if not stands(verdict, line):
+        verdict = _judge_anew(store, line, verdict, tell)
+    publish(store, verdict)
+    ensure_accepted(store, verdict)
+    write_indexes(store, line)
+    return _without_forgotten(store, line, verdict)
+
+
+def _note(store: Store, verdict: BatchVerdict) -> None:
+    """Put a verdict into the audit log, by its counts: its words may show a value, and that log forgets nothing."""
+    counts = f"{verdict.accepted:,} accepted, {verdict.quarantined:,} quarantined, {verdict.refused:,} refused"
+    record(store, GATE, verdict.state, verdict.line, verdict.batch, f"of {verdict.seen:,} records {counts}")
+
+
+def _without_forgotten(store: Store, line: Line, verdict: BatchVerdict) -> BatchVerdict:
+    """The verdict, once nothing of a forgotten record that came in again is kept, in quarantine or elsewhere."""
+    if not any(check.name == FORGOTTEN and check.outcome == "failed" for check in verdict.checks):
+        return verdict
+    from assets.forgetting.forget import erase
+
+    erase(store, line)
+    return read_verdict(store, line.name, verdict.batch) or verdict
+
+
+def _judge_anew(store: Store, line: Line, blocked: BatchVerdict, tell: Tell) -> BatchVerdict:
+    """The verdict under the line's rules of today; it stands from now on.
+
+    Positions of the history are created once, so of several judges one wins, and an accepting verdict is the last.
+    Whoever wrote the standing verdict looks again, so that a slow writer cannot leave an older one there.
+    """
+    history = verdict_history(store, line.name, blocked.batch)
+    history.append_at(1, blocked)
+    last = history.length()
+    newest = history.at(last)
+    assert newest is not None
+    if not stands(newest, line):
+        anew = _judge(store, line, blocked.batch, tell)
+        if history.at(last + 1) is None:
+            _note(store, anew)
+        history.append_at(last + 1, anew)
+    written = 0
+    while written < (last := history.length()):
+        newest, written = history.at(last), last
+        assert newest is not None
+        store.save(verdict_key(line.name, blocked.batch), newest)
+    return newest
+
+
+def publish(store: Store, verdict: BatchVerdict) -> None:
+    """Copy the verdict's page and reasons to where people look for them; one that was lost hinders nothing else."""
+    reasons = f"quarantine/{verdict.line}/{verdict.batch}.json"
+    suite = verdict.report.replace("index.html", "suite.html")
+    for ref, key in ((verdict.suite_page, suite), (verdict.page, verdict.report), (verdict.all_reasons, reasons)):
+        if ref is not None:
+            with contextlib.suppress(VerificationError):
+                store.copy(ref, key)
+
+
+def ensure_accepted(store: Store, verdict: BatchVerdict) -> None:
+    """List an accepted batch in the journal of accepted batches, unless it is there: the step after the verdict."""
+    if verdict.state == "accepted":
+        list_accepted(store, verdict, time.time())
+
+
+def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
+    started = time.perf_counter()
+    since = accepted_journal(store, line.name).length()
+    data = line.config.data
+    with (
+        scratch_folder(scratch_root(store)) as folder,
+        Judges() as judges,
+        Refused(folder / "refused") as refused,
+        Spool(folder / "records", chunk_schema(data)) as spool,
+    ):
+        ahead = RowWise(spool, rules_of(line.config), data, judges)
+        _read(store, line, batch, spool, refused, judges, ahead, tell)
+        sides = sides_of(spool, data)
+        earlier = earlier_records(store, line, spool)
+        own = own_checks(spool, sides, earlier, forgotten_ids(store, line.name), line)
+        allowed = Allowed(active_waivers(store, line.name, time.time()), batch)
+        rulings, broken = _rule(spool, sides, earlier, own, allowed, line, judges, ahead)
+        good = np.flatnonzero(broken == GOOD)
+        reference = reference_profile(store, line)
+        profile, drift = _drift(spool, good, reference, own, line)
+        judge_batch(own, spool, sides, good, reference, line)
+        decision = decide(rulings, broken, refused, line.config, allowed, own.outcomes)
+        tell(f"{len(decision.good):,} records are good, {len(decision.bad):,} are quarantined")
+        kept = keep_records(store, line, batch, spool, own.derived, decision, refused, sides, folder)
+        new = len(good) - len(own.derived["_known_label"].rows[np.isin(own.derived["_known_label"].rows, good)])
+        verdict = _verdict(store, line, batch, spool, decision, refused, kept, new)
+        findings = tuple(own.findings)
+        keeper = Keeper(store, line, batch, folder)
+        verdict = replace(
+            verdict,
+            findings=keeper.findings(findings),
+            profile=keeper.document(profile) if verdict.state == "accepted" and profile is not None else None,
+            seconds=time.perf_counter() - started,
+            since=since,
+        )
+        contents = ReportData(
+            verdict=verdict,
+            line=line,
+            spool=spool,
+            derived=own.derived,
+            decision=decision,
+            reasons=tuple(kept.first),
+            findings=findings,
+            profile=profile,
+            reference=reference,
+            drift=drift,
+            ignored=tuple(refused.ignored),
+            ignored_count=refused.ignored_count,
+            raw=tuple(result for ruling in rulings for result in ruling.raw[:1]),
+            other_input=finder(store, line, earlier),
+        )
+        tell(verdict.why)
+        return replace(
+            verdict,
+            page=store.put(line.name, batch_page(contents).encode(), "html", ".html", (batch,)),
+            suite_page=store.put(line.name, suite_page(contents).encode(), "html", ".html", (batch,)),
+        )
+
+
+def _read(
+    store: Store, line: Line, batch: str, spool: Spool, refused: Refused, judges: Judges, ahead: RowWise, tell: Tell
+) -> None:
+    told = time.monotonic()
+    for item in read_chunks(store, line, batch):
+        if isinstance(item, Reason):
+            refused.add(without_values(item, line.config.data))
+            continue
+        spool.append(item)
+        judges.expect(spool.rows)
+        ahead.look()
+        if time.monotonic() - told > TELL_SECONDS:
+            told = time.monotonic()
+            tell(f"read {spool.rows:,} records so far")
+    spool.finish()
+    tell(f"read {spool.rows:,} records; {refused.count:,} refused")
+
+
+def _rule(
+    spool: Spool,
+    sides: NDArray[np.int8],
+    earlier: pa.Table,
+    own: Own,
+    allowed: Allowed,
+    line: Line,
+    judges: Judges,
+    ahead: RowWise,
+) -> tuple[list[Ruling], NDArray[np.int16]]:
+    """The suite's rulings, and the first rule that each record breaks.
+
+    Asked in two steps, since of exact copies one is kept that breaks no other rule.
+    """
+    data = line.config.data
+    rules = rules_of(line.config)
+    identity = ("_conflict", "_relabelled", "_known_label")
+    own.add("known records", identity, lambda: known_columns(find_copies(spool, data.classes, sides, earlier), spool))
+    first = [rule for rule in rules if rule.name != COPIES]
+    rulings = [quiet(found, data) for found in run_rules(spool, own.derived, own.broken, first, data, judges, ahead)]
+    broken = broken_rules(rulings, spool, allowed)
+    own.add("exact copies", ("_copy_of",), lambda: find_copies(spool, data.classes, sides, earlier, broken == GOOD))
+    last = [rule for rule in rules if rule.name == COPIES]
+    rulings += run_rules(spool, own.derived, own.broken, last, data, judges)
+    return rulings, broken_rules(rulings, spool, allowed)
+
+
+def _drift(
+    spool: Spool, good: NDArray[np.int64], reference: Profile | None, own: Own, line: Line
+) -> tuple[Profile | None, Drift | None]:
+    """What the good records look like, and how far that is from the data that the model in use was trained on."""
+    policy = line.config.quality.drift
+    profile = make_profile(spool, line.config.data, good, reference) if len(good) else None
+    if profile is None or reference is None or policy.action == "off":
+        return profile, None
+    found: list[Drift] = []
+
+    def check() -> tuple[bool, str]:
+        found.append(compare(profile, reference, policy))
+        told = (text.partition(" (PSI ")[0].rstrip(".") for text in found[0].sentences)  # the page has the figures
+        return found[0].state != "drifted", f"{'. '.join(told)}."
+
+    severity: Severity = "critical" if policy.action == "block" else "warning"
+    own.judge("the batch looks like the data the model was trained on", severity, check)
+    return profile, found[0] if found else None
+
+
+def _verdict(
+    store: Store,
+    line: Line,
+    batch: str,
+    spool: Spool,
+    decision: Decision,
+    refused: Refused,
+    kept: Kept,
+    new: int,
+) -> BatchVerdict:
+    blocked, seen = bool(decision.blocked), spool.rows + refused.count
+    accepted = 0 if blocked else len(decision.good)
+    return BatchVerdict(
+        line=line.name,
+        batch=batch,
+        state="blocked" if blocked else "accepted",
+        why=_why(decision, seen, accepted, spool.rows - accepted, refused.count),
+        seen=seen,
+        accepted=accepted,
+        quarantined=spool.rows - accepted,
+        refused=refused.count,
+        reasons=tuple(kept.first),
+        checks=decision.checks,
+        report=f"reports/{line.name}/{batch}/index.html",
+        seconds=0.0,
+        per_class=dict(kept.per_class.most_common(MAX_CLASSES)) if line.config.data.classes else {},
+        records=kept.records,
+        quarantine=kept.quarantine,
+        ids=kept.ids,
+        new=0 if blocked else new,
+        rules=rules_digest(line),
+        all_reasons=kept.reasons,
+    )
+
+
+def _why(decision: Decision, seen: int, accepted: int, quarantined: int, refused: int) -> str:
+    if decision.blocked:
+        first, *others = (text.rstrip(".") for text in decision.blocked)
+        return ". ".join([f"Blocked: {first}", *(f"{text[:1].upper()}{text[1:]}" for text in others)]) + "."
+    aside = [f"{quarantined:,} quarantined"] * bool(quarantined) + [f"{refused:,} refused"] * bool(refused)
+    return f"{accepted:,} of {seen:,} records accepted{''.join(f', {part}' for part in aside)}."
+
+
+if __name__ == "__main__":
+    serve(step)

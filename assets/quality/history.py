@@ -1,0 +1,117 @@
+"""What the line accepted before: its records' index, and what they look like."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from assets.errors import RejectedError
+from assets.line.config import Line
+from assets.quality.drift.profile import Profile, merge
+from assets.quality.spool import Spool
+from assets.records.dataset import DatasetVersion, dataset_key
+from assets.records.forgotten import fetch_shard
+from assets.records.verdict import Finding, accepted_batches, read_verdict
+from assets.storage.store import Store
+from assets.training.documents import TrainedModel
+from edge.contracts import ArtifactRef, from_bytes
+
+INDEX_SCHEMA = pa.schema(
+    [
+        pa.field("_id", pa.binary(32)),
+        pa.field("_label", pa.string()),
+        pa.field("_side", pa.int8()),
+        pa.field("_file", pa.string()),
+        pa.field("_phash", pa.uint64()),
+        pa.field("_embedding", pa.list_(pa.float32())),
+    ]
+)
+"""Columns of the index that a verdict's `ids` is: enough to compare later batches with, and no more."""
+MOST_COMPARED = 200_000
+"""Accepted pictures, sounds or texts that a batch is compared with for likeness: the newest."""
+
+
+def earlier_records(store: Store, line: Line, spool: Spool) -> pa.Table:
+    """Accepted records of the line that this batch may repeat: columns of `INDEX_SCHEMA`, and `_batch`.
+
+    Rows of tables matter only where their id is in the batch; pictures, sounds and texts may also be alike.
+    """
+    alike = line.config.data.inputs is None
+    ids = spool.column("_id") if not alike and spool.rows else None
+    wanted = None if ids is None else pc.unique(ids)
+    parts, rows = [], 0
+    for _, entry in reversed(accepted_batches(store, line.name)):
+        verdict = read_verdict(store, line.name, entry.batch)
+        if verdict is None or verdict.ids is None:
+            continue
+        table = pq.read_table(io.BytesIO(fetch_shard(store, verdict.ids)))
+        if wanted is not None:
+            table = table.filter(pc.is_in(table.column("_id"), value_set=wanted))
+        elif rows >= MOST_COMPARED:  # too many to look for likeness: exact copies are still found
+            table = table.set_column(5, INDEX_SCHEMA.field(5), pa.nulls(len(table), INDEX_SCHEMA.field(5).type))
+            table = table.set_column(4, INDEX_SCHEMA.field(4), pa.nulls(len(table), pa.uint64()))
+        rows += len(table)
+        parts.append(table.append_column("_batch", pa.array([entry.batch] * len(table), pa.string())))
+    if not parts:
+        return INDEX_SCHEMA.append(pa.field("_batch", pa.string())).empty_table()
+    return pa.concat_tables(reversed(parts))
+
+
+def index_table(chunk: pa.Table, sides: np.ndarray[tuple[int], np.dtype[np.int8]]) -> pa.Table:
+    """A chunk's accepted records as rows of the index."""
+    columns = [
+        pa.array(sides, pa.int8()) if field.name == "_side" else chunk.column(field.name).cast(field.type)
+        for field in INDEX_SCHEMA
+    ]
+    return pa.Table.from_arrays(columns, schema=INDEX_SCHEMA)
+
+
+def finder(store: Store, line: Line, earlier: pa.Table) -> Callable[[Finding], bytes | None]:
+    """Finds the stored input of the accepted record that a finding's `other` names; None where it is not to be had."""
+    if not len(earlier) or line.config.data.inputs is not None:
+        return lambda finding: None
+
+    def find(finding: Finding) -> bytes | None:
+        if finding.other_row >= 0:
+            return None
+        hits = earlier.filter(pc.equal(earlier.column("_file"), finding.other)).column("_batch").to_pylist()
+        verdict = read_verdict(store, line.name, hits[-1]) if hits else None
+        for ref in verdict.records if verdict is not None else ():
+            shard = io.BytesIO(fetch_shard(store, ref))
+            table = pq.read_table(shard, columns=["file", "input"], filters=[("file", "=", finding.other)])
+            if table.num_rows:
+                return bytes(table.column("input")[0].as_py())
+        return None
+
+    return find
+
+
+def reference_profile(store: Store, line: Line) -> Profile | None:
+    """What the data looks like that the model in use was trained on; all accepted data where there is no model yet."""
+    batches = _trained_on(store, line) or [entry.batch for _, entry in accepted_batches(store, line.name)]
+    profiles = list(_profiles(store, line, batches))
+    return merge(profiles) if profiles else None
+
+
+def _trained_on(store: Store, line: Line) -> list[str]:
+    try:
+        model = store.head(line.name, "trained_model", TrainedModel)
+        return list(store.load(dataset_key(line.name, model.dataset), DatasetVersion).batches)
+    except (RejectedError, FileNotFoundError):
+        return []
+
+
+def _profiles(store: Store, line: Line, batches: Iterable[str]) -> Iterable[Profile]:
+    for batch in batches:
+        verdict = read_verdict(store, line.name, batch)
+        if verdict is not None and verdict.profile is not None:
+            yield _profile(store, verdict.profile)
+
+
+def _profile(store: Store, ref: ArtifactRef) -> Profile:
+    return from_bytes(Profile, fetch_shard(store, ref), ref.uri)

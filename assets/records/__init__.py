@@ -1,0 +1,1 @@
+"""What is known of records, batches and datasets."""

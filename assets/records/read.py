@@ -1,0 +1,210 @@
+"""From a dataset version to arrays: which records count, on which side they are, and their tensors.
+
+Training, compression and compilation read records here, so all of them see the same ones. What does not fit in memory
+is read by `assets.loading`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.errors import RejectedError
+from assets.line.model import FeaturePolicy
+from assets.records.dataset import DatasetVersion, Shares, Split, dataset_key
+from assets.records.forgotten import fetch_shard, forgotten_ids
+from assets.records.splits import record_split
+from assets.storage.store import Store
+from edge.contracts import ArtifactRef, InputSpec
+from edge.runtime.preprocess import input_type, record_tensor
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+class Records(NamedTuple):
+    """The records of one split, in the order of acceptance; of a series its windows (see `assets.loading.windows`).
+
+    Attributes:
+        x: (records, *spec.shape) float32, normalized; int64 token numbers of texts.
+        y: (records,) int64, positions in `DatasetVersion.classes`; float64 where a number is predicted.
+        ids: 64 hex digits each; of a window its last reading's.
+        inputs: the stored bytes each tensor was made from.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    ids: tuple[str, ...]
+    inputs: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A record that counts: its place in a shard, its class (or the number to predict), its side, and its group."""
+
+    index: int
+    id: str
+    label: int | float
+    split: Split
+    group: str = ""
+
+
+def distinct_rows(
+    store: Store,
+    shards: Sequence[ArtifactRef],
+    classes: Sequence[str],
+    shares: Shares,
+    left_out: set[str] | None = None,
+) -> Iterator[tuple[bytes, list[Row]]]:
+    """Each shard's bytes with the rows that count: of records accepted more than once, the first acceptance.
+
+    Records that were forgotten since do not count.
+
+    Args:
+        left_out: filled with the ids of those that were forgotten.
+        classes: positions are the labels; empty where labels are numbers to predict.
+        shares: the data contract or the dataset version, which says how sides are drawn.
+
+    Raises:
+        VerificationError: a shard is missing or its bytes were changed.
+        RejectedError: a shard cannot be read, or holds a label or split that the line does not know.
+    """
+    known = {name: number for number, name in enumerate(classes)}
+    lines = {_line_of(shard) for shard in shards}
+    forgotten = {record.hex() for name in lines for record in forgotten_ids(store, name)}
+    seen: set[str] = set()
+    for shard in shards:
+        data = fetch_shard(store, shard)
+        table = read_columns(data, shard.uri, ["id", "label", "split", "group"])
+        rows: list[Row] = []
+        columns = (table["id"], table["label"], table["split"], table["group"])
+        for index, (record, label, split, group) in enumerate(zip(*columns, strict=True)):
+            if record in forgotten:
+                if left_out is not None:
+                    left_out.add(record)
+                continue
+            value = known.get(label) if known else _number(label)
+            if not isinstance(record, str) or value is None or split not in ("", None, *SPLITS):
+                raise RejectedError(
+                    f"{shard.uri}: row {index + 1}: label {label!r} with split {split!r} is not one of the line's "
+                    f"classes with a split it knows; put the class back into `data.classes`, or land the batch anew"
+                )
+            if record not in seen:
+                seen.add(record)
+                side = record_split(record, group or "", split or "", shares)
+                rows.append(Row(index, record, value, side, group or ""))
+        yield data, rows
+
+
+def load_dataset(store: Store, line: str, version: str) -> DatasetVersion:
+    """The dataset of that version (its digest). Raises RejectedError where it is not kept."""
+    try:
+        return store.load(dataset_key(line, version), DatasetVersion)
+    except FileNotFoundError as error:
+        raise RejectedError(
+            f"{dataset_key(line, version)}: this dataset version is missing; materialize {line}/dataset again"
+        ) from error
+
+
+def raw_inputs(
+    store: Store, dataset: DatasetVersion, split: Split, limit: int | None = None
+) -> tuple[list[bytes], list[Row]]:
+    """The stored `input` bytes of a split's records and their rows, in the order of acceptance, at most `limit`."""
+    inputs: list[bytes] = []
+    kept: list[Row] = []
+    shards = dataset.shards
+    for shard, (data, rows) in zip(
+        shards,
+        distinct_rows(store, shards, dataset.classes, dataset),
+        strict=True,
+    ):
+        wanted = [row for row in rows if row.split == split]
+        if not wanted:
+            continue
+        column = read_columns(data, shard.uri, ["input"])["input"]
+        inputs += [column[row.index] for row in wanted]
+        kept += wanted
+        if limit is not None and len(kept) >= limit:
+            return inputs[:limit], kept[:limit]
+    return inputs, kept
+
+
+def load_split(
+    store: Store,
+    dataset: DatasetVersion,
+    split: Split,
+    spec: InputSpec,
+    features: FeaturePolicy = FeaturePolicy(),  # noqa: B008  frozen
+) -> Records:
+    """Every record of a split as tensors in memory, by the preprocessing that the device uses.
+
+    Args:
+        spec: how a record becomes a tensor; `assets.training.normalize.input_spec` makes it.
+        features: how a series is cut into windows.
+
+    Raises:
+        VerificationError: a shard is missing or its bytes were changed.
+        RejectedError: the split is empty, or a record cannot be read.
+    """
+    if spec.kind == "series":
+        from assets.loading.series import read_series
+
+        return read_series(store, dataset, split, spec, features).arrays()
+    inputs, rows = raw_inputs(store, dataset, split)
+    if not rows:
+        raise empty_split(dataset, split)
+    x = np.empty((len(rows), *spec.shape), dtype=input_type(spec))
+    for number, (data, row) in enumerate(zip(inputs, rows, strict=True)):
+        x[number] = checked_tensor(dataset, split, spec, row.id, data)
+    return Records(x, labels_of(dataset, rows), tuple(row.id for row in rows), tuple(inputs))
+
+
+def checked_tensor(dataset: DatasetVersion, split: Split, spec: InputSpec, record: str, data: bytes) -> NDArray[Any]:
+    """One stored record's tensor. Raises RejectedError, which names line, split and record."""
+    try:
+        return record_tensor(spec, data)
+    except (RejectedError, TypeError) as error:
+        raise RejectedError(f"line {dataset.line!r}: {split} record {record[:12]}…: {error}") from error
+
+
+def labels_of(dataset: DatasetVersion, rows: Sequence[Row]) -> NDArray[Any]:
+    """(rows,) int64 classes, or float64 numbers."""
+    return np.asarray([row.label for row in rows], dtype=np.int64 if dataset.classes else np.float64)
+
+
+def empty_split(dataset: DatasetVersion, split: Split) -> RejectedError:
+    """What is raised where a split has no record."""
+    return RejectedError(f"line {dataset.line!r}: the {split} split has no record; land more records")
+
+
+def _line_of(shard: ArtifactRef) -> str:
+    """The line that a shard is of: artifacts lie below `store/<line>/`."""
+    parts = shard.uri.split("/")
+    return parts[1] if len(parts) > 2 else ""
+
+
+def _number(label: object) -> float | None:
+    """A number to predict, or None where the text is none."""
+    try:
+        value = float(str(label))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def read_columns(data: bytes, uri: str, names: list[str]) -> dict[str, list[Any]]:
+    """Columns of a records Parquet as lists; only these are decoded. Raises RejectedError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.ParquetFile(pa.BufferReader(data)).read(columns=names)
+        return {name: table.column(name).to_pylist() for name in names}
+    except (pa.ArrowException, KeyError, OSError) as error:
+        raise RejectedError(
+            f"{uri}: not a records Parquet with the columns {', '.join(names)} ({error}); judge the batch again"
+        ) from error

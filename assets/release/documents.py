@@ -1,0 +1,62 @@
+"""A published release, and where a group of devices is pointed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from assets.storage.journal import Journal
+from assets.storage.store import Store
+from edge.contracts import Deployment, ReleaseManifest, document
+
+
+@document("edgeloop.release_record")
+@dataclass(frozen=True)
+class ReleaseRecord:
+    """A release that is in the repository.
+
+    Attributes:
+        release: SHA-256 of the manifest's bytes.
+        manifest_path: its TUF target path.
+        published: seconds since 1970.
+    """
+
+    line: str
+    release: str
+    sequence: int
+    manifest_path: str
+    manifest: ReleaseManifest
+    published: float
+
+
+@document("edgeloop.rollout_record")
+@dataclass(frozen=True)
+class RolloutRecord:
+    """What the rollout step decided. `deployment` is what the group is pointed at now; None before any promotion."""
+
+    line: str
+    group: str
+    decision: Literal["promoted", "unchanged", "waiting"]
+    why: str
+    release: str
+    deployment: Deployment | None
+    time: float
+
+
+def deployed(store: Store, line: str, group: str) -> Deployment | None:
+    """Where the signed repository points `group` now; None before any promotion. Raises VerificationError."""
+    from assets.release.repository import current_deployment  # lazily: a contract loads no TUF
+
+    return current_deployment(store, line, group)
+
+
+def rollout_journal(store: Store, line: str, group: str) -> Journal[RolloutRecord]:
+    """Every promotion of a group, in order of its serials: a history. What counts is `deployed`, which is signed."""
+    return Journal(store, f"store/{line}/rollouts/{group}", RolloutRecord)
+
+
+def golden_key(record: ReleaseRecord) -> str:
+    """Where the signed repository keeps a release's golden set."""
+    golden = record.manifest.golden
+    folder = record.manifest_path.rpartition("/")[0]
+    return f"tuf/targets/{folder}/{golden.sha256}.{golden.uri}"

@@ -1,0 +1,231 @@
+"""What reviewers decided about quarantined records. Other rooms enter here.
+
+All of a line's decisions, revocations and releases are entries of one journal, `quarantine/<line>/.decisions`. Whoever
+adds one has read every entry before it and creates exactly the next position, so two people at once cannot contradict
+each other: one of them is told who was first.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from assets.storage.journal import Journal
+from assets.storage.store import Store
+from edge.contracts import ArtifactRef, document
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+Action = Literal["accept", "fix", "waive", "reject", "revoke", "release"]
+MAX_INLINE = 100
+"""Records that an entry names itself; more of them are kept as a Parquet beside the quarantine."""
+
+STRUCTURAL = frozenset(
+    {
+        "every record has a label",
+        "every record has a number to predict",
+        "every label is a class of the line",
+        "every reading has a time",
+        "every split is a split",
+        "no record was forgotten on request",
+    }
+)
+"""Rules that nobody can waive: a record that breaks one cannot be trained on, or must not be. See `waivable`."""
+
+RETURN_RULES = frozenset(
+    {
+        "the share of bad records is small",
+        "there are enough good records",
+        "the batch has enough records",
+        "every class is in the batch",
+    }
+)
+"""Rules about a batch as a whole that a batch of returned records need not keep: people looked at each of them."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A record that a decision is about, and the rule that had set it aside ("" where only its batch was blocked)."""
+
+    id: str
+    rule: str
+
+
+@document("edgeloop.decision")
+@dataclass(frozen=True)
+class Decision:
+    """One entry of the journal.
+
+    Attributes:
+        action: accept (good as it is), fix (good once corrected), waive (a rule is not asked until `until`), reject
+            (stays out for good), revoke (entry `replaces` no longer holds), release (what was decided goes back).
+        who, why: by whom and for what reason, as they said.
+        time: seconds since 1970.
+        batch: whose records it is about; "" for a waiver of the whole line, and for a release of every batch.
+        count: how many records it is about.
+        members: these records, where they are at most `MAX_INLINE`; else they stand in `more`.
+        more: Parquet with the columns id and rule.
+        rule: of a waiver.
+        whole: whether a waiver is for every record of its batch (or line), those to come too, not for `members` only.
+        until: seconds since 1970 when a waiver ends.
+        label: the corrected class or number; "" where the label stays.
+        changes: column to corrected value, as text.
+        input: the repaired file.
+        replaces: position of the entry that it knowingly takes the place of; 0 for none.
+        upto: of a release: it covers decisions up to this position.
+        files: of a release: Parquet shards of the records that go back.
+        returned: of a release: id of the batch they go back as; "" where nothing did.
+    """
+
+    action: Action
+    who: str
+    why: str
+    time: float
+    batch: str = ""
+    count: int = 0
+    members: tuple[Member, ...] = ()
+    more: ArtifactRef | None = None
+    rule: str = ""
+    whole: bool = False
+    until: float | None = None
+    label: str = ""
+    changes: Mapping[str, str] = field(default_factory=dict)
+    input: ArtifactRef | None = None
+    replaces: int = 0
+    upto: int = 0
+    files: tuple[ArtifactRef, ...] = ()
+    returned: str = ""
+
+    def sentence(self) -> str:
+        """Who decided what and when, in one line."""
+        what = {
+            "accept": "accepted",
+            "fix": f"corrected to {self.label!r}" if self.label else "corrected",
+            "waive": f"waived the rule {self.rule!r}",
+            "reject": "rejected",
+            "revoke": f"took back decision {self.replaces}",
+            "release": "released",
+        }[self.action]
+        why = f": {self.why}" if self.why else ""
+        return f"{self.who} {what} at {moment(self.time)}{why}"
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """A rule that is not asked, of the line (`batch` ""), of a batch, or of `count` records only.
+
+    Attributes:
+        position: of the entry that granted it; `edgeloop quarantine revoke LINE POSITION` ends it.
+        whole: whether it is for every record of its batch or line, those that come later too.
+        until: seconds since 1970; None for a record that was accepted as it is, which has no end.
+    """
+
+    position: int
+    rule: str
+    batch: str
+    whole: bool
+    count: int
+    who: str
+    why: str
+    time: float
+    until: float | None
+
+    def sentence(self) -> str:
+        """It, in one line, for a verdict or a report."""
+        scope = (
+            f"{self.count:,} records" if not self.whole else f"batch {self.batch[:12]}" if self.batch else "the line"
+        )
+        end = f" until {moment(self.until)}" if self.until is not None else ""
+        return f"{self.rule!r} is waived for {scope}{end} by {self.who} ({self.why}; decision {self.position})"
+
+
+class Waivers:
+    """The waivers that hold at one moment, quick to ask for many records."""
+
+    def __init__(
+        self, waivers: tuple[Waiver, ...], ids: Mapping[str, pa.Array], returned: frozenset[str] = frozenset()
+    ) -> None:
+        """`ids`: rule to the ids (binary(32)) it is waived for; `returned`: batches that came out of the quarantine."""
+        self.waivers = waivers
+        self._ids = ids
+        self._returned = returned
+
+    def whole(self, rule: str, batch: str) -> Waiver | None:
+        """The waiver of `rule` for the whole batch or line, or None."""
+        if not waivable(rule):
+            return None
+        return next((w for w in self.waivers if w.whole and w.rule == rule and w.batch in ("", batch)), None)
+
+    def exempt(self, rule: str, batch: str) -> bool:
+        """Whether a rule about a whole batch does not count: waived, or about the size of a returned batch."""
+        return self.whole(rule, batch) is not None or (rule in RETURN_RULES and batch in self._returned)
+
+    def waived(self, rule: str, batch: str, ids: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
+        """Which records a rule does not set aside.
+
+        Args:
+            ids: of the records, binary(32) (as a chunk's `_id`) or 64 hex digits.
+
+        Returns:
+            (records,) bool.
+        """
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not waivable(rule):
+            return np.zeros(len(ids), dtype=bool)
+        if self.whole(rule, batch) is not None:
+            return np.ones(len(ids), dtype=bool)
+        known = self._ids.get(rule)
+        if known is None or not len(ids):
+            return np.zeros(len(ids), dtype=bool)
+        if pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type):
+            ids = pa.array([bytes.fromhex(text) for text in ids.to_pylist()], pa.binary(32))
+        return np.asarray(pc.is_in(ids, value_set=known).to_numpy(zero_copy_only=False), dtype=bool)
+
+    def rules(self) -> frozenset[str]:
+        """Every rule that some waiver is about: the others need not be asked."""
+        return frozenset(self._ids) | {waiver.rule for waiver in self.waivers}
+
+    def describe(self, rule: str, batch: str, waived: int | None = None) -> str:
+        """A sentence for the verdict on `batch`: who waived `rule` and why. "" where it is not waived.
+
+        Args:
+            waived: how many records of the batch it let through, where that is known.
+        """
+        found = [w for w in self.waivers if w.rule == rule and (not w.whole or w.batch in ("", batch))]
+        if (whole := self.whole(rule, batch)) is not None:
+            text = whole.sentence()
+        elif rule in RETURN_RULES and batch in self._returned:
+            return "not asked of a batch of returned records"
+        elif not found:
+            return ""
+        elif len(found) == 1:
+            text = found[0].sentence()
+        else:
+            people = sorted({w.who for w in found})
+            named = ", ".join(people[:3]) + (f" and {len(people) - 3} more" if len(people) > 3 else "")
+            numbers = ", ".join(str(w.position) for w in found[:5]) + ("…" if len(found) > 5 else "")
+            text = f"{rule!r} is waived by {named} for single records (decisions {numbers})"
+        return text if waived is None else f"{text}; {waived:,} records of this batch pass because of it"
+
+
+def decisions_journal(store: Store, line: str) -> Journal[Decision]:
+    """Every decision of the line, in the order in which they were made."""
+    return Journal(store, f"quarantine/{line}/.decisions", Decision)
+
+
+def waivable(rule: str) -> bool:
+    """Whether people may waive a rule; not one without which a record cannot be trained on."""
+    return rule not in STRUCTURAL and not (rule.startswith("every cell of ") and rule.endswith(" has a value"))
+
+
+def moment(seconds: Any) -> str:
+    """Seconds since 1970 as "2026-11-24 06:06 UTC"."""
+    return f"{datetime.datetime.fromtimestamp(float(seconds), datetime.UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,1 @@
+"""Which group of devices runs which release."""

@@ -1,0 +1,162 @@
+"""Which release a group of devices is pointed at, by policy or by a person."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from assets.line.config import Line
+from assets.release.documents import ReleaseRecord, RolloutRecord, rollout_journal
+from assets.release.repository import DeploymentChangedError, current_deployment, deploy
+from assets.storage.audit import current_user
+from assets.storage.audit import record as note
+from assets.storage.store import Store
+from edge.contracts import Deployment, ReleaseManifest
+from edge.errors import RejectedError
+
+Decision = Literal["promoted", "unchanged", "waiting"]
+Promotion = Literal["manual", "gated", "auto"]
+Choose = Callable[[Deployment | None], tuple[Decision, str]]
+MENDED = "recorded later: the step that signed it was interrupted before it could"
+SHORTEST_PREFIX = 6
+
+
+def pending_targets(manifest: ReleaseManifest) -> tuple[str, ...]:
+    """Names of the targets that have a verdict which only a device can give."""
+    return tuple(
+        artifact.target.name
+        for artifact in manifest.artifacts
+        if any(verdict.kind == "pending" for verdict in artifact.evidence.parity)
+    )
+
+
+def decide(
+    promotion: Promotion, record: ReleaseRecord, current: Deployment | None, earlier: frozenset[str]
+) -> tuple[Decision, str]:
+    """What the policy does with a release.
+
+    Args:
+        promotion: the line's policy.
+        current: what the group is pointed at; None before any promotion.
+        earlier: releases the group was pointed at before. A release that the group was moved away from is never
+            promoted by a policy again: the person who rolled it back would be overruled by the next nightly run.
+
+    Returns:
+        The decision, and why in plain words. An older sequence never replaces a newer one.
+    """
+    command = f"edgeloop promote {record.line} {record.release[:12]}"
+    if current is not None and current.release == record.release:
+        return "unchanged", f"group {current.group!r} is already pointed at this release (serial {current.serial})"
+    if current is not None and record.sequence < current.sequence:
+        return "unchanged", f"sequence {record.sequence} is older than {current.sequence}, which the group has"
+    if record.release in earlier:
+        return "waiting", f"the group was moved away from this release before; to go back to it: {command}"
+    if promotion == "manual":
+        return "waiting", f"promotion is manual; to promote: {command}"
+    if promotion == "gated" and (pending := pending_targets(record.manifest)):
+        return "waiting", f"only a device can judge {', '.join(pending)}; to promote all the same: {command}"
+    return "promoted", f"promotion is {promotion}"
+
+
+def roll_out(store: Store, line: Line, record: ReleaseRecord) -> RolloutRecord:
+    """Apply the line's policy to a release and record what came of it.
+
+    Raises:
+        RejectedError: the repository refused (see `assets.release.repository.deploy`).
+        TransientError: the group was pointed elsewhere each time between the decision and its signature.
+    """
+    group = line.config.rollout.group
+    promotion = line.config.rollout.promotion
+
+    def choose(current: Deployment | None) -> tuple[Decision, str]:
+        journal = rollout_journal(store, line.name, group)
+        return decide(promotion, record, current, frozenset(entry.release for _, entry in journal.after(0)))
+
+    return _apply(store, line.name, group, record, choose)
+
+
+def promote(store: Store, line: Line, release: str, group: str | None = None) -> RolloutRecord:
+    """Point a group at a release because a person says so, forwards or back: what `edgeloop promote` does.
+
+    Args:
+        release: the release's id, or its first digits (at least 6).
+        group: the line's own group where None.
+
+    Raises:
+        RejectedError: no such release, or the digits fit several.
+        TransientError: the group was pointed elsewhere each time meanwhile.
+    """
+    record = find_release(store, line.name, release)
+    group = group or line.config.rollout.group
+
+    def choose(current: Deployment | None) -> tuple[Decision, str]:
+        if current is not None and current.release == record.release:
+            return "unchanged", f"group {group!r} is already pointed at this release (serial {current.serial})"
+        back = current is not None and record.sequence < current.sequence
+        return "promoted", "rolled back by hand" if back else "promoted by hand"
+
+    rollout = _apply(store, line.name, group, record, choose)
+    if rollout.decision == "promoted":
+        store.set_head(line.name, "rollout", rollout)
+        note(store, current_user(), "promoted", line.name, record.release, f"{group}: {rollout.why}")
+    return rollout
+
+
+def releases(store: Store, line: str) -> list[ReleaseRecord]:
+    """Every release of a line, oldest first."""
+    names = [name for name in store.names(f"store/{line}/releases") if name.endswith(".json")]
+    records = [store.load(f"store/{line}/releases/{name}", ReleaseRecord) for name in names]
+    return sorted(records, key=lambda record: (record.sequence, record.published))
+
+
+def find_release(store: Store, line: str, prefix: str) -> ReleaseRecord:
+    """The one release whose id starts with `prefix`. Raises RejectedError."""
+    if not re.fullmatch(rf"[0-9a-f]{{{SHORTEST_PREFIX},64}}", prefix):
+        raise RejectedError(f"release {prefix!r}: give {SHORTEST_PREFIX} to 64 hex digits of a release's id")
+    found = [record for record in releases(store, line) if record.release.startswith(prefix)]
+    if not found:
+        raise RejectedError(f"line {line!r} has no release {prefix!r}; see: edgeloop releases {line}")
+    if len(found) > 1:
+        ids = ", ".join(record.release[:16] for record in found)
+        raise RejectedError(f"release {prefix!r} fits several: {ids}; give more digits")
+    return found[0]
+
+
+def _apply(store: Store, line: str, group: str, record: ReleaseRecord, choose: Choose) -> RolloutRecord:
+    """Decide on what is signed now, and sign only if that still holds under the lock; else decide again."""
+    for last in (False, False, True):
+        current = current_deployment(store, line, group)
+        if current is not None:
+            _note(store, RolloutRecord(line, group, "promoted", MENDED, current.release, current, time.time()))
+        decision, why = choose(current)
+        if decision != "promoted":
+            break
+        try:
+            current = deploy(store, line, group, record, expected_serial=current.serial if current else 0)
+            break
+        except DeploymentChangedError:
+            if last:
+                raise
+    rollout = RolloutRecord(line, group, decision, why, record.release, current, time.time())
+    if decision == "promoted":
+        _note(store, rollout)
+    return rollout
+
+
+def _note(store: Store, rollout: RolloutRecord) -> None:
+    """Append a promotion to the group's journal, unless its serial is there.
+
+    It runs before every decision for what is signed already: a crash between a signature and its entry would else hide
+    a release that the group had, and a policy could overrule the person who moves the group away from it.
+    """
+    journal = rollout_journal(store, rollout.line, rollout.group)
+    serial = rollout.deployment.serial if rollout.deployment else 0
+    while True:
+        length = journal.length()
+        last = journal.at(length) if length else None
+        if last is not None and last.deployment is not None and last.deployment.serial >= serial:
+            return
+        if journal.append_at(length + 1, rollout):
+            return

@@ -1,0 +1,59 @@
+"""The line's earlier models: the one in use, and whether its weights fit a new network."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from assets.errors import RejectedError
+from assets.release.documents import ReleaseRecord
+from assets.storage.store import Store
+from assets.training.documents import TrainedModel
+from edge.contracts import InputSpec
+from edge.errors import ContractError
+
+NUMBERS = ("target_mean", "target_std")
+"""Of an architecture: taken from the data, and part of the weights too, so that other ones do not keep weights out."""
+
+
+def model_in_use(store: Store, line: str) -> TrainedModel | None:
+    """The teacher of the line's newest release; before the first release the newest teacher; None before that."""
+    try:
+        newest = store.head(line, "trained_model", TrainedModel)
+    except (RejectedError, ContractError):  # none yet, or one of another version of this software
+        return None
+    with contextlib.suppress(RejectedError, ContractError):
+        released = store.head(line, "release", ReleaseRecord).manifest.provenance.teacher
+        for model in (newest, *_earlier(store, line)):
+            if model.onnx.sha256 == released:
+                return model
+    return newest
+
+
+def misfit(earlier: TrainedModel, task: str, family: str, spec: InputSpec, architecture: Mapping[str, Any]) -> str:
+    """Why an earlier model's weights do not fit a network; "" where they do.
+
+    Args:
+        spec: of the new network's input. Its mean and spread may differ: these are of the data.
+    """
+    if (earlier.task, earlier.family) != (task, family):
+        return f"it is a {earlier.family} for {earlier.task}"
+    ours = (spec.kind, spec.shape, spec.columns, dict(spec.categories), spec.buckets, spec.unit)
+    old = earlier.input
+    if ours != (old.kind, old.shape, old.columns, dict(old.categories), old.buckets, old.unit):
+        return "its input is another one"
+    if _numbers_apart(earlier.architecture) != _numbers_apart(architecture):
+        return "its architecture is another one"
+    return ""
+
+
+def _numbers_apart(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in architecture.items() if name not in NUMBERS}
+
+
+def _earlier(store: Store, line: str) -> Iterator[TrainedModel]:
+    folder = f"store/{line}/steps/trained_model"
+    for name in store.names(folder):
+        with contextlib.suppress(ContractError, FileNotFoundError):
+            yield store.load(f"{folder}/{name}", TrainedModel)

@@ -1,0 +1,1 @@
+"""When accepted batches are trained on."""

@@ -1,0 +1,228 @@
+"""Which accepted batches belong to which triggered training run.
+
+A claim is an entry of the line's claim journal: the accepted batches at positions (after, upto]. The next claim starts
+where the last one ended (or started, if it was given up), and a position can be written once, so every accepted batch
+is in exactly one claim that is carried out, whoever makes it: sensor, schedule or command. A claim is made before its
+run is requested and names the run, so a daemon that dies in between requests the same run again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from assets.errors import RejectedError
+from assets.line.config import RetrainPolicy
+from assets.records.verdict import Accepted, accepted_after
+from assets.storage.journal import Journal
+from assets.storage.store import Store
+from assets.training.triggers.skips import note_skip
+from edge.contracts import digest, document
+
+Trigger = Literal["new batches", "nightly", "command"]
+DAY_SECONDS = 86_400
+MOST_CLAIMS = 10_000
+"""How many of the last claims a policy sees; `retrain.max_per_day` allows no more."""
+MOST_BATCHES = 10_000
+"""Batches of one claim: more go into the next one. So many are enough for a run, whatever `min_new_records` says."""
+CLAIM_TAG = "edgeloop/claim"
+"""The run tag that says which claim a training run carries out."""
+
+
+@document("edgeloop.retrain_claim")
+@dataclass(frozen=True)
+class Claim:
+    """The accepted batches at positions `after` < p <= `upto`, to be trained on in one run.
+
+    Attributes:
+        batches: their ids, in the order of acceptance.
+        records: how many records they hold.
+        time: seconds since 1970.
+    """
+
+    line: str
+    after: int
+    upto: int
+    batches: tuple[str, ...]
+    records: int
+    trigger: Trigger
+    time: float
+
+    @property
+    def run_key(self) -> str:
+        """What names the claim's run to Dagster; a retry appends `:retryN`."""
+        return f"retrain-{digest(self)}"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to retrain now, and why in plain words.
+
+    Attributes:
+        batches: what the run would be for.
+        rule: the setting that says no; "" where nothing waits, or where a run is due.
+    """
+
+    retrain: bool
+    why: str
+    batches: tuple[tuple[int, Accepted], ...] = ()
+    rule: str = ""
+
+
+def claim_journal(store: Store, line: str) -> Journal[Claim]:
+    """Every claim of the line, in order."""
+    return Journal(store, f"store/{line}/claims", Claim)
+
+
+def decide(
+    policy: RetrainPolicy, waiting: Sequence[tuple[int, Accepted]], claims: Sequence[Claim], now: float
+) -> Decision:
+    """Apply the line's retrain policy.
+
+    Args:
+        waiting: accepted batches after the last claim, in order, the first `MOST_BATCHES` of them.
+        claims: at least the last one and those of the last 24 hours, in order.
+        now: seconds since 1970.
+    """
+    if not waiting:
+        return Decision(False, "no accepted batch is waiting")
+    chosen = tuple(waiting) if policy.coalesce else _smallest(waiting, policy.min_new_records)
+    records = sum(entry.records for _, entry in chosen)
+    if records < policy.min_new_records and len(chosen) < MOST_BATCHES:
+        return Decision(
+            False,
+            f"{records} new records are waiting, retrain.min_new_records is {policy.min_new_records}",
+            rule="retrain.min_new_records",
+        )
+    if claims:
+        minutes = (now - claims[-1].time) / 60
+        if minutes < policy.cooldown_minutes:
+            return Decision(
+                False,
+                f"the last retrain was {minutes:.1f} min ago, retrain.cooldown_minutes is {policy.cooldown_minutes:g}",
+                rule="retrain.cooldown_minutes",
+            )
+    today = sum(1 for claim in claims if now - claim.time < DAY_SECONDS)
+    if today >= policy.max_per_day:
+        why = f"{today} retrains in the last 24 hours, retrain.max_per_day is {policy.max_per_day}"
+        return Decision(False, why, rule="retrain.max_per_day")
+    return Decision(True, f"{records} new records in {len(chosen)} accepted batches", chosen)
+
+
+Policy = Callable[[Sequence[tuple[int, Accepted]], Sequence[Claim]], Decision]
+"""From the waiting batches and the earlier claims to a decision."""
+
+
+def next_claim(
+    store: Store, line: str, trigger: Trigger, now: float, policy: Policy, *, replace_last: bool = False
+) -> tuple[Claim | None, str]:
+    """Claim the waiting batches that `policy` picks. Its time grows with those and with a day's claims, with no more.
+
+    Args:
+        replace_last: the last claim was given up; its batches wait again.
+
+    Returns:
+        The new claim, or None with the reason. None also where another process claimed at this moment.
+    """
+    journal = claim_journal(store, line)
+    last, claims = _recent_claims(journal, now)
+    after = (claims[-1].after if replace_last else claims[-1].upto) if claims else 0
+    waiting = accepted_after(store, line, after, MOST_BATCHES)
+    decision = policy(waiting, claims)
+    if not decision.retrain:
+        if waiting and decision.rule:
+            note_skip(store, line, waiting, trigger, decision.rule, decision.why, now)
+        return None, decision.why
+    batches = tuple(entry.batch for _, entry in decision.batches)
+    records = sum(entry.records for _, entry in decision.batches)
+    claim = Claim(line, after, decision.batches[-1][0], batches, records, trigger, now)
+    if not journal.append_at(last + 1, claim):
+        return None, "another process claimed the waiting batches at this moment"
+    return claim, decision.why
+
+
+def by_policy(policy: RetrainPolicy, now: float) -> Policy:
+    """The line's own retrain policy."""
+    return lambda waiting, claims: decide(policy, waiting, claims, now)
+
+
+def everything(waiting: Sequence[tuple[int, Accepted]], claims: Sequence[Claim]) -> Decision:
+    """Take every waiting batch, whatever the policy still waits for."""
+    del claims
+    if not waiting:
+        return Decision(False, "no accepted batch is waiting")
+    return Decision(True, f"{len(waiting)} accepted batches wait", tuple(waiting))
+
+
+def last_claim(store: Store, line: str) -> Claim | None:
+    """The newest claim of the line."""
+    journal = claim_journal(store, line)
+    return journal.at(journal.length())
+
+
+def standing(
+    store: Store, line: str, policy: RetrainPolicy, now: float
+) -> tuple[Sequence[tuple[int, Accepted]], Decision]:
+    """The batches that wait now, and what the line's policy says of them; nothing is claimed or noted."""
+    _, claims = _recent_claims(claim_journal(store, line), now)
+    waiting = accepted_after(store, line, claims[-1].upto if claims else 0, MOST_BATCHES)
+    return waiting, decide(policy, waiting, claims, now)
+
+
+def _recent_claims(journal: Journal[Claim], now: float) -> tuple[int, list[Claim]]:
+    """The last position, and in order the last claim and those of the 24 hours before `now`."""
+    last = 0
+    claims: list[Claim] = []
+    for position, claim in journal.newest_first():
+        last = max(last, position)
+        if claims and (now - claim.time >= DAY_SECONDS or len(claims) >= MOST_CLAIMS):
+            break
+        claims.append(claim)
+    return last, claims[::-1]
+
+
+def find_claim(store: Store, line: str, run_key: str) -> Claim:
+    """The claim of that run key, looked for from the newest on. Raises RejectedError where there is none."""
+    journal = claim_journal(store, line)
+    for position in range(journal.length(), 0, -1):
+        claim = journal.at(position)
+        if claim is not None and claim.run_key == run_key:
+            return claim
+    raise RejectedError(f"line {line!r} has no claim {run_key}; start a retrain without the tag {CLAIM_TAG}")
+
+
+def start_claim(store: Store, line: str, run_key: str, run_id: str, is_over: Callable[[str], bool]) -> None:
+    """Make `run_id` the one run that works on a claim.
+
+    Args:
+        run_key: the claim's, without a retry's suffix.
+        is_over: whether a run ended without success, so that its place may be taken.
+
+    Raises:
+        RejectedError: another run is at it, or has done it.
+    """
+    name = hashlib.sha256(run_key.encode()).hexdigest()[:32]
+    for attempt in range(1, 10_000):
+        key = f"store/{line}/attempts/{name}/{attempt:04d}"
+        if store.create(key, run_id.encode()):
+            return
+        holder = store.read(key).decode()
+        if holder == run_id:
+            return
+        if not is_over(holder):
+            raise RejectedError(
+                f"these batches are already being trained on, or were, by run {holder}; nothing to do here"
+            )
+    raise RejectedError(f"{run_key}: too many attempts; look at why its runs fail")
+
+
+def _smallest(waiting: Sequence[tuple[int, Accepted]], records: int) -> tuple[tuple[int, Accepted], ...]:
+    """The shortest prefix that holds at least `records` records, or all of it."""
+    total = 0
+    for count, (_, entry) in enumerate(waiting, start=1):
+        total += entry.records
+        if total >= records:
+            return tuple(waiting[:count])
+    return tuple(waiting)

@@ -1,0 +1,1 @@
+"""The pages and the device gateway over HTTP."""

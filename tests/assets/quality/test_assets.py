@@ -1,0 +1,129 @@
+"""The asset `batch` in a real Dagster instance, with its real child process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.line.config import Line
+from assets.quality.assets import build_assets
+from assets.quality.gate import judge
+from assets.records.verdict import accepted_batches, partitions_name, read_verdict
+from assets.storage.store import Store
+
+pytestmark = [  # Dagster's own Pipes call what Dagster deprecates or previews
+    pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Function .PipesMessageReader.expected_writer_count"),
+]
+Land = Callable[[Line, dict[str, bytes]], str]
+
+
+class Refuses(dg.IOManager):
+    """Nothing may be pickled on the way."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        raise AssertionError("an IO manager was asked")
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        raise AssertionError("an IO manager was asked")
+
+
+def materialize(store: Store, line: Line, instance: dg.DagsterInstance, batch: str) -> dg.ExecuteInProcessResult:
+    instance.add_dynamic_partitions(partitions_name(line), [batch])
+    return dg.materialize(
+        build_assets(line),
+        resources={"store": store, "io_manager": Refuses()},
+        instance=instance,
+        partition_key=batch,
+        raise_on_error=False,
+    )
+
+
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {found.check_name: found.passed for found in result.get_asset_check_evaluations()}
+
+
+def test_the_definition() -> None:
+    from assets.line.config import parse_line
+
+    data = {"reader": "image_folder", "classes": ["a", "b"], "image": {"height": 8, "width": 8}}
+    (batch,) = build_assets(parse_line("my-line", {"data": data, "model": {"family": "cnn"}}, "test"))
+    assert batch.key == dg.AssetKey(["my-line", "batch"])
+    assert isinstance(batch.partitions_def, dg.DynamicPartitionsDefinition)
+    assert batch.partitions_def.name == "my_line_batches"
+    assert {spec.name: spec.blocking for spec in batch.check_specs} == {
+        "batch_is_accepted": True,
+        "suite_passed": False,
+    }
+
+
+def test_an_accepted_batch_is_materialized_with_its_report(
+    store: Store, pictures: Line, put: Land, good: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGELOOP_REPORTS_URL", "http://reports.example/")
+    batch = put(pictures, good)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(store, pictures, instance, batch)
+        assert result.success
+        assert checks(result) == {"batch_is_accepted": True, "suite_passed": True}
+        (event,) = result.asset_materializations_for_node("pets__batch")
+        assert event.partition == batch
+        assert event.metadata["accepted"].value == 12
+        assert event.metadata["report"].value == f"http://reports.example/pets/{batch}/index.html"
+        assert [entry.batch for _, entry in accepted_batches(store, "pets")] == [batch]
+
+
+def test_a_blocked_batch_records_its_checks_and_fails_without_a_retry(store: Store, pictures: Line, put: Land) -> None:
+    batch = put(pictures, {"cat/a.png": b"junk", "bird/|x`.png": b"junk"})
+    judge(store, pictures, batch)  # as a first run did: its verdict is only shown again
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(store, pictures, instance, batch)
+        assert not result.success
+        assert checks(result) == {"batch_is_accepted": False, "suite_passed": False}
+        assert result.asset_materializations_for_node("pets__batch") == []
+        (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+        assert failure.user_failure_data is not None
+        verdict = read_verdict(store, "pets", batch)
+        assert verdict is not None
+        assert "2 of 2 records are bad" in verdict.why
+        assert str(failure.user_failure_data.description).startswith(verdict.why)
+        remedy = "Fix the source and land it again: what is different is a new batch"
+        assert remedy in str(failure.user_failure_data.description)
+        assert remedy in store.read(verdict.report).decode()
+        (gate,) = [c for c in result.get_asset_check_evaluations() if c.check_name == "batch_is_accepted"]
+        assert remedy in str(gate.description)
+        assert any(entry.user_message.startswith(verdict.why) for entry in instance.all_logs(result.run_id))
+        assert f"/pets/{batch}/index.html" in str(failure.user_failure_data.description)
+        assert failure.error is not None
+        recorded = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+            [spec.key for spec in build_assets(pictures)[0].check_specs]
+        )
+        assert {key.name: record.status.value for key, record in recorded.items()} == {
+            "batch_is_accepted": "FAILED",
+            "suite_passed": "FAILED",
+        }
+
+
+def test_a_batch_that_never_landed_fails_once_with_its_reason(store: Store, pictures: Line) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        for key, reason in (("0" * 64, "land it first"), ("../x", "is no batch id")):
+            result = materialize(store, pictures, instance, key)
+            (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+            assert failure.user_failure_data is not None
+            assert reason in str(failure.user_failure_data.description)
+
+
+def test_a_missing_partition_is_refused_clearly(store: Store, pictures: Line) -> None:
+    (batch,) = build_assets(pictures)
+    job = dg.Definitions(
+        assets=[batch], resources={"store": store, "io_manager": Refuses()}
+    ).resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+    failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failures
+    assert failures[0].user_failure_data is not None
+    assert "pick the batch to judge as its partition" in str(failures[0].user_failure_data.description)
