@@ -15,9 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -25,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import edge
+from edge.child import Ended, bare_environment, ending, python_module, run_child
 from edge.contracts import InputShapes, PlanHeader, to_bytes
 from edge.engine.header import parse_plan
 from edge.engine.library import load_tensorrt
@@ -33,8 +30,6 @@ from edge.engine.request import BuildRequest, flags_of
 from edge.engine.versions import RTX_SMS, modules_of, same_version
 from edge.errors import IncompatibleError, RejectedError, TransientError
 
-_PYTHONPATH = str(Path(edge.__file__).parent.parent)
-_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "CUDA_VISIBLE_DEVICES")
 _LOG_BYTES = 1_000_000
 _OF_MEMORY = ("bad_alloc", "memory", "resource temporarily unavailable")
 """What the libraries say where the limit was met; the last is a thread that could not be started."""
@@ -117,9 +112,16 @@ def build_plan(
         (work / "request.json").write_bytes(to_bytes(request))
         _copy(timing_cache, work / "timing.cache")
         started = time.perf_counter()
-        code, stderr = _run_child(work, timeout_s, name)
+        ended = run_child(
+            python_module("edge.engine.build_child"),
+            timeout_s,
+            folder=work,
+            environment=bare_environment("CUDA_VISIBLE_DEVICES", PYTHONHASHSEED="0"),
+        )
         seconds = time.perf_counter() - started
-        log = _read_log(work, code, stderr, request, name)
+        if ended.late:
+            raise TransientError(f"{name}: the build took longer than {timeout_s:g} s and was ended{_node(work)}")
+        log = _read_log(work, ended, request, name)
         plan = (work / "model.plan").read_bytes()
         _copy(work / "timing.cache", timing_cache)
     header = parse_plan(plan, name)
@@ -167,26 +169,7 @@ def _write(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
-def _run_child(work: Path, timeout_s: float, name: str) -> tuple[int, str]:
-    """Run the child in `work`; its exit code (negative: the signal that ended it) and the end of its stderr."""
-    environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
-    environment |= {"PYTHONPATH": _PYTHONPATH, "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
-    command = [sys.executable, "-m", "edge.engine.build_child"]
-    with (work / "stderr").open("w+b") as stderr:
-        try:
-            done = subprocess.run(
-                command, cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
-                timeout=timeout_s, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired as error:
-            raise TransientError(
-                f"{name}: the build took longer than {timeout_s:g} s and was ended{_node(work)}"
-            ) from error
-        stderr.seek(max(0, stderr.seek(0, os.SEEK_END) - 2000))
-        return done.returncode, stderr.read().decode("utf-8", "replace")
-
-
-def _read_log(work: Path, code: int, stderr: str, request: BuildRequest, name: str) -> dict[str, Any]:
+def _read_log(work: Path, ended: Ended, request: BuildRequest, name: str) -> dict[str, Any]:
     """The child's own account, or a clear error in its place."""
     try:
         log: dict[str, Any] = json.loads((work / "log.json").read_bytes()[:_LOG_BYTES])
@@ -197,15 +180,15 @@ def _read_log(work: Path, code: int, stderr: str, request: BuildRequest, name: s
         hint = f"; {limit}" if any(word in error.lower() for word in _OF_MEMORY) else ""
         kind = IncompatibleError if log.get("missing") else RejectedError
         raise kind(f"{name}: {error}{hint}")
-    if code < 0:
+    if ended.code < 0:
         raise RejectedError(
-            f"{name}: {modules_of(request.runtime)[-1]} crashed on it ({signal.Signals(-code).name}){_node(work)}; "
+            f"{name}: {modules_of(request.runtime)[-1]} crashed on it ({ending(ended.code)}){_node(work)}; "
             f"the file is damaged, beyond this version, or needs more memory ({limit}): check it with onnx.checker "
             "and export it again"
         )
-    if code or not log:
-        tail = " / ".join(stderr.split("\n")[-4:]).strip()
-        raise RejectedError(f"{name}: the build ended without an answer (exit code {code}){_node(work)}: {tail}")
+    if ended.code or not log:
+        tail = " / ".join(ended.errors.split("\n")[-4:]).strip()
+        raise RejectedError(f"{name}: the build ended without an answer (exit code {ended.code}){_node(work)}: {tail}")
     return log
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import onnx
 import pytest
 
-from edge.engine import build as build_module
 from edge.engine.build import BuildLog, build_plan
 from edge.engine.library import installed_version, load_tensorrt
 from edge.errors import IncompatibleError, RejectedError, TransientError
@@ -140,7 +139,7 @@ def test_a_child_that_dies_is_a_clear_error(
     child = tmp_path / "python"
     child.write_text(f"#!/bin/sh\nexec \"{sys.executable}\" - <<'END'\n{code}\nEND\n")
     child.chmod(0o755)
-    monkeypatch.setattr(build_module.sys, "executable", str(child))
+    monkeypatch.setattr(sys, "executable", str(child))
     with pytest.raises(RejectedError, match=reason):
         build_plan(quantized, 86, tmp_path / "p.plan")
 
@@ -156,7 +155,7 @@ def test_a_crash_names_the_node_that_was_read(quantized: Path, tmp_path: Path, m
     child = tmp_path / "python"
     child.write_text(f"#!/bin/sh\nexec \"{sys.executable}\" - <<'END'\n{code}END\n")
     child.chmod(0o755)
-    monkeypatch.setattr(build_module.sys, "executable", str(child))
+    monkeypatch.setattr(sys, "executable", str(child))
     with pytest.raises(RejectedError, match=r"crashed on it \(SIGSEGV\) at node 'conv' \(Conv\)"):
         build_plan(quantized, 86, tmp_path / "p.plan")
 

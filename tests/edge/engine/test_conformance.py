@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import operator
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import numpy as np
 import onnx
 import pytest
 
+import edge
+from edge.child import bare_environment
 from edge.contracts import BuildRecipe, InputShapes
 from edge.engine import build as build_module
 from edge.engine import recipe as recipe_module
@@ -194,7 +197,8 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "import types\nimport edge.runtime.cuda as cuda\ncuda.Cuda = lambda: types.SimpleNamespace(sm=87)\n"
     )
     here = str(Path(__file__).parent)
-    monkeypatch.setattr(build_module, "_PYTHONPATH", f"{folder}:{here}:{build_module._PYTHONPATH}")
+    path = f"{folder}:{here}:{Path(edge.__file__).parent.parent}"
+    monkeypatch.setattr(build_module, "bare_environment", partial(bare_environment, PYTHONPATH=path))
     return folder
 
 
