@@ -3,7 +3,7 @@
 from edge.contracts.artifact import ArtifactRef, check_key, check_sha256
 from edge.contracts.codec import digest, document, from_bytes, to_bytes
 from edge.contracts.evidence import Evidence, Latency, Metric, ParityVerdict, chain_gap
-from edge.contracts.model import CLASS_ANSWER, AnswerSpec, GoldenRecord, GoldenSet, InputSpec
+from edge.contracts.model import CLASS_ANSWER, MAX_BATCH, AnswerSpec, GoldenRecord, GoldenSet, InputSpec
 from edge.contracts.recipe import BuildRecipe, InputShapes
 from edge.contracts.release import Deployment, PlanHeader, Provenance, ReleaseArtifact, ReleaseManifest
 from edge.contracts.report import DeviceReport, Envelope, SelfTest
@@ -11,6 +11,7 @@ from edge.contracts.target import TARGETS, DeviceProfile, TargetProfile
 
 __all__ = [
     "CLASS_ANSWER",
+    "MAX_BATCH",
     "TARGETS",
     "AnswerSpec",
     "ArtifactRef",

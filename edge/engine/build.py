@@ -38,6 +38,20 @@ FLAGS = flags_of()
 
 
 @dataclass(frozen=True)
+class BuildLimits:
+    """What a build may take.
+
+    Attributes:
+        seconds: after which its process is ended.
+        memory_mb: MiB. TensorRT-RTX: of data that the child may allocate (RLIMIT_DATA; the libraries' own code does
+            not count). TensorRT: so much must be free at the start, and bounds its workspace.
+    """
+
+    seconds: float = 600
+    memory_mb: int = 4096
+
+
+@dataclass(frozen=True)
 class BuildLog:
     """One finished build.
 
@@ -68,8 +82,7 @@ def build_plan(
     onnx_path: str | Path,
     sm: int,
     out_path: str | Path,
-    timeout_s: float = 600,
-    memory_mb: int = 4096,
+    limits: BuildLimits = BuildLimits(),
     *,
     runtime: Literal["tensorrt", "tensorrt_rtx"] = "tensorrt_rtx",
     shapes: Sequence[InputShapes] = (),
@@ -81,9 +94,7 @@ def build_plan(
     Args:
         onnx_path: a model in the "tensorrt" Q/DQ dialect or in float.
         sm: compute capability times ten: one of `RTX_SMS`, or for TensorRT that of this machine's GPU.
-        timeout_s: seconds after which the child is ended.
-        memory_mb: MiB that the build may take. TensorRT-RTX: of data the child may allocate (RLIMIT_DATA; the
-            libraries' own code does not count). TensorRT: so much must be free at the start, and bounds its workspace.
+        limits: what the build may take.
         shapes: of every input with open axes; none where the first axis of each, and only it, is open.
         options: see `edge.engine.versions.OPTIONS`.
         timing_cache: a file of kernel timings that is read where it is there, and written; not for TensorRT-RTX, which
@@ -93,7 +104,7 @@ def build_plan(
         IncompatibleError: the library is not installed, of an unknown version, or does not build for this SM here.
         RejectedError: the builder refuses the model, crashes on it, would change it silently, or needs more memory;
             names node and reason.
-        TransientError: it took longer than `timeout_s`, or too little memory is free now.
+        TransientError: it took longer than it may, or too little memory is free now.
     """
     source, out = Path(onnx_path), Path(out_path)
     if runtime == "tensorrt_rtx" and sm not in RTX_SMS:
@@ -103,9 +114,9 @@ def build_plan(
     except OSError as error:
         raise RejectedError(f"{source}: cannot be read ({error.strerror})") from error
     name = f"{source.name} for SM{sm}"
-    request = BuildRequest(runtime, sm, memory_mb, tuple(shapes), tuple(options))
+    request = BuildRequest(runtime, sm, limits.memory_mb, tuple(shapes), tuple(options))
     if runtime == "tensorrt":
-        _check_free_memory(memory_mb, name)
+        _check_free_memory(limits.memory_mb, name)
     with tempfile.TemporaryDirectory(prefix="plan-") as folder:
         work = Path(folder)
         (work / "model.onnx").write_bytes(model)
@@ -114,13 +125,13 @@ def build_plan(
         started = time.perf_counter()
         ended = run_child(
             python_module("edge.engine.build_child"),
-            timeout_s,
+            limits.seconds,
             folder=work,
             environment=bare_environment("CUDA_VISIBLE_DEVICES", PYTHONHASHSEED="0"),
         )
         seconds = time.perf_counter() - started
         if ended.late:
-            raise TransientError(f"{name}: the build took longer than {timeout_s:g} s and was ended{_node(work)}")
+            raise TransientError(f"{name}: the build took longer than {limits.seconds:g} s and was ended{_node(work)}")
         log = _read_log(work, ended, request, name)
         plan = (work / "model.plan").read_bytes()
         _copy(work / "timing.cache", timing_cache)

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from edge.child import die_with_parent, limit_memory, python_module
-from edge.contracts import from_bytes
+from edge.contracts import MAX_BATCH, from_bytes
 from edge.engine.library import load_tensorrt
 from edge.engine.messages import Messages, logger_of, parser_error
-from edge.engine.request import MAX_BATCH, USUAL_BATCH, BuildRequest
+from edge.engine.request import USUAL_BATCH, BuildRequest
 from edge.engine.versions import OPTIONS, TABLE, Rules, check_library, rules_for
 from edge.errors import IncompatibleError, RejectedError
 from edge.runtime.footprint import peak_mb
