@@ -1,4 +1,4 @@
-"""A TensorRT or TensorRT-RTX plan as an inference session."""
+"""A plan as an inference session, run by TensorRT or TensorRT-RTX."""
 
 from __future__ import annotations
 
