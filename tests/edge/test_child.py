@@ -144,10 +144,10 @@ def test_lines_go_back_and_forth(tmp_path: Path) -> None:
         for word in ("one", "two"):
             child.send({"word": word})
             assert child.receive(LONG) == {"said": word}
-        assert child.alive
+        assert child.alive()
     finally:
         child.end()
-    assert not child.alive
+    assert not child.alive()
     assert child.wait() == -signal.SIGKILL
     child.end()  # twice is once
 
@@ -182,7 +182,7 @@ def test_a_line_that_does_not_come_is_waited_for_so_long(tmp_path: Path) -> None
     child = JsonLines(_python("print('{\"half\"', end='', flush=True); input()"), tmp_path / "log")
     with pytest.raises(TimeoutError):
         child.receive(0.2)
-    assert child.alive
+    assert child.alive()
     child.end()
 
 
