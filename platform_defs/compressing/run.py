@@ -12,27 +12,24 @@ import dataclasses
 import hashlib
 import json
 import os
-import select
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from assets.errors import RejectedError, StepDiedError, TransientError
 from assets.evaluation.latency import machine_name
 from assets.standalone.external import digest_with_values
 from assets.standalone.request import REVISION, WORK, Request
 from assets.storage.store import Store
+from edge.child import JsonLines, ending, python_module
 from edge.engine.library import installed_version
 
 DONE = "done.json"
-CHILD = (sys.executable, "-m", "assets.standalone.child")
+CHILD = tuple(python_module("assets.standalone.child"))
 MAX_MODEL_BYTES = 2 * 1024**3
 MESSAGE_BYTES = 64 * 1024**2
 _TAIL = 2000
@@ -236,27 +233,21 @@ def _try(
 ) -> dict[str, Any]:
     order = work / "request.json"
     _write(order, dataclasses.asdict(request))
-    command = [sys.executable, "-m", "assets.processes.supervisor", *CHILD, str(order)]
+    command = python_module("assets.processes.supervisor", *CHILD, str(order))
     doing, answer = "starting", None
-    with (work / "log.txt").open("wb") as log:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
-        try:
-            assert child.stdout is not None, "it is a pipe"
-            for message in _messages(child.stdout, request.model or request.line):
-                if "text" in message:
-                    report(message["text"])
-                elif "stage" in message:
-                    doing = message["stage"]
-                    moved(message["at"], message["of"], doing)
-                else:
-                    answer = message
-            code = child.wait()
-        finally:
-            if child.poll() is None:
-                child.terminate()  # the supervisor ends all that it started
-                child.wait()
-            assert child.stdout is not None, "it is a pipe"
-            child.stdout.close()
+    child = JsonLines(command, work / "log.txt", supervised=True)
+    try:
+        for message in _messages(child, request.model or request.line):
+            if "text" in message:
+                report(message["text"])
+            elif "stage" in message:
+                doing = message["stage"]
+                moved(message["at"], message["of"], doing)
+            else:
+                answer = message
+        code = child.wait()
+    finally:
+        child.end()
     if answer is None:
         raise _died(request, work, doing, code)
     if "rejected" in answer:
@@ -266,21 +257,19 @@ def _try(
     return dict(answer["done"])
 
 
-def _messages(pipe: IO[bytes], name: str) -> Iterator[dict[str, Any]]:
+def _messages(child: JsonLines, name: str) -> Iterator[dict[str, Any]]:
     """The child's messages; a stage may say within how many seconds the next stage begins. Raises RejectedError."""
-    descriptor, rest, within, began = pipe.fileno(), b"", None, time.monotonic()
+    within, began = None, time.monotonic()
     while True:
-        ready, _, _ = select.select([descriptor], [], [], 1.0)
-        if ready:
-            piece = os.read(descriptor, 1024 * 1024)
-            if not piece:
-                return
-            *lines, rest = (rest + piece).split(b"\n")
-            for line in lines:
-                message = json.loads(line)
-                if "text" not in message:  # words are no progress
-                    within, began = message.get("within"), time.monotonic()
-                yield message
+        message: dict[str, Any] | None = {}
+        with contextlib.suppress(TimeoutError):
+            message = child.receive(seconds=1.0)
+        if message is None:
+            return
+        if message:
+            if "text" not in message:  # words are no progress
+                within, began = message.get("within"), time.monotonic()
+            yield message
         if within is not None and time.monotonic() - began > within:
             raise RejectedError(
                 f"{name}: reading the model and answering a few records took longer than {within:g} s and was "
@@ -291,9 +280,7 @@ def _messages(pipe: IO[bytes], name: str) -> Iterator[dict[str, Any]]:
 def _died(request: Request, work: Path, doing: str, code: int) -> Exception:
     """What the end of a child without an answer means."""
     tail = (work / "log.txt").read_bytes()[-_TAIL:].decode("utf-8", "replace").strip()
-    number = code - 128 if code > 128 else -code if code < 0 else 0
-    how = signal.Signals(number).name if number in set(signal.Signals) else f"exit code {code}"
-    name = request.model or f"line {request.line!r}"
+    how, name = ending(code), request.model or f"line {request.line!r}"
     if how in {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL"}:
         return _CrashedError(
             f"{name}: {doing} crashed on it ({how}); the file is damaged, or beyond this version: check it with "

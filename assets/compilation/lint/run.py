@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from assets.compilation.lint import dialects, file, interface, rules, tensors
 from assets.compilation.lint.rules import Finding, found
+from edge.contracts import MAX_BATCH
 from edge.contracts.target import Dialect
 
 Interface = Literal["device", "any"]
@@ -53,7 +54,7 @@ def _groups(dialect: Dialect, shape: Interface, sms: Collection[int]) -> Iterato
     yield (
         interface.device if shape == "device" else interface.foreign,
         tensors.loops,
-        _sizes_at(rules.MAX_BATCH if shape == "device" else 1),
+        _sizes_at(MAX_BATCH if shape == "device" else 1),
         tensors.finite,
         tensors.scales,
     )
