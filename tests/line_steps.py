@@ -27,5 +27,5 @@ def dataset_of(store: Store, line: Line) -> DatasetVersion:
     """Make a dataset version of what was accepted, and keep it where later steps find it."""
     version = build_dataset(store, line)
     store.save(dataset_key(line.name, digest(version)), version)
-    store.set_head(line.name, "dataset", version)
+    store.set_newest(line.name, version)
     return version

@@ -53,7 +53,7 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
     def candidates(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
         start = time.monotonic()
         with refusals_fail_once():
-            model = store.head(line.name, "trained_model", TrainedModel)
+            model = store.newest(line.name, TrainedModel)
             dataset = load_dataset(store, line.name, model.dataset)
             options = {"dataset": to_bytes(dataset).decode(), "model": to_bytes(model).decode()}
             policy = line.config.digest("data", "features", "training", "compress", "targets")
@@ -61,7 +61,6 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
             found, reused = cached_step(
                 store,
                 line.name,
-                "candidates",
                 (
                     CANDIDATES_REVISION,
                     digest(model),
@@ -112,14 +111,13 @@ def _chosen_model(line: Line) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         with refusals_fail_once():
-            found, targets = store.head(line.name, "candidates", Candidates), _targets(line)
+            found, targets = store.newest(line.name, Candidates), _targets(line)
             inputs = (CHOICE_REVISION, digest(found), line.config.digest("budget", "targets"))
             key = _page_key(line, inputs)
             try:
                 chosen, reused = cached_step(
                     store,
                     line.name,
-                    "chosen_model",
                     inputs,
                     ChosenModel,
                     lambda: replace(choose(found, line.config.budget, targets), page=key),

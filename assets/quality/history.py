@@ -100,7 +100,7 @@ def reference_profile(store: Store, line: Line) -> Profile | None:
 
 def _trained_on(store: Store, line: Line) -> list[str]:
     try:
-        model = store.head(line.name, "trained_model", TrainedModel)
+        model = store.newest(line.name, TrainedModel)
         return list(store.load(dataset_key(line.name, model.dataset), DatasetVersion).batches)
     except (RejectedError, FileNotFoundError):
         return []

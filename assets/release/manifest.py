@@ -60,7 +60,7 @@ def find_chosen(store: Store, engines: Engines) -> ChosenModel:
     Raises:
         RejectedError: nothing was chosen yet.
     """
-    newest = store.head(engines.line, "chosen_model", ChosenModel)
+    newest = store.newest(engines.line, ChosenModel)
     if _made(newest, engines):
         return newest
     folder = f"store/{engines.line}/steps/chosen_model"

@@ -99,7 +99,7 @@ def promote(store: Store, line: Line, release: str, group: str | None = None) ->
 
     rollout = _apply(store, line.name, group, record, choose)
     if rollout.decision == "promoted":
-        store.set_head(line.name, "rollout", rollout)
+        store.set_newest(line.name, rollout)
         note(store, current_user(), "promoted", line.name, record.release, f"{group}: {rollout.why}")
     return rollout
 

@@ -16,13 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from assets.errors import TransientError
+from assets.storage import layout
 from assets.storage.store import Store
 
 
 def scratch_root(store: Store | None) -> Path:
     """Where scratch folders lie: beside the landing zone, so that files can be moved there, else in $TMPDIR."""
     if store is not None and store.local:
-        return Path(store.path("scratch"))
+        return Path(store.path(layout.SCRATCH))
     return Path(tempfile.gettempdir()) / f"edgeloop-scratch-{os.getuid()}"
 
 

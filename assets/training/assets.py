@@ -57,7 +57,7 @@ def _dataset(line: Line) -> dg.AssetsDefinition:
             shards = accepted_shards(store, line, accepted[1])
             inputs = (DATASET_REVISION, line.config.digest("data"), *accepted[1], *(shard.sha256 for shard in shards))
             version, reused = cached_step(
-                store, line.name, "dataset", inputs, DatasetVersion, lambda: build_dataset(store, line, accepted)
+                store, line.name, inputs, DatasetVersion, lambda: build_dataset(store, line, accepted)
             )
             store.save(dataset_key(line.name, digest(version)), version)
         return dg.MaterializeResult(
@@ -107,7 +107,7 @@ def _trained_model(line: Line) -> dg.AssetsDefinition:
     def trained_model(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
         start = time.monotonic()
         with refusals_fail_once():
-            version = store.head(line.name, "dataset", DatasetVersion)
+            version = store.newest(line.name, DatasetVersion)
             inputs = (MODEL_REVISION, digest(version), what_decides(line), machine_name())
             training = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:32]
             options = {"dataset": to_bytes(version).decode(), "training": training}
@@ -115,7 +115,6 @@ def _trained_model(line: Line) -> dg.AssetsDefinition:
             model, reused = cached_step(
                 store,
                 line.name,
-                "trained_model",
                 inputs,
                 TrainedModel,
                 lambda: run_step(context, "assets.training.train", TrainedModel, store, line, options, launcher),

@@ -20,11 +20,11 @@ NUMBERS = ("target_mean", "target_std")
 def model_in_use(store: Store, line: str) -> TrainedModel | None:
     """The teacher of the line's newest release; before the first release the newest teacher; None before that."""
     try:
-        newest = store.head(line, "trained_model", TrainedModel)
+        newest = store.newest(line, TrainedModel)
     except (RejectedError, ContractError):  # none yet, or one of another version of this software
         return None
     with contextlib.suppress(RejectedError, ContractError):
-        released = store.head(line, "release", ReleaseRecord).manifest.provenance.teacher
+        released = store.newest(line, ReleaseRecord).manifest.provenance.teacher
         for model in (newest, *_earlier(store, line)):
             if model.onnx.sha256 == released:
                 return model

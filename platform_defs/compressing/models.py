@@ -73,7 +73,7 @@ def trained_model(line: str, weights: str) -> TrainedModel:
     """A line's newest model, or the one that has these weights. Raises RejectedError where there is none."""
     store = Store(find_home())
     if not weights:
-        return store.head(line, "trained_model", TrainedModel)
+        return store.newest(line, TrainedModel)
     for model in _models(store, line):
         if model.weights.sha256 == weights:
             return model
@@ -84,7 +84,7 @@ def newest_dataset(request: Request) -> str:
     """Version of the records that judge the model: those it was trained beside, or another line's newest."""
     if request.line == request.data_line:
         return trained_model(request.line, request.weights).dataset
-    return digest(Store(find_home()).head(request.data_line, "dataset", DatasetVersion))
+    return digest(Store(find_home()).newest(request.data_line, DatasetVersion))
 
 
 def _owner(path: Path) -> tuple[str, str]:

@@ -26,10 +26,10 @@ def summarize(store: Store, steps: Sequence[Step], seconds: float) -> dict[str, 
     Running the demo again finds everything done: the seconds stay those of the run that did the work, and those of this
     run stand beside them.
     """
-    model = store.head(LINE, "trained_model", TrainedModel)
-    candidates = store.head(LINE, "candidates", Candidates)
-    chosen = store.head(LINE, "chosen_model", ChosenModel)
-    engines = store.head(LINE, "engines", Engines)
+    model = store.newest(LINE, TrainedModel)
+    candidates = store.newest(LINE, Candidates)
+    chosen = store.newest(LINE, ChosenModel)
+    engines = store.newest(LINE, Engines)
     summary = {
         "line": LINE,
         "seconds": round(seconds, 1),

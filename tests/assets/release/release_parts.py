@@ -98,6 +98,6 @@ def land_heads(store: Store, line: Line, position: int = 1, *, broken: str = "")
     )
     kept = replace(dataset, position=position + 1) if broken == "dataset" else dataset
     store.save(dataset_key(name, engines.dataset), kept)
-    store.set_head(name, "chosen_model", chosen)
-    store.set_head(name, "engines", engines)
+    store.set_newest(name, chosen)
+    store.set_newest(name, engines)
     return engines
