@@ -24,10 +24,11 @@ from assets.line.config import Line
 from assets.loading.cache import drop_before
 from assets.pages.redaction import page_mark, without_marked
 from assets.quality.erasing import Erasing, held_rows, verdict_batches
-from assets.records.dataset import DatasetVersion, dataset_key
-from assets.records.forgotten import Tombstone, current, forgotten_ids, tombstone_key
-from assets.records.verdict import BatchVerdict, verdict_history, verdict_key
+from assets.records.dataset import DatasetVersion
+from assets.records.forgotten import Tombstone, current, forgotten_ids
+from assets.records.verdict import BatchVerdict, verdict_history
 from assets.release.documents import ReleaseRecord, deployed
+from assets.storage import layout
 from assets.storage.audit import current_user, record
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
@@ -95,10 +96,10 @@ def forget(store: Store, line: Line, prefix: str, why: str = "", who: str | None
     who = who or current_user()
     with _locked(store, name):
         stone = Tombstone(name, identity, time.time(), who, why)
-        if not store.exists(tombstone_key(name, identity)):
+        if not store.exists(layout.tombstone(name, identity)):
             # Before its tombstone: a kill in between has it on record twice, rather than never.
             record(store, who, "forgot", name, identity, why)
-        new = store.create(tombstone_key(name, identity), to_bytes(stone))
+        new = store.create(layout.tombstone(name, identity), to_bytes(stone))
         trace = _trace(store, line, identity)
         missing = erase(store, line)
     return _outcome(store, line, identity, new, trace, missing)
@@ -134,7 +135,7 @@ def _resolve(store: Store, line: str, prefix: str) -> str:
         return prefix
     found = {identity.hex() for identity in forgotten_ids(store, line) if identity.hex().startswith(prefix)}
     for batch in verdict_batches(store, line):
-        found |= set(_ids(store, store.load(verdict_key(line, batch), BatchVerdict), prefix))
+        found |= set(_ids(store, store.load(layout.verdict(line, batch), BatchVerdict), prefix))
         if len(found) > 1:
             break
     if len(found) != 1:
@@ -164,7 +165,7 @@ def _trace(store: Store, line: Line, identity: str) -> Trace:
     wanted = frozenset({identity})
     accepted, held, shards = [], [], []
     for batch in verdict_batches(store, line.name):
-        verdicts = [store.load(verdict_key(line.name, batch), BatchVerdict)]
+        verdicts = [store.load(layout.verdict(line.name, batch), BatchVerdict)]
         verdicts += [entry for _, entry in verdict_history(store, line.name, batch).after(0)]
         for verdict in verdicts:
             for ref in verdict.records:
@@ -206,7 +207,7 @@ def _outcome(store: Store, line: Line, identity: str, new: bool, trace: Trace, m
         for one in trace.golden
         if one in serving
     ]
-    date = store.load(tombstone_key(name, identity), Tombstone).date
+    date = store.load(layout.tombstone(name, identity), Tombstone).date
     batches = tuple(dict.fromkeys((*trace.accepted, *trace.held)))
     found = (tuple(sorted(datasets)), tuple(models), tuple(releases), tuple(serving), tuple(still))
     return Outcome(identity, new, date, batches, *found)
@@ -228,7 +229,7 @@ def _erase_cards(store: Store, line: Line, ids: frozenset[str]) -> None:
     marks = frozenset(page_mark(identity) for identity in ids)
     for _, model in _documents(store, f"store/{line.name}/steps/trained_model", TrainedModel):
         with contextlib.suppress(FileNotFoundError):
-            version = store.load(dataset_key(line.name, model.dataset), DatasetVersion)
+            version = store.load(layout.dataset(line.name, model.dataset), DatasetVersion)
             if not model.card or shards.isdisjoint(ref.sha256 for ref in version.shards):
                 continue
             page = store.read(model.card).decode()

@@ -23,8 +23,9 @@ from assets.line.config import Line
 from assets.pages.redaction import page_mark, without_marked
 from assets.records.forgotten import REPLACED, SAID, Replacement, current, fetch_shard
 from assets.records.reason import Reason
-from assets.records.verdict import BatchVerdict, CheckOutcome, verdict_history, verdict_key
+from assets.records.verdict import BatchVerdict, CheckOutcome, verdict_history
 from assets.review.documents import decisions_journal
+from assets.storage import layout
 from assets.storage.sealed import is_sealed, seal, unseal
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, to_bytes
@@ -65,7 +66,7 @@ class Erasing:
     def _hits(self, batch: str) -> dict[str, bytes]:
         """File of every forgotten record in a batch, and its stored input; b"" where it is gone."""
         store, name = self.store, self.line.name
-        verdict = store.load(verdict_key(name, batch), BatchVerdict)
+        verdict = store.load(layout.verdict(name, batch), BatchVerdict)
         hits: dict[str, bytes] = {}
         for one in (verdict, *(entry for _, entry in verdict_history(store, name, batch).after(0))):
             for _, place, stored in held_rows(store, (*one.records, *one.quarantine), self.ids):
@@ -74,18 +75,18 @@ class Erasing:
 
     def _page_of(self, batch: str, elsewhere: frozenset[str]) -> None:
         """The page of a batch without the record, which shows it beside one of its own."""
-        verdict = self.store.load(verdict_key(self.line.name, batch), BatchVerdict)
+        verdict = self.store.load(layout.verdict(self.line.name, batch), BatchVerdict)
         if verdict.page is None:
             return
         page = self._swap(verdict.page, lambda content: without_marked(content.decode(), elsewhere, False).encode())
         if page != verdict.page:
             new = replace(verdict, page=page)
-            self.store.save(verdict_key(self.line.name, batch), new)
+            self.store.save(layout.verdict(self.line.name, batch), new)
             self._publish(new)
 
     def _batch(self, batch: str, hits: Mapping[str, bytes], elsewhere: frozenset[str]) -> None:
         store, name = self.store, self.line.name
-        verdict = store.load(verdict_key(name, batch), BatchVerdict)
+        verdict = store.load(layout.verdict(name, batch), BatchVerdict)
         entries = list(verdict_history(store, name, batch).after(0))
         try:
             self.missing += erase_landed(store, self.line, batch, hits, self.ids)
@@ -96,7 +97,7 @@ class Erasing:
                 store.save(f"store/{name}/verdicts/{batch}/{position:012d}.json", new)
         new = self._without(verdict, hits, elsewhere)
         if new != verdict:
-            store.save(verdict_key(name, batch), new)
+            store.save(layout.verdict(name, batch), new)
         self._publish(new)
 
     def _without(self, verdict: BatchVerdict, hits: Mapping[str, bytes], elsewhere: frozenset[str]) -> BatchVerdict:

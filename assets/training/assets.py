@@ -14,7 +14,8 @@ from assets.evaluation.latency import machine_name
 from assets.line.config import Line
 from assets.pages.urls import page_url
 from assets.processes.launch import refusals_fail_once, run_step, torch_run
-from assets.records.dataset import DatasetVersion, dataset_key
+from assets.records.dataset import DatasetVersion
+from assets.storage import layout
 from assets.storage.memo import cached_step
 from assets.storage.store import Store
 from assets.training.dataset import accepted_shards, accepted_upto, build_dataset
@@ -59,7 +60,7 @@ def _dataset(line: Line) -> dg.AssetsDefinition:
             version, reused = cached_step(
                 store, line.name, inputs, DatasetVersion, lambda: build_dataset(store, line, accepted)
             )
-            store.save(dataset_key(line.name, digest(version)), version)
+            store.save(layout.dataset(line.name, digest(version)), version)
         return dg.MaterializeResult(
             metadata={
                 "version": digest(version),

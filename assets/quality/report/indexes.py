@@ -11,7 +11,7 @@ from assets.line.config import Line
 from assets.quality.report.charts import polyline
 from assets.quality.report.words import cut, environment
 from assets.records.batch import landing_journal
-from assets.records.verdict import verdict_key
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import document
 
@@ -100,7 +100,7 @@ def _history(store: Store, line: str, most: int) -> tuple[list[Entry], int]:
 
 def _summary(store: Store, line: str, batch: str) -> Summary | None:
     try:
-        return store.load(verdict_key(line, batch), Summary)
+        return store.load(layout.verdict(line, batch), Summary)
     except FileNotFoundError:
         return None
 

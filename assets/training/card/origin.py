@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from assets.errors import RejectedError
 from assets.records.dataset import DatasetVersion
 from assets.records.forgotten import fetch_shard
-from assets.records.verdict import BatchVerdict, verdict_key
+from assets.records.verdict import BatchVerdict
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.card.data import Batch
 from edge.errors import ContractError, VerificationError
@@ -39,7 +40,7 @@ def batch_names(store: Store, dataset: DatasetVersion, ids: Sequence[str]) -> li
         with contextlib.suppress(
             FileNotFoundError, ContractError, VerificationError, RejectedError, OSError, ValueError
         ):
-            index = store.load(verdict_key(dataset.line, batch), BatchVerdict).ids
+            index = store.load(layout.verdict(dataset.line, batch), BatchVerdict).ids
             if index is None:
                 continue
             read += index.size

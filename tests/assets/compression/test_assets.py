@@ -10,7 +10,8 @@ import pytest
 from assets.compression import assets as compression_assets
 from assets.compression.assets import FITS_BUDGET, build_assets
 from assets.compression.documents import Candidates, ChosenModel
-from assets.records.dataset import DatasetVersion, dataset_key
+from assets.records.dataset import DatasetVersion
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training import assets as training_assets
 from assets.training.documents import TrainedModel
@@ -37,7 +38,7 @@ def _run(store: Store, line: Any, *, raises: bool = True) -> dg.ExecuteInProcess
 @pytest.mark.filterwarnings("ignore")  # Pipes warns of its own calls
 def test_candidates_are_made_in_a_child_and_one_is_chosen(made: Any) -> None:
     store = made.store
-    store.save(dataset_key("digits", digest(made.dataset)), made.dataset)
+    store.save(layout.dataset("digits", digest(made.dataset)), made.dataset)
     store.set_newest("digits", made.dataset)
     store.set_newest("digits", made.model)
     result = _run(store, made.line)
@@ -90,7 +91,7 @@ def test_a_latency_belongs_to_its_machine(made: Any, tmp_path: Any, monkeypatch:
     asset = {compression_assets: room.build_assets(made.line)[0], training_assets: room.build_assets(made.line)[1]}[
         room
     ]
-    store.save(dataset_key("digits", digest(made.dataset)), made.dataset)
+    store.save(layout.dataset("digits", digest(made.dataset)), made.dataset)
     store.set_newest("digits", made.dataset)
     store.set_newest("digits", made.model)
     monkeypatch.setattr(room, "run_step", lambda *_: runs.append(1) or answer)

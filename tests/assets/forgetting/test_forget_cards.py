@@ -7,7 +7,8 @@ from pathlib import Path
 from assets.forgetting.forget import Trace, _erase_cards, _trace_key
 from assets.line.config import parse_line
 from assets.pages.redaction import page_mark
-from assets.records.dataset import DatasetVersion, dataset_key
+from assets.records.dataset import DatasetVersion
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from edge.contracts import ArtifactRef, Evidence, InputSpec, to_bytes
@@ -23,7 +24,7 @@ def _model(store: Store, name: str, shard: str) -> str:
     ref = ArtifactRef(f"store/clinic/artifacts/{name * 64}", name * 64, 1, "onnx", ())
     parquet = ArtifactRef(f"store/clinic/artifacts/{shard * 64}.parquet", shard * 64, 1, "parquet", ())
     version = DatasetVersion("clinic", 1, (), (parquet,), ("a", "b"), {}, 0.2, 0.2)
-    store.save(dataset_key("clinic", name), version)
+    store.save(layout.dataset("clinic", name), version)
     card = f"reports/clinic/models/{name}.html"
     spec = InputSpec("table", "input", (1,), (0.0,), (1.0,), ("age",))
     model = TrainedModel(
