@@ -6,6 +6,7 @@ are part of the line, so running it again would give the same result to float to
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -53,6 +54,14 @@ def cached(store: Store, key: str, cls: type[T]) -> T | None:
     except (FileNotFoundError, ContractError):
         return None
     return value if all(store.intact(ref) for ref in _artifacts(value)) else None
+
+
+def results(store: Store, line: str, cls: type[T]) -> Iterator[T]:
+    """Every result that is remembered of a step, in no order; those of other versions of this software are left out."""
+    folder = layout.steps(line, layout.asset_of(cls))
+    for name in store.names(folder):
+        with contextlib.suppress(ContractError, FileNotFoundError):
+            yield store.load(f"{folder}/{name}", cls)
 
 
 def _artifacts(value: Any) -> Iterator[ArtifactRef]:

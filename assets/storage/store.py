@@ -46,7 +46,7 @@ class Store:
     @property
     def folder(self) -> str:
         """The root as the file system knows it: on this machine an absolute path."""
-        return str(self._location[1])
+        return self._location[1] or "/"
 
     @property
     def local(self) -> bool:
