@@ -94,7 +94,7 @@ class Erasing:
             self.missing += list(hits)  # the landed folder is gone, or was changed by somebody: a person must look
         for position, entry in entries:
             if (new := self._without(entry, hits, elsewhere)) != entry:
-                store.save(f"store/{name}/verdicts/{batch}/{position:012d}.json", new)
+                store.save(layout.entry(layout.verdict_history(name, batch), position), new)
         new = self._without(verdict, hits, elsewhere)
         if new != verdict:
             store.save(layout.verdict(name, batch), new)
@@ -166,8 +166,8 @@ class Erasing:
         store, folder = self.store, verdict.report.rpartition("/")[0]
         copies = {
             verdict.report: verdict.page,
-            f"{folder}/suite.html": verdict.suite_page,
-            f"quarantine/{verdict.line}/{verdict.batch}.json": verdict.all_reasons,
+            layout.suite_page(verdict.line, verdict.batch): verdict.suite_page,
+            layout.reasons(verdict.line, verdict.batch): verdict.all_reasons,
         }
         for key, ref in copies.items():
             if ref is not None and store.exists(key):
@@ -193,8 +193,8 @@ class Erasing:
             if others:
                 without = replace(entry, members=others)
             if without != entry:
-                self.store.write(f"{journal.prefix}/{position:012d}.json", to_bytes(without))
-        for folder in (f"quarantine/{name}/.returns", f"quarantine/{name}/.decided"):
+                self.store.write(layout.entry(journal.prefix, position), to_bytes(without))
+        for folder in (layout.returns(name), layout.decided(name)):
             for file in self.store.names(folder):
                 if file.startswith("until-"):  # copies of the journal's entries, made anew by who reads it next
                     self.store.remove(f"{folder}/{file}")
@@ -210,7 +210,7 @@ class Erasing:
     def _sweep(self) -> None:
         """Remove every artifact that has been replaced."""
         name = self.line.name
-        for folder in (f"store/{name}/artifacts", f"quarantine/{name}", f"quarantine/{name}/.returns"):
+        for folder in (layout.artifacts(name), layout.quarantine(name), layout.returns(name)):
             for note in self.store.names(folder):
                 if note.endswith(REPLACED):
                     self.store.remove(f"{folder}/{note.removesuffix(REPLACED)}")
@@ -218,7 +218,7 @@ class Erasing:
 
 def verdict_batches(store: Store, line: str) -> Iterator[str]:
     """Every batch that was judged."""
-    for name in store.names(f"store/{line}/verdicts"):
+    for name in store.names(layout.verdicts(line)):
         if name.endswith(".json"):
             yield name.removesuffix(".json")
 

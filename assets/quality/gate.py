@@ -141,8 +141,8 @@ def _judge_anew(store: Store, line: Line, blocked: BatchVerdict, tell: Tell) -> 
 
 def publish(store: Store, verdict: BatchVerdict) -> None:
     """Copy the verdict's page and reasons to where people look for them; one that was lost hinders nothing else."""
-    reasons = f"quarantine/{verdict.line}/{verdict.batch}.json"
-    suite = verdict.report.replace("index.html", "suite.html")
+    reasons = layout.reasons(verdict.line, verdict.batch)
+    suite = layout.suite_page(verdict.line, verdict.batch)
     for ref, key in ((verdict.suite_page, suite), (verdict.page, verdict.report), (verdict.all_reasons, reasons)):
         if ref is not None:
             with contextlib.suppress(VerificationError):
@@ -302,7 +302,7 @@ def _verdict(
         refused=refused.count,
         reasons=tuple(kept.first),
         checks=decision.checks,
-        report=f"reports/{line.name}/{batch}/index.html",
+        report=layout.report(line.name, batch),
         seconds=0.0,
         per_class=dict(kept.per_class.most_common(MAX_CLASSES)) if line.config.data.classes else {},
         records=kept.records,

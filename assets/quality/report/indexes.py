@@ -71,19 +71,19 @@ def write_indexes(store: Store, line: Line) -> None:
             ),
         )
     )
-    store.write(f"reports/{line.name}/index.html", page.encode())
+    store.write(layout.line_page(line.name), page.encode())
     if line.config.model is not None:  # training and compression replace them
         empty = environment().get_template("models.html").render(line=line.name, entries=(), more=0)
-        store.create(f"reports/{line.name}/models/index.html", empty.encode())
+        store.create(layout.cards(line.name), empty.encode())
         empty = environment().get_template("compressions.html").render(line=line.name, entries=(), more=0)
-        store.create(f"reports/{line.name}/compression/index.html", empty.encode())
-    names = [name for name in store.names("reports") if name != "index.html"]
+        store.create(layout.searches(line.name), empty.encode())
+    names = [name for name in store.names(layout.REPORTS) if name != "index.html"]
     lines = []
     for name in names[:MAX_LINES]:
         newest, older = (entries[:1], more + len(entries) - 1) if name == line.name else _history(store, name, 1)
         lines.append({"name": name, "newest": newest[0] if newest else None, "batches": older + len(newest)})
     page = environment().get_template("lines.html").render(lines=lines, more=max(0, len(names) - MAX_LINES))
-    store.write("reports/index.html", page.encode())
+    store.write(layout.LINES_PAGE, page.encode())
 
 
 def _history(store: Store, line: str, most: int) -> tuple[list[Entry], int]:
