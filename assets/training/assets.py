@@ -20,7 +20,6 @@ from assets.storage.memo import cached_step
 from assets.storage.store import Store
 from assets.training.dataset import accepted_shards, accepted_upto, build_dataset
 from assets.training.documents import TrainedModel
-from assets.training.progress.links import card_url, live_key
 from assets.training.triggers.claims import CLAIM_TAG, find_claim, start_claim
 from edge.contracts import digest, to_bytes
 
@@ -123,7 +122,7 @@ def _trained_model(line: Line) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 **_metadata(model, reused, time.monotonic() - start),
-                "live page": dg.MetadataValue.url(page_url(live_key(line.name, training))),
+                "live page": dg.MetadataValue.url(page_url(layout.training_page(line.name, training))),
             }
         )
 
@@ -165,7 +164,7 @@ def _metadata(
         "seconds": seconds,
     }
     if model.card:
-        found["card"] = dg.MetadataValue.url(card_url(model.card))
+        found["card"] = dg.MetadataValue.url(page_url(model.card))
     if model.cost is not None:
         found |= {
             "training seconds": model.cost.seconds,

@@ -24,7 +24,7 @@ def batches_of(store: Store, dataset: DatasetVersion) -> tuple[tuple[Batch, ...]
     """The newest batches, newest first, with links from the card to their reports, and how many are left out."""
     shown = []
     for batch in reversed(dataset.batches[-MAX_BATCHES:]):
-        there = store.exists(f"reports/{dataset.line}/{batch}/index.html")
+        there = store.exists(layout.report(dataset.line, batch))
         shown.append(Batch(batch, f"../{batch}/index.html" if there else ""))
     return tuple(shown), max(0, len(dataset.batches) - MAX_BATCHES)
 
