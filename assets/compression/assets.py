@@ -21,6 +21,7 @@ from assets.line.tasks import change_in_words
 from assets.pages.urls import page_url
 from assets.processes.launch import refusals_fail_once, run_step
 from assets.records.read import load_dataset
+from assets.storage import layout
 from assets.storage.memo import cached_step
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
@@ -113,7 +114,7 @@ def _chosen_model(line: Line) -> dg.AssetsDefinition:
         with refusals_fail_once():
             found, targets = store.newest(line.name, Candidates), _targets(line)
             inputs = (CHOICE_REVISION, digest(found), line.config.digest("budget", "targets"))
-            key = _page_key(line, inputs)
+            key = layout.search(line.name, hashlib.sha256(chr(0).join(inputs).encode()).hexdigest())
             try:
                 chosen, reused = cached_step(
                     store,
@@ -147,12 +148,6 @@ def _chosen_model(line: Line) -> dg.AssetsDefinition:
 
 def _targets(line: Line) -> list[TargetProfile]:
     return [TARGETS[name] for name in line.config.targets]
-
-
-def _page_key(line: Line, inputs: tuple[str, ...]) -> str:
-    """Where the page of a search and of the choice from it is kept, by the digest of what decides both."""
-    name = hashlib.sha256(chr(0).join(inputs).encode()).hexdigest()
-    return f"reports/{line.name}/compression/{name}.html"
 
 
 def _write_page(
