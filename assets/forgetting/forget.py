@@ -30,6 +30,7 @@ from assets.records.verdict import BatchVerdict, verdict_history
 from assets.release.documents import ReleaseRecord, deployed
 from assets.storage import layout
 from assets.storage.audit import current_user, record
+from assets.storage.memo import results
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from edge.contracts import document, to_bytes
@@ -115,7 +116,7 @@ def erase(store: Store, line: Line) -> tuple[str, ...]:
     if not ids:
         return ()
     for identity in ids:
-        if not store.exists(_trace_key(line.name, identity)):  # a kill came before its trace
+        if not store.exists(layout.trace(line.name, identity)):  # a kill came before its trace
             _trace(store, line, identity)
     drop_before(store, line.name)
     work = Erasing(store, line, ids)
@@ -159,7 +160,7 @@ def _ids(store: Store, verdict: BatchVerdict, prefix: str) -> Iterator[str]:
 
 def _trace(store: Store, line: Line, identity: str) -> Trace:
     """Where the record is; kept before anything is erased, and found again afterwards."""
-    key = _trace_key(line.name, identity)
+    key = layout.trace(line.name, identity)
     with contextlib.suppress(FileNotFoundError):
         return store.load(key, Trace)
     wanted = frozenset({identity})
@@ -186,14 +187,10 @@ def _outcome(store: Store, line: Line, identity: str, new: bool, trace: Trace, m
     shards = set(trace.shards)
     datasets = {
         file.removesuffix(".json")
-        for file, version in _documents(store, f"store/{name}/datasets", DatasetVersion)
+        for file, version in _documents(store, layout.datasets(name), DatasetVersion)
         if shards & {ref.sha256 for ref in version.shards}
     }
-    models = {
-        model.onnx.sha256: None
-        for _, model in _documents(store, f"store/{name}/steps/trained_model", TrainedModel)
-        if model.dataset in datasets
-    }
+    models = {model.onnx.sha256: None for model in results(store, name, TrainedModel) if model.dataset in datasets}
     releases = [
         one.release
         for one in _releases(store, name)
@@ -216,7 +213,7 @@ def _outcome(store: Store, line: Line, identity: str, new: bool, trace: Trace, m
 def _erase_golden(store: Store, line: Line, ids: frozenset[str]) -> None:
     """Golden sets that hold a forgotten record: of releases that no device is pointed at, and of engines."""
     serving = set(_serving(store, line.name))
-    golden = {one for identity in ids for one in store.load(_trace_key(line.name, identity), Trace).golden}
+    golden = {one for identity in ids for one in store.load(layout.trace(line.name, identity), Trace).golden}
     for release in _releases(store, line.name):
         if release.release in golden - serving:
             erase_release(store, release)
@@ -225,9 +222,9 @@ def _erase_golden(store: Store, line: Line, ids: frozenset[str]) -> None:
 
 def _erase_cards(store: Store, line: Line, ids: frozenset[str]) -> None:
     """Model cards without the records, and without figures that may tell their values."""
-    shards = {one for identity in ids for one in store.load(_trace_key(line.name, identity), Trace).shards}
+    shards = {one for identity in ids for one in store.load(layout.trace(line.name, identity), Trace).shards}
     marks = frozenset(page_mark(identity) for identity in ids)
-    for _, model in _documents(store, f"store/{line.name}/steps/trained_model", TrainedModel):
+    for model in results(store, line.name, TrainedModel):
         with contextlib.suppress(FileNotFoundError):
             version = store.load(layout.dataset(line.name, model.dataset), DatasetVersion)
             if not model.card or shards.isdisjoint(ref.sha256 for ref in version.shards):
@@ -238,13 +235,13 @@ def _erase_cards(store: Store, line: Line, ids: frozenset[str]) -> None:
 
 
 def _releases(store: Store, line: str) -> list[ReleaseRecord]:
-    return [one for _, one in _documents(store, f"store/{line}/releases", ReleaseRecord)]
+    return [one for _, one in _documents(store, layout.releases(line), ReleaseRecord)]
 
 
 def _serving(store: Store, line: str) -> list[str]:
     """Releases that a group of devices is pointed at."""
     found = []
-    for group in store.names(f"store/{line}/rollouts"):
+    for group in store.names(layout.rollouts(line)):
         if (deployment := deployed(store, line, group)) is not None:
             found.append(deployment.release)
     return found
@@ -254,10 +251,6 @@ def _documents(store: Store, folder: str, cls: type[T]) -> Iterator[tuple[str, T
     for name in store.names(folder):
         with contextlib.suppress(ContractError):  # of another version of this software
             yield name, store.load(f"{folder}/{name}", cls)
-
-
-def _trace_key(line: str, identity: str) -> str:
-    return f"store/{line}/forgotten/traces/{identity}.json"
 
 
 @contextlib.contextmanager
