@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from assets.errors import LineError, RejectedError
 from assets.records.dataset import DatasetVersion
+from assets.storage import layout
 from assets.storage.memo import cached
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
@@ -105,8 +106,8 @@ def _owner(path: Path) -> tuple[str, str]:
 
 def _models(store: Store, line: str) -> list[TrainedModel]:
     """Every model that is remembered of a line, the newest first."""
-    keys = [f"store/{line}/heads/trained_model.json"]
-    folder = f"store/{line}/steps/trained_model"
+    keys = [layout.head(line, "trained_model")]
+    folder = layout.steps(line, "trained_model")
     keys += [f"{folder}/{name}" for name in store.names(folder)]
     found = (cached(store, key, TrainedModel) for key in keys)
     return [model for model in found if model is not None]
