@@ -261,7 +261,7 @@ def _locked(store: Store, line: str) -> Iterator[None]:
         return
     import fcntl
 
-    path = Path(store.path(f"locks/forget-{line}.lock"))
+    path = Path(store.path(layout.lock(f"forget-{line}")))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

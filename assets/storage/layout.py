@@ -29,8 +29,8 @@ DEVICES, DEVICE_JOURNAL = "devices", "devices/.journal"
 REPORTS, LINES_PAGE = "reports", "reports/index.html"
 TUF_METADATA, TUF_TIMESTAMP, TUF_LOCK = "tuf/metadata", "tuf/metadata/timestamp.json", "tuf/.lock"
 DEMO, DEMO_SUMMARY = "demo", "demo/summary.json"
-CACHE, KEYS, LOGS, SCRATCH = "cache", "keys", "logs", "scratch"
-"""Of this machine, where the store is a folder of it: decoded pictures, private keys, logs, what is being unpacked."""
+CACHE, KEYS, LOCKS, LOGS, SCRATCH = "cache", "keys", "locks", "logs", "scratch"
+"""Of this machine, where the store is a folder of it: decoded pictures, private keys, and what is being unpacked."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 
@@ -40,7 +40,12 @@ def entry(prefix: str, position: int) -> str:
     return f"{prefix}/{position:012d}.json"
 
 
-# --- landing/: what came in, as it came in
+def lock(name: str) -> str:
+    """What one process of this machine holds."""
+    return f"locks/{name}.lock"
+
+
+# landing/: what came in, as it came in
 
 
 def landing(line: str) -> str:
@@ -61,11 +66,6 @@ def ready(line: str, batch: str, again: str = "") -> str:
 def drops(line: str, part: int) -> str:
     """The folders that the journal's entries of one thousand name."""
     return f"landing/{line}/.drops/{part:09d}.json"
-
-
-def drop(line: str, name: str) -> str:
-    """Folder of a landed batch."""
-    return f"landing/{line}/{name}"
 
 
 def landed_files(line: str, drop: str) -> str:
@@ -108,7 +108,7 @@ def left_out(line: str, batch: str) -> str:
     return f"landing/{line}/.left-out/{batch[:16]}"
 
 
-# --- store/: what was made of it
+# store/: what was made of it
 
 
 def artifacts(line: str) -> str:
@@ -240,7 +240,7 @@ def rollout(line: str, group: str) -> str:
     return f"store/{line}/rollouts/{group}"
 
 
-# --- quarantine/: what people decide about
+# quarantine/: what people decide about
 
 
 def quarantine(line: str) -> str:
@@ -268,7 +268,7 @@ def returns(line: str) -> str:
     return f"quarantine/{line}/.returns"
 
 
-# --- reports/ and logs/: what people read
+# reports/ and logs/: what people read
 
 
 def page(path: str) -> str:
@@ -326,7 +326,7 @@ def search(line: str, inputs: str) -> str:
     return f"reports/{line}/compression/{inputs}.html"
 
 
-# --- tuf/ and devices/: what devices read and say
+# tuf/ and devices/: what devices read and say
 
 
 def tuf_metadata(path: str) -> str:
@@ -360,7 +360,7 @@ def device_reports(device: str) -> str:
     return f"devices/{device}/reports"
 
 
-# --- back from a key, or from a document
+# back from a key, or from a document
 
 
 def line_of(uri: str) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from assets.storage import layout
 from assets.storage.store import Store
 
 POLL_SECONDS = 0.1
@@ -30,7 +31,7 @@ def line_lock(store: Store, line: str, wait_seconds: float = 0.0) -> Iterator[bo
     if not store.local:
         yield True
         return
-    path = Path(store.path(f"locks/{line}.lock"))
+    path = Path(store.path(layout.lock(line)))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         deadline = time.monotonic() + wait_seconds

@@ -14,6 +14,7 @@ import yaml
 
 from assets.errors import EdgeError, RejectedError, of_the_machine
 from assets.line.profiles import FULL, base_home, chosen_profile
+from assets.storage import layout
 from assets.storage.store import Store
 from platform_defs.catalog import LINES_FOLDER
 from platform_defs.home import HOME_VARIABLE, find_home
@@ -108,7 +109,7 @@ def open_instance() -> dg.DagsterInstance:
 @contextlib.contextmanager
 def daemon_lock(store: Store) -> Iterator[bool]:
     """Claim the one daemon of this state; yields False where another process runs it already."""
-    folder = store.path("locks") if store.local else os.environ["DAGSTER_HOME"]
+    folder = store.path(layout.LOCKS) if store.local else os.environ["DAGSTER_HOME"]
     path = Path(folder) / "daemon.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:

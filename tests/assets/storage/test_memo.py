@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.storage.memo import cached_step
+from assets.storage.memo import cached_step, results
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, document
 
@@ -73,3 +73,10 @@ def test_an_older_result_never_replaces_a_newer_head(step: Step) -> None:
     step.run(2, "new")
     step.run(1, "old")
     assert step.store.newest("x", Result).position == 2
+
+
+def test_results_of_another_version_are_left_out(step: Step) -> None:
+    made = {step.run(position, name)[0] for position, name in ((1, "a"), (2, "b"))}
+    step.store.write("store/x/steps/dataset/later.json", b'{"type": "edgeloop.dataset", "version": "9.0"}')
+    assert set(results(step.store, "x", Result)) == made
+    assert list(results(step.store, "y", Result)) == []
