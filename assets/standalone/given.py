@@ -117,7 +117,7 @@ def _records_of_line(
 ) -> tuple[HeldOut, Truth]:
     """A line's newest accepted records as a model reads them, and what they judge it by."""
     store = Store(find_home())
-    dataset = store.head(line.name, "dataset", DatasetVersion)
+    dataset = store.newest(line.name, DatasetVersion)
     train, validation, test = (
         open_judged(store, dataset, split, spec, line.config) for split in ("train", "validation", "test")
     )

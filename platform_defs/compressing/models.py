@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from assets.errors import LineError, RejectedError
 from assets.records.dataset import DatasetVersion
+from assets.storage import layout
 from assets.storage.memo import cached
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
@@ -73,7 +74,7 @@ def trained_model(line: str, weights: str) -> TrainedModel:
     """A line's newest model, or the one that has these weights. Raises RejectedError where there is none."""
     store = Store(find_home())
     if not weights:
-        return store.head(line, "trained_model", TrainedModel)
+        return store.newest(line, TrainedModel)
     for model in _models(store, line):
         if model.weights.sha256 == weights:
             return model
@@ -84,7 +85,7 @@ def newest_dataset(request: Request) -> str:
     """Version of the records that judge the model: those it was trained beside, or another line's newest."""
     if request.line == request.data_line:
         return trained_model(request.line, request.weights).dataset
-    return digest(Store(find_home()).head(request.data_line, "dataset", DatasetVersion))
+    return digest(Store(find_home()).newest(request.data_line, DatasetVersion))
 
 
 def _owner(path: Path) -> tuple[str, str]:
@@ -105,8 +106,8 @@ def _owner(path: Path) -> tuple[str, str]:
 
 def _models(store: Store, line: str) -> list[TrainedModel]:
     """Every model that is remembered of a line, the newest first."""
-    keys = [f"store/{line}/heads/trained_model.json"]
-    folder = f"store/{line}/steps/trained_model"
+    keys = [layout.head(line, "trained_model")]
+    folder = layout.steps(line, "trained_model")
     keys += [f"{folder}/{name}" for name in store.names(folder)]
     found = (cached(store, key, TrainedModel) for key in keys)
     return [model for model in found if model is not None]

@@ -24,6 +24,7 @@ from assets.errors import RejectedError, StepDiedError, TransientError
 from assets.evaluation.latency import machine_name
 from assets.standalone.external import digest_with_values
 from assets.standalone.request import REVISION, WORK, Request
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.child import JsonLines, ending, python_module
 from edge.engine.library import installed_version
@@ -90,7 +91,7 @@ def compress(
         try:
             result = _run(request, work, report, moved)
         except RejectedError:
-            if new and not any(work.glob("store/*/trials/*")):  # nothing was paid for
+            if new and not any(work.glob(f"{layout.trials('*')}/*")):  # nothing was paid for
                 _give_back(out, work)
             raise
         _write(work / DONE, {"inputs": inputs, "result": result})
@@ -205,13 +206,13 @@ def _run(
     request: Request, work: Path, report: Callable[[str], None], moved: Callable[[float, float, str], None]
 ) -> dict[str, Any]:
     """Run the child, and return what it answers; a trial that crashes it is marked and left out of another try."""
-    for left in work.glob("store/*/trials/*.begun"):  # by a kill, of which they are innocent
+    for left in work.glob(f"{layout.trials('*')}/*.begun"):  # by a kill, of which they are innocent
         left.unlink(missing_ok=True)
     while True:
         try:
             return _try(request, work, report, moved)
         except _CrashedError as error:
-            begun = sorted(work.glob("store/*/trials/*.begun"))
+            begun = sorted(work.glob(f"{layout.trials('*')}/*.begun"))
             if not begun:
                 raise RejectedError(str(error)) from error
             for path in begun:
