@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assets.compilation.build import Built
 from assets.compilation.documents import Engine
 from assets.evaluation.answers import answers, feeds, fixed_batch, open_session
 from assets.evaluation.as_tensorrt import open_as_tensorrt, unsigned
 from assets.evaluation.latency import bounded_ms, latency, machine_name
+from assets.evaluation.parity import Outputs, compare_answers
 from assets.line.tasks import change_in_words, metric_drop
 from assets.loading.held_out import Judged
 from assets.storage.store import Store
@@ -26,7 +26,6 @@ MAX_DROP = 0.01
 """Compiling rounds; a compiler that loses more accuracy than this against its own input has made another model."""
 DEVICE_RECORDS = 1000
 """Held-out records that are run one by one as a device does, at most."""
-Outputs = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -161,17 +160,14 @@ class Judge:
         self, kind: VerdictKind, parent: str, child: str, before: Outputs, after: Outputs, how: str
     ) -> ParityVerdict:
         """What compiling did to the answers on held-out records: the first ones, as many as were answered."""
-        note, records = f"{kind}: {how}", len(after)
-        if not (np.isfinite(before).all() and np.isfinite(after).all()):
-            most = float(np.finfo(np.float32).max)
-            note = f"an answer is NaN or infinite, quantize the model again; {note}"
-            return ParityVerdict("compile", kind, parent, child, False, 1.0, most, records, note)
-        y = self.held.y if self.answer.kind == "image" else self.held.y[:records]
-        drop = self.task.drop(self.metric, before, after, y)
-        if drop > MAX_DROP:
-            note = f"{change_in_words(self.metric, drop)}, at most {MAX_DROP} is sound; {note}"
-        diff = float(np.abs(before - after).max())
-        return ParityVerdict("compile", kind, parent, child, drop <= MAX_DROP, drop, diff, records, note)
+        y = self.held.y if self.answer.kind == "image" else self.held.y[: len(after)]
+        found = compare_answers(before, after, lambda old, new: self.task.drop(self.metric, old, new, y))
+        note = f"{kind}: {how}"
+        if found.flaw:
+            note = f"quantize the model again; {note}"
+        elif found.drop > MAX_DROP:
+            note = f"{change_in_words(self.metric, found.drop)}, at most {MAX_DROP} is sound; {note}"
+        return found.verdict("compile", kind, parent, child, passed=found.drop <= MAX_DROP, note=note)
 
 
 def pending(sha256: str) -> ParityVerdict:

@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from assets.compression.choosing.choose import conversion_limit
 from assets.compression.students.distill import Answers
 from assets.errors import RejectedError
 from assets.evaluation.answers import answers, open_session
+from assets.evaluation.parity import ALL_LOST, Outputs, compare_answers
 from assets.families.build import build_network
 from assets.families.weights import set_weights, weights_of
 from assets.fitting.contract import TrainingSet
@@ -30,8 +30,6 @@ from assets.tasks.contract import Task, load_task
 from assets.training.documents import TrainedModel
 from edge.contracts import TARGETS, AnswerSpec, ArtifactRef, Evidence, InputSpec, ParityVerdict, TargetProfile, digest
 from edge.contracts.evidence import VerdictKind
-
-Outputs = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ class Subject:
     def lost(self, before: Outputs, after: Outputs) -> float:
         """What the second answers on validation records lost of the metric, see `Task.drop`; all where not finite."""
         if not np.isfinite(after).all():
-            return 1.0
+            return ALL_LOST
         return self.task.drop(self.metric, before, after, self.validation.y)
 
     def verdict(
@@ -156,20 +154,16 @@ class Subject:
             before, after: (records, …) answers of parent and child.
             teacher: answers that the child is judged against; None for the parent's own.
         """
-        kind, records = kind_of(dialect), len(after)
-        if not np.isfinite(after).all() or not np.isfinite(before).all():
-            note, most = "an answer is not a finite number", float(np.finfo(np.float32).max)
-            return ParityVerdict(stage, kind, parent, child, False, 1.0, most, records, note)
-        drop = self.lost(before, after)
-        lost = drop if teacher is None else self.lost(teacher, after)
-        diff = float(np.abs(before - after).max())
-        against = "" if teacher is None else " against the teacher"
+        found = compare_answers(before, after, self.lost)
+        lost = found.drop if teacher is None or found.flaw else self.lost(teacher, after)
         told = change_in_words(self.metric, lost)
-        note = f"{dialect or 'float'}: {told}{against}, at most {self.limit:g} is a sound {stage}"
         if stage == "prune":
             note = f"{told}, which is judged after distillation"
+        else:
+            against = "" if teacher is None else " against the teacher"
+            note = f"{dialect or 'float'}: {told}{against}, at most {self.limit:g} is a sound {stage}"
         passed = stage == "prune" or lost <= self.limit
-        return ParityVerdict(stage, kind, parent, child, passed, drop, diff, records, note)
+        return found.verdict(stage, kind_of(dialect), parent, child, passed=passed, note=note)
 
 
 def open_subject(

@@ -62,7 +62,7 @@ def export_and_judge(
     def drop(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
         return task.drop(metric, before, after, sets.validation.y)
 
-    verdict = export_verdict(network, model, weights.sha256, onnx.sha256, sets.validation, drop=drop)
+    verdict = export_verdict(network, model, weights.sha256, onnx.sha256, sets.validation, drop)
     if not verdict.passed:
         raise RejectedError(f"{onnx.uri}: the exported file does not answer as the network does ({verdict.note})")
     outputs = answers(session, sets.test)
