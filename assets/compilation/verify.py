@@ -16,8 +16,8 @@ from assets.evaluation.parity import Outputs, compare_answers
 from assets.line.tasks import change_in_words, metric_drop
 from assets.loading.held_out import Judged
 from assets.storage.store import Store
-from assets.tasks.contract import Split, Task
-from assets.tasks.own_metrics import own_metrics
+from assets.tasks.contract import Task
+from assets.tasks.exam import Exam
 from edge.contracts import AnswerSpec, ArtifactRef, Evidence, Metric, ParityVerdict
 from edge.contracts.evidence import VerdictKind
 from edge.runtime.machine import is_here
@@ -74,13 +74,10 @@ class Judge:
             return self._graph(store, built, source)
         return self._plan(built, source)
 
-    def metrics(self, split: Split, outputs: Outputs, kind: VerdictKind) -> tuple[Metric, ...]:
-        """The task's metrics and the user's own."""
-        y = (self.held if split == "validation" else self.test).y
-        return (
-            *self.task.metrics.metrics(split, outputs, y, self.classes, kind, self.answer.threshold),
-            *own_metrics(self.own, split, outputs, y, kind),
-        )
+    @property
+    def exam(self) -> Exam:
+        """What is reported of answers on these records."""
+        return Exam(self.task, self.classes, self.answer, self.held, self.test, self.own)
 
     def _graph(self, store: Store, built: Built, source: Source) -> Engine:
         """An ONNX file, run as a device runs it."""
@@ -112,12 +109,8 @@ class Judge:
         session = open_session(data)
         size = fixed_batch(session) or 1
         taken = bounded_ms({"": session}, feeds(session, self.held.batch(np.arange(size) % len(self.held))))[""]
-        test = answers(session, self.test)
         kept = tuple(metric for metric in source.metrics if metric.name.endswith("_drop"))  # of the same answers
-        fresh = (
-            *self.metrics("validation", answers(session, self.held), "measured"),
-            *self.metrics("test", test, "measured"),
-        )
+        fresh = self.exam.metrics(answers(session, self.held), answers(session, self.test))
         return replace(source, metrics=(*fresh, *kept), latency=latency(taken, size))
 
     def _plan(self, built: Built, source: Source) -> Engine:
@@ -148,11 +141,10 @@ class Judge:
 
         The teacher is known by its test metric, not record by record, so this difference has no paired interval.
         """
-        reported = self.metrics("test", test, "simulated")
-        found = (*self.metrics("validation", held, "simulated"), *reported)
+        found = self.exam.metrics(held, test, "simulated")
         if self.teacher is None:
             return found
-        (after,) = (one.value for one in reported if one.name == self.metric)
+        (after,) = (one.value for one in found if (one.name, one.split) == (self.metric, "test"))
         drop = metric_drop(self.metric, self.teacher, after)
         return (*found, Metric(f"{self.metric}_drop", drop, "test", len(self.test), kind="simulated"))
 

@@ -27,6 +27,7 @@ from assets.loading.held_out import Judged, open_judged
 from assets.records.dataset import DatasetVersion
 from assets.storage.store import Store
 from assets.tasks.contract import Task, load_task
+from assets.tasks.exam import Exam
 from assets.training.documents import TrainedModel
 from edge.contracts import TARGETS, AnswerSpec, ArtifactRef, Evidence, InputSpec, ParityVerdict, TargetProfile, digest
 from edge.contracts.evidence import VerdictKind
@@ -109,6 +110,11 @@ class Subject:
     def shipped(self) -> tuple[Literal["float", "cpu", "tensorrt"], ...]:
         """The dialects that the targets run."""
         return tuple(dict.fromkeys(target.dialect for target in self.targets))
+
+    @property
+    def exam(self) -> Exam:
+        """What is reported of answers on the held-out records."""
+        return Exam(self.task, self.classes, self.answer, self.validation, self.test, self.own_metrics)
 
     @cached_property
     def teacher_held(self) -> Outputs:
