@@ -83,7 +83,7 @@ class Judge:
         found = outputs[: len(self.validation)].cpu().numpy()
         if not np.isfinite(found).all():
             return Judgement(float("nan"), float("nan"))
-        score = self.task.metrics.score(self.metric, found, self.validation.y)
+        score = self.task.score(self.metric, found, self.validation.y)
         return Judgement(float(score), float(loss) / int(self._counted.sum()))
 
     def better(self, one: Judgement, other: Judgement | None) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from assets.tasks.contract import Outputs, Split, Task, Truth
-from assets.tasks.own_metrics import own_metrics
+from assets.tasks.user_metrics import user_metrics_on
 from edge.contracts import AnswerSpec, Metric
 from edge.contracts.evidence import VerdictKind
 
@@ -53,5 +53,5 @@ class Exam:
         y = (self.validation if split == "validation" else self.test).y
         return (
             *self.task.metrics.metrics(split, outputs, y, self.classes, kind, self.answer.threshold),
-            *own_metrics(self.user_metrics, split, outputs, y, kind),
+            *user_metrics_on(self.user_metrics, split, outputs, y, kind),
         )

@@ -120,7 +120,7 @@ def _wrong(spec: Any, outputs: int) -> str:
 def test_a_network_of_ones_own_is_told_what_it_breaks(
     build: Callable[..., Any], clause: str, note: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assets.families.user_network.load_own", lambda path, what: build)
+    monkeypatch.setattr("assets.families.user_network.load_user_function", lambda path, what: build)
     found = check_network(Subject("my.module:build", SPECS["table"], 3, {"options": {}}, (3,), mean))
     broken = {finding.clause: finding.note for finding in found if not finding.ok}
     assert note in broken[clause]
