@@ -53,13 +53,6 @@ class StorePlace:
         self.store.remove(self._path)
 
 
-def remove_checkpoints(store: Store, line: str) -> None:
-    """Take all of a line's checkpoints away: what they were for is stored."""
-    folder = f"store/{line}/checkpoints"
-    for name in store.names(folder):
-        store.remove(f"{folder}/{name}")
-
-
 class DamagedError(Exception):
     """Bytes that are no whole checkpoint."""
 

@@ -20,17 +20,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from assets.errors import RejectedError
+from assets.fitting.batches import sampling_of
 from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
 from assets.fitting.learner import Learner
 from assets.fitting.resume import Keeper, fingerprint
-from assets.fitting.sampling import sampling_of
 from assets.fitting.validation import Judge
 from assets.fitting.work import Work
 from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Attending, Objective, Task
 
 if TYPE_CHECKING:
-    from assets.fitting.private import Private
+    from assets.fitting.differential_privacy import Private
 
 for _name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric"):
     logging.getLogger(_name).setLevel(logging.WARNING)  # it tells which devices there are, and gives tips
@@ -136,7 +136,7 @@ def fit(
 
 
 def _private(network: nn.Module, policy: TrainingPolicy, train: TrainingSet) -> Private:
-    from assets.fitting.private import Private
+    from assets.fitting.differential_privacy import Private
 
     return Private(network, policy, train.y)
 

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from assets.errors import RejectedError
+from assets.fitting.batches import sampling_of
 from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
 from assets.fitting.fit import PRECISIONS, set_memory_format
 from assets.fitting.gan_module import Game, Player
 from assets.fitting.resume import Keeper, fingerprint
-from assets.fitting.sampling import sampling_of
 from assets.line.training import TrainingPolicy
 
 QUIET = Quiet()

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from assets.errors import RejectedError
 from assets.fitting.augment import augment
+from assets.fitting.batches import Sampling, step_seed
 from assets.fitting.contract import Progress, TrainingSet, Watch
 from assets.fitting.ema import AveragedWeights
 from assets.fitting.optimizers import optimizer_of
 from assets.fitting.prefetch import Batch, Feed
 from assets.fitting.resume import Keeper
-from assets.fitting.sampling import Sampling, step_seed
 from assets.fitting.schedules import Schedule, plateau_cuts
 from assets.fitting.state import State
 from assets.fitting.validation import Judgement

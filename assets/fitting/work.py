@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from assets.fitting.augment import augment
+from assets.fitting.batches import Sampling, step_seed
 from assets.fitting.contract import TrainingSet, Watch
 from assets.fitting.prefetch import Batch
 from assets.fitting.resume import Keeper
-from assets.fitting.sampling import Sampling, step_seed
 from assets.fitting.state import State
 from assets.fitting.validation import Judge, targets
 from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Objective
 
 if TYPE_CHECKING:
-    from assets.fitting.private import Private  # Opacus takes 2 s to import, and few trainings are private
+    from assets.fitting.differential_privacy import Private  # Opacus takes 2 s to import, and few trainings are private
 
 Place = tuple[NDArray[Any], int, int]
 """(rows of a batch, optimizer step, part of the batch)."""

@@ -15,11 +15,12 @@ from torch import nn
 
 from assets.errors import RejectedError
 from assets.families.build import build_discriminator, build_network
-from assets.fitting.contract import Fitted, MemorySet, Progress
+from assets.fitting.contract import Fitted, Progress
 from assets.fitting.gan import fit_gan
 from assets.line.training import TrainingPolicy
 from assets.tasks.contract import load_task
 from edge.contracts import InputSpec
+from tests.memory_set import MemorySet
 
 LATENT = 8
 NOISE = InputSpec("noise", "noise", (LATENT,), (), ())

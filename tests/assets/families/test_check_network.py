@@ -15,7 +15,7 @@ from assets.compression.documents import Recipe
 from assets.compression.prune import prune
 from assets.errors import RejectedError
 from assets.families.build import build_discriminator, build_network, teacher_architecture
-from assets.families.check import Subject, check_network
+from assets.families.check_network import Subject, check_network
 from assets.families.encoding import Derived, Knots, measured
 from assets.families.weights import architecture_of, parameters_of, predict, set_weights, weights_of
 from assets.line.families import FAMILIES

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from assets.errors import EdgeError, RejectedError
 from assets.families.build import teacher_architecture
-from assets.families.check import RECORDS, Finding, Loss, Subject, check_network
+from assets.families.check_network import RECORDS, Finding, Loss, Subject, check_network
 from assets.families.network import TARGET_MEAN, TARGET_STD
 from assets.line.config import LineConfig
 from assets.tasks.contract import Task, load_task
