@@ -9,7 +9,7 @@ from assets.errors import RejectedError
 from assets.families.export import OUTPUT_NAME
 from assets.families.weights import parameters_of
 from assets.fitting.checkpoints import StorePlace
-from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, Watch
+from assets.fitting.contract import CheckpointPlace, FitControl, Fitted, Quiet, Watch
 from assets.fitting.threads import set_up_torch
 from assets.line.config import Line
 from assets.line.model import ModelFamily
@@ -86,11 +86,11 @@ def run(
     sets = open_sets(store, line, dataset, task, report=report)
     report(f"records: {len(sets.train)} train, {len(sets.validation)} validation, {len(sets.test)} test")
     set_up_torch(policy, sets.spec.shape)
-    classes, metric, earlier = config.data.classes, config.metric, model_in_use(store, line.name)
+    classes, earlier = config.data.classes, model_in_use(store, line.name)
 
     def trial(teacher: Teacher, epochs: int) -> float:
         short = policy.model_copy(update={"epochs": epochs, "patience": None})
-        return fit_teacher(teacher, task, model, short, sets.learned, sets.validation, classes, metric).best_score
+        return fit_teacher(teacher, task, model, short, sets.learned, sets.validation, classes).best_score
 
     tuning = Tuning(store, line, dataset, task, sets, report)
     settings: dict[str, float] = {}
@@ -108,7 +108,7 @@ def run(
     )
     report(f"training starts {started.start.why or 'from scratch'}")
     fitted = fit_teacher(
-        started.teacher, task, model, policy, sets.learned, sets.validation, classes, metric, watch, place, left
+        started.teacher, task, model, policy, sets.learned, sets.validation, classes, FitControl(watch, place, left)
     )
     return Run(task, model, sets, started.teacher, started.start, earlier, fitted, settings, folds)
 
