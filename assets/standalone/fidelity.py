@@ -98,11 +98,6 @@ class FidelityMetrics:
             for name, one in zip(self.names, found, strict=True)
         )
 
-    def score(self, name: str, outputs: Outputs, y: Truth) -> float:
-        """One metric. Raises ValueError for an unknown name, RejectedError for answers that are not finite."""
-        _check(outputs)
-        return float(self.weighted(outputs, y, (name,))(np.ones((len(y), 1)))[0, 0])
-
     def weighted(self, outputs: Outputs, y: Truth, names: Sequence[str]) -> Weighted:
         """What computes these metrics by how often each record counts."""
         if unknown := [name for name in names if name not in self.names]:
