@@ -112,7 +112,7 @@ def write_result(
         drawing: called when all is compiled.
 
     Returns:
-        Plain JSON, see `platform_defs.compressing.run.Finished`; "written" has each file's digest.
+        Plain JSON, see `assets.standalone.folder.Finished`; "written" has each file's digest.
     """
     place = Store(str(out))
     files, failed, facts = _files(place, subject, chosen, report) if chosen is not None else ((), {}, {})

@@ -10,9 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from assets.errors import BudgetError, CompileError, RejectedError
+from assets.storage.store import Store
 from edge.contracts import TARGETS
 from edge.runtime.machine import machine_arch
+from platform_defs import catalog
 from platform_defs.cli.output import JsonFlag, Profile, print_json, print_rows, progress, say, tell
+from platform_defs.home import find_home
 
 _COLUMNS = {
     "validation_drop": ("drop", 4),
@@ -110,10 +113,12 @@ def compress(
     fits; the nearest misses are told.
     """
     from assets.standalone.request import Request, parse_budget
-    from platform_defs.compressing.models import find_data, find_model
-    from platform_defs.compressing.run import compress as run
+    from assets.standalone.run import compress as run
+    from platform_defs.automation.locks import line_lock
+    from platform_defs.cli.compress_names import find_data, find_model
 
-    path, line, weights = find_model(model)
+    home = find_home()
+    path, line, weights = find_model(model, Store(home))
     source, data_line = find_data(data, line)
     limits = parse_budget(budget).model_dump(mode="json") if budget or not line else None
     request = Request(
@@ -132,13 +137,15 @@ def compress(
         target=target_column,
         classes=tuple(name.strip() for name in classes.split(",")) if classes else (),
         max_minutes=max_minutes,
+        home=home,
+        configs={name: catalog.find_line(name).config.model_dump(mode="json") for name in {line, data_line} - {""}},
     )
     if as_json:
-        result = run(request, lambda text: None)
+        result = run(request, line_lock, lambda text: None)
         print_json({**dataclasses.asdict(result), "page": str(out / "index.html"), "out": str(out)})
     else:
         with progress("compressing") as report:
-            result = run(request, report, report.moved)
+            result = run(request, line_lock, report, report.moved)
         _show(result, out)
     if result.chosen is None:
         raise BudgetError(f"{result.why}\n  The page tells of every candidate: {out / 'index.html'}")
