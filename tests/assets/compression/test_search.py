@@ -11,7 +11,7 @@ import onnx
 import pytest
 import torch
 
-from assets.compression import network as network_module
+from assets.compression.formats import network as network_module
 from assets.compression.choosing.choose import choose
 from assets.compression.documents import Candidate, Candidates
 from assets.compression.prune import count_macs, prune

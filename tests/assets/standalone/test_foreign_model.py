@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from assets.compression.documents import Recipe
 from assets.compression.evidence import limited_drops
-from assets.compression.network import Network, candidate_of
+from assets.compression.formats.network import Network, candidate_of
 from assets.compression.rule import limits_in_words, loses_too_much
 from assets.compression.search import search
 from assets.compression.subject import Subject

@@ -116,7 +116,7 @@ def spread(records: int, wanted: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Look:
+class Assessed:
     """Files with their answers on validation records, before it is known whether they become a candidate.
 
     Attributes:
@@ -135,7 +135,7 @@ class Look:
     seconds: float
 
 
-def look(network: Network, files: Mapping[str, bytes], started: float) -> Look:
+def assess(network: Network, files: Mapping[str, bytes], started: float) -> Assessed:
     """Have files answer the validation records. Raises CompileError, see `answers_of`."""
     subject = network.subject
     held: dict[str, Outputs] = {}
@@ -146,7 +146,7 @@ def look(network: Network, files: Mapping[str, bytes], started: float) -> Look:
     lost = max(subject.lost(subject.teacher_held, after) for after in held.values())
     error = max(float(np.sqrt(np.square(after - network.held, dtype=np.float64).mean())) for after in held.values())
     error = error if np.isfinite(error) else float(np.finfo(np.float64).max)
-    return Look(
+    return Assessed(
         files, held, lost, class_drops(subject, held), limited_drops(subject, held), error, time.monotonic() - started
     )
 
