@@ -15,7 +15,7 @@ import numpy as np
 
 from assets.compilation.build import Built, build_targets
 from assets.compilation.documents import Engine
-from assets.compilation.verify import Judge, Source
+from assets.compilation.verify import Source, Verifier
 from assets.compression.choosing.rows import front_rows
 from assets.compression.choosing.wording import recipe_in_words
 from assets.compression.documents import Candidate, Candidates, ChosenModel
@@ -166,7 +166,7 @@ def _files(
     files: list[TargetFile] = []
     failed: dict[str, str] = {}
     facts: dict[str, EngineFacts] = {}
-    judge = Judge(
+    verifier = Verifier(
         subject.task,
         subject.metric,
         subject.classes,
@@ -188,7 +188,7 @@ def _files(
             candidate.evidence[target.dialect],
             candidate.parity[target.dialect],
         )
-        engine = judge.engine(subject.store, built, source)
+        engine = verifier.engine(subject.store, built, source)
         if gap := chain_gap(engine.parity, subject.onnx.sha256, engine.file.sha256):
             failed[target.name] = gap
         else:
