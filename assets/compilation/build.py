@@ -24,10 +24,9 @@ from assets.evaluation.answers import open_session
 from assets.evaluation.latency import machine_name
 from assets.storage.memo import cached
 from assets.storage.store import Store
-from edge.contracts import ArtifactRef, BuildRecipe, InputShapes, PlanHeader, TargetProfile, document
+from edge.contracts import MAX_BATCH, ArtifactRef, BuildRecipe, InputShapes, PlanHeader, TargetProfile, document
 from edge.contracts.target import Dialect
 from edge.engine.library import installed_version
-from edge.engine.request import MAX_BATCH
 from edge.errors import RejectedError
 from edge.runtime.footprint import footprint
 from edge.runtime.machine import is_here

@@ -15,7 +15,7 @@ from assets.compilation.recipes import memory_needed
 from assets.errors import CompileError, EdgeError
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, InputShapes, PlanHeader, TargetProfile, document
-from edge.engine.build import build_plan, builder_version
+from edge.engine.build import BuildLimits, build_plan, builder_version
 from edge.engine.header import parse_plan
 from edge.engine.library import installed_version
 from edge.engine.request import flags_of
@@ -142,9 +142,8 @@ class _Maker:
             return plan, True
         out = self.source.with_name(f"sm{sm}.plan")
         try:
-            log = build_plan(
-                self.source, sm, out, TIMEOUT_SECONDS, self._memory_mb(), runtime=self.runtime, shapes=self.shapes
-            )
+            limits = BuildLimits(TIMEOUT_SECONDS, self._memory_mb())
+            log = build_plan(self.source, sm, out, limits, runtime=self.runtime, shapes=self.shapes)
         except RejectedError as error:
             raise CompileError(f"line {self.line!r}: {self.model.uri}: {error}") from error
         ref = store.put(self.line, out.read_bytes(), "plan", ".plan", (self.model.sha256,))

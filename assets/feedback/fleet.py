@@ -11,7 +11,7 @@ from assets.feedback.documents import DeviceStatus, EnrolledDevice, FleetHealth
 from assets.feedback.intake import latest_report
 from assets.release.documents import deployed, rollout_journal
 from assets.storage.store import Store
-from edge.contracts.envelope import is_name
+from edge.contracts import is_name
 
 
 def fleet(store: Store, now: float | None = None) -> tuple[DeviceStatus, ...]:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 from assets.feedback.documents import EnrolledDevice, ReceivedReport, ReportEntry, report_journal
 from assets.storage.store import Store
-from edge.contracts import DeviceProfile, DeviceReport, Envelope, from_bytes, to_bytes
-from edge.contracts.envelope import PROFILE_TYPE, REPORT_TYPE, is_name, unseal
+from edge.contracts import DeviceProfile, DeviceReport, Envelope, from_bytes, is_name, to_bytes
+from edge.contracts.envelope import PROFILE_TYPE, REPORT_TYPE, unseal
 from edge.errors import ContractError, RejectedError, VerificationError
 
 RELEASE = re.compile(r"(?:[0-9a-f]{64})?")

@@ -33,6 +33,7 @@ from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from edge.contracts import document, to_bytes
 from edge.errors import ContractError
+from edge.lock import lock_file
 
 T = TypeVar("T")
 SHORTEST_PREFIX = 6
@@ -265,10 +266,7 @@ def _locked(store: Store, line: str) -> Iterator[None]:
     if not store.local:
         yield
         return
-    import fcntl
-
     path = Path(store.path(f"locks/forget-{line}.lock"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with lock_file(path):
         yield

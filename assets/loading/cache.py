@@ -15,7 +15,6 @@ header says what is asked for, and its bytes have the sum that the header says.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -37,6 +36,7 @@ from assets.loading.stored import Stored
 from assets.records.forgotten import forgotten_ids
 from assets.storage.store import Store
 from edge.contracts import digest
+from edge.lock import lock_file
 
 CACHE_VARIABLE = "EDGELOOP_CACHE"
 PIXELS, PICTURES = ".pixels", ".pictures"
@@ -110,20 +110,17 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         TransientError: the folder cannot be made or locked.
     """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise TransientError(
-            f"{folder}: no cache can be kept there ({error.strerror}); set {CACHE_VARIABLE}"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            stack.enter_context(lock_file(folder / ".lock", mode=0o600))
+        except OSError as error:
+            raise TransientError(
+                f"{folder}: no cache can be kept there ({error.strerror}); set {CACHE_VARIABLE}"
+            ) from error
         for left in folder.glob(".tmp-*"):
             left.unlink(missing_ok=True)
         yield
-    finally:
-        os.close(lock)
 
 
 @contextlib.contextmanager

@@ -9,9 +9,6 @@ must not turn a file of theirs into one of ours.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -24,6 +21,7 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timest
 from assets.release.keys import keys_folder, load_key
 from assets.storage.store import Store
 from edge.errors import RejectedError, TransientError, VerificationError
+from edge.lock import lock_file
 
 S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
 METADATA = "tuf/metadata"
@@ -61,20 +59,10 @@ def locked(store: Store, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """
     path = Path(store.path("tuf/.lock")) if store.local else keys_folder(store) / ".lock"
     path.parent.mkdir(mode=0o755 if store.local else 0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TransientError(f"{path}: another run has been publishing for {seconds:.0f} s") from None
-                time.sleep(0.02)
+    with lock_file(path, seconds, mode=0o600) as held:
+        if not held:
+            raise TransientError(f"{path}: another run has been publishing for {seconds:.0f} s")
         yield
-    finally:
-        os.close(descriptor)
 
 
 @dataclass

@@ -7,18 +7,12 @@ in `.work/` a store with every trial: the same command goes on where it was kill
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
-import os
-import select
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from assets.errors import RejectedError, StepDiedError, TransientError
 from assets.standalone.folder import (
@@ -33,22 +27,21 @@ from assets.standalone.folder import (
     write_json,
 )
 from assets.standalone.request import Request
-from assets.storage.store import Store
+from edge.child import JsonLines, ending, python_module
+from edge.lock import lock_file
 
-CHILD = (sys.executable, "-m", "assets.standalone.child")
+CHILD = tuple(python_module("assets.standalone.child"))
 _TAIL = 2000
 
 
 def compress(
     request: Request,
-    lock: Callable[[Store, str], AbstractContextManager[bool]],
     report: Callable[[str], None],
     moved: Callable[[float, float, str], None] = lambda *_: None,
 ) -> Finished:
     """Compress a model into the folder `request.out`.
 
     Args:
-        lock: holds a store's lock of that name; whether it is held.
         report: told in words what happens.
         moved: told how far the work is.
 
@@ -59,7 +52,7 @@ def compress(
     out = Path(request.out)
     model = model_digest(request)
     work, new = claim(out, model)
-    with lock(Store(str(work)), "compress") as held:
+    with lock_file(work / "lock", wait_seconds=0) as held:
         if not held:
             raise TransientError(
                 f"{out}: another `edgeloop compress` works there now; wait for it, or name another folder"
@@ -112,27 +105,21 @@ def _try(
 ) -> dict[str, Any]:
     order = work / "request.json"
     write_json(order, dataclasses.asdict(request))
-    command = [sys.executable, "-m", "assets.processes.supervisor", *CHILD, str(order)]
+    command = python_module("assets.processes.supervisor", *CHILD, str(order))
     doing, answer = "starting", None
-    with (work / "log.txt").open("wb") as log:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
-        try:
-            assert child.stdout is not None, "it is a pipe"
-            for message in _messages(child.stdout, request.model or request.line):
-                if "text" in message:
-                    report(message["text"])
-                elif "stage" in message:
-                    doing = message["stage"]
-                    moved(message["at"], message["of"], doing)
-                else:
-                    answer = message
-            code = child.wait()
-        finally:
-            if child.poll() is None:
-                child.terminate()  # the supervisor ends all that it started
-                child.wait()
-            assert child.stdout is not None, "it is a pipe"
-            child.stdout.close()
+    child = JsonLines(command, work / "log.txt", supervised=True)
+    try:
+        for message in _messages(child, request.model or request.line):
+            if "text" in message:
+                report(message["text"])
+            elif "stage" in message:
+                doing = message["stage"]
+                moved(message["at"], message["of"], doing)
+            else:
+                answer = message
+        code = child.wait()
+    finally:
+        child.end()
     if answer is None:
         raise _died(request, work, doing, code)
     if "rejected" in answer:
@@ -142,21 +129,19 @@ def _try(
     return dict(answer["done"])
 
 
-def _messages(pipe: IO[bytes], name: str) -> Iterator[dict[str, Any]]:
+def _messages(child: JsonLines, name: str) -> Iterator[dict[str, Any]]:
     """The child's messages; a stage may say within how many seconds the next stage begins. Raises RejectedError."""
-    descriptor, rest, within, began = pipe.fileno(), b"", None, time.monotonic()
+    within, began = None, time.monotonic()
     while True:
-        ready, _, _ = select.select([descriptor], [], [], 1.0)
-        if ready:
-            piece = os.read(descriptor, 1024 * 1024)
-            if not piece:
-                return
-            *lines, rest = (rest + piece).split(b"\n")
-            for line in lines:
-                message = json.loads(line)
-                if "text" not in message:  # words are no progress
-                    within, began = message.get("within"), time.monotonic()
-                yield message
+        message: dict[str, Any] | None = {}
+        with contextlib.suppress(TimeoutError):
+            message = child.receive(seconds=1.0)
+        if message is None:
+            return
+        if message:
+            if "text" not in message:  # words are no progress
+                within, began = message.get("within"), time.monotonic()
+            yield message
         if within is not None and time.monotonic() - began > within:
             raise RejectedError(
                 f"{name}: reading the model and answering a few records took longer than {within:g} s and was "
@@ -167,9 +152,7 @@ def _messages(pipe: IO[bytes], name: str) -> Iterator[dict[str, Any]]:
 def _died(request: Request, work: Path, doing: str, code: int) -> Exception:
     """What the end of a child without an answer means."""
     tail = (work / "log.txt").read_bytes()[-_TAIL:].decode("utf-8", "replace").strip()
-    number = code - 128 if code > 128 else -code if code < 0 else 0
-    how = signal.Signals(number).name if number in set(signal.Signals) else f"exit code {code}"
-    name = request.model or f"line {request.line!r}"
+    how, name = ending(code), request.model or f"line {request.line!r}"
     if how in {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL"}:
         return _CrashedError(
             f"{name}: {doing} crashed on it ({how}); the file is damaged, or beyond this version: check it with "

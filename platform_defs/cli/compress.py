@@ -114,7 +114,6 @@ def compress(
     """
     from assets.standalone.request import Request, parse_budget
     from assets.standalone.run import compress as run
-    from platform_defs.automation.locks import line_lock
     from platform_defs.cli.compress_names import find_data, find_model
 
     home = find_home()
@@ -141,11 +140,11 @@ def compress(
         configs={name: catalog.find_line(name).config.model_dump(mode="json") for name in {line, data_line} - {""}},
     )
     if as_json:
-        result = run(request, line_lock, lambda text: None)
+        result = run(request, lambda text: None)
         print_json({**dataclasses.asdict(result), "page": str(out / "index.html"), "out": str(out)})
     else:
         with progress("compressing") as report:
-            result = run(request, line_lock, report, report.moved)
+            result = run(request, report, report.moved)
         _show(result, out)
     if result.chosen is None:
         raise BudgetError(f"{result.why}\n  The page tells of every candidate: {out / 'index.html'}")

@@ -10,7 +10,6 @@ MAX_NODES = 50_000
 MAX_GRAPHS = 200
 MAX_NAME = 500
 MAX_TENSOR_BYTES = 1024**3
-MAX_BATCH = 32
 OPEN_AXIS = 64
 """How long an open axis is taken to be where tensors are counted; a batch of a foreign file is taken to be 1."""
 MAX_TRIPS = 10_000

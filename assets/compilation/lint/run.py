@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from assets.compilation.lint import dialect_checks, file_checks, interface_checks, opset_checks, rules, tensor_checks
 from assets.compilation.lint.rules import Finding, found
+from edge.contracts import MAX_BATCH
 from edge.contracts.target import Dialect
 
 Interface = Literal["device", "any"]
@@ -59,7 +60,7 @@ def _groups(dialect: Dialect, shape: Interface, sms: Collection[int]) -> Iterato
     yield (
         interface_checks.device if shape == "device" else interface_checks.foreign,
         tensor_checks.loops,
-        _sizes_at(rules.MAX_BATCH if shape == "device" else 1),
+        _sizes_at(MAX_BATCH if shape == "device" else 1),
         tensor_checks.finite,
         tensor_checks.scales,
     )

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.compilation.lint.graph import DEQUANTIZE, QUANTIZE, constants, node_name, nodes
-from assets.compilation.lint.rules import MAX_BATCH, MAX_TENSOR_BYTES, MAX_TRIPS, OPEN_AXIS, Finding, found
+from assets.compilation.lint.rules import MAX_TENSOR_BYTES, MAX_TRIPS, OPEN_AXIS, Finding, found
+from edge.contracts import MAX_BATCH
 
 _WEIGHTED: Mapping[str, tuple[int, ...]] = {
     "Conv": (1, 2), "ConvTranspose": (1, 2), "Gemm": (0, 1, 2), "MatMul": (0, 1), "BatchNormalization": (1, 2, 3, 4),

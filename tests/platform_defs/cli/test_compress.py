@@ -20,7 +20,6 @@ from assets.standalone import child, run
 from assets.standalone.request import Request, parse_budget
 from assets.standalone.result import CompressedModel
 from edge.contracts import chain_gap, from_bytes
-from platform_defs.automation.locks import line_lock
 from platform_defs.cli.main import app
 from tests.assets.foreign_models import foreign
 
@@ -234,14 +233,14 @@ def test_a_crash_is_one_clear_error(request_: Request, monkeypatch: pytest.Monke
         monkeypatch, 'print(json.dumps({"stage": "reading", "at": 0, "of": 6}), flush=True); os.kill(os.getpid(), 11)'
     )
     with pytest.raises(RejectedError, match=r"gru\.onnx: reading crashed on it \(SIGSEGV\); the file is damaged"):
-        run.compress(request_, line_lock, lambda text: None)
+        run.compress(request_, lambda text: None)
     assert not Path(request_.out).exists()
     _fake(monkeypatch, 'sys.exit("a wheel came off")')
     with pytest.raises(StepDiedError, match="exit code 1: a wheel came off"):
-        run.compress(request_, line_lock, lambda text: None)
+        run.compress(request_, lambda text: None)
     _fake(monkeypatch, "os.kill(os.getpid(), 9)")
     with pytest.raises(StepDiedError, match="SIGKILL: was it out of memory"):
-        run.compress(request_, line_lock, lambda text: None)
+        run.compress(request_, lambda text: None)
 
 
 def test_a_trial_that_crashes_is_left_out_of_the_next_try(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +261,7 @@ else:
     os.kill(os.getpid(), 6)
 """,
     )
-    assert run.compress(request_, line_lock, told.append).chosen == "one"
+    assert run.compress(request_, told.append).chosen == "one"
     assert told == ["the last trial crashed (SIGABRT) and is left out; going on with the others"]
     assert [path.name for path in left.parent.iterdir()] == ["a.crashed"]
     assert (left.parent / "a.crashed").read_text() == "SIGABRT"
@@ -275,7 +274,7 @@ def test_a_model_that_never_answers_is_ended(request_: Request, monkeypatch: pyt
         "flush=True)\ntime.sleep(600)",
     )
     with pytest.raises(RejectedError, match=r"took longer than 0\.2 s and was ended"):
-        run.compress(request_, line_lock, lambda text: None)
+        run.compress(request_, lambda text: None)
     alive = [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"time.sleep(600)" in _bytes(path)]
     assert alive == []
 

@@ -13,7 +13,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from assets.compilation.lint import Checker, check_models, supervised
+from assets.compilation.lint import Checker, check_models
 from assets.errors import CompileError, TransientError
 from tests.edge.onnx_models import conv_net
 
@@ -110,7 +110,7 @@ def test_a_child_that_dies_is_a_clear_finding(
     script.write_text("\n".join((*lines, code)))
     child.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}"\n')
     child.chmod(0o755)
-    monkeypatch.setattr(supervised.sys, "executable", str(child))
+    monkeypatch.setattr(sys, "executable", str(child))
     with Checker() as checker:
         (finding,) = checker.lint(SOUND, "tensorrt")
     assert finding.rule == rule
@@ -121,7 +121,7 @@ def test_a_child_that_does_not_start_is_worth_another_try(tmp_path: Path, monkey
     child = tmp_path / "python"
     child.write_text("#!/bin/sh\necho 'no module' >&2\nexit 1\n")
     child.chmod(0o755)
-    monkeypatch.setattr(supervised.sys, "executable", str(child))
+    monkeypatch.setattr(sys, "executable", str(child))
     with Checker() as checker, pytest.raises(TransientError, match=r"does not start: it crashed on it .*no module"):
         checker.lint(SOUND, "tensorrt")
 
