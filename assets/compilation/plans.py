@@ -13,6 +13,7 @@ from typing import Literal
 
 from assets.compilation.recipes import memory_needed
 from assets.errors import CompileError, EdgeError
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, InputShapes, PlanHeader, TargetProfile, document
 from edge.engine.build import BuildLimits, build_plan, builder_version
@@ -160,7 +161,7 @@ class _Maker:
 
     def _key(self, sm: int) -> str:
         inputs = "\0".join((self.model.sha256, self.runtime, str(sm), self.version, flags_of(self.shapes)))
-        return f"store/{self.line}/plans/{hashlib.sha256(inputs.encode()).hexdigest()}.json"
+        return layout.plan(self.line, hashlib.sha256(inputs.encode()).hexdigest())
 
 
 def _check(data: bytes, expected: PlanHeader) -> None:

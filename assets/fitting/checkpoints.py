@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from assets.storage import layout
 from assets.storage.store import Store
 
 MAGIC = b"edgeloop.checkpoint 1\n"
@@ -31,7 +32,7 @@ class StorePlace:
 
     @property
     def _path(self) -> str:
-        return f"store/{self.line}/checkpoints/{self.key}"
+        return f"{layout.checkpoints(self.line)}/{self.key}"
 
     def read(self) -> bytes | None:
         """The last checkpoint; None where there is none."""
@@ -55,7 +56,7 @@ class StorePlace:
 
 def remove_checkpoints(store: Store, line: str) -> None:
     """Take all of a line's checkpoints away: what they were for is stored."""
-    folder = f"store/{line}/checkpoints"
+    folder = layout.checkpoints(line)
     for name in store.names(folder):
         store.remove(f"{folder}/{name}")
 

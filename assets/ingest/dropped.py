@@ -17,6 +17,7 @@ from typing import Any
 import fsspec
 
 from assets.records.limits import MAX_DEPTH, MAX_FILES
+from assets.storage import layout
 from assets.storage.store import Store
 
 MAX_ENTRIES = 2 * MAX_FILES
@@ -83,7 +84,7 @@ class Dropped:
 
     @property
     def _prefix(self) -> str:
-        return f"landing/{self.line}/inbox"
+        return layout.inbox(self.line)
 
     @property
     def _filesystem(self) -> Any:

@@ -9,6 +9,7 @@ from assets.line.config import Line
 from assets.readers import read_items
 from assets.readers.files import BatchFiles
 from assets.records.reason import Reason
+from assets.storage import layout
 from assets.storage.store import Store
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def read_landed(store: Store, line: Line, batch: str) -> Iterator[pa.Table | Rea
     landing = find_landing(store, line.name, batch)
     manifest = load_manifest(store, line.name, landing.drop, batch)
     data = line.config.data
-    landed = BatchFiles(store, f"landing/{line.name}/{landing.drop}/files")
+    landed = BatchFiles(store, layout.landed_files(line.name, landing.drop))
     source = GuardedFiles(landed, store, line, landing.drop)
     erased = load_erased(store, line.name, landing.drop)
     manifest = as_it_is(store, line.name, landing.drop, manifest, erased)

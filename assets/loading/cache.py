@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from assets.errors import TransientError
 from assets.loading.stored import Stored
 from assets.records.forgotten import forgotten_ids
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import digest
 from edge.lock import lock_file
@@ -92,7 +93,9 @@ def cache_folder(store: Store) -> Path:
     """Where files lie; see the module."""
     if named := os.environ.get(CACHE_VARIABLE):
         return Path(named)
-    return Path(store.path("cache")) if store.local else Path(tempfile.gettempdir()) / f"edgeloop-cache-{os.getuid()}"
+    if store.local:
+        return Path(store.path(layout.CACHE))
+    return Path(tempfile.gettempdir()) / f"edgeloop-cache-{os.getuid()}"
 
 
 def room_for(folder: Path, size: int) -> bool:

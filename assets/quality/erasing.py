@@ -23,8 +23,9 @@ from assets.line.config import Line
 from assets.pages.redaction import page_mark, without_marked
 from assets.records.forgotten import REPLACED, SAID, Replacement, current, fetch_shard
 from assets.records.reason import Reason
-from assets.records.verdict import BatchVerdict, CheckOutcome, verdict_history, verdict_key
+from assets.records.verdict import BatchVerdict, CheckOutcome, verdict_history
 from assets.review.documents import decisions_journal
+from assets.storage import layout
 from assets.storage.sealed import is_sealed, seal, unseal
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, to_bytes
@@ -65,7 +66,7 @@ class Erasing:
     def _hits(self, batch: str) -> dict[str, bytes]:
         """File of every forgotten record in a batch, and its stored input; b"" where it is gone."""
         store, name = self.store, self.line.name
-        verdict = store.load(verdict_key(name, batch), BatchVerdict)
+        verdict = store.load(layout.verdict(name, batch), BatchVerdict)
         hits: dict[str, bytes] = {}
         for one in (verdict, *(entry for _, entry in verdict_history(store, name, batch).after(0))):
             for _, place, stored in held_rows(store, (*one.records, *one.quarantine), self.ids):
@@ -74,18 +75,18 @@ class Erasing:
 
     def _page_of(self, batch: str, elsewhere: frozenset[str]) -> None:
         """The page of a batch without the record, which shows it beside one of its own."""
-        verdict = self.store.load(verdict_key(self.line.name, batch), BatchVerdict)
+        verdict = self.store.load(layout.verdict(self.line.name, batch), BatchVerdict)
         if verdict.page is None:
             return
         page = self._swap(verdict.page, lambda content: without_marked(content.decode(), elsewhere, False).encode())
         if page != verdict.page:
             new = replace(verdict, page=page)
-            self.store.save(verdict_key(self.line.name, batch), new)
+            self.store.save(layout.verdict(self.line.name, batch), new)
             self._publish(new)
 
     def _batch(self, batch: str, hits: Mapping[str, bytes], elsewhere: frozenset[str]) -> None:
         store, name = self.store, self.line.name
-        verdict = store.load(verdict_key(name, batch), BatchVerdict)
+        verdict = store.load(layout.verdict(name, batch), BatchVerdict)
         entries = list(verdict_history(store, name, batch).after(0))
         try:
             self.missing += erase_landed(store, self.line, batch, hits, self.ids)
@@ -93,10 +94,10 @@ class Erasing:
             self.missing += list(hits)  # the landed folder is gone, or was changed by somebody: a person must look
         for position, entry in entries:
             if (new := self._without(entry, hits, elsewhere)) != entry:
-                store.save(f"store/{name}/verdicts/{batch}/{position:012d}.json", new)
+                store.save(layout.entry(layout.verdict_history(name, batch), position), new)
         new = self._without(verdict, hits, elsewhere)
         if new != verdict:
-            store.save(verdict_key(name, batch), new)
+            store.save(layout.verdict(name, batch), new)
         self._publish(new)
 
     def _without(self, verdict: BatchVerdict, hits: Mapping[str, bytes], elsewhere: frozenset[str]) -> BatchVerdict:
@@ -165,8 +166,8 @@ class Erasing:
         store, folder = self.store, verdict.report.rpartition("/")[0]
         copies = {
             verdict.report: verdict.page,
-            f"{folder}/suite.html": verdict.suite_page,
-            f"quarantine/{verdict.line}/{verdict.batch}.json": verdict.all_reasons,
+            layout.suite_page(verdict.line, verdict.batch): verdict.suite_page,
+            layout.reasons(verdict.line, verdict.batch): verdict.all_reasons,
         }
         for key, ref in copies.items():
             if ref is not None and store.exists(key):
@@ -192,8 +193,8 @@ class Erasing:
             if others:
                 without = replace(entry, members=others)
             if without != entry:
-                self.store.write(f"{journal.prefix}/{position:012d}.json", to_bytes(without))
-        for folder in (f"quarantine/{name}/.returns", f"quarantine/{name}/.decided"):
+                self.store.write(layout.entry(journal.prefix, position), to_bytes(without))
+        for folder in (layout.returns(name), layout.decided(name)):
             for file in self.store.names(folder):
                 if file.startswith("until-"):  # copies of the journal's entries, made anew by who reads it next
                     self.store.remove(f"{folder}/{file}")
@@ -209,7 +210,7 @@ class Erasing:
     def _sweep(self) -> None:
         """Remove every artifact that has been replaced."""
         name = self.line.name
-        for folder in (f"store/{name}/artifacts", f"quarantine/{name}", f"quarantine/{name}/.returns"):
+        for folder in (layout.artifacts(name), layout.quarantine(name), layout.returns(name)):
             for note in self.store.names(folder):
                 if note.endswith(REPLACED):
                     self.store.remove(f"{folder}/{note.removesuffix(REPLACED)}")
@@ -217,7 +218,7 @@ class Erasing:
 
 def verdict_batches(store: Store, line: str) -> Iterator[str]:
     """Every batch that was judged."""
-    for name in store.names(f"store/{line}/verdicts"):
+    for name in store.names(layout.verdicts(line)):
         if name.endswith(".json"):
             yield name.removesuffix(".json")
 

@@ -47,9 +47,9 @@ from assets.records.verdict import (
     rules_digest,
     stands,
     verdict_history,
-    verdict_key,
 )
 from assets.review.waivers import active_waivers
+from assets.storage import layout
 from assets.storage.audit import record
 from assets.storage.scratch import scratch_folder, scratch_root
 from assets.storage.store import Store
@@ -85,10 +85,10 @@ def judge(store: Store, line: Line, batch: str, tell: Tell = lambda text: None) 
     verdict = read_verdict(store, line.name, batch)
     if verdict is None:
         verdict = _judge(store, line, batch, tell)
-        if not store.exists(verdict_key(line.name, batch)):
+        if not store.exists(layout.verdict(line.name, batch)):
             # Before the verdict: a kill in between has it on record twice, rather than never.
             _note(store, verdict)
-        if not store.create(verdict_key(line.name, batch), to_bytes(verdict)):
+        if not store.create(layout.verdict(line.name, batch), to_bytes(verdict)):
             verdict = read_verdict(store, line.name, batch)  # another judge was first: its verdict stands
             assert verdict is not None
     if not stands(verdict, line):
@@ -135,14 +135,14 @@ def _judge_anew(store: Store, line: Line, blocked: BatchVerdict, tell: Tell) -> 
     while written < (last := history.length()):
         newest, written = history.at(last), last
         assert newest is not None
-        store.save(verdict_key(line.name, blocked.batch), newest)
+        store.save(layout.verdict(line.name, blocked.batch), newest)
     return newest
 
 
 def publish(store: Store, verdict: BatchVerdict) -> None:
     """Copy the verdict's page and reasons to where people look for them; one that was lost hinders nothing else."""
-    reasons = f"quarantine/{verdict.line}/{verdict.batch}.json"
-    suite = verdict.report.replace("index.html", "suite.html")
+    reasons = layout.reasons(verdict.line, verdict.batch)
+    suite = layout.suite_page(verdict.line, verdict.batch)
     for ref, key in ((verdict.suite_page, suite), (verdict.page, verdict.report), (verdict.all_reasons, reasons)):
         if ref is not None:
             with contextlib.suppress(VerificationError):
@@ -302,7 +302,7 @@ def _verdict(
         refused=refused.count,
         reasons=tuple(kept.first),
         checks=decision.checks,
-        report=f"reports/{line.name}/{batch}/index.html",
+        report=layout.report(line.name, batch),
         seconds=0.0,
         per_class=dict(kept.per_class.most_common(MAX_CLASSES)) if line.config.data.classes else {},
         records=kept.records,

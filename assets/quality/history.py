@@ -14,9 +14,10 @@ from assets.errors import RejectedError
 from assets.line.config import Line
 from assets.quality.drift.profile import Profile, merge
 from assets.quality.spool import Spool
-from assets.records.dataset import DatasetVersion, dataset_key
+from assets.records.dataset import DatasetVersion
 from assets.records.forgotten import fetch_shard
 from assets.records.verdict import Finding, accepted_batches, read_verdict
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from edge.contracts import ArtifactRef, from_bytes
@@ -100,8 +101,8 @@ def reference_profile(store: Store, line: Line) -> Profile | None:
 
 def _trained_on(store: Store, line: Line) -> list[str]:
     try:
-        model = store.head(line.name, "trained_model", TrainedModel)
-        return list(store.load(dataset_key(line.name, model.dataset), DatasetVersion).batches)
+        model = store.newest(line.name, TrainedModel)
+        return list(store.load(layout.dataset(line.name, model.dataset), DatasetVersion).batches)
     except (RejectedError, FileNotFoundError):
         return []
 

@@ -28,6 +28,7 @@ from assets.quality.spool import Spool
 from assets.records.reason import Reason
 from assets.records.record import QUARANTINE_COLUMNS, RECORD_COLUMNS
 from assets.records.verdict import MAX_REASONS, Finding
+from assets.storage import layout
 from assets.storage.sealed import seal
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, to_bytes
@@ -63,7 +64,7 @@ class Keeper:
     def __init__(self, store: Store, line: Line, batch: str, folder: Path) -> None:
         self._store, self._line, self._batch, self._folder = store, line, batch, folder
         self._sealed = line.config.data.privacy.encrypt
-        self._artifacts = f"store/{line.name}/artifacts"
+        self._artifacts = layout.artifacts(line.name)
 
     def shards(self, name: str, schema: pa.Schema, below: str) -> Shards:
         """A writer of Parquet shards that end up in folder `below` of the store."""
@@ -141,9 +142,9 @@ def keep_records(
     """Store every record of a batch, accepted or quarantined, and every reason; nothing of it is in memory at once."""
     keeper, kept, blocked = Keeper(store, line, batch, folder), Kept(), bool(decision.blocked)
     data, asked = line.config.data, {rule.name: rule for rule in decision.rules}
-    artifacts = f"store/{line.name}/artifacts"
+    artifacts = layout.artifacts(line.name)
     good = keeper.shards("records", RECORD_SCHEMA, artifacts)
-    held = keeper.shards("held", QUARANTINE_SCHEMA, f"quarantine/{line.name}")
+    held = keeper.shards("held", QUARANTINE_SCHEMA, layout.quarantine(line.name))
     index = keeper.shards("index", INDEX_SCHEMA, artifacts)
     kept.first = list(refused.first)
     why_blocked = "nothing is wrong with it itself: its batch was blocked"  # the verdict says why, once

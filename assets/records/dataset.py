@@ -51,8 +51,3 @@ class DatasetVersion:
     test_share: float
     carve: tuple[str, ...] = ()
     forgotten: int = 0
-
-
-def dataset_key(line: str, version: str) -> str:
-    """Where a dataset version is kept by its digest, so that later steps read the version a model was trained on."""
-    return f"store/{line}/datasets/{version}.json"

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from assets.errors import RejectedError
+from assets.storage import layout
 from assets.storage.sealed import fetch_records
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, check_sha256, document
@@ -61,13 +62,13 @@ class Forgotten(Mapping[bytes, str]):
 
     def __init__(self, store: Store, line: str) -> None:
         self._store, self._line = store, line
-        names = store.names(f"store/{line}/forgotten")
+        names = store.names(layout.forgotten(line))
         self._ids = {bytes.fromhex(name[:64]) for name in names if name.endswith(".json") and len(name) == 69}
 
     def __getitem__(self, record: bytes) -> str:
         if record not in self._ids:
             raise KeyError(record)
-        return self._store.load(tombstone_key(self._line, record.hex()), Tombstone).date
+        return self._store.load(layout.tombstone(self._line, record.hex()), Tombstone).date
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._ids)
@@ -82,11 +83,6 @@ class Forgotten(Mapping[bytes, str]):
 def forgotten_ids(store: Store, line: str) -> Forgotten:
     """Ids of the line's forgotten records, as they are now; costs one listing."""
     return Forgotten(store, line)
-
-
-def tombstone_key(line: str, record: str) -> str:
-    """Where the tombstone of a record (64 hex digits) stands."""
-    return f"store/{line}/forgotten/{record}.json"
 
 
 def current(store: Store, ref: ArtifactRef) -> ArtifactRef:

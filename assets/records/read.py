@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from assets.errors import RejectedError
 from assets.line.model import FeaturePolicy
-from assets.records.dataset import DatasetVersion, Shares, Split, dataset_key
+from assets.records.dataset import DatasetVersion, Shares, Split
 from assets.records.forgotten import fetch_shard, forgotten_ids
 from assets.records.splits import record_split
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, InputSpec
 from edge.runtime.preprocess import input_type, record_tensor
@@ -74,7 +75,7 @@ def distinct_rows(
         RejectedError: a shard cannot be read, or holds a label or split that the line does not know.
     """
     known = {name: number for number, name in enumerate(classes)}
-    lines = {_line_of(shard) for shard in shards}
+    lines = {layout.line_of(shard.uri) for shard in shards}
     forgotten = {record.hex() for name in lines for record in forgotten_ids(store, name)}
     seen: set[str] = set()
     for shard in shards:
@@ -103,10 +104,10 @@ def distinct_rows(
 def load_dataset(store: Store, line: str, version: str) -> DatasetVersion:
     """The dataset of that version (its digest). Raises RejectedError where it is not kept."""
     try:
-        return store.load(dataset_key(line, version), DatasetVersion)
+        return store.load(layout.dataset(line, version), DatasetVersion)
     except FileNotFoundError as error:
         raise RejectedError(
-            f"{dataset_key(line, version)}: this dataset version is missing; materialize {line}/dataset again"
+            f"{layout.dataset(line, version)}: this dataset version is missing; materialize {line}/dataset again"
         ) from error
 
 
@@ -179,12 +180,6 @@ def labels_of(dataset: DatasetVersion, rows: Sequence[Row]) -> NDArray[Any]:
 def empty_split(dataset: DatasetVersion, split: Split) -> RejectedError:
     """What is raised where a split has no record."""
     return RejectedError(f"line {dataset.line!r}: the {split} split has no record; land more records")
-
-
-def _line_of(shard: ArtifactRef) -> str:
-    """The line that a shard is of: artifacts lie below `store/<line>/`."""
-    parts = shard.uri.split("/")
-    return parts[1] if len(parts) > 2 else ""
 
 
 def _number(label: object) -> float | None:

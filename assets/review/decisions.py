@@ -15,7 +15,7 @@ from assets.review import corrections
 from assets.review.documents import Decision, waivable
 from assets.review.held import find_rows, held_batches, held_records, rows_at
 from assets.review.state import ABOUT_RECORDS, State, keep_bytes, keep_members, select
-from assets.storage import audit
+from assets.storage import audit, layout
 from assets.storage.store import Store
 
 if TYPE_CHECKING:
@@ -293,7 +293,7 @@ def _check_input(
         corrections.checked_record(data, held, stored, label)
     if correction.file is None:
         return draft
-    ref = keep_bytes(state.store, line, f"quarantine/{line.name}/.decided", correction.file, "input", ".input")
+    ref = keep_bytes(state.store, line, layout.decided(line.name), correction.file, "input", ".input")
     return replace(draft, input=ref)
 
 

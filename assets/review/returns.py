@@ -28,6 +28,7 @@ from assets.review.decisions import append
 from assets.review.documents import Decision
 from assets.review.held import held_batches, scan
 from assets.review.state import State, keep_bytes
+from assets.storage import layout
 from assets.storage.sealed import fetch_records
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef
@@ -231,6 +232,6 @@ class _Writer:
         buffer = io.BytesIO()
         table = pa.concat_tables([part.cast(schema) for part in self._parts]).combine_chunks()
         pq.write_table(table.replace_schema_metadata(about), buffer, compression="zstd", use_dictionary=["label"])
-        key = f"quarantine/{self._line.name}/.returns"
+        key = layout.returns(self._line.name)
         self._files.append(keep_bytes(self._store, self._line, key, buffer.getvalue(), "parquet", ".records.parquet"))
         self._parts, self._rows, self._bytes = [], 0, 0

@@ -90,7 +90,7 @@ def work(request: Request, send: Send) -> dict[str, Any]:
         metadata.version("onnx"),
         machine_name(),  # latencies belong to it
     )
-    found, _ = cached_step(subject.store, subject.name, "candidates", decided, Candidates, lambda: search(subject))
+    found, _ = cached_step(subject.store, subject.name, decided, Candidates, lambda: search(subject))
     found = replace(found, note="; ".join(filter(None, (note, found.note))))
     stage(3)
     chosen, why_not = None, ""

@@ -10,6 +10,7 @@ from assets.errors import RejectedError
 from assets.line.config import Line, LineConfig
 from assets.records.dataset import DatasetVersion
 from assets.standalone.request import Request
+from assets.storage import layout
 from assets.storage.memo import cached
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
@@ -24,7 +25,7 @@ def asked_line(request: Request, name: str) -> Line:
 def trained_model(store: Store, line: str, weights: str) -> TrainedModel:
     """A line's newest model, or the one that has these weights. Raises RejectedError where there is none."""
     if not weights:
-        return store.head(line, "trained_model", TrainedModel)
+        return store.newest(line, TrainedModel)
     for model in _models(store, line):
         if model.weights.sha256 == weights:
             return model
@@ -36,7 +37,7 @@ def newest_dataset(request: Request) -> str:
     store = Store(request.home)
     if request.line == request.data_line:
         return trained_model(store, request.line, request.weights).dataset
-    return digest(store.head(request.data_line, "dataset", DatasetVersion))
+    return digest(store.newest(request.data_line, DatasetVersion))
 
 
 def owner_of(store: Store, lines: Iterable[str], weights: Path) -> tuple[str, str]:
@@ -54,8 +55,8 @@ def owner_of(store: Store, lines: Iterable[str], weights: Path) -> tuple[str, st
 
 def _models(store: Store, line: str) -> list[TrainedModel]:
     """Every model that is remembered of a line, the newest first."""
-    keys = [f"store/{line}/heads/trained_model.json"]
-    folder = f"store/{line}/steps/trained_model"
+    keys = [layout.head(line, "trained_model")]
+    folder = layout.steps(line, "trained_model")
     keys += [f"{folder}/{name}" for name in store.names(folder)]
     found = (cached(store, key, TrainedModel) for key in keys)
     return [model for model in found if model is not None]

@@ -27,6 +27,7 @@ from assets.standalone.folder import (
     write_json,
 )
 from assets.standalone.request import Request
+from assets.storage import layout
 from edge.child import JsonLines, ending, python_module
 from edge.lock import lock_file
 
@@ -66,7 +67,7 @@ def compress(
         try:
             result = _run(request, work, report, moved)
         except RejectedError:
-            if new and not any(work.glob("store/*/trials/*")):  # nothing was paid for
+            if new and not any(work.glob(f"{layout.trials('*')}/*")):  # nothing was paid for
                 give_back(out, work)
             raise
         write_json(work / DONE, {"inputs": inputs, "result": result})
@@ -77,13 +78,13 @@ def _run(
     request: Request, work: Path, report: Callable[[str], None], moved: Callable[[float, float, str], None]
 ) -> dict[str, Any]:
     """Run the child, and return what it answers; a trial that crashes it is marked and left out of another try."""
-    for left in work.glob("store/*/trials/*.begun"):  # by a kill, of which they are innocent
+    for left in work.glob(f"{layout.trials('*')}/*.begun"):  # by a kill, of which they are innocent
         left.unlink(missing_ok=True)
     while True:
         try:
             return _try(request, work, report, moved)
         except _CrashedError as error:
-            begun = sorted(work.glob("store/*/trials/*.begun"))
+            begun = sorted(work.glob(f"{layout.trials('*')}/*.begun"))
             if not begun:
                 raise RejectedError(str(error)) from error
             for path in begun:

@@ -124,7 +124,7 @@ def records_of_line(
     store: Store, line: Line, spec: InputSpec, signature: Signature, file: OnnxFile
 ) -> tuple[HeldOut, Truth]:
     """A line's newest accepted records as a model reads them, and what they judge it by."""
-    dataset = store.head(line.name, "dataset", DatasetVersion)
+    dataset = store.newest(line.name, DatasetVersion)
     train, validation, test = (
         open_judged(store, dataset, split, spec, line.config) for split in ("train", "validation", "test")
     )

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from assets.errors import TransientError
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.lock import take_lock
 
@@ -22,7 +23,7 @@ from edge.lock import take_lock
 def scratch_root(store: Store | None) -> Path:
     """Where scratch folders lie: beside the landing zone, so that files can be moved there, else in $TMPDIR."""
     if store is not None and store.local:
-        return Path(store.path("scratch"))
+        return Path(store.path(layout.SCRATCH))
     return Path(tempfile.gettempdir()) / f"edgeloop-scratch-{os.getuid()}"
 
 

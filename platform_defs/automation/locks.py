@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.lock import lock_file
 
@@ -28,7 +29,7 @@ def line_lock(store: Store, line: str, wait_seconds: float = 0.0) -> Iterator[bo
     if not store.local:
         yield True
         return
-    path = Path(store.path(f"locks/{line}.lock"))
+    path = Path(store.path(layout.lock(line)))
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock_file(path, wait_seconds) as held:
         yield held

@@ -46,7 +46,7 @@ def inspect(
     _check_grid(grid)
     data = find_line(line).config.data if line is not None else None
     store = Store(find_home())
-    forbidden = store.path("landing").rsplit("/", 1)[0] if store.local else None
+    forbidden = store.folder if store.local else None
     with Moving("looking at the source", quiet=as_json) as report:
         found = inspect_source(source, data, "table" if reader == "csv" else reader, forbidden, report)
     written = _write_grid(found, grid)

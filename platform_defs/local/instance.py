@@ -13,6 +13,7 @@ import yaml
 
 from assets.errors import EdgeError, RejectedError, of_the_machine
 from assets.line.profiles import FULL, base_home, chosen_profile
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.lock import lock_file
 from platform_defs.catalog import LINES_FOLDER
@@ -107,7 +108,7 @@ def open_instance() -> dg.DagsterInstance:
 @contextlib.contextmanager
 def daemon_lock(store: Store) -> Iterator[bool]:
     """Claim the one daemon of this state; yields False where another process runs it already."""
-    folder = store.path("locks") if store.local else os.environ["DAGSTER_HOME"]
+    folder = store.path(layout.LOCKS) if store.local else os.environ["DAGSTER_HOME"]
     path = Path(folder) / "daemon.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock_file(path, wait_seconds=0) as held:

@@ -11,6 +11,7 @@ from torch import nn
 
 from assets.line.config import Line
 from assets.records.dataset import DatasetVersion
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.tasks.contract import Task
 from assets.training.card.collect import collect
@@ -21,7 +22,6 @@ from assets.training.card.index import write_index
 from assets.training.card.page import card_page
 from assets.training.card.samples import Judged
 from assets.training.documents import TrainedModel
-from assets.training.progress.links import card_key
 from edge.contracts import InputSpec
 
 
@@ -82,7 +82,7 @@ def make_card(
         tuple(notes),
         seconds,
     )
-    key = card_key(line.name, model.onnx.sha256)
+    key = layout.card(line.name, model.onnx.sha256)
     store.write(key, card_page(collect(facts)).encode())
     write_index(store, replace(model, card=key))
     return key

@@ -60,13 +60,13 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def engines(made: Any) -> dict[str, Engine]:
     result = compile_targets(made.store, made.line, made.chosen, lambda _: None)
-    made.store.set_head(made.line.name, "test_result", result)
+    made.store.save("test/result.json", result)
     return {engine.target.name: engine for engine in result.engines}
 
 
 @pytest.fixture
 def result(made: Any, engines: dict[str, Engine]) -> Engines:
-    return made.store.head(made.line.name, "test_result", Engines)
+    return made.store.load("test/result.json", Engines)
 
 
 def kinds(engine: Engine) -> list[tuple[str, str]]:
@@ -227,7 +227,7 @@ def test_a_failed_engine_turns_the_check_red_and_the_engines_in_use_stay(
     made: Any, failed: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(str(tmp_path))
-    store.set_head(made.line.name, "chosen_model", made.chosen)
+    store.set_newest(made.line.name, made.chosen)
     monkeypatch.setattr(assets_module, "run_step", lambda *_: failed)
     done = materialize(made, store)
     assert not done.success
@@ -235,7 +235,7 @@ def test_a_failed_engine_turns_the_check_red_and_the_engines_in_use_stay(
     assert (check.check_name, check.passed) == ("engine_matches_onnx", False)
     assert "rtx-sm86: compile failed its parity check: loses " in str(check.description)
     with pytest.raises(RejectedError, match="no engines yet"):
-        store.head(made.line.name, "engines", Engines)
+        store.newest(made.line.name, Engines)
 
 
 def test_what_was_not_run_on_its_target_is_called_simulated(made: Any, engines: dict[str, Engine]) -> None:
@@ -344,7 +344,7 @@ def materialize(made: Any, store: Store) -> dg.ExecuteInProcessResult:
 
 @pytest.mark.filterwarnings("ignore")  # Pipes warns of its own calls
 def test_the_asset_compiles_in_a_child_and_remembers(made: Any) -> None:
-    made.store.set_head(made.line.name, "chosen_model", made.chosen)
+    made.store.set_newest(made.line.name, made.chosen)
     for reused in (False, True):
         done = materialize(made, made.store)
         assert done.success
@@ -354,7 +354,7 @@ def test_the_asset_compiles_in_a_child_and_remembers(made: Any) -> None:
         (event,) = done.asset_materializations_for_node("shapes__engines")
         assert event.metadata["reused"].value is reused
         assert "| rtx-sm86 |" in str(event.metadata["engines"].value)
-    assert len(made.store.head(made.line.name, "engines", Engines).engines) == 4
+    assert len(made.store.newest(made.line.name, Engines).engines) == 4
 
 
 def test_without_a_chosen_model_the_asset_says_what_to_do(made: Any, tmp_path: Path) -> None:

@@ -21,11 +21,12 @@ from assets.ingest.contract import read_chunks
 from assets.ingest.landing import land
 from assets.line.config import Line, parse_line
 from assets.quality.gate import judge
-from assets.records.dataset import DatasetVersion, dataset_key
+from assets.records.dataset import DatasetVersion
 from assets.records.forgotten import forgotten_ids
 from assets.records.read import distinct_rows
 from assets.records.reason import Reason
 from assets.records.verdict import BatchVerdict, read_verdict
+from assets.storage import layout
 from assets.storage.audit import latest
 from assets.storage.sealed import is_sealed
 from assets.storage.store import Store
@@ -126,7 +127,7 @@ def test_a_row_is_forgotten_everywhere(tmp_path: Path, monkeypatch: pytest.Monke
     else:
         assert len(_holding(home, PACKED, SECRET.encode())) >= 2
     dataset = DatasetVersion(line.name, 1, (batch,), before.records, line.config.data.classes, {}, 0.15, 0.2)
-    store.save(dataset_key(line.name, digest(dataset)), dataset)
+    store.save(layout.dataset(line.name, digest(dataset)), dataset)
 
     outcome = forget(store, line, record[:12], "asked for it")
 

@@ -16,7 +16,8 @@ from assets.line.config import Line, parse_line
 from assets.readers.series import series_id
 from assets.records.dataset import DatasetVersion
 from assets.records.record import RECORD_COLUMNS
-from assets.records.verdict import Accepted, BatchVerdict, accepted_journal, verdict_key
+from assets.records.verdict import Accepted, BatchVerdict, accepted_journal
+from assets.storage import layout
 from assets.storage.sealed import seal
 from assets.storage.store import Store
 from assets.training.dataset import build_dataset
@@ -60,7 +61,7 @@ def dataset_of(store: Store, line: Line, records: Sequence[Stored], shards: int 
     verdict = BatchVerdict(
         line.name, batch, "accepted", "good", count, count, 0, 0, (), (), "reports/x/index.html", 0.1, records=(*refs,)
     )
-    store.save(verdict_key(line.name, batch), verdict)
+    store.save(layout.verdict(line.name, batch), verdict)
     accepted_journal(store, line.name).append(Accepted(batch, count, 0.0))
     return build_dataset(store, line)
 

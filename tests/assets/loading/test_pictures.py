@@ -27,8 +27,9 @@ from assets.loading.pictures import normalized_batch
 from assets.loading.records import RecordSet, open_split
 from assets.loading.sources import PictureSource, PixelSource
 from assets.records.dataset import DatasetVersion
-from assets.records.forgotten import Tombstone, tombstone_key
+from assets.records.forgotten import Tombstone
 from assets.records.read import SPLITS, load_split
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.normalize import input_spec
 from edge.contracts import InputSpec, to_bytes
@@ -243,7 +244,7 @@ def test_what_is_forgotten_leaves_the_cache(tmp_path: Path, made: list[Stored], 
     kept = files(tmp_path / "cache")
     gone = before.ids[3]
     stone = Tombstone("pets", gone, 0.0, "me", "asked")
-    store.write(tombstone_key("pets", gone), to_bytes(stone))
+    store.write(layout.tombstone("pets", gone), to_bytes(stone))
     if cache_gb:
         cache.drop_before(store, "pets")  # what `forget` calls
         assert files(tmp_path / "cache") == []
@@ -265,7 +266,7 @@ def test_forgetting_calls_the_cache(tmp_path: Path, made: list[Stored]) -> None:
     store, line = Store(str(tmp_path)), pictures_line()
     dataset = dataset_of(store, line, made)
     gone = opened(store, line, dataset).ids[0]
-    store.write(tombstone_key("pets", gone), to_bytes(Tombstone("pets", gone, 0.0, "me", "asked")))
+    store.write(layout.tombstone("pets", gone), to_bytes(Tombstone("pets", gone, 0.0, "me", "asked")))
     erase(store, line)
     assert files(tmp_path / "cache") == []
 

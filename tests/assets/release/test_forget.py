@@ -32,9 +32,9 @@ def _release(store: Store, position: int, golden: GoldenSet | None = None) -> Re
     engines = land_heads(store, toy_line(), position)
     if golden is not None:
         engines = replace(engines, golden=golden)
-        store.set_head("toy", "engines", engines)
+        store.set_newest("toy", engines)
     store.save(f"store/toy/steps/engines/{position}.json", engines)
-    chosen = store.head("toy", "chosen_model", ChosenModel)
+    chosen = store.newest("toy", ChosenModel)
     dataset = load_dataset(store, "toy", engines.dataset)
     manifest, files = build_manifest(store, engines, chosen, dataset, demo_keys=True)
     return publish(store, "toy", manifest, files)
@@ -52,7 +52,7 @@ def test_golden_sets_let_go_of_a_forgotten_record(tmp_path: Path) -> None:
     assert store.exists(golden_key(first))  # devices test themselves with it
     assert not store.exists("store/toy/steps/engines/1.json")
     with pytest.raises(RejectedError, match="no engines yet"):
-        store.head("toy", "engines", Engines)
+        store.newest("toy", Engines)
 
     second = _release(store, 2, OTHER)
     promote(store, line, second.release)
@@ -61,7 +61,7 @@ def test_golden_sets_let_go_of_a_forgotten_record(tmp_path: Path) -> None:
     assert (outcome.new, outcome.releases, outcome.serving, outcome.still) == (False, (first.release,), (), ())
     assert not store.exists(golden_key(first))
     assert store.exists(golden_key(second))
-    assert store.head("toy", "engines", Engines).golden == OTHER
+    assert store.newest("toy", Engines).golden == OTHER
 
 
 def test_models_trained_on_a_dataset_are_named(tmp_path: Path) -> None:

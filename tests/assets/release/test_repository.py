@@ -44,7 +44,7 @@ def store(tmp_path: Path) -> Store:
 def release(store: Store, position: int = 1, name: str = "toy") -> tuple[ReleaseManifest, dict[str, bytes]]:
     line = toy_line(name=name)
     engines = land_heads(store, line, position)
-    chosen = store.head(name, "chosen_model", ChosenModel)
+    chosen = store.newest(name, ChosenModel)
     dataset = load_dataset(store, name, engines.dataset)
     manifest, files = build_manifest(store, engines, chosen, dataset, demo_keys=True)
     return manifest, dict(files)

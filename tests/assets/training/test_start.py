@@ -38,7 +38,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     accept(store, "digits", digit_records(range(900)), "a" * 64)
     line = line_of(epochs=8)
     model = train(store, line, build_dataset(store, line), lambda _: None)
-    store.set_head("digits", "trained_model", model)
+    store.set_newest("digits", model)
     accept(store, "digits", digit_records(range(900, 1797)), "b" * 64)
     return store
 
@@ -54,7 +54,7 @@ def test_going_on_from_batch_1_against_from_scratch(store: Store, record_propert
         record_property(start, f"accuracy {found[start][0]:.4f} in {found[start][1]:.1f} s")
     assert models["scratch"].start.kind == "scratch"
     assert models["last"].start.kind == "last"
-    in_use = store.head("digits", "trained_model", TrainedModel)
+    in_use = store.newest("digits", TrainedModel)
     assert models["last"].start.parent == in_use.weights.sha256
     first = [model.curve[0]["validation_accuracy"] for model in models.values()]
     assert first[1] > first[0]  # what was known is not lost
@@ -98,7 +98,7 @@ def test_better_measures_both_and_says_so(store: Store) -> None:
 
 
 def test_weights_that_do_not_fit_are_left_and_the_reason_is_told(store: Store) -> None:
-    earlier = store.head("digits", "trained_model", TrainedModel)
+    earlier = store.newest("digits", TrainedModel)
     same: dict[str, Any] = {
         "task": earlier.task,
         "family": earlier.family,
@@ -123,7 +123,7 @@ def test_weights_that_do_not_fit_are_left_and_the_reason_is_told(store: Store) -
 
 
 def test_pretrained_weights_are_taken_up_and_the_last_layer_alone_is_trained(store: Store, tmp_path: Any) -> None:
-    earlier = store.head("digits", "trained_model", TrainedModel)
+    earlier = store.newest("digits", TrainedModel)
     path = tmp_path / "digits.safetensors"
     path.write_bytes(store.fetch(earlier.weights))
     line = digits_line(
@@ -145,13 +145,13 @@ def test_a_line_without_a_model_starts_from_scratch(tmp_path: Any) -> None:
 
 
 def test_a_model_in_use_that_cannot_be_compared_is_told(store: Store) -> None:
-    earlier = store.head("digits", "trained_model", TrainedModel)
+    earlier = store.newest("digits", TrainedModel)
     other = Store(store.root)
     line = line_of(epochs=1)
     try:
-        other.set_head("digits", "trained_model", replace(earlier, labels=("a", "b")))
+        other.set_newest("digits", replace(earlier, labels=("a", "b")))
         model = train(other, line, build_dataset(other, line), lambda _: None)
     finally:
-        other.set_head("digits", "trained_model", earlier)
+        other.set_newest("digits", earlier)
     assert model.versus == "not compared: the model in use is for another task or other classes"
     assert np.isfinite(model.evidence.metric("accuracy", "test").value)

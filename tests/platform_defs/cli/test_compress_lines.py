@@ -38,7 +38,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Line, Trai
     line = Line(plain.name, type(plain.config).model_validate({**plain.config.model_dump(mode="json"), **sections}))
     accept(store, line.name, cancer_records(), "a" * 64)
     model = train(store, line, dataset_of(store, line), lambda text: None)
-    store.set_head(line.name, "trained_model", model)
+    store.set_newest(line.name, model)
     return store, line, model
 
 

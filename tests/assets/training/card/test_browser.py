@@ -13,9 +13,9 @@ import torch
 from playwright.sync_api import Browser, sync_playwright
 
 from assets.fitting.contract import Progress
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.card import make_card
-from assets.training.progress.links import live_key
 from assets.training.progress.live import Live, live_page
 from assets.training.progress.watch import RunWatch
 from platform_defs.web.serve import Server, report_app
@@ -100,7 +100,7 @@ def test_the_live_page_asks_for_itself_again(browser: Browser, tmp_path: Path) -
         with RunWatch(store, "digits", "run-1", report=lambda text: None, metric="accuracy") as watch:
             watch.progress(Progress(9, 20, 430, 1000, 1240.0, 71.0), 0.31)
             deadline = time.monotonic() + 20
-            while not store.exists(live_key("digits", "run-1")) and time.monotonic() < deadline:
+            while not store.exists(layout.training_page("digits", "run-1")) and time.monotonic() < deadline:
                 time.sleep(0.02)
             page.goto(f"{server.url}/digits/training/run-1.html")
             page.get_by_text("About 1 min 10 s left").wait_for(timeout=20_000)  # it may be the page before, at first
