@@ -28,22 +28,6 @@ class TrainingSet(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class MemorySet:
-    """A training set that fits in memory. `x` is (records, *shape)."""
-
-    x: Tensor
-    y: NDArray[Any]
-
-    def __len__(self) -> int:
-        """How many records there are."""
-        return len(self.x)
-
-    def batch(self, rows: NDArray[np.int64]) -> Tensor:
-        """(rows, *shape) of these records."""
-        return self.x[rows]
-
-
 class CheckpointPlace(Protocol):
     """Where the last checkpoint of one training is kept; a write replaces it in one step or not at all."""
 

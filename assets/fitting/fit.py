@@ -20,17 +20,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from assets.errors import RejectedError
+from assets.fitting.checkpoints import Checkpoints, fingerprint
 from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
-from assets.fitting.learner import Learner
-from assets.fitting.resume import Keeper, fingerprint
-from assets.fitting.sampling import sampling_of
-from assets.fitting.validation import Judge
-from assets.fitting.work import Work
+from assets.fitting.distributed_batches import Batches, sampling_of
+from assets.fitting.learner import Learner, TrainingParts
+from assets.fitting.validation import Validation
 from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Attending, Objective, Task
 
 if TYPE_CHECKING:
-    from assets.fitting.private import Private
+    from assets.fitting.differential_privacy import Private
 
 for _name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric"):
     logging.getLogger(_name).setLevel(logging.WARNING)  # it tells which devices there are, and gives tips
@@ -86,33 +85,23 @@ def fit(
     private = _private(network, policy, train) if policy.privacy else None
     sampling = private.sampling if private else sampling_of(policy, train.y, world)
     metric = metric or policy.metric or task.spec.metric
-    judge = Judge(task, policy, train.y, validation, classes, metric, rank, world)
+    scored = Validation(task, policy, train.y, validation, classes, metric, rank, world)
     known = {
         "policy": policy.model_dump(mode="json", exclude={"checkpoint_seconds", "threads", "cache_gb"}),
         "records": [len(train), len(validation)],
         "task": [task.name, list(classes), metric, objective is None],
         "processes": world,
     }
-    keeper = Keeper(place, policy.checkpoint_seconds, fingerprint(network, known))
-    told = watch if rank == 0 else QUIET
+    checkpoints = Checkpoints(place, policy.checkpoint_seconds, fingerprint(network, known))
+    watch = watch if rank == 0 else QUIET
     loss = objective or task.loss.objective(policy, train.y, len(classes))
-    work = Work(
-        policy,
-        train,
-        len(classes),
-        sampling,
-        loss,
-        judge,
-        told,
-        keeper,
-        None if minutes is None else 60 * minutes,
-        rank,
-        private,
-    )
-    learner = Learner(private.network if private else network, work)
-    if (body := keeper.read(told)) is not None:
-        learner.go_on(body)
-        told.note(f"training goes on from its last checkpoint: epoch {learner.state.epoch}, step {learner.state.step}")
+    batches = Batches(policy, train, len(classes), sampling, rank)
+    seconds = None if minutes is None else 60 * minutes
+    parts = TrainingParts(policy, batches, loss, scored, watch, checkpoints, seconds, private)
+    learner = Learner(private.network if private else network, parts)
+    if (body := checkpoints.read(watch)) is not None:
+        learner.resume(body)
+        watch.note(f"training goes on from its last checkpoint: epoch {learner.state.epoch}, step {learner.state.step}")
     if isinstance(loss, nn.Module):
         loss.requires_grad_(False).to("cuda" if gpu else "cpu")
     state = learner.state
@@ -129,14 +118,14 @@ def fit(
         state.step,
         state.resumed_at,
         cast(Literal["epochs", "patience", "time limit"], state.ended),
-        learner.pace.records_per_second,
+        learner.clock.records_per_second,
         private.epsilon(state.step) if private else None,
-        learner.pace.data_wait,
+        learner.clock.data_wait,
     )
 
 
 def _private(network: nn.Module, policy: TrainingPolicy, train: TrainingSet) -> Private:
-    from assets.fitting.private import Private
+    from assets.fitting.differential_privacy import Private
 
     return Private(network, policy, train.y)
 
@@ -188,7 +177,7 @@ def _run(learner: Learner, policy: TrainingPolicy, world: int, gpu: bool) -> Non
             num_nodes=world // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world > 1 else 1,
             strategy="ddp" if world > 1 else "auto",
             precision=PRECISIONS[policy.precision],
-            accumulate_grad_batches=learner.work.sampling.parts,
+            accumulate_grad_batches=learner.parts.batches.sampling.parts,
             gradient_clip_val=policy.clip,
             sync_batchnorm=gpu and world > 1,
             use_distributed_sampler=False,

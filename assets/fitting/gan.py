@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from assets.errors import RejectedError
+from assets.fitting.checkpoints import Checkpoints, fingerprint
 from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
+from assets.fitting.distributed_batches import sampling_of
 from assets.fitting.fit import PRECISIONS, set_memory_format
-from assets.fitting.gan_module import Game, Player
-from assets.fitting.resume import Keeper, fingerprint
-from assets.fitting.sampling import sampling_of
+from assets.fitting.gan_module import GanModule, GanParts
 from assets.line.training import TrainingPolicy
 
 QUIET = Quiet()
@@ -65,15 +65,17 @@ def fit_gan(
         "latent": latent,
     }
     fits = fingerprint(nn.ModuleList([generator, discriminator]), known)
-    keeper = Keeper(place, policy.checkpoint_seconds, fits)
+    checkpoints = Checkpoints(place, policy.checkpoint_seconds, fits)
     seconds = None if minutes is None else 60 * minutes
-    player = Player(generator, discriminator, Game(policy, train, sampling, latent, judge, watch, keeper, seconds))
-    state = player.state
-    if (body := keeper.read(watch)) is not None:
-        player.go_on(body)
+    module = GanModule(
+        generator, discriminator, GanParts(policy, train, sampling, latent, judge, watch, checkpoints, seconds)
+    )
+    state = module.state
+    if (body := checkpoints.read(watch)) is not None:
+        module.resume(body)
         watch.note(f"training goes on from its last checkpoint: epoch {state.epoch}, step {state.step}")
     if not state.ended:
-        _run(player, policy)
+        _run(module, policy)
     generator.load_state_dict(state.best_weights)
     generator.eval()
     assert state.best is not None, "an epoch was judged"
@@ -84,8 +86,8 @@ def fit_gan(
         state.step,
         state.resumed_at,
         cast(Literal["epochs", "patience", "time limit"], state.ended),
-        player.speed(),
-        data_wait=min(1.0, player.feed.waited / max(player.training_seconds, 1e-9)),
+        module.clock.records_per_second,
+        data_wait=module.clock.data_wait,
     )
 
 
@@ -111,8 +113,8 @@ def _refuse(policy: TrainingPolicy) -> None:
         raise RejectedError("training.precision: a GAN's two losses do not share a scale; use bf16 or 32")
 
 
-def _run(player: Player, policy: TrainingPolicy) -> None:
-    networks = (player.generator, player.discriminator)
+def _run(module: GanModule, policy: TrainingPolicy) -> None:
+    networks = (module.generator, module.discriminator)
     if policy.channels_last:
         for network in networks:
             set_memory_format(network, torch.channels_last)
@@ -131,8 +133,8 @@ def _run(player: Player, policy: TrainingPolicy) -> None:
             num_sanity_val_steps=0,
         )
         try:
-            trainer.fit(player)
+            trainer.fit(module)
         finally:
-            player.feed.close()
+            module.feed.close()
     for network in networks:
         set_memory_format(network.cpu().eval(), torch.contiguous_format)

@@ -12,15 +12,16 @@ import numpy as np
 from assets.compression.subject import Subject
 from assets.errors import RejectedError
 from assets.evaluation.answers import answers, feeds, fixed_batch, open_session
+from assets.evaluation.parity import Outputs
 from assets.line.compression import Budget, CompressionPolicy
 from assets.loading.held_out import Judged
 from assets.standalone.heldout import GivenSet, HeldOut, Retold, Truth, hold_out, judge_by
 from assets.standalone.signature import Signature, read_signature
 from assets.standalone.sources import Raw, Reading, read_source
 from assets.storage.store import Store
-from assets.tasks.contract import Outputs, Task
-from assets.tasks.own_metrics import own_metrics
-from edge.contracts import AnswerSpec, Evidence, InputSpec, Metric, TargetProfile
+from assets.tasks.contract import Task
+from assets.tasks.exam import Exam
+from edge.contracts import AnswerSpec, Evidence, InputSpec, TargetProfile
 
 PROBED = 2
 """Records that the model is tried on before anything else."""
@@ -134,11 +135,8 @@ def subject_of(
     if truth.y is None:
         validation, test = Retold(validation, held_answers), Retold(test, test_answers)
     onnx = settings.store.put(settings.name, file.data, "onnx", ".onnx")
-    metrics = (
-        *_metrics(task, "validation", held_answers, validation, truth.classes, answer, own),
-        *_metrics(task, "test", test_answers, test, truth.classes, answer, own),
-    )
-    evidence = Evidence(onnx.sha256, metrics)
+    exam = Exam(task, truth.classes, answer, validation, test, own)
+    evidence = Evidence(onnx.sha256, exam.metrics(held_answers, test_answers))
     reached = evidence.metric(chosen, "validation").value
     settings.report(f"the float model's {chosen} is {reached:.4f} on {len(validation):,} validation records")
     if chosen == "accuracy" and reached < _LUCK / len(truth.classes):
@@ -236,21 +234,6 @@ def check_budget(task: Task, metric: str, budget: Budget, classes: tuple[str, ..
             "--budget without it"
         )
     return metric or task.spec.metric
-
-
-def _metrics(
-    task: Task,
-    split: Any,
-    outputs: Outputs,
-    records: Judged,
-    classes: tuple[str, ...],
-    answer: AnswerSpec,
-    own: Sequence[str],
-) -> tuple[Metric, ...]:
-    return (
-        *task.metrics.metrics(split, outputs, records.y, classes, "measured", answer.threshold),
-        *own_metrics(own, split, outputs, records.y),
-    )
 
 
 def _short(error: BaseException) -> str:

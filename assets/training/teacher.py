@@ -89,7 +89,7 @@ def fit_teacher(
         from assets.fitting.gan import fit_gan
 
         def judge(pictures: NDArray[np.float32]) -> float:
-            return task.metrics.score(metric, pictures, validation.y)
+            return task.score(metric, pictures, validation.y)
 
         discriminator = build_discriminator(model.family, teacher.architecture)
         return fit_gan(

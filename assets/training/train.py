@@ -24,10 +24,10 @@ from assets.training.draw_card import draw_card
 from assets.training.previous_model import model_in_use
 from assets.training.progress.watch import RunWatch
 from assets.training.splits import Sets, open_sets
-from assets.training.start import choose_start
 from assets.training.teacher import Teacher, build_teacher, fit_teacher
 from assets.training.tuning.budgeted import SHARE_OF_TIME, Tuning, search_settings, validate_in_folds
 from assets.training.verify import export_and_judge
+from assets.training.warm_start import choose_start
 from edge.contracts import digest, from_bytes
 
 

@@ -14,8 +14,8 @@ from assets.compression.formats.network import QUANTIZED, Assessed, Network, ass
 from assets.compression.formats.one_format import drop_of, failed, lost_in_words, trial_of
 from assets.compression.quantize import quantizable, sensitivity
 from assets.compression.rule import candidate_name, limits_in_words, loses_too_much
-from assets.compression.subject import Outputs
 from assets.compression.trials import Trial, Trials
+from assets.evaluation.parity import Outputs
 from assets.fitting.fit import Part
 
 MOST_RECORDS = 512

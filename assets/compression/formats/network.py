@@ -24,10 +24,11 @@ from assets.compression.evidence import (
 )
 from assets.compression.quantize import Calibration, Feeds, calibrations, needs_7_bits, quantize
 from assets.compression.rule import candidate_name
-from assets.compression.subject import Outputs, Subject
+from assets.compression.subject import Subject
 from assets.compression.trials import Made
 from assets.errors import RejectedError
 from assets.evaluation.answers import feeds, fixed_batch, open_session
+from assets.evaluation.parity import Outputs
 from assets.fitting.contract import TrainingSet
 from assets.line.compression import Ranges
 from edge.contracts import Evidence, ParityVerdict

@@ -10,9 +10,9 @@ from assets.compression.documents import Candidate, LayerLoss, Recipe, Tried
 from assets.compression.formats.network import QUANTIZED, Assessed, Network, assess, candidate_of, refused
 from assets.compression.quantize import conversion_of, quantizable
 from assets.compression.rule import candidate_name
-from assets.compression.subject import Outputs
 from assets.compression.trials import Trial, Trials
 from assets.errors import RejectedError
+from assets.evaluation.parity import Outputs
 from assets.line.compression import Ranges
 from assets.line.number_formats import Format
 from assets.line.tasks import change_in_words, metric_drop

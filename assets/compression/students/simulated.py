@@ -75,7 +75,7 @@ def try_qat(trials: Trials, teacher: Trainable, network: Network, int8: Candidat
         )
         file = export_onnx(learned, subject.input)
         onnx = subject.keep_onnx(file, weights.sha256)
-        exported = export_verdict(learned, file, weights.sha256, onnx.sha256, subject.validation, drop=subject.lost)
+        exported = export_verdict(learned, file, weights.sha256, onnx.sha256, subject.validation, subject.lost)
         taught = replace(
             made,
             recipe=recipe,

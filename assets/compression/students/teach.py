@@ -97,7 +97,7 @@ def try_student(trials: Trials, teacher: Trainable, recipe: Recipe, cut: Cut, pr
         )
         file = export_onnx(student, subject.input)
         onnx = subject.keep_onnx(file, weights.sha256)
-        exported = export_verdict(student, file, weights.sha256, onnx.sha256, subject.validation, drop=subject.lost)
+        exported = export_verdict(student, file, weights.sha256, onnx.sha256, subject.validation, subject.lost)
         chain = (cut.verdict, distilled, exported)
         made = Made(
             name=network_name(recipe),

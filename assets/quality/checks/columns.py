@@ -67,11 +67,6 @@ def _lengths(chunk: pa.ListArray) -> NDArray[np.int64]:
     return lengths
 
 
-def strings(column: pa.ChunkedArray) -> NDArray[np.object_]:
-    """A text column as Python strings; "" where there is none."""
-    return np.array([value or "" for value in column.to_pylist()], dtype=object)
-
-
 def codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
     """A text column as (rows,) positions in the list of its distinct values; no value counts as ""."""
     if not len(column):

@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 from assets.pages.templates import cut, measure, words
+from assets.training.card.answers import judge
 from assets.training.card.data import CardData
 from assets.training.card.facts import Facts
-from assets.training.card.judging import judge
 from assets.training.card.origin import batches_of
 from assets.training.card.samples import SEALED
 from assets.training.card.scores import scores_of, verdict_of

@@ -158,7 +158,7 @@ def cross_validate(
         outputs = fold(*sets, where)
         if where is not None:
             where.remove()
-        score = task.metrics.score(metric, outputs, y[judged])
+        score = task.score(metric, outputs, y[judged])
         tries.add({"score": score, "records": len(judged), "seconds": time.monotonic() - began})
         report(f"cross-validation {number + 1}/{folds}: {metric} {score:.4f} on {len(judged)} records")
     scores = tuple(float(one["score"]) for one in tries.done)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from assets.errors import RejectedError
 from assets.fitting import pace
-from assets.fitting.contract import Fitted, MemorySet
+from assets.fitting.contract import Fitted
 from assets.fitting.fit import fit
 from assets.fitting.threads import set_up_torch
 from assets.line.training import Augmentation
@@ -30,6 +30,7 @@ from tests.assets.fitting.toy_training import (
     run,
     weights_difference,
 )
+from tests.memory_set import MemorySet
 
 
 def _accuracy(net: nn.Module) -> float:

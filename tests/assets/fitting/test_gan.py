@@ -15,11 +15,12 @@ from torch import nn
 
 from assets.errors import RejectedError
 from assets.families.build import build_discriminator, build_network
-from assets.fitting.contract import Fitted, MemorySet, Progress
+from assets.fitting.contract import Fitted, Progress
 from assets.fitting.gan import fit_gan
 from assets.line.training import TrainingPolicy
-from assets.tasks.image_generation.metrics import score
+from assets.tasks.contract import load_task
 from edge.contracts import InputSpec
+from tests.memory_set import MemorySet
 
 LATENT = 8
 NOISE = InputSpec("noise", "noise", (LATENT,), (), ())
@@ -44,7 +45,7 @@ def networks(family: str = "mlp_gan", width: int = 8) -> tuple[nn.Module, nn.Mod
 
 
 def frechet(made: NDArray[np.float32]) -> float:
-    return score("frechet", made[:300], HELD_OUT)
+    return load_task("image_generation").score("frechet", made[:300], HELD_OUT)
 
 
 def train(generator: nn.Module, discriminator: nn.Module, **settings: Any) -> Fitted:

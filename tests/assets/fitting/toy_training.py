@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from assets.fitting.checkpoints import StorePlace
-from assets.fitting.contract import CheckpointPlace, Fitted, MemorySet, Progress, TrainingSet, Watch
+from assets.fitting.contract import CheckpointPlace, Fitted, Progress, TrainingSet, Watch
 from assets.fitting.fit import fit
 from assets.line.training import TrainingPolicy
 from assets.processes.worker import Job, serve
 from assets.storage.store import Store
 from assets.tasks.contract import load_task
 from assets.training.triggers.claims import Claim
+from tests.memory_set import MemorySet
 
 CLASSES = ("a", "b", "c")
 

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
-from assets.fitting.contract import CheckpointPlace, MemorySet, TrainingSet
+from assets.fitting.contract import CheckpointPlace, TrainingSet
 from assets.fitting.fit import fit
 from assets.line.training import TrainingPolicy
 from assets.storage.store import Store
 from assets.tasks.contract import load_task
 from assets.training.tuning.folds import Joined, Spread, cross_validate, deal
 from assets.training.tuning.trial_log import Tries
+from tests.memory_set import MemorySet
 
 TASK = load_task("tabular_classification")
 

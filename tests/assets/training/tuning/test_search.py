@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from assets.errors import RejectedError
-from assets.fitting.contract import CheckpointPlace, Fitted, MemorySet, Progress, Watch
+from assets.fitting.contract import CheckpointPlace, Fitted, Progress, Watch
 from assets.fitting.fit import fit
 from assets.line.model import ModelFamily
 from assets.line.training import SearchSpace, TrainingPolicy
@@ -19,6 +19,7 @@ from assets.storage.store import Store
 from assets.tasks.contract import load_task
 from assets.training.tuning.search import Searched, Trial, applied, search
 from assets.training.tuning.trial_log import Tries
+from tests.memory_set import MemorySet
 
 MODEL = ModelFamily(family="mlp", width=16)
 SPACE = SearchSpace(trials=5, epochs=4, learning_rate=(1e-4, 1.0), batch_size=(16, 32))

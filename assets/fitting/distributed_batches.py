@@ -1,4 +1,7 @@
-"""Which records each step is made of: a function of (seed, epoch, step, part, process) alone."""
+"""Which records each step is made of, dealt to parts and processes.
+
+That is a function of (seed, epoch, step, part, process) alone.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from assets.errors import RejectedError
+from assets.fitting.augment import augment
+from assets.fitting.contract import TrainingSet
+from assets.fitting.prefetch import Batch
+from assets.fitting.state import State
+from assets.fitting.validation import targets
 from assets.line.training import TrainingPolicy
 
 Rows = NDArray[np.int64]
+Place = tuple[Rows, int, int]
+"""(rows of a batch, optimizer step, part of the batch)."""
 
 
 def step_seed(seed: int, *place: int) -> int:
@@ -71,6 +83,50 @@ def sampling_of(policy: TrainingPolicy, y: NDArray[Any], processes: int) -> Samp
         )
     parts = min(policy.accumulate, least // (2 * processes))
     return Sampling(y, policy.seed, policy.batch_size, policy.imbalance == "resample", parts, processes)
+
+
+@dataclass(frozen=True, eq=False)
+class Batches:
+    """The batches of one training, as one of its processes computes them.
+
+    Attributes:
+        classes: how many there are; 0 where a number is predicted.
+        rank: of this process, of `sampling.processes`.
+    """
+
+    policy: TrainingPolicy
+    train: TrainingSet
+    classes: int
+    sampling: Sampling
+    rank: int
+
+    def places(self, state: State) -> list[Place]:
+        """What is left of the epoch that `state` is in."""
+        batches = self.sampling.epoch(state.epoch)[state.batch :]
+        return [(rows, state.step + i, part) for i, rows in enumerate(batches) for part in range(self.sampling.parts)]
+
+    def make(self, place: Place, device: torch.device) -> Batch:
+        """What this process computes at one place. For a GPU it is made ready to be copied, and changed there."""
+        batch, step, part = place
+        sampling = self.sampling
+        rows = sampling.part(batch, part, self.rank)
+        seed = step_seed(self.policy.seed, step, part, self.rank)
+        x, y = self.train.batch(rows), targets(self.train.y[rows])
+        if device.type == "cpu":
+            x, y = self.augmented(x, y, seed)
+        else:
+            x, y = x.pin_memory(), y.pin_memory()
+        weight = len(rows) * sampling.parts * sampling.processes / len(batch)
+        return Batch(x, y, weight, seed, part == sampling.parts - 1)
+
+    def augmented(self, x: Tensor, y: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        """Records as the line's `augment` changes them, in the memory order that it asks for."""
+        policy = self.policy.augment
+        if policy.spatial or policy.mixup:
+            x, y = augment(x, y, policy, self.classes, torch.Generator().manual_seed(seed))
+        if self.policy.channels_last and x.dim() == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        return x, y
 
 
 def _balanced(y: NDArray[Any], generator: np.random.Generator) -> Rows:

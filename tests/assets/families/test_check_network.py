@@ -15,7 +15,7 @@ from assets.compression.documents import Recipe
 from assets.compression.prune import prune
 from assets.errors import RejectedError
 from assets.families.build import build_discriminator, build_network, teacher_architecture
-from assets.families.check import Subject, check_network
+from assets.families.check_network import Subject, check_network
 from assets.families.encoding import Derived, Knots, measured
 from assets.families.weights import architecture_of, parameters_of, predict, set_weights, weights_of
 from assets.line.families import FAMILIES
@@ -120,7 +120,7 @@ def _wrong(spec: Any, outputs: int) -> str:
 def test_a_network_of_ones_own_is_told_what_it_breaks(
     build: Callable[..., Any], clause: str, note: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assets.families.user_network.load_own", lambda path, what: build)
+    monkeypatch.setattr("assets.families.user_network.load_user_function", lambda path, what: build)
     found = check_network(Subject("my.module:build", SPECS["table"], 3, {"options": {}}, (3,), mean))
     broken = {finding.clause: finding.note for finding in found if not finding.ok}
     assert note in broken[clause]

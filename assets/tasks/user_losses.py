@@ -5,10 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from assets.errors import RejectedError
+from assets.line.user_functions import load_user_function
 from assets.tasks.contract import Objective
 
 
-def own_loss(name: str) -> Objective:
+def user_loss(name: str) -> Objective:
     """The objective that calls the user's function.
 
     It gets what the network answers, and the targets: (records,) int64 classes (with mixup (records, classes) float32
@@ -17,9 +18,7 @@ def own_loss(name: str) -> Objective:
     Raises:
         RejectedError: it cannot be loaded; and when called, that it fails or gives no scalar with a gradient.
     """
-    from assets.line.user_functions import load_own
-
-    function = load_own(name, "training.loss")
+    function = load_user_function(name, "training.loss")
 
     def loss(_inputs: Tensor, targets: Tensor, outputs: Tensor) -> Tensor:
         if targets.is_floating_point() and targets.ndim == 1:

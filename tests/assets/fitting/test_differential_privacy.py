@@ -13,13 +13,13 @@ from torch.nn import functional
 
 from assets.errors import RejectedError
 from assets.families.build import build_network, teacher_architecture
-from assets.fitting.contract import MemorySet
+from assets.fitting.differential_privacy import ORDERS, PoissonSampling, Private, noise_for, spent
 from assets.fitting.fit import fit
-from assets.fitting.private import ORDERS, PoissonSampling, Private, noise_for, spent
 from assets.line.model import ModelFamily
 from assets.line.training import PrivateTraining, TrainingPolicy
 from assets.tasks.contract import load_task
 from edge.contracts import InputSpec
+from tests.memory_set import MemorySet
 
 SPECS = {
     "image": InputSpec("image", "input", (1, 8, 8), (0.5,), (0.5,)),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from assets.errors import RejectedError
-from assets.fitting.sampling import Sampling, sampling_of, step_seed
+from assets.fitting.distributed_batches import Sampling, sampling_of, step_seed
 from assets.line.training import TrainingPolicy
 
 

@@ -18,9 +18,9 @@ from assets.training.dataset import build_dataset
 from assets.training.documents import TrainedModel
 from assets.training.previous_model import misfit, model_in_use
 from assets.training.splits import open_sets
-from assets.training.start import choose_start
 from assets.training.teacher import Teacher, build_teacher
 from assets.training.train import train
+from assets.training.warm_start import choose_start
 from tests.assets.accepted_records import accept, digit_records, digits_line
 
 TASK = load_task("image_classification")

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from assets.errors import RejectedError
-from assets.fitting.sampling import Rows, Sampling, step_seed
+from assets.fitting.distributed_batches import Rows, Sampling, step_seed
 from assets.line.training import PrivateTraining, TrainingPolicy
 
 LEAST_BATCH = 32

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from assets.errors import EdgeError, RejectedError
 from assets.families.build import teacher_architecture
-from assets.families.check import RECORDS, Finding, Loss, Subject, check_network
+from assets.families.check_network import RECORDS, Finding, Loss, Subject, check_network
 from assets.families.network import TARGET_MEAN, TARGET_STD
 from assets.line.config import LineConfig
 from assets.tasks.contract import Task, load_task
-from assets.tasks.own_metrics import own_score
+from assets.tasks.user_metrics import user_score
 from edge.contracts import InputSpec
 
 MEAN, STD = 50.0, 20.0
@@ -109,7 +109,7 @@ def _loss(config: LineConfig, task: Task, y: Any, classes: int) -> tuple[Loss, F
 
 def _metric(name: str, outputs: Any, y: Any) -> Finding:
     try:
-        return Finding("has a metric", True, f"{name}: {own_score(name, outputs, y):.3g} on made answers")
+        return Finding("has a metric", True, f"{name}: {user_score(name, outputs, y):.3g} on made answers")
     except Exception as error:
         return Finding("has a metric", False, _sentence(error))
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
+from assets.line.user_functions import load_user_function
 from edge.contracts import Metric
 from edge.contracts.evidence import VerdictKind
 
@@ -17,21 +18,19 @@ Outputs = NDArray[np.float32]
 Split = Literal["validation", "test"]
 
 
-def is_own(name: str) -> bool:
+def is_user_metric(name: str) -> bool:
     """Whether a metric's name is that of a user's own function."""
     return ":" in name
 
 
-def own_score(name: str, outputs: Outputs, y: NDArray[Any]) -> float:
+def user_score(name: str, outputs: Outputs, y: NDArray[Any]) -> float:
     """What the function says of a model's outputs; more is better.
 
     Raises:
         RejectedError: it cannot be loaded, it fails, or it gives something else than a finite number.
     """
-    from assets.line.user_functions import load_own
-
     try:
-        value = float(load_own(name, "training.metrics")(outputs, y))
+        value = float(load_user_function(name, "training.metrics")(outputs, y))
     except RejectedError:
         raise
     except Exception as error:  # whatever a user's function raises is told in one sentence
@@ -44,15 +43,15 @@ def own_score(name: str, outputs: Outputs, y: NDArray[Any]) -> float:
     return value
 
 
-def own_metrics(
+def user_metrics_on(
     names: Sequence[str],
     split: Split,
     outputs: Outputs,
     y: NDArray[Any],
     kind: VerdictKind = "measured",
 ) -> tuple[Metric, ...]:
-    """Each of the user's own metrics (`training.metrics`) on one split. Raises RejectedError, see `own_score`."""
-    return tuple(Metric(name, own_score(name, outputs, y), split, len(y), kind=kind) for name in names)
+    """Each of the user's own metrics (`training.metrics`) on one split. Raises RejectedError, see `user_score`."""
+    return tuple(Metric(name, user_score(name, outputs, y), split, len(y), kind=kind) for name in names)
 
 
 def checked(outputs: Outputs) -> Outputs:
