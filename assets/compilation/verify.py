@@ -44,8 +44,8 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Judge:
-    """The held-out records that engines are judged on, and by what.
+class Verifier:
+    """The held-out records that engines are verified on, and by what.
 
     Attributes:
         metric: what the model was chosen by.

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.compression.documents import MOST_CONFUSED
-from assets.compression.subject import Outputs, Subject, kind_of
+from assets.compression.subject import Subject, kind_of
 from assets.evaluation.answers import answers, feeds, fixed_batch, open_session
 from assets.evaluation.as_tensorrt import misreading, open_as_tensorrt, unsigned
 from assets.evaluation.latency import ROUNDS, bounded_ms
+from assets.evaluation.parity import Outputs
 from assets.fitting.contract import TrainingSet
 from assets.line.tasks import lower_is_better, metric_drop
 from assets.tasks.class_metrics import confusion

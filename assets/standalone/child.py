@@ -46,7 +46,7 @@ def main(order: Path) -> None:
 
 
 def work(request: Request, send: Send) -> dict[str, Any]:
-    """Search, choose, compile and write; tells on the way. Returns plain JSON, see `run.Finished`.
+    """Search, choose, compile and write; tells on the way. Returns plain JSON, see `folder.Finished`.
 
     Raises:
         RejectedError: a model, records or a budget that cannot be used.
@@ -54,7 +54,7 @@ def work(request: Request, send: Send) -> dict[str, Any]:
     """
     if request.model:  # before anything slow is loaded; nothing but protobuf's parser touches the bytes before
         from assets.compilation.lint import check_model
-        from assets.standalone.external import whole_model
+        from assets.standalone.external_data import whole_model
 
         send({"stage": STAGES[0], "at": 0, "of": len(STAGES), "within": READ_SECONDS})
         check_model(whole_model(Path(request.model)), "float", request.model, interface="any")
@@ -62,8 +62,8 @@ def work(request: Request, send: Send) -> dict[str, Any]:
     from assets.compression.documents import Candidates
     from assets.compression.search import search
     from assets.evaluation.latency import machine_name
-    from assets.standalone.given import open_request
     from assets.standalone.result import write_result
+    from assets.standalone.subject import open_request
     from assets.storage.memo import cached_step
 
     def report(text: str) -> None:

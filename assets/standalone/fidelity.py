@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from assets.errors import RejectedError
 from assets.evaluation.intervals import Weighted, bootstrap
+from assets.evaluation.parity import Outputs
 from assets.line.tasks import TaskSpec
 from assets.line.training import TrainingPolicy
-from assets.tasks.contract import Objective, Outputs, Split, Task, Truth
+from assets.tasks.contract import Objective, Task, Truth
+from assets.tasks.user_metrics import Split
 from edge.contracts import AnswerSpec, Metric
 from edge.contracts.evidence import VerdictKind
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from assets.compression.documents import Candidate, Tried
-from assets.compression.network import Network, refused
+from assets.compression.formats.network import Network, refused
 from assets.compression.quantize import needs_7_bits
 from assets.compression.rule import candidate_name
 from assets.compression.students.qat import quantized_policy, train_quantized

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from assets.compression.documents import Recipe, Tried
 from assets.compression.evidence import timings_of
-from assets.compression.network import Network, look, refused, spread
+from assets.compression.formats.network import Network, assess, refused, spread
 from assets.compression.prune import count_macs, prune
 from assets.compression.quantize import needs_7_bits
 from assets.compression.rule import network_name
@@ -132,7 +132,7 @@ def with_quick_int8(subject: Subject, made: Made) -> Made:
     try:
         calibration = network.calibrated(("minmax",))["minmax"]
         files = network.quantized(calibration, network.dialects)
-        seen = look(network, files, time.monotonic())
+        seen = assess(network, files, time.monotonic())
     except RejectedError as error:
         refused(error)
         return replace(made, int8=made.onnx, int8_drop=made.drop)

@@ -21,7 +21,7 @@ from assets.compilation.build import Built
 from assets.compilation.compile import compile_targets
 from assets.compilation.documents import Engine, Engines
 from assets.compilation.plans import build_plans
-from assets.compilation.verify import Judge, Source
+from assets.compilation.verify import Source, Verifier
 from assets.errors import CompileError, RejectedError
 from assets.evaluation import answers as measure
 from assets.evaluation.answers import logits
@@ -199,10 +199,10 @@ def test_a_compiler_that_loses_accuracy_does_not_pass(failed: Engines) -> None:
 def test_an_answer_that_is_no_number_does_not_pass(made: Any) -> None:
     held = open_judged(made.store, made.dataset, "validation", made.chosen.input, made.line.config)
     task = load_task("image_classification")
-    judge = Judge(task, "accuracy", made.line.config.data.classes, made.chosen.answer, held, held)
+    verifier = Verifier(task, "accuracy", made.line.config.data.classes, made.chosen.answer, held, held)
     fine = np.zeros((len(held.y), 4), np.float32)
     broken = np.full_like(fine, np.nan)
-    verdict = judge.verdict("measured", "a" * 64, "b" * 64, fine, broken, "a test")
+    verdict = verifier.verdict("measured", "a" * 64, "b" * 64, fine, broken, "a test")
     assert verdict.passed is False
     assert "NaN or infinite" in verdict.note
 
@@ -210,14 +210,14 @@ def test_an_answer_that_is_no_number_does_not_pass(made: Any) -> None:
 def test_a_rewrite_of_a_fixed_batch_is_timed_with_as_many_records(made: Any) -> None:
     held = open_judged(made.store, made.dataset, "validation", made.chosen.input, made.line.config)
     task = load_task("image_classification")
-    judge = Judge(task, "accuracy", made.line.config.data.classes, made.chosen.answer, held, held)
+    verifier = Verifier(task, "accuracy", made.line.config.data.classes, made.chosen.answer, held, held)
     model = conv_net(batch=4)
     before = made.store.put("fixed", model.SerializeToString(), "onnx", ".onnx")
     model.doc_string = "rewritten"
     after = made.store.put("fixed", model.SerializeToString(), "onnx", ".onnx")
     known = made.chosen.candidate.evidence["float"]
     source = Source(before, made.store.fetch(before), known, ())
-    engine = judge.engine(made.store, Built(TARGETS["cpu-x86"], after, before.sha256, "a test"), source)
+    engine = verifier.engine(made.store, Built(TARGETS["cpu-x86"], after, before.sha256, "a test"), source)
     assert engine.evidence.latency.batch == 4
     assert engine.parity[-1].passed
 

@@ -13,9 +13,9 @@ from sklearn.datasets import load_diabetes
 
 from assets.compilation.compile import compile_targets
 from assets.compilation.documents import Engines
-from assets.compression import network as network_module
 from assets.compression.choosing.choose import choose
 from assets.compression.documents import ChosenModel
+from assets.compression.formats import network as network_module
 from assets.compression.search import search
 from assets.compression.subject import open_subject
 from assets.line.config import Line, parse_line

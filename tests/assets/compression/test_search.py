@@ -11,9 +11,9 @@ import onnx
 import pytest
 import torch
 
-from assets.compression import network as network_module
 from assets.compression.choosing.choose import choose
 from assets.compression.documents import Candidate, Candidates
+from assets.compression.formats import network as network_module
 from assets.compression.prune import count_macs, prune
 from assets.compression.quantize import needs_7_bits
 from assets.compression.search import search

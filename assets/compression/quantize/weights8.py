@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from assets.compression.quantize.conversion import Conversion
 from assets.compression.quantize.graphs import DEQUANTIZE, Array, Graph, attribute
 from assets.compression.quantize.integers import to_s8, weight_scales
 from assets.compression.quantize.layers import Dialect
@@ -23,6 +24,8 @@ from assets.families.export import slim
 RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 LEAST = 512
 """Numbers; a smaller constant saves nothing worth its scales."""
+LEAST_SAVED = 0.05
+"""Share of the float file that must be saved to be worth a candidate."""
 
 
 def weights_to_int8(model: bytes, dialect: Dialect) -> bytes:
@@ -129,3 +132,14 @@ class SmallWeights:
             shape = self.graph.add_constant(f"{stem}/shape", np.array(array.shape, np.int64))
             self.nodes.append(helper.make_node("Reshape", [made, shape], [f"{stem}/float"], f"{stem}/Reshape"))
         return f"{stem}/float"
+
+
+def _if_smaller(model: bytes, dialect: Dialect) -> bytes:
+    made = weights_to_int8(model, dialect)
+    saved = 1 - len(made) / len(model)
+    if dialect == "cpu" and saved < LEAST_SAVED:
+        raise RejectedError(f"weights alone in INT8 save {max(saved, 0):.0%} of the file, too little")
+    return made
+
+
+CONVERSION = Conversion(_if_smaller, lambda int8: not int8.tried)

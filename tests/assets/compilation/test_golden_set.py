@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.compilation.golden import (
+from assets.compilation.golden_set import (
     GOLDEN_RECORDS,
     LEAST_AGREEMENT,
     LEAST_SHARE_OF_RANGE,

@@ -24,10 +24,11 @@ from assets.compression.evidence import (
 )
 from assets.compression.quantize import Calibration, Feeds, calibrations, needs_7_bits, quantize
 from assets.compression.rule import candidate_name
-from assets.compression.subject import Outputs, Subject
+from assets.compression.subject import Subject
 from assets.compression.trials import Made
 from assets.errors import RejectedError
 from assets.evaluation.answers import feeds, fixed_batch, open_session
+from assets.evaluation.parity import Outputs
 from assets.fitting.contract import TrainingSet
 from assets.line.compression import Ranges
 from edge.contracts import Evidence, ParityVerdict
@@ -116,7 +117,7 @@ def spread(records: int, wanted: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Look:
+class Assessed:
     """Files with their answers on validation records, before it is known whether they become a candidate.
 
     Attributes:
@@ -135,7 +136,7 @@ class Look:
     seconds: float
 
 
-def look(network: Network, files: Mapping[str, bytes], started: float) -> Look:
+def assess(network: Network, files: Mapping[str, bytes], started: float) -> Assessed:
     """Have files answer the validation records. Raises CompileError, see `answers_of`."""
     subject = network.subject
     held: dict[str, Outputs] = {}
@@ -146,7 +147,7 @@ def look(network: Network, files: Mapping[str, bytes], started: float) -> Look:
     lost = max(subject.lost(subject.teacher_held, after) for after in held.values())
     error = max(float(np.sqrt(np.square(after - network.held, dtype=np.float64).mean())) for after in held.values())
     error = error if np.isfinite(error) else float(np.finfo(np.float64).max)
-    return Look(
+    return Assessed(
         files, held, lost, class_drops(subject, held), limited_drops(subject, held), error, time.monotonic() - started
     )
 

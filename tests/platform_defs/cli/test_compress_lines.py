@@ -14,16 +14,15 @@ from typer.testing import CliRunner
 from assets.errors import RejectedError
 from assets.line.compression import Budget
 from assets.line.config import Line
-from assets.standalone import child
-from assets.standalone.given import _records_of_line
-from assets.standalone.model import check_budget, open_model
+from assets.standalone import child, run
+from assets.standalone.foreign_model import OnnxFile, check_budget, open_model
 from assets.standalone.signature import read_signature
+from assets.standalone.subject import records_of_line
 from assets.storage.store import Store
 from assets.tasks.contract import load_task
 from assets.training.documents import TrainedModel
 from platform_defs import catalog
 from platform_defs.cli.main import app
-from platform_defs.compressing import run
 from tests.assets.accepted_records import accept, cancer_line, cancer_records
 from tests.line_steps import dataset_of
 
@@ -108,10 +107,10 @@ def test_records_of_a_line_are_others_where_their_numbers_are_prepared_otherwise
     trained: tuple[Store, Line, TrainedModel],
 ) -> None:
     store, line, model = trained
-    file = store.fetch(model.onnx)
-    signature = read_signature(open_model(file, "m"), "m")
+    file = OnnxFile(store.fetch(model.onnx), "m")
+    signature = read_signature(open_model(file), "m")
     specs = (model.input, model.input, replace(model.input, mean=tuple(value + 1 for value in model.input.mean)))
-    first, same, other = (_records_of_line(line, spec, signature, file, "m")[0].digest for spec in specs)
+    first, same, other = (records_of_line(store, line, spec, signature, file)[0].digest for spec in specs)
     assert first == same != other
 
 

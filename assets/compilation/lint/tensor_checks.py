@@ -1,4 +1,4 @@
-"""Rules on what a sound file would cost and compute: loops, sizes, and numbers that are none."""
+"""Checks of what a sound file would cost and compute: loops, sizes, and numbers that are none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules on how a model is fed and what it answers: as devices do it, or as a user's own file needs it."""
+"""Checks of how a model is fed and what it answers: as devices do it, or as a foreign file needs it."""
 
 from __future__ import annotations
 

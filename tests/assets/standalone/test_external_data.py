@@ -9,7 +9,7 @@ import pytest
 
 from assets.compilation.lint import check_model
 from assets.errors import CompileError, RejectedError
-from assets.standalone.external import digest_with_values, whole_model
+from assets.standalone.external_data import digest_with_values, whole_model
 from tests.assets.foreign_models import foreign
 
 
@@ -83,7 +83,7 @@ def test_values_that_claim_the_same_part_again_and_again_are_bounded(
     model.graph.initializer.extend(list(model.graph.initializer) * 9)
     path.write_bytes(model.SerializeToString())
     most = path.stat().st_size + 2 * sum(lengths)
-    monkeypatch.setattr("assets.standalone.external.MAX_MODEL_BYTES", most)
+    monkeypatch.setattr("assets.standalone.external_data.MAX_MODEL_BYTES", most)
     with pytest.raises(RejectedError, match="bytes with its values"):
         whole_model(path)
 

@@ -11,7 +11,7 @@ import numpy as np
 from assets.compression.quantize.graphs import all_nodes, subgraphs
 
 
-def widened(proto: Any) -> Any:
+def as_float32(proto: Any) -> Any:
     """The model in float32, where its weights or arithmetic are FP16; changed in place.
 
     Inputs and outputs keep their types, by casts.

@@ -16,16 +16,24 @@ from assets.line.config import Line
 from assets.loading.held_out import open_judged
 from assets.records.dataset import DatasetVersion
 from assets.records.read import load_dataset
-from assets.standalone.external import whole_model
+from assets.standalone.external_data import whole_model
+from assets.standalone.foreign_model import (
+    OnnxFile,
+    Ours,
+    SearchSettings,
+    check_budget,
+    open_foreign,
+    open_model,
+    probe,
+    subject_of,
+)
 from assets.standalone.heldout import HeldOut, Truth, judge_by
-from assets.standalone.model import Ours, check_budget, open_model, open_own, probe, subject_of
+from assets.standalone.line_models import asked_line, trained_model
 from assets.standalone.request import WORK, Request
 from assets.standalone.signature import Signature, read_signature
 from assets.standalone.sources import Reading, picture_spec
 from assets.storage.store import Store
-from edge.contracts import TARGETS, InputSpec, TargetProfile, digest
-from platform_defs.compressing.models import trained_model
-from platform_defs.home import find_home
+from edge.contracts import TARGETS, InputSpec, digest
 
 Report = Callable[[str], None]
 
@@ -37,34 +45,35 @@ def open_request(request: Request, report: Report, answered: Callable[[], None] 
         answered: called once the model has answered its first records; what comes then may take as long as it takes.
 
     Raises:
-        RejectedError: see `assets.standalone.model.open_own` and `assets.compression.subject.open_subject`.
+        RejectedError: see `assets.standalone.foreign_model.open_foreign` and `assets.compression.subject.open_subject`.
     """
     if request.line:
         return _open_line(request, report, answered)
-    source = Path(request.model)
-    file = whole_model(source)
-    store, name = Store(str(Path(request.out) / WORK)), _name_of(source)
-    budget, targets, policy = _budget(request), _targets(request), _policy(request, CompressionPolicy())
-    how = _reading(request)
-    if not request.data_line:
-        return open_own(
-            store, name, file, str(source), Path(request.data), how, request.metric, budget, policy, targets, report,
-            answered,
-        )  # fmt: skip
-    signature = read_signature(open_model(file, str(source)), str(source))
-    line = _line(request.data_line)
-    spec = _spec_of_line(line, signature, how)
-    held, truth = _records_of_line(line, spec, signature, file, str(source))
-    answered()
-    return subject_of(
-        store, name, file, str(source), signature, spec, held, truth, request.metric, budget, policy, targets, report
+    path = Path(request.model)
+    file, how = OnnxFile(whole_model(path), str(path)), _reading(request)
+    settings = SearchSettings(
+        Store(str(Path(request.out) / WORK)),
+        _name_of(path),
+        request.metric,
+        _budget(request),
+        _policy(request, CompressionPolicy()),
+        _targets(request),
+        report,
     )
+    if not request.data_line:
+        return open_foreign(file, Path(request.data), how, settings, answered)
+    signature = read_signature(open_model(file), file.source)
+    line = asked_line(request, request.data_line)
+    spec = _spec_of_line(line, signature, how)
+    held, truth = records_of_line(Store(request.home), line, spec, signature, file)
+    answered()
+    return subject_of(file, signature, spec, held, truth, settings)
 
 
 def _open_line(request: Request, report: Report, answered: Callable[[], None]) -> tuple[Subject, str]:
     """One of our models: its network is there, so students are tried too; judged on its line's records or others."""
-    home, line = Store(find_home()), _line(request.line)
-    model = trained_model(line.name, request.weights)
+    home, line = Store(request.home), asked_line(request, request.line)
+    model = trained_model(home, line.name, request.weights)
     dataset = load_dataset(home, line.name, model.dataset)
     subject = open_subject(home, line, dataset, model, report)
     work = Store(str(Path(request.out) / WORK))
@@ -91,37 +100,35 @@ def _judged_elsewhere(
     request: Request, subject: Subject, report: Report, answered: Callable[[], None]
 ) -> tuple[Subject, str]:
     """Our model on records that are not its line's; students learn from the line's all the same, if its task counts."""
-    source, how = f"the model of line {subject.name!r}", replace(_reading(request), classes=subject.labels)
+    file = OnnxFile(subject.file, f"the model of line {subject.name!r}")
+    how = replace(_reading(request), classes=subject.labels)
     ours = Ours(subject.task, subject.metric, subject.answer, subject.input, subject.own_metrics)
-    common: tuple[str, Budget, CompressionPolicy, tuple[TargetProfile, ...], Report]
-    common = (request.metric, subject.budget, subject.policy, subject.targets, report)
+    settings = SearchSettings(
+        subject.store, subject.name, request.metric, subject.budget, subject.policy, subject.targets, report
+    )
     if request.data_line:
-        signature = read_signature(open_model(subject.file, source), source)
-        held, truth = _records_of_line(_line(request.data_line), subject.input, signature, subject.file, source)
+        signature = read_signature(open_model(file), file.source)
+        line = asked_line(request, request.data_line)
+        held, truth = records_of_line(Store(request.home), line, subject.input, signature, file)
         answered()
-        other, note = subject_of(
-            subject.store, subject.name, subject.file, source, signature, subject.input, held, truth, *common, ours
-        )
+        other, note = subject_of(file, signature, subject.input, held, truth, settings, ours)
     else:
-        other, note = open_own(
-            subject.store, subject.name, subject.file, source, Path(request.data), how, *common, answered, ours
-        )
+        other, note = open_foreign(file, Path(request.data), how, settings, answered, ours)
     trainable = subject.trainable if other.task is subject.task else None
     if trainable is None and subject.trainable is not None:
         note += f"; judged by {other.metric}, not as line {subject.name!r} is, so no smaller network was tried"
     return replace(other, trainable=trainable, output=subject.output), note
 
 
-def _records_of_line(
-    line: Line, spec: InputSpec, signature: Signature, file: bytes, source: str
+def records_of_line(
+    store: Store, line: Line, spec: InputSpec, signature: Signature, file: OnnxFile
 ) -> tuple[HeldOut, Truth]:
     """A line's newest accepted records as a model reads them, and what they judge it by."""
-    store = Store(find_home())
     dataset = store.newest(line.name, DatasetVersion)
     train, validation, test = (
         open_judged(store, dataset, split, spec, line.config) for split in ("train", "validation", "test")
     )
-    shapes = probe(open_model(file, source), _First(validation), source)
+    shapes = probe(open_model(file), _First(validation), file.source)
     truth = judge_by(validation.y, line.config.data.classes, (), shapes, len(signature.inputs[0].shape))
     counts = ", ".join(f"{len(one):,} {name}" for name, one in (("validation", validation), ("test", test)))
     note = "; ".join(filter(None, (f"{counts} records of line {line.name!r}", truth.note)))
@@ -156,12 +163,6 @@ def _spec_of_line(line: Line, signature: Signature, how: Reading) -> InputSpec:
         raise RejectedError(f"{place}: has {len(columns)} columns, the model reads {port}")
     zeros, ones = (0.0,) * len(columns), (1.0,) * len(columns)
     return InputSpec("table", port.name, (len(columns),), zeros, ones, tuple(columns), dict(data.table.categories))
-
-
-def _line(name: str) -> Line:
-    from platform_defs.catalog import find_line  # loads Dagster, which an ONNX file needs nothing of
-
-    return find_line(name)
 
 
 def _reading(request: Request) -> Reading:

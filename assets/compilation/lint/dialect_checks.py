@@ -1,4 +1,4 @@
-"""Rules of the Q/DQ form that a runtime reads: symmetric s8 for TensorRT, nothing slow for the CPU."""
+"""Checks of the Q/DQ form that a runtime reads: symmetric s8 for TensorRT, nothing slow for the CPU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from assets.compilation.lint.graph import DEQUANTIZE, QUANTIZE, constants, node_name, nodes, tensors, type_name
 from assets.compilation.lint.rules import Finding, found
-from assets.compilation.lint.tensors import values_of
+from assets.compilation.lint.tensor_checks import values_of
 
 _FUSED_INT8 = ("DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger")
 _INT8, _UINT8, _INT32, _FLOAT16, _DOUBLE = 3, 2, 6, 10, 11

@@ -1,4 +1,4 @@
-"""Searches on a user's own ONNX file, whose axes are what its exporter made of them."""
+"""Searches on a foreign ONNX file, whose axes are what its exporter made of them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from assets.compression.documents import Recipe
 from assets.compression.evidence import limited_drops
-from assets.compression.network import Network, candidate_of
+from assets.compression.formats.network import Network, candidate_of
 from assets.compression.rule import limits_in_words, loses_too_much
 from assets.compression.search import search
 from assets.compression.subject import Subject
 from assets.compression.trials import Made
 from assets.evaluation.answers import logits, open_session
 from assets.line.compression import Budget, CompressionPolicy
-from assets.standalone.model import open_own
+from assets.standalone.foreign_model import OnnxFile, SearchSettings, open_foreign
 from assets.standalone.sources import Reading
 from assets.storage.store import Store
 from edge.contracts import TARGETS
@@ -51,19 +51,16 @@ def _subject(folder: Path, batch: int, budget: Budget) -> Subject:
     x = random.normal(size=(RECORDS, 6)).astype(np.float32)
     np.savez(folder / "held.npz", x=x, y=logits(open_session(file), x).argmax(1))
     policy = CompressionPolicy(formats=("int8",), ranges=("minmax", "entropy"))
-    subject, _ = open_own(
+    settings = SearchSettings(
         Store(str(folder / "store")),
         "fixed",
-        file,
-        "fixed.onnx",
-        folder / "held.npz",
-        Reading(),
         "",
         budget,
         policy,
         (TARGETS["cpu-x86"], TARGETS["rtx-sm86"]),
         lambda _: None,
     )
+    subject, _ = open_foreign(OnnxFile(file, "fixed.onnx"), folder / "held.npz", Reading(), settings)
     return subject
 
 
