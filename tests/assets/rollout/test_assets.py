@@ -12,9 +12,10 @@ import pytest
 from assets.compression.documents import ChosenModel
 from assets.line.config import Line
 from assets.records.read import load_dataset
-from assets.release.assets import build_assets
+from assets.release import assets as release_assets
 from assets.release.documents import ReleaseRecord, RolloutRecord, rollout_journal
 from assets.release.repository import current_deployment
+from assets.rollout import assets as rollout_assets
 from assets.rollout import promote as rollout
 from assets.rollout.promote import promote, releases
 from assets.storage.store import Store
@@ -29,7 +30,8 @@ def store(tmp_path: Path) -> Store:
 
 
 def run(store: Store, line: Line, fine: bool = True) -> dg.ExecuteInProcessResult:
-    result = dg.materialize(build_assets(line), resources={"store": store}, raise_on_error=False)
+    both = [*release_assets.build_assets(line), *rollout_assets.build_assets(line)]
+    result = dg.materialize(both, resources={"store": store}, raise_on_error=False)
     assert result.success is fine
     return result
 
