@@ -51,12 +51,15 @@ def land(
 ) -> None:
     """Put a batch into the line's landing zone; its manifest is written last, then the sensors see it."""
     from assets.ingest.landing import land as land_batch
-    from assets.ingest.made import land_own
+    from assets.ingest.user_source import land_user_source
 
     store = prepare_home()
     config = find_line(line)
     with Moving("looking at the source", quiet=as_json) as report:
-        landed = land_own(store, config, report) if source is None else land_batch(store, config, source, report)
+        if source is None:
+            landed = land_user_source(store, config, report)
+        else:
+            landed = land_batch(store, config, source, report)
     if as_json:
         print_json(
             {
