@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assets.ingest.user_source import user_source
 from assets.line.config import Line
 from platform_defs.catalog import find_line
 from platform_defs.cli import listing
@@ -66,7 +67,6 @@ def _source(line: Line) -> tuple[Finding, ...]:
     """What the line's own data source writes, read by the line's reader; nothing where it has none."""
     from assets.families.check import Finding
     from assets.ingest.inspection.inspect import inspect_source
-    from assets.ingest.user_source import user_source
 
     if line.config.data.source is None:
         return ()
