@@ -27,7 +27,8 @@ from assets.quality.erasing import Erasing, held_rows, verdict_batches
 from assets.records.dataset import DatasetVersion
 from assets.records.forgotten import Tombstone, current, forgotten_ids
 from assets.records.verdict import BatchVerdict, verdict_history
-from assets.release.documents import ReleaseRecord, deployed
+from assets.release.documents import ReleaseRecord
+from assets.release.repository import current_deployment
 from assets.storage import layout
 from assets.storage.audit import current_user, record
 from assets.storage.memo import results
@@ -243,7 +244,7 @@ def _serving(store: Store, line: str) -> list[str]:
     """Releases that a group of devices is pointed at."""
     found = []
     for group in store.names(layout.rollouts(line)):
-        if (deployment := deployed(store, line, group)) is not None:
+        if (deployment := current_deployment(store, line, group)) is not None:
             found.append(deployment.release)
     return found
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import difflib
 import hashlib
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from assets.line.config import LineConfig
+from assets.errors import RejectedError
+from assets.line.config import Line, LineConfig
 from assets.line.data import DataContract
 from assets.line.expectations import ROW_WISE
 from assets.line.quality import UserExpectation
 from assets.quality.columns import target_column
 from assets.quality.rule import Rule, null_rule, short
 from assets.quality.rules_by_kind import kind_rules
+from assets.records.verdict import BatchVerdict
 
 MAX_NAME = 160
 COPIES = "every record is in the batch once"
@@ -27,6 +29,16 @@ def rules_of(config: LineConfig) -> list[Rule]:
     rules = [*_label_rules(data), *kind_rules(data)]
     rules += [_user_rule(own, data) for own in config.quality.expectations]
     return [*rules, *_identity_rules(config), *_batch_rules(config)]
+
+
+def refuse_unknown(rule: str, line: Line, verdicts: Iterable[BatchVerdict]) -> None:
+    """Raise RejectedError for a rule that neither the line has nor a batch was judged by: waiving it waives nothing."""
+    known = {found.name for found in rules_of(line.config)}
+    known |= {check.name for verdict in verdicts for check in verdict.checks}
+    if rule not in known:
+        near = difflib.get_close_matches(rule, sorted(known), 1, 0.4)
+        hint = f"is {near[0]!r} meant?" if near else f"`edgeloop quarantine list {line.name}` shows their names"
+        raise RejectedError(f"line {line.name!r} has no rule {rule!r}; {hint}")
 
 
 def _label_rules(data: DataContract) -> Iterator[Rule]:

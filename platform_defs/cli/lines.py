@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assets.ingest.user_source import user_source
 from assets.line.config import Line
 from platform_defs.catalog import find_line
 from platform_defs.cli import listing
@@ -66,13 +67,12 @@ def _source(line: Line) -> tuple[Finding, ...]:
     """What the line's own data source writes, read by the line's reader; nothing where it has none."""
     from assets.families.check_network import Finding
     from assets.ingest.inspection.inspect import inspect_source
-    from assets.ingest.made import written
 
     if line.config.data.source is None:
         return ()
     clause = "writes its data"
     try:
-        with written(line) as folder:
+        with user_source(line) as folder:
             look = inspect_source(folder, line.config.data)
     except Exception as error:  # a source of the user's own raises what it likes
         return (Finding(clause, False, " ".join(str(error).split())[:400]),)

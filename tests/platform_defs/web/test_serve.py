@@ -19,7 +19,7 @@ from assets.release.repository import ensure_repository
 from assets.storage.store import Store
 from edge.agent.identity import public_hex
 from edge.contracts import DeviceProfile, to_bytes
-from edge.contracts.envelope import PROFILE_TYPE, seal
+from edge.contracts.envelope import PROFILE_TYPE, sign
 from platform_defs.web.serve import Server, device_app, report_app
 
 
@@ -119,7 +119,7 @@ def test_files_are_read_only(devices: str, method: str) -> None:
 def test_enrolment_and_its_refusals(devices: str, store: Store) -> None:
     key = Ed25519PrivateKey.generate()
     profile = DeviceProfile("gate-7", "toy", "canary", "x86_64", public_hex(key))
-    body = to_bytes(seal(key, "gate-7", PROFILE_TYPE, to_bytes(profile)))
+    body = to_bytes(sign(key, "gate-7", PROFILE_TYPE, to_bytes(profile)))
     assert [ask(devices, "POST", "/enroll", body)[0] for _ in range(2)] == [201, 200]
     status, headers, answer = ask(devices, "POST", "/reports", b"{}")
     assert (status, headers["content-type"]) == (400, "application/json")
