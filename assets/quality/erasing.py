@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from assets.errors import LandingError
-from assets.ingest.contract import erase_landed, without_content
+from assets.ingest.privacy.blanking import blank_rows
+from assets.ingest.privacy.erasing import erase_landed
 from assets.line.config import Line
 from assets.pages.redaction import page_mark, without_marked
 from assets.records.forgotten import REPLACED, SAID, Replacement, current, fetch_shard
@@ -101,7 +102,7 @@ class Erasing:
 
     def _without(self, verdict: BatchVerdict, hits: Mapping[str, bytes], elsewhere: frozenset[str]) -> BatchVerdict:
         """The verdict with the same counts, and nothing in it or behind it that the record can be told from."""
-        blank: Callable[[bytes], bytes] = lambda content: without_content(content, self.ids)  # noqa: E731
+        blank: Callable[[bytes], bytes] = lambda content: blank_rows(content, self.ids)  # noqa: E731
         places = {place for file in hits for place in _said_places(file)}
         marks = elsewhere | {page_mark(file) for file in hits}
         why, checks = _silent_checks(verdict)
@@ -200,7 +201,7 @@ class Erasing:
                 if file.endswith(".records.parquet"):
                     raw = self.store.read(f"{folder}/{file}")
                     content = unseal(raw)
-                    new = without_content(content, self.ids)
+                    new = blank_rows(content, self.ids)
                     if new != content:
                         sha256 = file.partition(".")[0]
                         new = seal(new, name, "returned") if is_sealed(raw) else new

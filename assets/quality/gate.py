@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from assets.ingest.contract import read_chunks
+from assets.ingest.reading import read_landed
 from assets.line.config import Line
 from assets.line.quality import Severity
 from assets.processes.worker import Job, serve
@@ -218,7 +218,7 @@ def _read(
     store: Store, line: Line, batch: str, spool: Spool, refused: Refused, judges: Judges, ahead: RowWise, tell: Tell
 ) -> None:
     told = time.monotonic()
-    for item in read_chunks(store, line, batch):
+    for item in read_landed(store, line, batch):
         if isinstance(item, Reason):
             refused.add(without_values(item, line.config.data))
             continue

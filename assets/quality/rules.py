@@ -199,7 +199,7 @@ def _folded(label: str) -> str:
 
 
 def _explain_label(label: str, data: DataContract) -> tuple[str, str]:
-    where = "folder" if data.reader in {"image_folder", "audio_folder"} else "cell"
+    where = "folder" if data.form == "files" else "cell"
     simple = {_folded(name): name for name in data.classes}
     key = _folded(label).removesuffix(".0")
     near = simple.get(key) or next(iter(difflib.get_close_matches(key[:80], simple, 1, 0.8)), None)

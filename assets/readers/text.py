@@ -20,7 +20,7 @@ from assets.line.data import DataContract
 from assets.readers.cells import renamed, words
 from assets.readers.csvblocks import Block
 from assets.readers.files import Files
-from assets.readers.images import _place as place_of
+from assets.readers.images import folder_label
 from assets.readers.packing import Packed, made, pooled, to_chunk
 from assets.readers.rows import Wanted, is_named_as_rows, read_blocks, split_of
 from assets.readers.tables import NOT_A_TABLE
@@ -96,7 +96,7 @@ def _problem(text: str, chars: int, most: int) -> str:
 def _whole(file: LandedFile, source: Files, data: DataContract) -> Record | Reason:
     """A file that is one text, of the class that its folder names."""
     try:
-        split, label = place_of(file.path)
+        split, label = folder_label(file.path)
         content = source.read(file, 4 * MAX_TEXT_CHARS + 3)
         if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise RejectedError("it is UTF-16; save it as UTF-8")

@@ -48,9 +48,9 @@ class Protection:
         """Whether a file of this name may have to be changed."""
         if path.lower().endswith(RETURNED_SUFFIX):
             return False
-        if self.data.reader == "image_folder":
+        if self.data.image is not None and self.data.form == "files":
             return self.data.privacy.strip_metadata
-        return self.data.reader in {"table", "series", "text"} and self.columns and not self._is_remaining(path)
+        return self.data.form == "rows" and self.columns and not self._is_remaining(path)
 
     def filter(self, path: str, source: BinaryIO, size: int, target: BinaryIO) -> bool:
         """Write what may be kept of a file to `target`; False where the file may be kept as it is.
