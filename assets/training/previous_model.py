@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from assets.errors import RejectedError
-from assets.release.documents import ReleaseRecord
+from assets.records.in_use import released_model
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from edge.contracts import InputSpec
@@ -23,8 +23,7 @@ def model_in_use(store: Store, line: str) -> TrainedModel | None:
         newest = store.head(line, "trained_model", TrainedModel)
     except (RejectedError, ContractError):  # none yet, or one of another version of this software
         return None
-    with contextlib.suppress(RejectedError, ContractError):
-        released = store.head(line, "release", ReleaseRecord).manifest.provenance.teacher
+    if (released := released_model(store, line)) is not None:
         for model in (newest, *_earlier(store, line)):
             if model.onnx.sha256 == released:
                 return model
