@@ -25,7 +25,7 @@ from assets.loading.cache import drop_before
 from assets.pages.redaction import page_mark, without_marked
 from assets.quality.erasing import Erasing, held_rows, verdict_batches
 from assets.records.dataset import DatasetVersion, dataset_key
-from assets.records.forgotten import Tombstone, current, forgotten_ids, tombstone_key
+from assets.records.forgotten import Tombstone, current, fetch_shard, forgotten_ids, tombstone_key, trace_key
 from assets.records.verdict import BatchVerdict, verdict_history, verdict_key
 from assets.release.documents import ReleaseRecord, deployed
 from assets.storage.audit import current_user, record
@@ -105,7 +105,7 @@ def forget(store: Store, line: Line, prefix: str, why: str = "", who: str | None
 
 
 def erase(store: Store, line: Line) -> tuple[str, ...]:
-    """Take every forgotten record of the line out of what is kept; the gate calls this when one came in again.
+    """Take every forgotten record of the line out of what is kept.
 
     Returns:
         Places in the landing zone where a record should have been, and was not found.
@@ -114,7 +114,7 @@ def erase(store: Store, line: Line) -> tuple[str, ...]:
     if not ids:
         return ()
     for identity in ids:
-        if not store.exists(_trace_key(line.name, identity)):  # a kill came before its trace
+        if not store.exists(trace_key(line.name, identity)):  # a kill came before its trace
             _trace(store, line, identity)
     drop_before(store, line.name)
     work = Erasing(store, line, ids)
@@ -149,8 +149,6 @@ def _ids(store: Store, verdict: BatchVerdict, prefix: str) -> Iterator[str]:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    from assets.records.forgotten import fetch_shard
-
     for ref in (*verdict.records, *verdict.quarantine):
         ids = pq.read_table(io.BytesIO(fetch_shard(store, ref)), columns=["id"]).column("id")
         yield from pc.filter(ids, pc.starts_with(ids, prefix)).to_pylist()
@@ -158,7 +156,7 @@ def _ids(store: Store, verdict: BatchVerdict, prefix: str) -> Iterator[str]:
 
 def _trace(store: Store, line: Line, identity: str) -> Trace:
     """Where the record is; kept before anything is erased, and found again afterwards."""
-    key = _trace_key(line.name, identity)
+    key = trace_key(line.name, identity)
     with contextlib.suppress(FileNotFoundError):
         return store.load(key, Trace)
     wanted = frozenset({identity})
@@ -215,7 +213,7 @@ def _outcome(store: Store, line: Line, identity: str, new: bool, trace: Trace, m
 def _erase_golden(store: Store, line: Line, ids: frozenset[str]) -> None:
     """Golden sets that hold a forgotten record: of releases that no device is pointed at, and of engines."""
     serving = set(_serving(store, line.name))
-    golden = {one for identity in ids for one in store.load(_trace_key(line.name, identity), Trace).golden}
+    golden = {one for identity in ids for one in store.load(trace_key(line.name, identity), Trace).golden}
     for release in _releases(store, line.name):
         if release.release in golden - serving:
             erase_release(store, release)
@@ -224,7 +222,7 @@ def _erase_golden(store: Store, line: Line, ids: frozenset[str]) -> None:
 
 def _erase_cards(store: Store, line: Line, ids: frozenset[str]) -> None:
     """Model cards without the records, and without figures that may tell their values."""
-    shards = {one for identity in ids for one in store.load(_trace_key(line.name, identity), Trace).shards}
+    shards = {one for identity in ids for one in store.load(trace_key(line.name, identity), Trace).shards}
     marks = frozenset(page_mark(identity) for identity in ids)
     for _, model in _documents(store, f"store/{line.name}/steps/trained_model", TrainedModel):
         with contextlib.suppress(FileNotFoundError):
@@ -253,10 +251,6 @@ def _documents(store: Store, folder: str, cls: type[T]) -> Iterator[tuple[str, T
     for name in store.names(folder):
         with contextlib.suppress(ContractError):  # of another version of this software
             yield name, store.load(f"{folder}/{name}", cls)
-
-
-def _trace_key(line: str, identity: str) -> str:
-    return f"store/{line}/forgotten/traces/{identity}.json"
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from assets.ingest.privacy.blanking import blank_rows
 from assets.ingest.privacy.erasing import erase_landed
 from assets.line.config import Line
 from assets.pages.redaction import page_mark, without_marked
-from assets.records.forgotten import REPLACED, SAID, Replacement, current, fetch_shard
+from assets.records.forgotten import REPLACED, SAID, Replacement, current, fetch_shard, forgotten_ids, trace_key
 from assets.records.reason import Reason
 from assets.records.verdict import BatchVerdict, CheckOutcome, verdict_history, verdict_key
 from assets.review.documents import decisions_journal
@@ -214,6 +214,17 @@ class Erasing:
             for note in self.store.names(folder):
                 if note.endswith(REPLACED):
                     self.store.remove(f"{folder}/{note.removesuffix(REPLACED)}")
+
+
+def erase_again(store: Store, line: Line) -> None:
+    """Take records that were forgotten before, and came in again, out of what the gate keeps.
+
+    One without a trace is left: its forgetting has only begun, and where it was must be known before it is gone.
+    """
+    forgotten = (identity.hex() for identity in forgotten_ids(store, line.name))
+    ids = frozenset(identity for identity in forgotten if store.exists(trace_key(line.name, identity)))
+    if ids:
+        Erasing(store, line, ids).run()
 
 
 def verdict_batches(store: Store, line: str) -> Iterator[str]:

@@ -27,6 +27,7 @@ from assets.quality.decide import GOOD, Allowed, Decision, broken_rules, decide
 from assets.quality.drift.compare import Drift, compare
 from assets.quality.drift.profile import Profile, make_profile
 from assets.quality.engines.pandas_pool import Judges
+from assets.quality.erasing import erase_again
 from assets.quality.history import earlier_records, finder, reference_profile
 from assets.quality.redaction import quiet, without_values
 from assets.quality.refused import Refused
@@ -109,9 +110,7 @@ def _without_forgotten(store: Store, line: Line, verdict: BatchVerdict) -> Batch
     """The verdict, once nothing of a forgotten record that came in again is kept, in quarantine or elsewhere."""
     if not any(check.name == FORGOTTEN and check.outcome == "failed" for check in verdict.checks):
         return verdict
-    from assets.forgetting.forget import erase
-
-    erase(store, line)
+    erase_again(store, line)
     return read_verdict(store, line.name, verdict.batch) or verdict
 
 

@@ -1,9 +1,10 @@
 """Records that were forgotten on request: who reads or keeps records asks here.
 
     store/<line>/forgotten/<record id>.json   a tombstone, created once: from then on the record is in no dataset
+    store/<line>/forgotten/traces/<id>.json   where it was, kept before anything of it is erased
     <artifact>.replaced                       what an artifact that held it was replaced by
 
-`assets.forgetting.forget` writes both, and takes the record's bytes out of everything.
+`assets.forgetting.forget` writes them, and takes the record's bytes out of everything.
 """
 
 from __future__ import annotations
@@ -87,6 +88,11 @@ def forgotten_ids(store: Store, line: str) -> Forgotten:
 def tombstone_key(line: str, record: str) -> str:
     """Where the tombstone of a record (64 hex digits) stands."""
     return f"store/{line}/forgotten/{record}.json"
+
+
+def trace_key(line: str, record: str) -> str:
+    """Where it is kept in which batches, models and releases a forgotten record (64 hex digits) was."""
+    return f"store/{line}/forgotten/traces/{record}.json"
 
 
 def current(store: Store, ref: ArtifactRef) -> ArtifactRef:
