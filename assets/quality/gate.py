@@ -26,7 +26,8 @@ from assets.quality.computed_checks import Own, known_columns, own_checks, sides
 from assets.quality.decide import GOOD, Allowed, Decision, broken_rules, decide
 from assets.quality.drift.compare import Drift, compare
 from assets.quality.drift.profile import Profile, make_profile
-from assets.quality.engines.pandas_pool import Judges
+from assets.quality.engines.choose import open_engine
+from assets.quality.engines.contract import Engine
 from assets.quality.erasing import erase_again
 from assets.quality.history import earlier_records, finder, reference_profile
 from assets.quality.redaction import quiet, without_values
@@ -160,17 +161,17 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
     data = line.config.data
     with (
         scratch_folder(scratch_root(store)) as folder,
-        Judges() as judges,
+        open_engine() as engine,
         Refused(folder / "refused") as refused,
         Spool(folder / "records", chunk_schema(data)) as spool,
     ):
-        ahead = RowWise(spool, rules_of(line.config), data, judges)
-        _read(store, line, batch, spool, refused, judges, ahead, tell)
+        ahead = RowWise(spool, rules_of(line.config), data, engine)
+        _read(store, line, batch, spool, refused, engine, ahead, tell)
         sides = sides_of(spool, data)
         earlier = earlier_records(store, line, spool)
         own = own_checks(spool, sides, earlier, forgotten_ids(store, line.name), line)
         allowed = Allowed(active_waivers(store, line.name, time.time()), batch)
-        rulings, broken = _rule(spool, sides, earlier, own, allowed, line, judges, ahead)
+        rulings, broken = _rule(spool, sides, earlier, own, allowed, line, engine, ahead)
         good = np.flatnonzero(broken == GOOD)
         reference = reference_profile(store, line)
         profile, drift = _drift(spool, good, reference, own, line)
@@ -214,7 +215,7 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
 
 
 def _read(
-    store: Store, line: Line, batch: str, spool: Spool, refused: Refused, judges: Judges, ahead: RowWise, tell: Tell
+    store: Store, line: Line, batch: str, spool: Spool, refused: Refused, engine: Engine, ahead: RowWise, tell: Tell
 ) -> None:
     told = time.monotonic()
     for item in read_landed(store, line, batch):
@@ -222,8 +223,8 @@ def _read(
             refused.add(without_values(item, line.config.data))
             continue
         spool.append(item)
-        judges.expect(spool.rows)
-        ahead.look()
+        engine.expect(spool.rows)
+        ahead.ask_ahead()
         if time.monotonic() - told > TELL_SECONDS:
             told = time.monotonic()
             tell(f"read {spool.rows:,} records so far")
@@ -238,7 +239,7 @@ def _rule(
     own: Own,
     allowed: Allowed,
     line: Line,
-    judges: Judges,
+    engine: Engine,
     ahead: RowWise,
 ) -> tuple[list[Ruling], NDArray[np.int16]]:
     """The suite's rulings, and the first rule that each record breaks.
@@ -250,11 +251,11 @@ def _rule(
     identity = ("_conflict", "_relabelled", "_known_label")
     own.add("known records", identity, lambda: known_columns(find_copies(spool, data.classes, sides, earlier), spool))
     first = [rule for rule in rules if rule.name != COPIES]
-    rulings = [quiet(found, data) for found in run_rules(spool, own.derived, own.broken, first, data, judges, ahead)]
+    rulings = [quiet(found, data) for found in run_rules(spool, own.derived, own.broken, first, data, engine, ahead)]
     broken = broken_rules(rulings, spool, allowed)
     own.add("exact copies", ("_copy_of",), lambda: find_copies(spool, data.classes, sides, earlier, broken == GOOD))
     last = [rule for rule in rules if rule.name == COPIES]
-    rulings += run_rules(spool, own.derived, own.broken, last, data, judges)
+    rulings += run_rules(spool, own.derived, own.broken, last, data, engine)
     return rulings, broken_rules(rulings, spool, allowed)
 
 

@@ -137,18 +137,19 @@ def waive(
 
     With --batch or --record, what the rule holds there goes back with `release`.
     """
-    from assets.review import decisions
+    from assets.review.waivers import Scope
+    from assets.review.waivers import waive as waive_rule
 
     end, name = _end_of(until), who or current_user()
     if not batch and not record:
         state, config, verdicts = opened(line)
         _refuse_unknown(rule, config, verdicts)
-        position = decisions.waive(state, config, rule, name, why, end)
+        position = waive_rule(state, config, rule, name, why, end)
         _told(line, [_result(state, position)], as_json)
         return
 
     def decide(state: State, config: Line, verdict: BatchVerdict, members: pa.Table) -> int:
-        return decisions.waive(state, config, rule, name, why, end, verdict, members if record else None)
+        return waive_rule(state, config, rule, name, why, end, Scope(verdict, members if record else None))
 
     _decide(line, Chosen(record, batch, rule, None, False, 0, empty=not record), decide, as_json)
 

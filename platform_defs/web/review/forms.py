@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from assets.errors import ConflictError, RejectedError
 from assets.records.verdict import BatchVerdict
-from assets.review import decisions
+from assets.review import decisions, waivers
 from assets.review.returns import release as release_decided
 from assets.review.state import select
 from platform_defs.web.guard import Form
@@ -44,7 +44,7 @@ def revoke(room: Room, request: Request, form: Form) -> str:
 def waive(room: Room, request: Request, form: Form) -> str:
     """Waive a rule for the line's batches to come."""
     until = end_of_day(form.one("until"))
-    done = decisions.waive(room.state, room.line, form.one("rule"), form.one("who"), form.one("why"), until)
+    done = waivers.waive(room.state, room.line, form.one("rule"), form.one("who"), form.one("why"), until)
     return f"/review/{room.line.name}?done={done}"
 
 
@@ -83,7 +83,7 @@ def _decide_one(room: Room, verdict: BatchVerdict, members: pa.Table, revise: in
             rules = members["rule"].unique().to_pylist()
             if len(rules) != 1:
                 raise RejectedError("the chosen records break different rules; waive one at a time")
-            return decisions.waive(state, line, rules[0], who, why, until, verdict, members, revise)
+            return waivers.waive(state, line, rules[0], who, why, until, waivers.Scope(verdict, members, revise))
     correction = decisions.Correction(form.one("label"), _cells(room, form), form.file or None)
     if not (correction.label or correction.changes or correction.file):
         raise RejectedError("choose the true label, or correct something else")
