@@ -178,11 +178,11 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
         judge_batch(own, spool, sides, good, reference, line)
         decision = decide(rulings, broken, refused, line.config, allowed, own.outcomes)
         tell(f"{len(decision.good):,} records are good, {len(decision.bad):,} are quarantined")
-        kept = keep_records(store, line, batch, spool, own.derived, decision, refused, sides, folder)
+        keeper = Keeper(store, line, batch, folder)
+        kept = keep_records(keeper, spool, own.derived, decision, refused, sides)
         new = len(good) - len(own.derived["_known_label"].rows[np.isin(own.derived["_known_label"].rows, good)])
         verdict = _verdict(store, line, batch, spool, decision, refused, kept, new)
         findings = tuple(own.findings)
-        keeper = Keeper(store, line, batch, folder)
         verdict = replace(
             verdict,
             findings=keeper.findings(findings),
