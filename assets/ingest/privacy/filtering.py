@@ -20,6 +20,7 @@ from assets.errors import RejectedError
 from assets.ingest.privacy.strip import strip_picture
 from assets.ingest.privacy.texts import CutShortError, filter_text
 from assets.ingest.privacy.tokens import Tokens, pseudonym_key
+from assets.ingest.privacy.typed import filter_typed
 from assets.line.config import Line
 from assets.line.data import DataContract
 from assets.readers import rows
@@ -90,8 +91,6 @@ class Protection:
             if head.startswith(magic):
                 raise RejectedError(text)
         if head.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
-            from assets.ingest.privacy.typed import filter_typed
-
             filter_typed(source, size, target, policy, tokens)
         elif head.startswith(b"\x1f\x8b"):
             packed = zlib.compressobj(6, wbits=31)  # gzip without a name or a time
