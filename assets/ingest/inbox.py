@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from assets.errors import RejectedError, TransientError
-from assets.ingest.dropped import MAX_ENTRIES, Dropped
+from assets.ingest.inbox_files import MAX_ENTRIES, InboxFiles
 from assets.ingest.landing import INBOX, Landed, land, load_manifest
 from assets.ingest.listing import names_below
 from assets.line.config import Line
@@ -110,7 +110,7 @@ class _Work:
 
     def __init__(self, store: Store, line: Line, quiet: float, now: float) -> None:
         self._store, self._line, self._quiet, self._now = store, line, quiet, now
-        self._inbox = Dropped(store, line.name)
+        self._inbox = InboxFiles(store, line.name)
         self.seen: dict[str, Seen] = {}
         self.landed: list[str] = []
         self.problems: list[Reason] = []

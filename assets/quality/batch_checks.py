@@ -12,7 +12,7 @@ from assets.quality.checks.derived import Derived
 from assets.quality.checks.pii import find_pii
 from assets.quality.checks.target_leakage import find_target_leakage
 from assets.quality.checks.units import Quantiles, find_unit_change
-from assets.quality.computed_checks import Own
+from assets.quality.computed_checks import Computed
 from assets.quality.drift.profile import Profile
 from assets.quality.redaction import hidden_columns
 from assets.quality.spool import Spool
@@ -20,8 +20,8 @@ from assets.quality.spool import Spool
 MOST_SAID = 3
 
 
-def judge_batch(
-    own: Own,
+def check_batch(
+    own: Computed,
     spool: Spool,
     sides: NDArray[np.int8],
     good: NDArray[np.int64],
@@ -55,7 +55,7 @@ def judge_batch(
         own.judge("nothing looks like personal data", "warning", lambda: _said(own, find_pii(spool, hidden)))
 
 
-def _said(own: Own, found: Derived) -> tuple[bool, str]:
+def _said(own: Computed, found: Derived) -> tuple[bool, str]:
     """Whether nothing was found; else the first findings in words."""
     own.findings += found.findings
     about = [finding for finding in found.findings if finding.row < 0] or list(found.findings)

@@ -20,9 +20,9 @@ from assets.line.config import Line
 from assets.line.data import DataContract
 from assets.line.quality import Severity
 from assets.quality.checks.derived import Derived
-from assets.quality.checks.labels import find_label_suspects
-from assets.quality.checks.near import find_near
-from assets.quality.checks.odd import find_odd
+from assets.quality.checks.label_suspects import find_label_suspects
+from assets.quality.checks.near_duplicates import find_near_duplicates
+from assets.quality.checks.outliers import find_outliers
 from assets.quality.checks.series_checks import find_series_trouble
 from assets.quality.columns import Sparse
 from assets.quality.redaction import hidden_columns
@@ -36,7 +36,7 @@ _PLACES = re.compile(r"/[^\s:'\"]+/")
 
 
 @dataclass
-class Own:
+class Computed:
     """What own checks added.
 
     Attributes:
@@ -78,7 +78,7 @@ class Own:
         self.seconds[name] = time.perf_counter() - started
 
 
-def sides_of(spool: Spool, data: DataContract) -> NDArray[np.int8]:
+def splits_of(spool: Spool, data: DataContract) -> NDArray[np.int8]:
     """(rows,) int8: 0 train, 1 validation, 2 test, as datasets will draw them.
 
     For rows of tables that are drawn one by one it is not computed (0): equal rows have equal ids, so they are on the
@@ -112,22 +112,22 @@ def sides_of(spool: Spool, data: DataContract) -> NDArray[np.int8]:
     return sides
 
 
-def own_checks(
+def computed_checks(
     spool: Spool, sides: NDArray[np.int8], earlier: pa.Table, forgotten: Mapping[bytes, str], line: Line
-) -> Own:
+) -> Computed:
     """Everything that is asked before the suite; exact copies come after it, since of sound copies one is kept."""
     data, quality = line.config.data, line.config.quality
-    own = Own(quiet=bool(hidden_columns(data)))
+    own = Computed(quiet=bool(hidden_columns(data)))
     none: NDArray[Any] = np.full(spool.rows, None, dtype=object)
     own.add("forgotten", ("_forgotten",), lambda: _forgotten(spool, forgotten))
     if data.image is not None:
-        own.add("odd pictures", ("_odd",), lambda: find_odd(spool))
+        own.add("odd pictures", ("_odd",), lambda: find_outliers(spool))
     if data.series is not None:
         own.add("order in time", ("_order", "_gap"), lambda: _disorder(spool, data))
     if data.inputs is not None:
         own.derived |= {"_near": Sparse.of(none), "_leak": Sparse.of(none)}
     elif quality.near_duplicates != "off" or quality.leakage != "off":
-        own.add("almost equal records", ("_near", "_leak"), lambda: find_near(spool, data, sides, earlier))
+        own.add("almost equal records", ("_near", "_leak"), lambda: find_near_duplicates(spool, data, sides, earlier))
     if data.classes and quality.label_suspects != "off":
         own.add("suspected labels", ("_suspect",), lambda: find_label_suspects(spool, data))
     return own

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from assets.line.config import LineConfig
 from assets.line.data import DataContract
 from assets.quality.columns import Sparse, visible_columns
-from assets.quality.refused import Refused
+from assets.quality.refusals import Refused
 from assets.quality.rule import Rule
 from assets.quality.rules import COPIES
 from assets.quality.rulings import Ruling

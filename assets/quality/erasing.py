@@ -22,7 +22,15 @@ from assets.ingest.privacy.blanking import blank_rows
 from assets.ingest.privacy.erasing import erase_landed
 from assets.line.config import Line
 from assets.pages.redaction import page_mark, without_marked
-from assets.records.forgotten import REPLACED, SAID, Replacement, current, fetch_shard, forgotten_ids, trace_key
+from assets.records.forgotten import (
+    FORGOTTEN_REASON,
+    REPLACED,
+    Replacement,
+    current,
+    fetch_shard,
+    forgotten_ids,
+    trace_key,
+)
 from assets.records.reason import Reason
 from assets.records.verdict import BatchVerdict, CheckOutcome, verdict_history, verdict_key
 from assets.review.documents import decisions_journal
@@ -313,16 +321,16 @@ def _said_places(file: str) -> Iterator[tuple[str, str]]:
 
 def _silent(reason: Reason, places: set[tuple[str, str]]) -> Reason:
     """A reason without the values that it shows, where it is about a forgotten record."""
-    if not _is_about(reason.file, reason.place, places) or reason.reason.startswith(SAID):
+    if not _is_about(reason.file, reason.place, places) or reason.reason.startswith(FORGOTTEN_REASON):
         return reason
-    return replace(reason, reason=SAID, remedy="nothing to do")
+    return replace(reason, reason=FORGOTTEN_REASON, remedy="nothing to do")
 
 
 def _silent_json(text: bytes, places: set[tuple[str, str]]) -> bytes:
     body = json.loads(text)
     for entry in body["reasons"]:
-        if _is_about(entry["file"], entry["place"], places) and not entry["reason"].startswith(SAID):
-            entry["reason"], entry["remedy"] = SAID, "nothing to do"
+        if _is_about(entry["file"], entry["place"], places) and not entry["reason"].startswith(FORGOTTEN_REASON):
+            entry["reason"], entry["remedy"] = FORGOTTEN_REASON, "nothing to do"
     return json.dumps(body, indent=1, ensure_ascii=False).encode()
 
 

@@ -20,9 +20,9 @@ from assets.ingest.reading import read_landed
 from assets.line.config import Line
 from assets.line.quality import Severity
 from assets.processes.worker import Job, serve
-from assets.quality.batch_checks import judge_batch
+from assets.quality.batch_checks import check_batch
 from assets.quality.checks.copies import find_copies
-from assets.quality.computed_checks import Own, known_columns, own_checks, sides_of
+from assets.quality.computed_checks import Computed, computed_checks, known_columns, splits_of
 from assets.quality.decide import GOOD, Allowed, Decision, broken_rules, decide
 from assets.quality.drift.compare import Drift, compare
 from assets.quality.drift.profile import Profile, make_profile
@@ -31,7 +31,7 @@ from assets.quality.engines.contract import Engine
 from assets.quality.erasing import erase_again
 from assets.quality.history import earlier_records, finder, reference_profile
 from assets.quality.redaction import quiet, without_values
-from assets.quality.refused import Refused
+from assets.quality.refusals import Refused
 from assets.quality.report import batch_page, suite_page, write_indexes
 from assets.quality.report.data import ReportData
 from assets.quality.rules import COPIES, rules_of
@@ -167,15 +167,15 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
     ):
         ahead = RowWise(spool, rules_of(line.config), data, engine)
         _read(store, line, batch, spool, refused, engine, ahead, tell)
-        sides = sides_of(spool, data)
+        sides = splits_of(spool, data)
         earlier = earlier_records(store, line, spool)
-        own = own_checks(spool, sides, earlier, forgotten_ids(store, line.name), line)
+        own = computed_checks(spool, sides, earlier, forgotten_ids(store, line.name), line)
         allowed = Allowed(active_waivers(store, line.name, time.time()), batch)
         rulings, broken = _rule(spool, sides, earlier, own, allowed, line, engine, ahead)
         good = np.flatnonzero(broken == GOOD)
         reference = reference_profile(store, line)
         profile, drift = _drift(spool, good, reference, own, line)
-        judge_batch(own, spool, sides, good, reference, line)
+        check_batch(own, spool, sides, good, reference, line)
         decision = decide(rulings, broken, refused, line.config, allowed, own.outcomes)
         tell(f"{len(decision.good):,} records are good, {len(decision.bad):,} are quarantined")
         keeper = Keeper(store, line, batch, folder)
@@ -236,7 +236,7 @@ def _rule(
     spool: Spool,
     sides: NDArray[np.int8],
     earlier: pa.Table,
-    own: Own,
+    own: Computed,
     allowed: Allowed,
     line: Line,
     engine: Engine,
@@ -260,7 +260,7 @@ def _rule(
 
 
 def _drift(
-    spool: Spool, good: NDArray[np.int64], reference: Profile | None, own: Own, line: Line
+    spool: Spool, good: NDArray[np.int64], reference: Profile | None, own: Computed, line: Line
 ) -> tuple[Profile | None, Drift | None]:
     """What the good records look like, and how far that is from the data that the model in use was trained on."""
     policy = line.config.quality.drift

@@ -23,7 +23,7 @@ from assets.quality.columns import Sparse
 from assets.quality.decide import GOOD, Decision, explained
 from assets.quality.history import INDEX_SCHEMA, index_table
 from assets.quality.redaction import without_label, without_record
-from assets.quality.refused import Refused
+from assets.quality.refusals import Refused
 from assets.quality.spool import Spool
 from assets.records.reason import Reason
 from assets.records.record import QUARANTINE_COLUMNS, RECORD_COLUMNS

@@ -49,7 +49,7 @@ def record_of(
     stored: bytes, label: str, split: str, file: str, group: str, time: float | None, data: DataContract
 ) -> Record:
     """A sound as a record, of its file's bytes; see `Record`. Raises RejectedError where they are no sound WAV."""
-    with _BYTES.taken(len(stored)):
+    with _BYTES.reserve(len(stored)):
         sound = read_wav(stored)
         return Record(
             sound_id(sound),

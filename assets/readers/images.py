@@ -51,7 +51,7 @@ def record_of(
         RejectedError: no sound picture; "reason; remedy".
     """
     assert data.image is not None
-    header, picture = read_picture(stored, data.image.channels, _PIXELS.taken)
+    header, picture = read_picture(stored, data.image.channels, _PIXELS.reserve)
     identity = picture_id_of(picture)
     measures = measure_picture(picture)
     facts: dict[str, float | str | None] = {

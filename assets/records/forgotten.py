@@ -19,7 +19,7 @@ from assets.storage.store import Store
 from edge.contracts import ArtifactRef, check_sha256, document
 
 REPLACED = ".replaced"
-SAID = "it was forgotten on request"
+FORGOTTEN_REASON = "it was forgotten on request"
 """Stands for the reason of a forgotten record; the gate adds the day."""
 
 

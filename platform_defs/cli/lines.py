@@ -66,7 +66,7 @@ def _source(line: Line) -> tuple[Finding, ...]:
     """What the line's own data source writes, read by the line's reader; nothing where it has none."""
     from assets.families.check import Finding
     from assets.ingest.inspection.inspect import inspect_source
-    from assets.ingest.made import written
+    from assets.ingest.source_function import written
 
     if line.config.data.source is None:
         return ()

@@ -51,12 +51,14 @@ def land(
 ) -> None:
     """Put a batch into the line's landing zone; its manifest is written last, then the sensors see it."""
     from assets.ingest.landing import land as land_batch
-    from assets.ingest.made import land_own
+    from assets.ingest.source_function import land_from_function
 
     store = prepare_home()
     config = find_line(line)
     with Moving("looking at the source", quiet=as_json) as report:
-        landed = land_own(store, config, report) if source is None else land_batch(store, config, source, report)
+        landed = (
+            land_from_function(store, config, report) if source is None else land_batch(store, config, source, report)
+        )
     if as_json:
         print_json(
             {

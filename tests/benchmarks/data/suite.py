@@ -81,7 +81,7 @@ def _edgeloop() -> Run:
     from assets.quality.decide import GOOD, Allowed, broken_rules, decide, explained
     from assets.quality.engines.pandas_engine import PandasEngine
     from assets.quality.engines.pandas_suite import warm_up
-    from assets.quality.refused import Refused
+    from assets.quality.refusals import Refused
     from assets.quality.rules import rules_of
     from assets.quality.rulings import RowWise, run_rules
     from assets.quality.spool import Spool

@@ -25,7 +25,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True)
-class Dropped:
+class InboxFiles:
     """The inbox of line `line`. Paths are relative to it, and begin with a drop's name."""
 
     store: Store

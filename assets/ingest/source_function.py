@@ -15,7 +15,7 @@ from assets.storage.scratch import scratch_folder, scratch_root
 from assets.storage.store import Store
 
 
-def land_own(store: Store, line: Line, tell: Progress | None = None) -> Landed:
+def land_from_function(store: Store, line: Line, tell: Progress | None = None) -> Landed:
     """Have the line's `data.source` write its data set into an empty folder, and land that.
 
     The same files are the same batch.

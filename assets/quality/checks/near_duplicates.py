@@ -9,11 +9,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from assets.line.data import DataContract
-from assets.quality.checks.alike import same_rows, same_texts, text_likeness
 from assets.quality.checks.columns import MAX_FINDINGS, id_bytes, matrix
 from assets.quality.checks.derived import Derived
 from assets.quality.checks.neighbours import Pairs, close_pairs, typical_distance
 from assets.quality.checks.picture_similarity import Confirmed, confirm_pictures
+from assets.quality.checks.similarity import same_rows, same_texts, text_likeness
 from assets.quality.spool import Spool
 from assets.records.verdict import Finding
 
@@ -41,7 +41,7 @@ real copies and messages made from one template."""
 _SIDES = ("train", "validation", "test")
 
 
-def find_near(
+def find_near_duplicates(
     spool: Spool,
     data: DataContract,
     sides: NDArray[np.int8],
