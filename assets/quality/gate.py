@@ -167,22 +167,24 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
     ):
         ahead = RowWise(spool, rules_of(line.config), data, engine)
         _read(store, line, batch, spool, refused, engine, ahead, tell)
-        sides = splits_of(spool, data)
+        splits = splits_of(spool, data)
         earlier = earlier_records(store, line, spool)
-        own = computed_checks(spool, sides, earlier, forgotten_ids(store, line.name), line)
+        computed = computed_checks(spool, splits, earlier, forgotten_ids(store, line.name), line)
         allowed = Allowed(active_waivers(store, line.name, time.time()), batch)
-        rulings, broken = _rule(spool, sides, earlier, own, allowed, line, engine, ahead)
+        rulings, broken = _rule(spool, splits, earlier, computed, allowed, line, engine, ahead)
         good = np.flatnonzero(broken == GOOD)
         reference = reference_profile(store, line)
-        profile, drift = _drift(spool, good, reference, own, line)
-        check_batch(own, spool, sides, good, reference, line)
-        decision = decide(rulings, broken, refused, line.config, allowed, own.outcomes)
+        profile, drift = _drift(spool, good, reference, computed, line)
+        check_batch(computed, spool, splits, good, reference, line)
+        decision = decide(rulings, broken, refused, line.config, allowed, computed.outcomes)
         tell(f"{len(decision.good):,} records are good, {len(decision.bad):,} are quarantined")
         keeper = Keeper(store, line, batch, folder)
-        kept = keep_records(keeper, spool, own.derived, decision, refused, sides)
-        new = len(good) - len(own.derived["_known_label"].rows[np.isin(own.derived["_known_label"].rows, good)])
+        kept = keep_records(keeper, spool, computed.derived, decision, refused, splits)
+        new = len(good) - len(
+            computed.derived["_known_label"].rows[np.isin(computed.derived["_known_label"].rows, good)]
+        )
         verdict = _verdict(store, line, batch, spool, decision, refused, kept, new)
-        findings = tuple(own.findings)
+        findings = tuple(computed.findings)
         verdict = replace(
             verdict,
             findings=keeper.findings(findings),
@@ -194,7 +196,7 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
             verdict=verdict,
             line=line,
             spool=spool,
-            derived=own.derived,
+            derived=computed.derived,
             decision=decision,
             reasons=tuple(kept.first),
             findings=findings,
@@ -234,9 +236,9 @@ def _read(
 
 def _rule(
     spool: Spool,
-    sides: NDArray[np.int8],
+    splits: NDArray[np.int8],
     earlier: pa.Table,
-    own: Computed,
+    computed: Computed,
     allowed: Allowed,
     line: Line,
     engine: Engine,
@@ -249,18 +251,24 @@ def _rule(
     data = line.config.data
     rules = rules_of(line.config)
     identity = ("_conflict", "_relabelled", "_known_label")
-    own.add("known records", identity, lambda: known_columns(find_copies(spool, data.classes, sides, earlier), spool))
+    computed.add(
+        "known records", identity, lambda: known_columns(find_copies(spool, data.classes, splits, earlier), spool)
+    )
     first = [rule for rule in rules if rule.name != COPIES]
-    rulings = [quiet(found, data) for found in run_rules(spool, own.derived, own.broken, first, data, engine, ahead)]
+    rulings = [
+        quiet(found, data) for found in run_rules(spool, computed.derived, computed.broken, first, data, engine, ahead)
+    ]
     broken = broken_rules(rulings, spool, allowed)
-    own.add("exact copies", ("_copy_of",), lambda: find_copies(spool, data.classes, sides, earlier, broken == GOOD))
+    computed.add(
+        "exact copies", ("_copy_of",), lambda: find_copies(spool, data.classes, splits, earlier, broken == GOOD)
+    )
     last = [rule for rule in rules if rule.name == COPIES]
-    rulings += run_rules(spool, own.derived, own.broken, last, data, engine)
+    rulings += run_rules(spool, computed.derived, computed.broken, last, data, engine)
     return rulings, broken_rules(rulings, spool, allowed)
 
 
 def _drift(
-    spool: Spool, good: NDArray[np.int64], reference: Profile | None, own: Computed, line: Line
+    spool: Spool, good: NDArray[np.int64], reference: Profile | None, computed: Computed, line: Line
 ) -> tuple[Profile | None, Drift | None]:
     """What the good records look like, and how far that is from the data that the model in use was trained on."""
     policy = line.config.quality.drift
@@ -275,7 +283,7 @@ def _drift(
         return found[0].state != "drifted", f"{'. '.join(told)}."
 
     severity: Severity = "critical" if policy.action == "block" else "warning"
-    own.judge("the batch looks like the data the model was trained on", severity, check)
+    computed.check("the batch looks like the data the model was trained on", severity, check)
     return profile, found[0] if found else None
 
 

@@ -60,10 +60,10 @@ def earlier_records(store: Store, line: Line, spool: Spool) -> pa.Table:
     return pa.concat_tables(reversed(parts))
 
 
-def index_table(chunk: pa.Table, sides: np.ndarray[tuple[int], np.dtype[np.int8]]) -> pa.Table:
+def index_table(chunk: pa.Table, splits: np.ndarray[tuple[int], np.dtype[np.int8]]) -> pa.Table:
     """A chunk's accepted records as rows of the index."""
     columns = [
-        pa.array(sides, pa.int8()) if field.name == "_side" else chunk.column(field.name).cast(field.type)
+        pa.array(splits, pa.int8()) if field.name == "_side" else chunk.column(field.name).cast(field.type)
         for field in INDEX_SCHEMA
     ]
     return pa.Table.from_arrays(columns, schema=INDEX_SCHEMA)

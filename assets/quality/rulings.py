@@ -59,7 +59,7 @@ def run_rules(
     """Every rule's ruling over the batch, in the rules' order.
 
     Args:
-        derived: columns that own checks added.
+        derived: columns that computed checks added.
         ahead: has asked some of the rules already, while the batch was read.
         missing: columns that they could not add, and why: the rules over them are errored.
 

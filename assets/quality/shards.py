@@ -139,7 +139,7 @@ def keep_records(
     derived: Mapping[str, Sparse],
     decision: Decision,
     refused: Refused,
-    sides: NDArray[np.int8],
+    splits: NDArray[np.int8],
 ) -> Kept:
     """Store every record of a batch, accepted or quarantined, and every reason; nothing of it is in memory at once."""
     line, kept, blocked = keeper.line, Kept(), bool(decision.blocked)
@@ -162,7 +162,7 @@ def keep_records(
             if len(fine) and not blocked:
                 accepted = chunk.take(pa.array(fine))
                 good.write(records_table(accepted))
-                index.write(index_table(accepted, sides[start + fine]))
+                index.write(index_table(accepted, splits[start + fine]))
                 kept.per_class.update(_labels(accepted))
             elif len(fine):
                 table = records_table(chunk.take(pa.array(fine)))

@@ -1,6 +1,6 @@
 """The reader `series`: readings of units over time, from tables or from text with spaces between cells (C-MAPSS).
 
-A reading's group is its unit, so that no unit is on two sides. With `remaining`, a unit lives in one file, to the end
+A reading's group is its unit, so that no unit is in two splits. With `remaining`, a unit lives in one file, to the end
 of its life or, in files of the test split, as much longer as `RUL_*` says; then its group is `<file>/<unit>`, because
 the units of another file are others even where their numbers are the same. Rows stay in the order they are in.
 """

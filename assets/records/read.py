@@ -15,14 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
-from assets.records.dataset import DatasetVersion, Shares, Split, dataset_key
+from assets.records.dataset import SPLITS, DatasetVersion, Shares, Split, dataset_key
 from assets.records.forgotten import fetch_shard, forgotten_ids
 from assets.records.splits import record_split
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, InputSpec
 from edge.runtime.preprocess import record_tensor
-
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 class Records(NamedTuple):

@@ -26,9 +26,8 @@ from assets.loading.cache import CACHE_VARIABLE
 from assets.loading.pictures import normalized_batch
 from assets.loading.records import RecordSet, open_split
 from assets.loading.sources import PictureSource, PixelSource
-from assets.records.dataset import DatasetVersion
+from assets.records.dataset import SPLITS, DatasetVersion
 from assets.records.forgotten import Tombstone, tombstone_key
-from assets.records.read import SPLITS
 from assets.storage.store import Store
 from assets.training.normalize import input_spec
 from edge.contracts import InputSpec, to_bytes

@@ -11,8 +11,9 @@ import torch
 
 from assets.errors import RejectedError
 from assets.loading.records import RecordSet, open_split
+from assets.records.dataset import SPLITS
 from assets.records.forgotten import Tombstone, tombstone_key
-from assets.records.read import SPLITS, Records
+from assets.records.read import Records
 from assets.storage.store import Store
 from assets.training.normalize import input_spec
 from edge.contracts import to_bytes
