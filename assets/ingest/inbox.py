@@ -154,7 +154,7 @@ class _Work:
             return
         key = f"{_taken_prefix(self._line.name)}/{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
         # Files whose names cannot be kept stay in the inbox, and are told.
-        named = {path: looks for path, stamp in files.items() if name_problem(path) is None}
+        named = {path: stamp for path, stamp in files.items() if name_problem(path) is None}
         self._store.save(key, Taken(name, landed.batch, named, self._not_landed(name, named, landed)))
         self.landed.append(landed.batch)
         del self.seen[name]

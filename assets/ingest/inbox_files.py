@@ -1,4 +1,4 @@
-"""The files of drops in a line's inbox: how they look, and clearing them away, on any file system.
+"""The files of drops in a line's inbox: how each is known again (its stamp), and clearing them away, on any file system.
 
 On a folder of this machine nothing follows a link: each folder on the way to a file is opened as a folder, so that a
 drop that was replaced by a link meanwhile cannot have a file elsewhere removed.
@@ -37,7 +37,7 @@ class InboxFiles:
         return Path(self.store.path(key)) if self.store.local else f"{self.store.root.rstrip('/')}/{key}"
 
     def files(self, name: str, marker: str | None = None) -> dict[str, str] | None:
-        """How each file of a drop looks (size, times), by its path, and its marker; None where it is no plain drop.
+        """The stamp (size, times) of each file of a drop, by its path, and of its marker; None where it is no plain drop.
 
         Stops behind `MAX_ENTRIES`. Folders that hold nothing do not count; links and pipes inside do.
         """
@@ -56,7 +56,7 @@ class InboxFiles:
         return found
 
     def clear(self, path: str, stamp: str, aside: str | None) -> None:
-        """Remove a file that still looks as it did, or move it below the store's key `aside`; else leave it.
+        """Remove a file whose stamp is still this one, or move it below the store's key `aside`; else leave it.
 
         Raises:
             OSError: it may not be removed.
