@@ -1,4 +1,4 @@
-"""The files of drops in a line's inbox: how each is known again (its stamp), and clearing them away, on any file system.
+"""The files of drops in a line's inbox: the stamp each is known by, and clearing them away, on any file system.
 
 On a folder of this machine nothing follows a link: each folder on the way to a file is opened as a folder, so that a
 drop that was replaced by a link meanwhile cannot have a file elsewhere removed.
@@ -37,7 +37,7 @@ class InboxFiles:
         return Path(self.store.path(key)) if self.store.local else f"{self.store.root.rstrip('/')}/{key}"
 
     def files(self, name: str, marker: str | None = None) -> dict[str, str] | None:
-        """The stamp (size, times) of each file of a drop, by its path, and of its marker; None where it is no plain drop.
+        """The stamp (size, times) of each file of a drop, by its path, and of its marker; None where it is no drop.
 
         Stops behind `MAX_ENTRIES`. Folders that hold nothing do not count; links and pipes inside do.
         """
