@@ -25,7 +25,7 @@ from assets.loading.cache import drop_before
 from assets.pages.redaction import page_mark, without_marked
 from assets.quality.erasing import Erasing, held_rows, verdict_batches
 from assets.records.dataset import DatasetVersion
-from assets.records.forgotten import Tombstone, current, forgotten_ids
+from assets.records.forgotten import Tombstone, current, fetch_shard, forgotten_ids
 from assets.records.verdict import BatchVerdict, verdict_history
 from assets.release.documents import ReleaseRecord
 from assets.release.repository import current_deployment
@@ -109,7 +109,7 @@ def forget(store: Store, line: Line, prefix: str, why: str = "", who: str | None
 
 
 def erase(store: Store, line: Line) -> tuple[str, ...]:
-    """Take every forgotten record of the line out of what is kept; the gate calls this when one came in again.
+    """Take every forgotten record of the line out of what is kept.
 
     Returns:
         Places in the landing zone where a record should have been, and was not found.
@@ -152,8 +152,6 @@ def _ids(store: Store, verdict: BatchVerdict, prefix: str) -> Iterator[str]:
 
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
-
-    from assets.records.forgotten import fetch_shard
 
     for ref in (*verdict.records, *verdict.quarantine):
         ids = pq.read_table(io.BytesIO(fetch_shard(store, ref)), columns=["id"]).column("id")

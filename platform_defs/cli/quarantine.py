@@ -138,17 +138,19 @@ def waive(
     With --batch or --record, what the rule holds there goes back with `release`.
     """
     from assets.quality.rules import refuse_unknown
+    from assets.review.waivers import Scope
+    from assets.review.waivers import waive as waive_rule
 
     end, name = _end_of(until), who or current_user()
     if not batch and not record:
         state, config, verdicts = opened(line)
         refuse_unknown(rule, config, verdicts)
-        position = decisions.waive(state, config, rule, name, why, end)
+        position = waive_rule(state, config, rule, name, why, end)
         _told(line, [_result(state, position)], as_json)
         return
 
     def decide(state: State, config: Line, verdict: BatchVerdict, members: pa.Table) -> int:
-        return decisions.waive(state, config, rule, name, why, end, verdict, members if record else None)
+        return waive_rule(state, config, rule, name, why, end, Scope(verdict, members if record else None))
 
     selection = replace(_selection(record, batch, rule, None), empty=not record)
     _decide(line, batch, selection, decide, as_json)
