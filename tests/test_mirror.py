@@ -29,7 +29,7 @@ SEVERAL = {
 
 
 def mirrored(name: str, folder: Path) -> bool:
-    """Whether `test_NAME.py` is of one of a folder's modules or rooms, or of an aspect of it: `test_MODULE_ASPECT.py`."""
+    """Whether `test_NAME.py` is of a module or a room of the folder, or, as `test_MODULE_ASPECT.py`, of an aspect."""
     rooms = (path.name for path in folder.iterdir() if path.is_dir())
     modules = (path.stem for path in folder.glob("*.py") if path.stem != "__init__")
     return any(name == one or name.startswith(f"{one}_") for one in (*rooms, *modules))
