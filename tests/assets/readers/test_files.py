@@ -87,7 +87,7 @@ def test_many_threads_read_at_once(anywhere: Store) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join()
     assert found == [CONTENT] * 8
 
 

@@ -214,7 +214,7 @@ def test_room_is_shared_and_one_too_large_waits_to_be_alone() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=10)
+        thread.join()
     assert 0 < most[0] <= 10
 
 

@@ -89,9 +89,9 @@ def test_asking_for_many_is_quick(store: Store) -> None:
     accept(state, LINE, verdict, select(state, verdict), "ann", "fine")
     waivers = active_waivers(store, "sms", time.time())
     many = pa.array([bytes.fromhex(record["id"]) for record in records] * 500, pa.binary(32))
-    began = time.monotonic()
+    began = time.process_time()
     assert waivers.waived(SUSPECT, "x", many).all()
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5  # a hundredth
 
 
 def test_what_a_waiver_held_is_undecided_again_when_it_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
