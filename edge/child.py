@@ -174,7 +174,6 @@ class JsonLines:
             )
         self._supervised, self._rest = supervised, b""
 
-    @property
     def alive(self) -> bool:
         """Whether it has not ended."""
         return self._process.poll() is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,6 +44,15 @@ def _wait(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come true"
         time.sleep(0.02)
+
+
+def test_no_other_file_starts_a_process() -> None:
+    """But the supervisor, which hands its own streams on; steps are started by Dagster Pipes."""
+    root = Path(__file__).parent.parent.parent
+    sources = [path for package in ("edge", "assets", "platform_defs") for path in (root / package).rglob("*.py")]
+    starts = re.compile(r"subprocess\.(Popen|run|call|check_\w+)\(|os\.(fork|spawn\w+|posix_spawn)\(")
+    found = {str(path.relative_to(root)) for path in sources if starts.search(path.read_text())}
+    assert found == {"edge/child.py", "assets/processes/supervisor.py"}
 
 
 def test_nothing_is_imported_from_the_working_directory(tmp_path: Path) -> None:
@@ -144,10 +154,10 @@ def test_lines_go_back_and_forth(tmp_path: Path) -> None:
         for word in ("one", "two"):
             child.send({"word": word})
             assert child.receive(LONG) == {"said": word}
-        assert child.alive
+        assert child.alive()
     finally:
         child.end()
-    assert not child.alive
+    assert not child.alive()
     assert child.wait() == -signal.SIGKILL
     child.end()  # twice is once
 
@@ -182,7 +192,7 @@ def test_a_line_that_does_not_come_is_waited_for_so_long(tmp_path: Path) -> None
     child = JsonLines(_python("print('{\"half\"', end='', flush=True); input()"), tmp_path / "log")
     with pytest.raises(TimeoutError):
         child.receive(0.2)
-    assert child.alive
+    assert child.alive()
     child.end()
 
 

@@ -93,7 +93,7 @@ class Checker:
         return f"crashed on it ({ending(child.wait())})" if answer is None else answer
 
     def _started(self) -> JsonLines:
-        if self._child is not None and self._child.alive:
+        if self._child is not None and self._child.alive():
             return self._child
         self._end()
         command = python_module("assets.compilation.lint.child", str(self._memory_mb))
@@ -119,7 +119,7 @@ class Checker:
     def _end(self) -> None:
         child, self._child = self._child, None
         if child is not None:
-            self.restarts += not child.alive
+            self.restarts += not child.alive()
             child.end()
 
 
