@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from assets.errors import RejectedError
 from assets.fitting.checkpoints import Checkpoints, fingerprint
-from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
+from assets.fitting.contract import FitControl, Fitted, Quiet, TrainingSet
 from assets.fitting.distributed_batches import Batches, sampling_of
 from assets.fitting.learner import Learner, TrainingParts
 from assets.fitting.validation import Validation
@@ -37,7 +37,7 @@ for _name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lig
 WIDE = 16
 """torch 2.13 on a CPU (oneDNN 3.12, two threads) ended the process in the backward pass of ResNets that had a
 convolution of 8 channels in channels-last order, again and again; never with 16 or more, nor in the usual order."""
-QUIET = Quiet()
+FREE = FitControl()
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -50,10 +50,7 @@ def fit(
     *,
     classes: Sequence[str],
     objective: Objective | None = None,
-    metric: str | None = None,
-    watch: Watch = QUIET,
-    place: CheckpointPlace | None = None,
-    minutes: float | None = None,
+    control: FitControl = FREE,
 ) -> Fitted:
     """Fit `network` in place and leave it with its best validation weights, on the CPU, in evaluation mode.
 
@@ -65,10 +62,7 @@ def fit(
         classes: empty where a number is predicted.
         objective: the loss of a batch; None for the task's own as the policy asks for it. A module is moved to the
             training's device, and neither trained nor kept.
-        metric: what chooses the epoch; None for the policy's, or the task's own.
-        place: where checkpoints are kept; a later call with the same arguments goes on from the last one. It stays when
-            training is done, as what comes next may crash too: the caller removes it. None: none are kept.
-        minutes: the longest training, those before a crash included; then the best weights so far are kept.
+        policy: its `metric`, or the task's own, chooses the epoch.
 
     Raises:
         RejectedError: too few records (BatchNorm needs two), a loss that is not finite, or a setting that this machine
@@ -84,7 +78,7 @@ def fit(
     train = learned_part(task, train)
     private = _private(network, policy, train) if policy.privacy else None
     sampling = private.sampling if private else sampling_of(policy, train.y, world)
-    metric = metric or policy.metric or task.spec.metric
+    metric = policy.metric or task.spec.metric
     scored = Validation(task, policy, train.y, validation, classes, metric, rank, world)
     known = {
         "policy": policy.model_dump(mode="json", exclude={"checkpoint_seconds", "threads", "cache_gb"}),
@@ -92,11 +86,11 @@ def fit(
         "task": [task.name, list(classes), metric, objective is None],
         "processes": world,
     }
-    checkpoints = Checkpoints(place, policy.checkpoint_seconds, fingerprint(network, known))
-    watch = watch if rank == 0 else QUIET
+    checkpoints = Checkpoints(control.place, policy.checkpoint_seconds, fingerprint(network, known))
+    watch = control.watch if rank == 0 else Quiet()
     loss = objective or task.loss.objective(policy, train.y, len(classes))
     batches = Batches(policy, train, len(classes), sampling, rank)
-    seconds = None if minutes is None else 60 * minutes
+    seconds = None if control.minutes is None else 60 * control.minutes
     parts = TrainingParts(policy, batches, loss, scored, watch, checkpoints, seconds, private)
     learner = Learner(private.network if private else network, parts)
     if (body := checkpoints.read(watch)) is not None:

@@ -20,13 +20,11 @@ from torch import nn
 
 from assets.errors import RejectedError
 from assets.fitting.checkpoints import Checkpoints, fingerprint
-from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
+from assets.fitting.contract import FitControl, Fitted, TrainingSet
 from assets.fitting.distributed_batches import sampling_of
-from assets.fitting.fit import PRECISIONS, set_memory_format
+from assets.fitting.fit import FREE, PRECISIONS, set_memory_format
 from assets.fitting.gan_module import GanModule, GanParts
 from assets.line.training import TrainingPolicy
-
-QUIET = Quiet()
 
 
 def fit_gan(
@@ -36,10 +34,8 @@ def fit_gan(
     policy: TrainingPolicy,
     *,
     latent: int,
-    watch: Watch = QUIET,
-    place: CheckpointPlace | None = None,
-    minutes: float | None = None,
-    judge: Callable[[NDArray[np.float32]], float] | None = None,
+    distance: Callable[[NDArray[np.float32]], float] | None = None,
+    control: FitControl = FREE,
 ) -> Fitted:
     """Fit both in place; the generator ends with the weights of its best epoch, on the CPU, in evaluation mode.
 
@@ -50,14 +46,14 @@ def fit_gan(
         train: real pictures, values 0 to 1; their labels are looked at by a discriminator of classes only.
         policy: `augment` changes real and generated pictures alike (Zhao et al. 2020, arXiv:2006.10738), so that the
             generator does not learn it; `label_smoothing` is one-sided, of real pictures.
-        place, minutes, watch: as of `fit`.
-        judge: the distance of generated pictures from real ones. It is told in the curve as `validation_frechet`.
+        distance: of generated pictures from real ones. It is told in the curve as `validation_frechet`.
 
     Raises:
         RejectedError: a setting that a GAN does not have, too few pictures, or a loss that is not finite.
         TransientError: a checkpoint that cannot be written now; the last one still stands.
     """
     _refuse(policy)
+    watch = control.watch
     sampling = sampling_of(policy, train.y, 1)
     known = {
         "policy": policy.model_dump(mode="json", exclude={"checkpoint_seconds", "threads", "cache_gb"}),
@@ -65,10 +61,10 @@ def fit_gan(
         "latent": latent,
     }
     fits = fingerprint(nn.ModuleList([generator, discriminator]), known)
-    checkpoints = Checkpoints(place, policy.checkpoint_seconds, fits)
-    seconds = None if minutes is None else 60 * minutes
+    checkpoints = Checkpoints(control.place, policy.checkpoint_seconds, fits)
+    seconds = None if control.minutes is None else 60 * control.minutes
     module = GanModule(
-        generator, discriminator, GanParts(policy, train, sampling, latent, judge, watch, checkpoints, seconds)
+        generator, discriminator, GanParts(policy, train, sampling, latent, distance, watch, checkpoints, seconds)
     )
     state = module.state
     if (body := checkpoints.read(watch)) is not None:

@@ -1,4 +1,4 @@
-"""Judges a trained teacher as the file that leaves this room: exported to ONNX, answered by ONNX Runtime."""
+"""Verifies a trained teacher as the file that leaves this room: exported to ONNX, answered by ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from edge.contracts import AnswerSpec, ArtifactRef, Evidence, Metric
 
 
 @dataclass(frozen=True)
-class Judged:
+class Verified:
     """An exported teacher with what was measured on its file.
 
     Attributes:
@@ -39,9 +39,9 @@ class Judged:
     baseline: tuple[Metric, ...]
 
 
-def export_and_judge(
+def export_and_verify(
     store: Store, line: Line, task: Task, teacher: Teacher, sets: Sets, parent: str, report: Callable[[str], None]
-) -> Judged:
+) -> Verified:
     """Export the teacher and measure the file on validation and test records.
 
     Args:
@@ -71,7 +71,9 @@ def export_and_judge(
     naive = task.metrics.baseline(truth_of(task, sets), sets.test.y, line.config.data.classes)
     baseline = task.metrics.metrics("test", naive, sets.test.y, line.config.data.classes)
     report(f"test {in_words(metrics, metric)}, {onnx.size / 1000:.0f} kB")
-    return Judged(weights, onnx, Evidence(onnx.sha256, metrics, (verdict,), latency(timed)), answer, outputs, baseline)
+    return Verified(
+        weights, onnx, Evidence(onnx.sha256, metrics, (verdict,), latency(timed)), answer, outputs, baseline
+    )
 
 
 def exam_of(task: Task, line: Line, sets: Sets, answer: AnswerSpec) -> Exam:

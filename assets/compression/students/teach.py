@@ -25,7 +25,7 @@ from assets.evaluation.latency import machine_name
 from assets.families.build import build_network
 from assets.families.export import export_onnx, export_verdict
 from assets.families.weights import architecture_of, parameters_of, predict, set_weights
-from assets.fitting.contract import CheckpointPlace, Fitted, Progress, Quiet
+from assets.fitting.contract import CheckpointPlace, FitControl, Fitted, Progress, Quiet
 from assets.fitting.fit import fit
 from assets.tasks.contract import Objective
 from edge.contracts import ArtifactRef
@@ -165,12 +165,10 @@ def teach(
         subject.task,
         teacher.train,
         subject.validation,
-        student_policy(teacher.policy, epochs, student),
+        student_policy(teacher.policy, epochs, student).model_copy(update={"metric": subject.metric}),
         classes=subject.classes,
         objective=objective_of(subject, teacher),
-        metric=subject.metric,
-        watch=Told(subject.report, name),
-        place=place,
+        control=FitControl(Told(subject.report, name), place),
     )
 
 

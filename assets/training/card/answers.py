@@ -37,7 +37,7 @@ class Answered:
     generated: Generated | None = None
 
 
-def judge(facts: Facts) -> Answered:
+def describe_answers(facts: Facts) -> Answered:
     """Figures, mistakes, slices, worst errors and explanations, by the kind of answer."""
     kind = facts.model.answer.kind
     if kind == "image":
@@ -45,12 +45,12 @@ def judge(facts: Facts) -> Answered:
         return Answered(generated=generated(facts.outputs, facts.gan, facts.spec, singles=singles))
     y = np.asarray(facts.records.y)
     if kind == "class":
-        return _judge_classes(facts, y.astype(np.int64))
+        return _of_classes(facts, y.astype(np.int64))
     numbers = facts.outputs.reshape(len(y)).astype(np.float64)
-    return _judge_numbers(facts, numbers, y) if kind == "number" else _judge_scores(facts, numbers, y.astype(np.int64))
+    return _of_numbers(facts, numbers, y) if kind == "number" else _of_scores(facts, numbers, y.astype(np.int64))
 
 
-def _judge_classes(facts: Facts, y: NDArray[np.int64]) -> Answered:
+def _of_classes(facts: Facts, y: NDArray[np.int64]) -> Answered:
     classes = facts.model.labels
     shares = probabilities(facts.outputs)
     hits = shares.argmax(axis=1) == y
@@ -68,7 +68,7 @@ def _judge_classes(facts: Facts, y: NDArray[np.int64]) -> Answered:
     )
 
 
-def _judge_numbers(facts: Facts, answers: NDArray[np.float64], y: NDArray[np.float64]) -> Answered:
+def _of_numbers(facts: Facts, answers: NDArray[np.float64], y: NDArray[np.float64]) -> Answered:
     wrong, right = worst_numbers(answers, y)
     singles = facts.singles
     plots = list(figures.number_figures(answers, y, facts.target, singles=singles))
@@ -85,7 +85,7 @@ def _judge_numbers(facts: Facts, answers: NDArray[np.float64], y: NDArray[np.flo
     )
 
 
-def _judge_scores(facts: Facts, scores: NDArray[np.float64], y: NDArray[np.int64]) -> Answered:
+def _of_scores(facts: Facts, scores: NDArray[np.float64], y: NDArray[np.int64]) -> Answered:
     threshold, classes = float(facts.model.answer.threshold or 0.0), facts.line.config.data.classes
     alarms = scores > threshold
     wrong, right = worst_scores(scores, y, threshold, classes)

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from assets.errors import RejectedError
 from assets.families.build import build_network, teacher_architecture
+from assets.fitting.contract import FitControl
 from assets.fitting.differential_privacy import ORDERS, PoissonSampling, Private, noise_for, spent
 from assets.fitting.fit import fit
 from assets.line.model import ModelFamily
@@ -213,10 +214,10 @@ def test_a_killed_private_training_goes_on_with_the_same_secret(monkeypatch: pyt
     fit(whole, task, data, data, asked, classes=CLASSES)
     place = Place()
     with pytest.raises(KilledError):
-        fit(network_of("cnn3", "image"), task, data, data, asked, classes=CLASSES, place=place)
+        fit(network_of("cnn3", "image"), task, data, data, asked, classes=CLASSES, control=FitControl(place=place))
     monkeypatch.setattr("secrets.randbits", lambda _bits: 6)
     resumed = network_of("cnn3", "image")
-    fitted = fit(resumed, task, data, data, asked, classes=CLASSES, place=place)
+    fitted = fit(resumed, task, data, data, asked, classes=CLASSES, control=FitControl(place=place))
     assert fitted.resumed_at == 3
     for name, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from assets.fitting.checkpoints import StorePlace
-from assets.fitting.contract import CheckpointPlace, Fitted, Progress, TrainingSet, Watch
+from assets.fitting.contract import CheckpointPlace, FitControl, Fitted, Progress, TrainingSet, Watch
 from assets.fitting.fit import fit
 from assets.line.training import TrainingPolicy
 from assets.processes.worker import Job, serve
@@ -52,8 +52,10 @@ def policy(**settings: Any) -> TrainingPolicy:
 
 def run(net: nn.Module, train: TrainingSet = TRAIN, **settings: Any) -> Fitted:
     """Fit; settings are `fit`'s own or the policy's."""
-    names = ("objective", "metric", "watch", "place", "minutes")
-    own = {name: settings.pop(name) for name in names if name in settings}
+    own = {name: settings.pop(name) for name in ("objective",) if name in settings}
+    own["control"] = FitControl(
+        **{name: settings.pop(name) for name in ("watch", "place", "minutes") if name in settings}
+    )
     return fit(net, load_task("tabular_classification"), train, VALIDATION, policy(**settings), classes=CLASSES, **own)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for kind in ("pictures", "texts", "numbers"):
         case = make_case(kind, store)
         case = poisoned(case) if kind == "texts" else case
-        key = make_card(store, case.line, case.dataset, case.model, case.task, **case.arguments(), notes=(EVIL,))
+        key = make_card(replace(case, store=store).facts(notes=(EVIL,)))
         made[kind] = folder / f"{kind}.html"
         made[kind].write_bytes(store.read(key))
     rows = tuple(
