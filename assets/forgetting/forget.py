@@ -25,7 +25,7 @@ from assets.loading.cache import drop_before
 from assets.pages.redaction import page_mark, without_marked
 from assets.quality.erasing import Erasing, held_rows, verdict_batches
 from assets.records.dataset import DatasetVersion, dataset_key
-from assets.records.forgotten import Tombstone, current, forgotten_ids, tombstone_key
+from assets.records.forgotten import Tombstone, current, fetch_shard, forgotten_ids, tombstone_key
 from assets.records.verdict import BatchVerdict, verdict_history, verdict_key
 from assets.release.documents import ReleaseRecord
 from assets.release.repository import current_deployment
@@ -149,8 +149,6 @@ def _ids(store: Store, verdict: BatchVerdict, prefix: str) -> Iterator[str]:
 
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
-
-    from assets.records.forgotten import fetch_shard
 
     for ref in (*verdict.records, *verdict.quarantine):
         ids = pq.read_table(io.BytesIO(fetch_shard(store, ref)), columns=["id"]).column("id")
