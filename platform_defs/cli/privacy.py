@@ -102,7 +102,7 @@ def forget(
 
 
 def _forget_key(store: Store, line: str, why: str, *, as_json: bool) -> None:
-    from assets.ingest.privacy.tokens import forget_pseudonym_key
+    from assets.ingest.privacy.pseudonyms import forget_pseudonym_key
 
     gone = forget_pseudonym_key(store, line)
     if gone:
