@@ -1,8 +1,8 @@
 """What is taken out of files when they land, so that no raw private value is ever stored.
 
 Pictures lose their metadata (`strip`). In files of rows, whatever their form, columns that the contract drops go, and
-values of columns that it pseudonymizes become tokens (`pseudonyms`). Lines stay lines, so refusals name the same ones. A
-row that cannot be mapped to columns loses all its cells; a file in which the columns cannot be found does not land.
+values of columns that it pseudonymizes become tokens (`pseudonyms`). Lines stay lines, so refusals name the same ones.
+A row that cannot be mapped to columns loses all its cells; a file in which the columns cannot be found does not land.
 The same file gives the same bytes, and what was filtered once is not changed again.
 
 Left alone: columns that the contract does not name, names of files, and `*.records.parquet`, which only this platform
