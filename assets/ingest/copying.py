@@ -21,7 +21,7 @@ class Taking:
 
     def declare(self, files: Sequence[SourceFile]) -> tuple[LandedFile, ...]:
         """Size and SHA-256 of each file. Raises LandingError where one changes meanwhile, or cannot be read."""
-        return tuple(self._hashed(file) for file in self._told("reading", files))
+        return tuple(self._hashed(file) for file in self._with_progress("reading", files))
 
     def copy(self, store: Store, prefix: str, files: Mapping[LandedFile, SourceFile]) -> None:
         """Each file to `<prefix>/<its path>`, durable at the end.
@@ -30,7 +30,7 @@ class Taking:
             LandingError: a file is not what was declared any more.
             TransientError: the landing zone cannot be written.
         """
-        for file, declared in zip(self._told("copying", list(files.values())), files, strict=True):
+        for file, declared in zip(self._with_progress("copying", list(files.values())), files, strict=True):
             try:
                 self._copy(store, f"{prefix}/{declared.path}", file, declared)
             except OverflowError as error:
@@ -41,7 +41,7 @@ class Taking:
                 ) from error
         make_durable(store, prefix)
 
-    def _told(self, what: str, files: Sequence[SourceFile]) -> Iterator[SourceFile]:
+    def _with_progress(self, what: str, files: Sequence[SourceFile]) -> Iterator[SourceFile]:
         done, total = 0, sum(file.size for file in files)
         for file in files:
             yield file

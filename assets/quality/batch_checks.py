@@ -17,7 +17,7 @@ from assets.quality.drift.profile import Profile
 from assets.quality.redaction import hidden_columns
 from assets.quality.spool import Spool
 
-MOST_SAID = 3
+MOST_NAMED = 3
 
 
 def check_batch(
@@ -44,27 +44,29 @@ def check_batch(
     if data.inputs is not None and quality.target_leakage != "off":
         severity: Severity = "critical" if quality.target_leakage == "block" else "warning"
         computed.check(
-            "no column gives the label away", severity, lambda: _said(computed, find_target_leakage(spool, data))
+            "no column gives the label away", severity, lambda: _summary(computed, find_target_leakage(spool, data))
         )
     if data.inputs is not None:
         computed.check(
             "each column keeps one unit",
             "warning",
-            lambda: _said(computed, find_unit_change(spool, data, _quantiles(reference))),
+            lambda: _summary(computed, find_unit_change(spool, data, _quantiles(reference))),
         )
     if data.privacy.scan:
         hidden = hidden_columns(data)
-        computed.check("nothing looks like personal data", "warning", lambda: _said(computed, find_pii(spool, hidden)))
+        computed.check(
+            "nothing looks like personal data", "warning", lambda: _summary(computed, find_pii(spool, hidden))
+        )
 
 
-def _said(computed: Computed, found: Derived) -> tuple[bool, str]:
+def _summary(computed: Computed, found: Derived) -> tuple[bool, str]:
     """Whether nothing was found; else the first findings in words."""
     computed.findings += found.findings
     about = [finding for finding in found.findings if finding.row < 0] or list(found.findings)
     if not about:
         return True, "Nothing was found."
-    texts = [finding.detail for finding in about[:MOST_SAID]]
-    more = f" and {len(about) - MOST_SAID:,} more" if len(about) > MOST_SAID else ""
+    texts = [finding.detail for finding in about[:MOST_NAMED]]
+    more = f" and {len(about) - MOST_NAMED:,} more" if len(about) > MOST_NAMED else ""
     return False, f"{'; '.join(texts)}{more}."
 
 

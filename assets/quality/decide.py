@@ -121,8 +121,10 @@ def decide(
     copies = next((at for at, rule in enumerate(rules) if rule.name == COPIES), GOOD)
     aside = int((broken == copies).sum()) if copies != GOOD else 0
     good = int((broken == GOOD).sum())
-    own = _own_checks(good, len(broken) - good + refused.count - aside, aside, refused, config, _mostly(rules, broken))
-    against = [check for check in own if check.outcome == "failed" and not allowed.exempt(check.name)]
+    batch = _batch_outcomes(
+        good, len(broken) - good + refused.count - aside, aside, refused, config, _mostly(rules, broken)
+    )
+    against = [check for check in batch if check.outcome == "failed" and not allowed.exempt(check.name)]
     blocked = [check.detail for check in against]
     if not len(broken) and against:
         blocked = blocked[:1]  # without any record the first says it all, and every other check fails or breaks
@@ -133,7 +135,7 @@ def decide(
                 blocked += _against(ruling.check(), about_batch, allowed)
         for check in extra:
             blocked += _against(check, True, allowed) if check.severity == "critical" else []
-    checks = (*own, *extra, *(ruling.check() for ruling in rulings))
+    checks = (*batch, *extra, *(ruling.check() for ruling in rulings))
     return Decision(broken, rules, tuple(map(allowed.noted, checks)), tuple(blocked))
 
 
@@ -198,7 +200,7 @@ def _mostly(rules: Sequence[Rule], broken: NDArray[np.int16]) -> list[str]:
     return [f"{count:,} break{'s' * (count == 1)} “{name}”" for count, name in named[:MOST_NAMED]]
 
 
-def _own_checks(
+def _batch_outcomes(
     good: int, bad: int, copies: int, refused: Refused, config: LineConfig, mostly: list[str]
 ) -> list[CheckOutcome]:
     """The checks that read the record's verdicts; no single expectation can. `bad` does not include copies."""

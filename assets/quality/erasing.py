@@ -111,7 +111,7 @@ class Erasing:
     def _without(self, verdict: BatchVerdict, hits: Mapping[str, bytes], elsewhere: frozenset[str]) -> BatchVerdict:
         """The verdict with the same counts, and nothing in it or behind it that the record can be told from."""
         blank: Callable[[bytes], bytes] = lambda content: blank_rows(content, self.ids)  # noqa: E731
-        places = {place for file in hits for place in _said_places(file)}
+        places = {place for file in hits for place in _places_of(file)}
         marks = elsewhere | {page_mark(file) for file in hits}
         why, checks = _silent_checks(verdict)
         return replace(
@@ -311,7 +311,7 @@ def _silent_checks(verdict: BatchVerdict) -> tuple[str, tuple[CheckOutcome, ...]
     return why, tuple(checks)
 
 
-def _said_places(file: str) -> Iterator[tuple[str, str]]:
+def _places_of(file: str) -> Iterator[tuple[str, str]]:
     """How reasons name a record's file and place."""
     yield file, "whole file"
     path, mark, number = file.rpartition("#")

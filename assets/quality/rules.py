@@ -1,4 +1,4 @@
-"""The rules of a line's gate: plain data, derived from its contract and its own expectations, run by `rulings.py`."""
+"""The rules of a line's gate: plain data, from its contract and its user's expectations, run by `rulings.py`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rules_of(config: LineConfig) -> list[Rule]:
     """Every rule of a line's gate, in the order in which a record's first broken rule gives its reason."""
     data = config.data
     rules = [*_label_rules(data), *kind_rules(data)]
-    rules += [user_rule(own, data) for own in config.quality.expectations]
+    rules += [user_rule(expectation, data) for expectation in config.quality.expectations]
     return [*rules, *_identity_rules(config), *_batch_rules(config)]
 
 

@@ -15,27 +15,27 @@ from assets.quality.rule import Rule, short
 MAX_NAME = 160
 
 
-def user_rule(own: UserExpectation, data: DataContract) -> Rule:
+def user_rule(expectation: UserExpectation, data: DataContract) -> Rule:
     """Named by what it says, not by its place in the YAML: waivers go by the name."""
-    settings = own.settings
-    if own.mostly is not None and own.expect not in ROW_WISE:
-        settings["mostly"] = own.mostly
+    settings = expectation.settings
+    if expectation.mostly is not None and expectation.expect not in ROW_WISE:
+        settings["mostly"] = expectation.mostly
     rule = Rule(
-        _name_of(own, settings),
-        own.description or f"{own.expect} with {_settings(settings)}.",
-        own.expect,
+        _name_of(expectation, settings),
+        expectation.description or f"{expectation.expect} with {_settings(settings)}.",
+        expectation.expect,
         settings,
-        own.severity,
-        mostly=own.mostly if own.expect in ROW_WISE else None,
+        expectation.severity,
+        mostly=expectation.mostly if expectation.expect in ROW_WISE else None,
     )
-    if own.mostly is not None:
+    if expectation.mostly is not None:
         return rule
     return Rule(**{**vars(rule), "explain": partial(_explain, rule, frozenset(data.privacy.private))})
 
 
-def _name_of(own: UserExpectation, settings: Mapping[str, Any]) -> str:
-    most = "" if own.mostly is None else f", mostly={own.mostly:g}"
-    name = f"{own.expect} ({_settings(settings)}{most if 'mostly' not in settings else ''})"
+def _name_of(expectation: UserExpectation, settings: Mapping[str, Any]) -> str:
+    most = "" if expectation.mostly is None else f", mostly={expectation.mostly:g}"
+    name = f"{expectation.expect} ({_settings(settings)}{most if 'mostly' not in settings else ''})"
     if len(name) <= MAX_NAME:
         return name
     return f"{name[: MAX_NAME - 14]}… {hashlib.sha256(name.encode()).hexdigest()[:12]}"

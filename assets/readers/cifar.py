@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from assets.errors import LandingError, RejectedError
 from assets.line.data import DataContract
 from assets.readers.files import Files
-from assets.readers.opcodes import read_pickled
+from assets.readers.pickle_opcodes import read_pickled
 from assets.readers.picture_arrays import block_size, blocks, label_names, read_exactly, stack_table
 from assets.records.batch import LandedFile
 from assets.records.reason import Reason, refusal

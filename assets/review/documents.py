@@ -1,4 +1,4 @@
-"""What reviewers decided about quarantined records. Other rooms enter here.
+"""What reviewers decided about quarantined records, and the waivers that follow from it.
 
 All of a line's decisions, revocations and releases are entries of one journal, `quarantine/<line>/.decisions`. Whoever
 adds one has read every entry before it and creates exactly the next position, so two people at once cannot contradict

@@ -134,21 +134,21 @@ def fields(data: DataContract, held: Held) -> Iterator[tuple[str, str]]:
     """Name and text of what a record holds, for people; the values of private columns are hidden."""
     private = set(data.privacy.private)
 
-    def told(column: str | None, value: str) -> str:
+    def shown(column: str | None, value: str) -> str:
         return HIDDEN if column in private else _cut(value)
 
     if data.text is not None:
-        yield data.text.column, told(data.text.column, held.input.decode(errors="replace"))
+        yield data.text.column, shown(data.text.column, held.input.decode(errors="replace"))
     section = data.inputs
     if section is not None:
         values = np.frombuffer(held.input[: len(held.input) // 8 * 8], dtype="<f8")
         for number, column in enumerate(section.columns):
             value = float(values[number]) if number < len(values) else math.nan
-            yield column, told(column, _cell(value, section.categories.get(column, ())))
+            yield column, shown(column, _cell(value, section.categories.get(column, ())))
     if held.group:
-        yield "group", told(group_column(data), held.group)
+        yield "group", shown(group_column(data), held.group)
     if held.time is not None:
-        yield "time", told(data.series.time if data.series else None, f"{held.time:g}")
+        yield "time", shown(data.series.time if data.series else None, f"{held.time:g}")
 
 
 def label_shown(data: DataContract, held: Held) -> str:

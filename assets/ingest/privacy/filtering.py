@@ -1,8 +1,8 @@
 """What is taken out of files when they land, so that no raw private value is ever stored.
 
 Pictures lose their metadata (`strip`). In files of rows, whatever their form, columns that the contract drops go, and
-values of columns that it pseudonymizes become tokens (`tokens`). Lines stay lines, so refusals name the same ones. A
-row that cannot be mapped to columns loses all its cells; a file in which the columns cannot be found does not land.
+values of columns that it pseudonymizes become tokens (`pseudonyms`). Lines stay lines, so refusals name the same ones.
+A row that cannot be mapped to columns loses all its cells; a file in which the columns cannot be found does not land.
 The same file gives the same bytes, and what was filtered once is not changed again.
 
 Left alone: columns that the contract does not name, names of files, and `*.records.parquet`, which only this platform
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from assets.errors import RejectedError
+from assets.ingest.privacy.pseudonyms import Tokens, pseudonym_key
 from assets.ingest.privacy.strip import strip_picture
 from assets.ingest.privacy.texts import CutShortError, filter_text
-from assets.ingest.privacy.tokens import Tokens, pseudonym_key
 from assets.ingest.privacy.typed import filter_typed
 from assets.line.config import Line
 from assets.line.data import DataContract

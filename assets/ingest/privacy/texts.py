@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from assets.errors import RejectedError
-from assets.ingest.privacy.tokens import Tokens
+from assets.ingest.privacy.pseudonyms import Tokens
 from assets.line.data import DataContract
 from assets.readers import rows
 from assets.readers.csvrows import DELIMITERS, SPACES, Blocks, Form, Lines, Row, first_row, rows_of

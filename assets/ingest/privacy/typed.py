@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assets.errors import RejectedError
+from assets.ingest.privacy.pseudonyms import Tokens
 from assets.ingest.privacy.texts import named
-from assets.ingest.privacy.tokens import Tokens
 from assets.line.data import PrivacyPolicy
 from assets.readers.columnar import THRIFT_LIMITS
 from assets.readers.frames import check_frames

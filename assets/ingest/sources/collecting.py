@@ -151,7 +151,7 @@ class _Collection:
             reason, _, remedy = str(error).rpartition("; ")
             self._skip(_refuse(item.path, reason, remedy))
         except OSError as error:
-            self._skip(_refuse(item.path, f"it cannot be read ({_said(error)})", "look at the file, then try again"))
+            self._skip(_refuse(item.path, f"it cannot be read ({_text(error)})", "look at the file, then try again"))
         else:
             if kind is not None:
                 self._unpack(item, whole)
@@ -221,7 +221,7 @@ class _Collection:
             with archive.open() as stream:
                 expanded = expand_archive(stream, archive.path, folder, self._budget)
         except OSError as error:
-            self._skip(_refuse(archive.path, f"it cannot be read ({_said(error)})", "look at the file, then try again"))
+            self._skip(_refuse(archive.path, f"it cannot be read ({_text(error)})", "look at the file, then try again"))
             return
         over = self._budget.members < 0 or self._budget.size < 0  # then the last refusal says so
         for reason in expanded.refused[:-1] if over else expanded.refused:
@@ -267,7 +267,7 @@ def _local(source: Path, forbidden: str | None) -> Iterator[tuple[SourceFile | R
         mode = root.stat().st_mode
     except (OSError, RuntimeError, ValueError) as error:
         raise LandingError(
-            f"{printable(str(source))}: cannot be read ({_said(error)}); name an existing folder or file"
+            f"{printable(str(source))}: cannot be read ({_text(error)}); name an existing folder or file"
         ) from error
     if stat.S_ISDIR(mode):
         barred = _identity(Path(forbidden)) if forbidden else None
@@ -292,7 +292,7 @@ def _folder(
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
-        yield _refuse(prefix or ".", f"the folder cannot be read ({_said(error)})", "make it readable")
+        yield _refuse(prefix or ".", f"the folder cannot be read ({_text(error)})", "make it readable")
         return
     for entry in entries:
         path = f"{prefix}{entry.name}"
@@ -323,7 +323,7 @@ def _file(root: Path, path: str) -> Iterator[SourceFile | Reason]:
         else:
             yield SourceFile(path, info.st_size, lambda: _open(root, path))
     except OSError as error:
-        yield _refuse(path, f"it cannot be read ({_said(error)})", "look at the file, then land it again")
+        yield _refuse(path, f"it cannot be read ({_text(error)})", "look at the file, then land it again")
 
 
 def _open(root: Path, path: str) -> BinaryIO:
@@ -352,5 +352,5 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return info.st_dev, info.st_ino
 
 
-def _said(error: BaseException) -> str:
+def _text(error: BaseException) -> str:
     return getattr(error, "strerror", None) or printable(str(error)) or type(error).__name__

@@ -126,13 +126,13 @@ def network_error(url: str, error: BaseException) -> EdgeError:
         if kinds & _NO_KEY:
             return LandingError(f"{place}: no credentials were found; set them as for the store's own tools")
         if isinstance(link, (TimeoutError, ConnectionError)) or kinds & _AWAY or getattr(link, "errno", 0) in _AGAIN:
-            return TransientError(f"{place}: cannot be reached now ({_said(link)}); check the address, or try again")
+            return TransientError(f"{place}: cannot be reached now ({_text(link)}); check the address, or try again")
     if isinstance(error, ImportError):
-        return LandingError(f"{place}: cannot be read ({_said(error)}); install that package")
-    return LandingError(f"{place}: cannot be read ({_said(error)}); name an existing folder or file")
+        return LandingError(f"{place}: cannot be read ({_text(error)}); install that package")
+    return LandingError(f"{place}: cannot be read ({_text(error)}); name an existing folder or file")
 
 
-def _said(error: BaseException) -> str:
+def _text(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error)
     return printable(re.sub(r"\?\S*", "", text.split("\n", 1)[0])[:300]) or type(error).__name__
 

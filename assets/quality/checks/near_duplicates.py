@@ -73,7 +73,7 @@ def find_near_duplicates(
     near = np.full(spool.rows, None, dtype=object)
     if not len(compared.first):
         return Derived({"_leak": leak, "_near": near}, compared.notes)
-    return _judged(spool, splits, earlier, compared, leak, near)
+    return _derived(spool, splits, earlier, compared, leak, near)
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def _splits_of(earlier: pa.Table) -> NDArray[np.int8]:
     return np.asarray(earlier.column("_side").fill_null(0).to_numpy(), dtype=np.int8)
 
 
-def _judged(
+def _derived(
     spool: Spool,
     splits: NDArray[np.int8],
     earlier: pa.Table,

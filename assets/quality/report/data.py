@@ -1,4 +1,4 @@
-"""Everything that a batch's page is made from, as the judge hands it over."""
+"""Everything that a batch's page is made from, as the gate hands it over."""
 
 from __future__ import annotations
 

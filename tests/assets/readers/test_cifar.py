@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from assets.errors import RejectedError
 from assets.line.data import DataContract
-from assets.readers import opcodes
+from assets.readers import pickle_opcodes
 from assets.readers.cifar import read_cifar
-from assets.readers.opcodes import read_pickled
+from assets.readers.pickle_opcodes import read_pickled
 from edge.runtime.preprocess import decode_image
 from tests.assets.readers.rows_of_readers import SHARED, needs_shared, read_all
 
@@ -203,7 +203,7 @@ def test_other_names_are_refused() -> None:
 
 
 def test_a_pickle_of_endless_steps_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opcodes, "MAX_OPCODES", 1000)
+    monkeypatch.setattr(pickle_opcodes, "MAX_OPCODES", 1000)
     with pytest.raises(RejectedError, match="1,000 steps"):
         read_pickled(b"\x80\x02" + b"N" * 2000 + b".")
 

@@ -1,4 +1,4 @@
-"""On which side each record of a batch is: as datasets will draw it, however many groups there are."""
+"""In which split each record of a batch is: as datasets will draw it, however many groups there are."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from assets.line.config import parse_line
-from assets.quality.computed_checks import SIDES, splits_of
+from assets.quality.computed_checks import splits_of
 from assets.quality.spool import Spool
 from assets.records.chunks import chunk_schema, to_table
+from assets.records.dataset import SPLITS
 from assets.records.record import Record
 from assets.records.splits import record_split
 
 
-def test_rows_of_a_group_are_on_its_side_and_many_groups_take_little_time(tmp_path: Path) -> None:
+def test_rows_of_a_group_are_in_its_split_and_many_groups_take_little_time(tmp_path: Path) -> None:
     table = {"target": "t", "columns": ["x"], "group": "g"}
     data = parse_line("n", {"data": {"reader": "table", "classes": ["y", "n"], "table": table}}, "test").config.data
     rows = 60_000
@@ -29,9 +30,9 @@ def test_rows_of_a_group_are_on_its_side_and_many_groups_take_little_time(tmp_pa
     spool.append(to_table(records, spool.schema))
     spool.finish()
     started = time.process_time()
-    sides = splits_of(spool, data)
+    found = splits_of(spool, data)
     assert time.process_time() - started < 3  # a tenth; comparing each group with each row takes longer by far
     alone = np.asarray([not group and split in ("", "train") for split, group in zip(splits, groups, strict=True)])
-    wanted = [SIDES.index(record_split("0" * 64, g, s, data)) for s, g in zip(splits, groups, strict=True)]
-    assert not sides[alone].any()
-    assert sides[~alone].tolist() == np.asarray(wanted)[~alone].tolist()
+    wanted = [SPLITS.index(record_split("0" * 64, g, s, data)) for s, g in zip(splits, groups, strict=True)]
+    assert not found[alone].any()
+    assert found[~alone].tolist() == np.asarray(wanted)[~alone].tolist()

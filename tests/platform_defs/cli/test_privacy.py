@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from assets.errors import RejectedError
-from assets.ingest.privacy.tokens import pseudonym_key
+from assets.ingest.privacy.pseudonyms import pseudonym_key
 from assets.storage import audit
 from assets.storage.sealed import seal, unseal
 from assets.storage.store import Store

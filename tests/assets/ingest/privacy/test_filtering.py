@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from assets.errors import RejectedError
 from assets.ingest.privacy import texts as privacy_text
 from assets.ingest.privacy.filtering import Protection, filtered, protection
+from assets.ingest.privacy.pseudonyms import TOKEN, Tokens, forget_pseudonym_key, pseudonym_key
 from assets.ingest.privacy.texts import named
-from assets.ingest.privacy.tokens import TOKEN, Tokens, forget_pseudonym_key, pseudonym_key
 from assets.line.config import Line, parse_line
 from assets.readers.csvrows import Blocks, Form, Lines, rows_of
 from assets.storage.store import Store
