@@ -101,7 +101,8 @@ def _trained_model(line: Line) -> dg.AssetsDefinition:
         kinds={"pytorch", "onnx"},
         description=(
             "The teacher: trained on the newest dataset version in a process of its own, exported to ONNX, and "
-            "verified as that file in ONNX Runtime. The best validation epoch is kept; test records are only reported on."
+            "verified as that file in ONNX Runtime. The best validation epoch is kept; test records are only reported "
+            "on."
         ),
     )
     def trained_model(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
