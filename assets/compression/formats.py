@@ -17,7 +17,7 @@ from assets.compression.rule import candidate_name, limits_in_words, loses_too_m
 from assets.compression.subject import Outputs, Subject
 from assets.compression.trials import Trial, Trials
 from assets.errors import RejectedError
-from assets.fitting.fit import Part
+from assets.fitting.contract import Part
 from assets.line.compression import Ranges
 from assets.line.tasks import change_in_words, metric_drop
 

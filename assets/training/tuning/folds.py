@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from assets.errors import RejectedError
-from assets.fitting.contract import CheckpointPlace, TrainingSet
+from assets.fitting.contract import CheckpointPlace, Part, TrainingSet
 from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Task
-from assets.training.splits import Part
 from assets.training.tuning.trial_log import TrialLog
 
 CHOOSERS = 5
