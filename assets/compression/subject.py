@@ -8,13 +8,14 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from assets.compression.choosing.choose import conversion_limit
 from assets.compression.students.distill import Answers
 from assets.errors import RejectedError
 from assets.evaluation.answers import answers, open_session
-from assets.evaluation.parity import ALL_LOST, Outputs, compare_answers
+from assets.evaluation.parity import ALL_LOST, compare_answers
 from assets.families.build import build_network
 from assets.families.weights import set_weights, weights_of
 from assets.fitting.contract import TrainingSet
@@ -31,6 +32,8 @@ from assets.tasks.exam import Exam
 from assets.training.documents import TrainedModel
 from edge.contracts import TARGETS, AnswerSpec, ArtifactRef, Evidence, InputSpec, ParityVerdict, TargetProfile, digest
 from edge.contracts.evidence import VerdictKind
+
+Outputs = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,27 @@ class TrainingSet(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Part:
+    """Some records of a training set, by their positions in it."""
+
+    whole: TrainingSet
+    rows: NDArray[np.int64]
+
+    @property
+    def y(self) -> NDArray[Any]:
+        """(records,) their labels."""
+        return self.whole.y[self.rows]
+
+    def __len__(self) -> int:
+        """How many records there are."""
+        return len(self.rows)
+
+    def batch(self, rows: NDArray[np.int64]) -> Tensor:
+        """(rows, *shape) of these records."""
+        return self.whole.batch(self.rows[rows])
+
+
 class CheckpointPlace(Protocol):
     """Where the last checkpoint of one training is kept; a write replaces it in one step or not at all."""
 

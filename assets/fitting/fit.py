@@ -10,18 +10,16 @@ import os
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from assets.errors import RejectedError
 from assets.fitting.checkpoints import Checkpoints, fingerprint
-from assets.fitting.contract import FitControl, Fitted, Quiet, TrainingSet
+from assets.fitting.contract import FitControl, Fitted, Part, Quiet, TrainingSet
 from assets.fitting.distributed_batches import Batches, sampling_of
 from assets.fitting.learner import Learner, TrainingParts
 from assets.fitting.validation import Validation
@@ -38,6 +36,7 @@ WIDE = 16
 """torch 2.13 on a CPU (oneDNN 3.12, two threads) ended the process in the backward pass of ResNets that had a
 convolution of 8 channels in channels-last order, again and again; never with 16 or more, nor in the usual order."""
 FREE = FitControl()
+"""Nobody looks on, no checkpoint is kept, and there is no limit of time."""
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -104,7 +103,7 @@ def fit(
             _run(learner, policy, world, gpu)
     network.load_state_dict(private.plain(state.best_weights) if private else state.best_weights)
     set_memory_format(network.cpu().eval(), torch.contiguous_format)
-    assert state.best is not None, "an epoch was judged"
+    assert state.best is not None, "an epoch was validated"
     return Fitted(
         tuple(state.curve),
         state.best_epoch,
@@ -122,27 +121,6 @@ def _private(network: nn.Module, policy: TrainingPolicy, train: TrainingSet) -> 
     from assets.fitting.differential_privacy import Private
 
     return Private(network, policy, train.y)
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some records of a training set, by their positions in it."""
-
-    whole: TrainingSet
-    rows: NDArray[np.int64]
-
-    @property
-    def y(self) -> NDArray[Any]:
-        """Their labels."""
-        return self.whole.y[self.rows]
-
-    def __len__(self) -> int:
-        """How many records there are."""
-        return len(self.rows)
-
-    def batch(self, rows: NDArray[np.int64]) -> Tensor:
-        """(rows, *shape) of these records."""
-        return self.whole.batch(self.rows[rows])
 
 
 def narrow(network: nn.Module) -> bool:

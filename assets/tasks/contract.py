@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from assets.evaluation.intervals import Weighted
 from assets.line.tasks import TaskSpec, task_specs
 from assets.line.training import TrainingPolicy
-from assets.tasks.user_metrics import Outputs, Split, checked, is_user_metric, user_score
+from assets.tasks.user_metrics import checked, is_user_metric, user_score
 from edge.contracts import AnswerSpec, InputSpec, Metric
 from edge.contracts.evidence import VerdictKind
 
@@ -33,6 +33,8 @@ class Attending(Protocol):
         ...
 
 
+Outputs = NDArray[np.float32]
+Split = Literal["validation", "test"]
 Truth = NDArray[Any]
 """(records,) int64 classes, or float64 numbers."""
 MOST_PICTURES = 2_000

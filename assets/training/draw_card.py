@@ -13,7 +13,7 @@ from assets.fitting.contract import Fitted
 from assets.line.config import Line
 from assets.records.dataset import DatasetVersion
 from assets.storage.store import Store
-from assets.training.card import Facts, GanEvidence, Rival, make_card
+from assets.training.card import Facts, GanEvidence, ModelInUse, make_card
 from assets.training.comparison import NotComparableError, against_the_model_in_use
 from assets.training.documents import TrainedModel
 from assets.training.finished import FinishedTraining
@@ -43,7 +43,7 @@ def draw_card(
             found, metrics = against_the_model_in_use(store, line, dataset, task, sets, earlier, verified.outputs)
             versus = found.sentence
             better = {"better": True, "worse": False, "undecided": None}[found.verdict]
-            rival = Rival(earlier.onnx.sha256, metrics, found.sentence, better)
+            rival = ModelInUse(earlier.onnx.sha256, metrics, found.sentence, better)
         except NotComparableError as error:
             versus = f"not compared: {error}"
         report(f"against the model in use: {versus}")

@@ -1,4 +1,4 @@
-"""What a line's teacher learns from and is judged on."""
+"""What a line's teacher learns from and is measured on."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from assets.errors import RejectedError
-from assets.fitting.contract import TrainingSet
+from assets.fitting.contract import Part, TrainingSet
 from assets.line.config import Line
 from assets.loading.held_out import Judged, open_judged, picture_spec
 from assets.loading.records import RecordSet, open_split
@@ -41,28 +40,6 @@ class Sets:
     learned: TrainingSet
     validation: Judged
     test: Judged
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some records of a set."""
-
-    whole: TrainingSet
-    rows: NDArray[np.int64]
-
-    @property
-    def y(self) -> NDArray[Any]:
-        """(records,) labels."""
-        labels: NDArray[Any] = self.whole.y[self.rows]
-        return labels
-
-    def __len__(self) -> int:
-        """How many there are."""
-        return len(self.rows)
-
-    def batch(self, rows: NDArray[np.int64]) -> Tensor:
-        """(rows, *shape) of these records."""
-        return self.whole.batch(self.rows[rows])
 
 
 def open_sets(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from assets.pages.redaction import page_mark, without_marked
 from assets.storage.store import Store
-from assets.training.card import Rival, make_card
+from assets.training.card import ModelInUse, make_card
 from assets.training.card.page import MAX_BYTES
 from assets.training.documents import TrainedModel
 from tests.assets.training.card.made_cards import KINDS, CardCase, make_case
@@ -100,7 +100,7 @@ def test_the_verdict_comes_first_and_follows_the_paired_test(case_of: CaseOf) ->
     sentence = "better by 2.1 points of accuracy, 95 % 0.4 to 3.8, on 240 records"
     metrics = tuple(dataclasses.replace(metric, value=metric.value - 0.02) for metric in case.model.evidence.metrics)
     for better, title in ((True, "better than"), (False, "worse than"), (None, "no difference to")):
-        page = card_of(case, rival=Rival("f" * 64, metrics, sentence, better))
+        page = card_of(case, rival=ModelInUse("f" * 64, metrics, sentence, better))
         assert re.search(r"<h1>(.*)</h1>", page).group(1).startswith(f"rows: {title} the model in use")  # type: ignore[union-attr]
         assert f"Against the model in use (ffffffffffff), on the same records: {sentence}." in page
         assert "model in use</th>" in page
