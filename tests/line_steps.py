@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from assets.ingest.landing import land
-from assets.ingest.made import land_own
+from assets.ingest.user_source import land_user_source
 from assets.line.config import Line
 from assets.quality.gate import judge
 from assets.records.dataset import DatasetVersion
@@ -18,7 +18,7 @@ from edge.contracts import digest
 
 def accepted(store: Store, line: Line, source: Path | None = None) -> BatchVerdict:
     """Land a source, or what the line's own function writes, and judge it. Raises AssertionError: it is blocked."""
-    landed = land_own(store, line) if source is None else land(store, line, source)
+    landed = land_user_source(store, line) if source is None else land(store, line, source)
     verdict = judge(store, line, landed.batch)
     assert verdict.state == "accepted", f"{line.name}: {verdict.why} {verdict.reasons[:3]}"
     return verdict

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from assets.feedback.documents import DeviceStatus, EnrolledDevice, FleetHealth
 from assets.feedback.intake import latest_report
-from assets.release.documents import deployed, rollout_journal
+from assets.release.documents import rollout_journal
+from assets.release.repository import current_deployment
 from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import is_name
@@ -63,7 +64,7 @@ def _rollout(store: Store, line: str, group: str) -> tuple[str, float]:
     The journal only dates it. A promotion cut off before its entry has no date until the next rollout step writes one,
     and until then no device is called wrong for not following it.
     """
-    current = deployed(store, line, group)
+    current = current_deployment(store, line, group)
     if current is None:
         return "", 0.0
     journal = rollout_journal(store, line, group)

@@ -16,7 +16,7 @@ from assets.feedback.documents import EnrolledDevice, ReceivedReport, ReportEntr
 from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import DeviceProfile, DeviceReport, Envelope, from_bytes, is_name, to_bytes
-from edge.contracts.envelope import PROFILE_TYPE, REPORT_TYPE, unseal
+from edge.contracts.envelope import PROFILE_TYPE, REPORT_TYPE, verify
 from edge.errors import ContractError, RejectedError, VerificationError
 
 RELEASE = re.compile(r"(?:[0-9a-f]{64})?")
@@ -56,7 +56,7 @@ class Intake:
         envelope = _envelope(body)
         try:
             claimed = from_bytes(DeviceProfile, _unverified(envelope), "profile")
-            profile = from_bytes(DeviceProfile, unseal(envelope, PROFILE_TYPE, claimed.public_key), "profile")
+            profile = from_bytes(DeviceProfile, verify(envelope, PROFILE_TYPE, claimed.public_key), "profile")
         except ContractError as error:
             raise RefusedError(400, str(error)) from error
         except VerificationError as error:
@@ -95,7 +95,7 @@ class Intake:
         except FileNotFoundError as error:
             raise RefusedError(404, f"device {device!r} is not enrolled here; run: edgeloop-agent enroll") from error
         try:
-            report = from_bytes(DeviceReport, unseal(envelope, REPORT_TYPE, profile.public_key), "report")
+            report = from_bytes(DeviceReport, verify(envelope, REPORT_TYPE, profile.public_key), "report")
         except ContractError as error:
             raise RefusedError(400, str(error)) from error
         except VerificationError as error:

@@ -25,9 +25,10 @@ from assets.loading.cache import drop_before
 from assets.pages.redaction import page_mark, without_marked
 from assets.quality.erasing import Erasing, held_rows, verdict_batches
 from assets.records.dataset import DatasetVersion
-from assets.records.forgotten import Tombstone, current, forgotten_ids
+from assets.records.forgotten import Tombstone, current, fetch_shard, forgotten_ids
 from assets.records.verdict import BatchVerdict, verdict_history
-from assets.release.documents import ReleaseRecord, deployed
+from assets.release.documents import ReleaseRecord
+from assets.release.repository import current_deployment
 from assets.storage import layout
 from assets.storage.audit import current_user, record
 from assets.storage.memo import results
@@ -108,7 +109,7 @@ def forget(store: Store, line: Line, prefix: str, why: str = "", who: str | None
 
 
 def erase(store: Store, line: Line) -> tuple[str, ...]:
-    """Take every forgotten record of the line out of what is kept; the gate calls this when one came in again.
+    """Take every forgotten record of the line out of what is kept.
 
     Returns:
         Places in the landing zone where a record should have been, and was not found.
@@ -151,8 +152,6 @@ def _ids(store: Store, verdict: BatchVerdict, prefix: str) -> Iterator[str]:
 
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
-
-    from assets.records.forgotten import fetch_shard
 
     for ref in (*verdict.records, *verdict.quarantine):
         ids = pq.read_table(io.BytesIO(fetch_shard(store, ref)), columns=["id"]).column("id")
@@ -243,7 +242,7 @@ def _serving(store: Store, line: str) -> list[str]:
     """Releases that a group of devices is pointed at."""
     found = []
     for group in store.names(layout.rollouts(line)):
-        if (deployment := deployed(store, line, group)) is not None:
+        if (deployment := current_deployment(store, line, group)) is not None:
             found.append(deployment.release)
     return found
 

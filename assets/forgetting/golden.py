@@ -8,8 +8,8 @@ import struct
 
 from assets.compilation.documents import Engines
 from assets.errors import RejectedError
-from assets.ingest.contract import make_record
 from assets.line.config import Line
+from assets.readers.registry import make_record
 from assets.release.documents import ReleaseRecord, golden_key
 from assets.storage import layout
 from assets.storage.store import Store

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from assets.errors import RejectedError, TransientError
-from assets.ingest.dropped import MAX_ENTRIES, Dropped
+from assets.ingest.inbox_files import MAX_ENTRIES, InboxFiles
 from assets.ingest.landing import Landed, land, load_manifest
 from assets.ingest.listing import names_below
 from assets.line.config import Line
@@ -111,7 +111,7 @@ class _Work:
 
     def __init__(self, store: Store, line: Line, quiet: float, now: float) -> None:
         self._store, self._line, self._quiet, self._now = store, line, quiet, now
-        self._inbox = Dropped(store, line.name)
+        self._inbox = InboxFiles(store, line.name)
         self.seen: dict[str, Seen] = {}
         self.landed: list[str] = []
         self.problems: list[Reason] = []
@@ -155,7 +155,7 @@ class _Work:
             return
         key = f"{layout.inbox_taken(self._line.name)}/{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
         # Files whose names cannot be kept stay in the inbox, and are told.
-        named = {path: looks for path, looks in files.items() if name_problem(path) is None}
+        named = {path: stamp for path, stamp in files.items() if name_problem(path) is None}
         self._store.save(key, Taken(name, landed.batch, named, self._not_landed(name, named, landed)))
         self.landed.append(landed.batch)
         del self.seen[name]

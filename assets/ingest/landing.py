@@ -95,10 +95,11 @@ def land(store: Store, line: Line, source: str | Path, tell: Progress | None = N
     name = shown_source(source)
     with scratch_folder(scratch_root(store)) as scratch:
         found = collect(source, limits, scratch, forbidden, tell)
-        return _land(store, line, guard_source(store, line, found, scratch, name), Taking(name, tell))
+        return land_collected(store, line, guard_source(store, line, found, scratch, name), Taking(name, tell))
 
 
-def _land(store: Store, line: Line, found: Collected, taking: Taking) -> Landed:
+def land_collected(store: Store, line: Line, found: Collected, taking: Taking) -> Landed:
+    """Land files that were collected; see `land`."""
     from assets.ingest.privacy.guard import note_filtered
 
     skipped = tuple(found.skipped)

@@ -18,10 +18,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from assets.errors import LandingError
-from assets.ingest.contract import erase_landed, without_content
+from assets.ingest.privacy.blanking import blank_rows
+from assets.ingest.privacy.erasing import erase_landed
 from assets.line.config import Line
 from assets.pages.redaction import page_mark, without_marked
-from assets.records.forgotten import REPLACED, SAID, Replacement, current, fetch_shard
+from assets.records.forgotten import (
+    FORGOTTEN_REASON,
+    REPLACED,
+    Replacement,
+    current,
+    fetch_shard,
+    forgotten_ids,
+)
 from assets.records.reason import Reason
 from assets.records.verdict import BatchVerdict, CheckOutcome, verdict_history
 from assets.review.documents import decisions_journal
@@ -102,7 +110,7 @@ class Erasing:
 
     def _without(self, verdict: BatchVerdict, hits: Mapping[str, bytes], elsewhere: frozenset[str]) -> BatchVerdict:
         """The verdict with the same counts, and nothing in it or behind it that the record can be told from."""
-        blank: Callable[[bytes], bytes] = lambda content: without_content(content, self.ids)  # noqa: E731
+        blank: Callable[[bytes], bytes] = lambda content: blank_rows(content, self.ids)  # noqa: E731
         places = {place for file in hits for place in _said_places(file)}
         marks = elsewhere | {page_mark(file) for file in hits}
         why, checks = _silent_checks(verdict)
@@ -201,7 +209,7 @@ class Erasing:
                 if file.endswith(".records.parquet"):
                     raw = self.store.read(f"{folder}/{file}")
                     content = unseal(raw)
-                    new = without_content(content, self.ids)
+                    new = blank_rows(content, self.ids)
                     if new != content:
                         sha256 = file.partition(".")[0]
                         new = seal(new, name, "returned") if is_sealed(raw) else new
@@ -214,6 +222,17 @@ class Erasing:
             for note in self.store.names(folder):
                 if note.endswith(REPLACED):
                     self.store.remove(f"{folder}/{note.removesuffix(REPLACED)}")
+
+
+def erase_again(store: Store, line: Line) -> None:
+    """Take records that were forgotten before, and came in again, out of what the gate keeps.
+
+    One without a trace is left: its forgetting has only begun, and where it was must be known before it is gone.
+    """
+    forgotten = (identity.hex() for identity in forgotten_ids(store, line.name))
+    ids = frozenset(identity for identity in forgotten if store.exists(layout.trace(line.name, identity)))
+    if ids:
+        Erasing(store, line, ids).run()
 
 
 def verdict_batches(store: Store, line: str) -> Iterator[str]:
@@ -302,16 +321,16 @@ def _said_places(file: str) -> Iterator[tuple[str, str]]:
 
 def _silent(reason: Reason, places: set[tuple[str, str]]) -> Reason:
     """A reason without the values that it shows, where it is about a forgotten record."""
-    if not _is_about(reason.file, reason.place, places) or reason.reason.startswith(SAID):
+    if not _is_about(reason.file, reason.place, places) or reason.reason.startswith(FORGOTTEN_REASON):
         return reason
-    return replace(reason, reason=SAID, remedy="nothing to do")
+    return replace(reason, reason=FORGOTTEN_REASON, remedy="nothing to do")
 
 
 def _silent_json(text: bytes, places: set[tuple[str, str]]) -> bytes:
     body = json.loads(text)
     for entry in body["reasons"]:
-        if _is_about(entry["file"], entry["place"], places) and not entry["reason"].startswith(SAID):
-            entry["reason"], entry["remedy"] = SAID, "nothing to do"
+        if _is_about(entry["file"], entry["place"], places) and not entry["reason"].startswith(FORGOTTEN_REASON):
+            entry["reason"], entry["remedy"] = FORGOTTEN_REASON, "nothing to do"
     return json.dumps(body, indent=1, ensure_ascii=False).encode()
 
 

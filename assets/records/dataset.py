@@ -12,7 +12,7 @@ Split = Literal["train", "validation", "test"]
 
 
 class Shares(Protocol):
-    """How records are drawn to sides: a data contract, or a dataset version."""
+    """How records are drawn to splits: a data contract, or a dataset version."""
 
     @property
     def validation_share(self) -> float: ...
@@ -29,7 +29,7 @@ class Shares(Protocol):
 class DatasetVersion:
     """The union of accepted records. Its version is the document's digest.
 
-    Where a record was accepted twice, its first acceptance counts: no record ever changes side or label silently.
+    Where a record was accepted twice, its first acceptance counts: no record ever changes split or label silently.
 
     Attributes:
         position: in the journal of accepted batches; a later dataset has a greater one.
@@ -51,3 +51,6 @@ class DatasetVersion:
     test_share: float
     carve: tuple[str, ...] = ()
     forgotten: int = 0
+
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")

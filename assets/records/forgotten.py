@@ -1,9 +1,10 @@
 """Records that were forgotten on request: who reads or keeps records asks here.
 
     store/<line>/forgotten/<record id>.json   a tombstone, created once: from then on the record is in no dataset
+    store/<line>/forgotten/traces/<id>.json   where it was, kept before anything of it is erased
     <artifact>.replaced                       what an artifact that held it was replaced by
 
-`assets.forgetting.forget` writes both, and takes the record's bytes out of everything.
+`assets.forgetting.forget` writes them, and takes the record's bytes out of everything.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from assets.storage.store import Store
 from edge.contracts import ArtifactRef, check_sha256, document
 
 REPLACED = ".replaced"
-SAID = "it was forgotten on request"
+FORGOTTEN_REASON = "it was forgotten on request"
 """Stands for the reason of a forgotten record; the gate adds the day."""
 
 

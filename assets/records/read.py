@@ -1,4 +1,4 @@
-"""From a dataset version to arrays: which records count, on which side they are, and their tensors.
+"""From a dataset version to arrays: which records count, in which split they are, and their tensors.
 
 Training, compression and compilation read records here, so all of them see the same ones. What does not fit in memory
 is read by `assets.loading`.
@@ -15,16 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
-from assets.line.model import FeaturePolicy
-from assets.records.dataset import DatasetVersion, Shares, Split
+from assets.records.dataset import SPLITS, DatasetVersion, Shares, Split
 from assets.records.forgotten import fetch_shard, forgotten_ids
 from assets.records.splits import record_split
 from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, InputSpec
-from edge.runtime.preprocess import input_type, record_tensor
-
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+from edge.runtime.preprocess import record_tensor
 
 
 class Records(NamedTuple):
@@ -45,7 +42,7 @@ class Records(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A record that counts: its place in a shard, its class (or the number to predict), its side, and its group."""
+    """A record that counts: its place in a shard, its class (or the number to predict), its split, and its group."""
 
     index: int
     id: str
@@ -68,7 +65,7 @@ def distinct_rows(
     Args:
         left_out: filled with the ids of those that were forgotten.
         classes: positions are the labels; empty where labels are numbers to predict.
-        shares: the data contract or the dataset version, which says how sides are drawn.
+        shares: the data contract or the dataset version, which says how splits are drawn.
 
     Raises:
         VerificationError: a shard is missing or its bytes were changed.
@@ -96,8 +93,9 @@ def distinct_rows(
                 )
             if record not in seen:
                 seen.add(record)
-                side = record_split(record, group or "", split or "", shares)
-                rows.append(Row(index, record, value, side, group or ""))
+                rows.append(
+                    Row(index, record, value, record_split(record, group or "", split or "", shares), group or "")
+                )
         yield data, rows
 
 
@@ -132,36 +130,6 @@ def raw_inputs(
         if limit is not None and len(kept) >= limit:
             return inputs[:limit], kept[:limit]
     return inputs, kept
-
-
-def load_split(
-    store: Store,
-    dataset: DatasetVersion,
-    split: Split,
-    spec: InputSpec,
-    features: FeaturePolicy = FeaturePolicy(),  # noqa: B008  frozen
-) -> Records:
-    """Every record of a split as tensors in memory, by the preprocessing that the device uses.
-
-    Args:
-        spec: how a record becomes a tensor; `assets.training.normalize.input_spec` makes it.
-        features: how a series is cut into windows.
-
-    Raises:
-        VerificationError: a shard is missing or its bytes were changed.
-        RejectedError: the split is empty, or a record cannot be read.
-    """
-    if spec.kind == "series":
-        from assets.loading.series import read_series
-
-        return read_series(store, dataset, split, spec, features).arrays()
-    inputs, rows = raw_inputs(store, dataset, split)
-    if not rows:
-        raise empty_split(dataset, split)
-    x = np.empty((len(rows), *spec.shape), dtype=input_type(spec))
-    for number, (data, row) in enumerate(zip(inputs, rows, strict=True)):
-        x[number] = checked_tensor(dataset, split, spec, row.id, data)
-    return Records(x, labels_of(dataset, rows), tuple(row.id for row in rows), tuple(inputs))
 
 
 def checked_tensor(dataset: DatasetVersion, split: Split, spec: InputSpec, record: str, data: bytes) -> NDArray[Any]:

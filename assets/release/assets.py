@@ -9,6 +9,7 @@ from assets.compilation.documents import Engines
 from assets.line.config import Line
 from assets.processes.launch import refusals_fail_once
 from assets.release.documents import ReleaseRecord
+from assets.release.manifest import build_manifest, find_chosen, find_gaps
 from assets.storage.store import Store
 
 CHAIN_CHECK = "release_chain_has_no_gap"
@@ -44,7 +45,6 @@ def _release(line: Line) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         from assets.records.read import load_dataset
-        from assets.release.manifest import build_manifest, find_chosen, find_gaps
         from assets.release.repository import ensure_repository, publish, renewal_notes, uses_demo_keys
 
         started = time.monotonic()

@@ -1,4 +1,4 @@
-"""A published release, and where a group of devices is pointed."""
+"""A published release, and what was decided about where it goes."""
 
 from __future__ import annotations
 
@@ -44,15 +44,9 @@ class RolloutRecord:
     time: float
 
 
-def deployed(store: Store, line: str, group: str) -> Deployment | None:
-    """Where the signed repository points `group` now; None before any promotion. Raises VerificationError."""
-    from assets.release.repository import current_deployment  # lazily: a contract loads no TUF
-
-    return current_deployment(store, line, group)
-
-
 def rollout_journal(store: Store, line: str, group: str) -> Journal[RolloutRecord]:
-    """Every promotion of a group, in order of its serials: a history. What counts is `deployed`, which is signed."""
+    """Every promotion of a group, in order of its serials: a history. What counts is signed, see
+    `assets.release.repository.current_deployment`; fleet health takes from here when a group was pointed."""
     return Journal(store, layout.rollout(line, group), RolloutRecord)
 
 

@@ -230,3 +230,15 @@ def waivable(rule: str) -> bool:
 def moment(seconds: Any) -> str:
     """Seconds since 1970 as "2026-11-24 06:06 UTC"."""
     return f"{datetime.datetime.fromtimestamp(float(seconds), datetime.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def end_of_day(text: str) -> float:
+    """The end of a day (UTC) like "2027-01-31", or a moment like "2027-01-31T12:00", as seconds since 1970.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    end = datetime.datetime.fromisoformat(text)
+    if len(text) <= len("2027-01-31"):
+        end += datetime.timedelta(days=1) - datetime.timedelta(seconds=1)
+    return end.replace(tzinfo=end.tzinfo or datetime.UTC).timestamp()

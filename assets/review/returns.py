@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assets.ingest.contract import is_landed, land_returned, returned_batch
+from assets.ingest.listing import known
+from assets.ingest.returning import land_returned, returned_batch
 from assets.line.config import Line
 from assets.records.forgotten import forgotten_ids
 from assets.records.record import RECORD_COLUMNS
@@ -99,7 +100,7 @@ def unfinished(state: State) -> list[int]:
     return [
         position
         for position in state.releases()[-MAX_UNFINISHED:]
-        if state.entry(position).returned and not is_landed(state.store, state.line, state.entry(position).returned)
+        if state.entry(position).returned and known(state.store, state.line, state.entry(position).returned) is None
     ]
 
 

@@ -1,4 +1,4 @@
-"""Who did what to the data: a log that can only grow, each entry sealing the one before it.
+"""Who did what to the data: a log that can only grow, each entry carrying the digest of the one before it.
 
     audit/000000000001.json   entries of a journal; entry n carries the SHA-256 of entry n - 1
     audit/head/newest.json    position and digest of an entry near the end, to find the end without searching

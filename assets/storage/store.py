@@ -21,7 +21,6 @@ import fsspec
 from assets.storage import layout
 from edge.contracts import ArtifactRef, check_key, from_bytes, to_bytes
 from edge.errors import RejectedError, VerificationError
-from platform_defs.home import HOME_VARIABLE
 
 T = TypeVar("T")
 
@@ -38,7 +37,7 @@ class Store:
             filesystem, path = fsspec.core.url_to_fs(self.root)
         except (ValueError, ImportError) as error:
             raise RejectedError(
-                f"{self.root}: no state can be kept there ({error}); set {HOME_VARIABLE} to a folder, or to a URL "
+                f"{self.root}: no state can be kept there ({error}); set EDGELOOP_HOME to a folder, or to a URL "
                 "whose file system is installed"
             ) from error
         return filesystem, path.rstrip("/")

@@ -6,8 +6,8 @@ from collections import Counter
 
 from assets.errors import RejectedError
 from assets.line.config import Line
-from assets.records.dataset import DatasetVersion
-from assets.records.read import SPLITS, distinct_rows
+from assets.records.dataset import SPLITS, DatasetVersion
+from assets.records.read import distinct_rows
 from assets.records.verdict import BatchVerdict, accepted_batches
 from assets.storage import layout
 from assets.storage.store import Store

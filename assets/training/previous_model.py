@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from assets.errors import RejectedError
-from assets.release.documents import ReleaseRecord
+from assets.records.in_use import released_model
 from assets.storage.memo import results
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
@@ -24,8 +23,7 @@ def model_in_use(store: Store, line: str) -> TrainedModel | None:
         newest = store.newest(line, TrainedModel)
     except (RejectedError, ContractError):  # none yet, or one of another version of this software
         return None
-    with contextlib.suppress(RejectedError, ContractError):
-        released = store.newest(line, ReleaseRecord).manifest.provenance.teacher
+    if (released := released_model(store, line)) is not None:
         for model in (newest, *results(store, line, TrainedModel)):
             if model.onnx.sha256 == released:
                 return model

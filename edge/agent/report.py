@@ -11,7 +11,7 @@ from edge import __version__
 from edge.agent.home import Enrolment, Home, State, read_limited, write_durably
 from edge.agent.link import Answer, post
 from edge.contracts import DeviceProfile, DeviceReport, Envelope, SelfTest, from_bytes, to_bytes
-from edge.contracts.envelope import PROFILE_TYPE, REPORT_TYPE, seal
+from edge.contracts.envelope import PROFILE_TYPE, REPORT_TYPE, sign
 from edge.errors import ContractError, RejectedError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def enroll(server: str, key: Ed25519PrivateKey, profile: DeviceProfile) -> Answe
     Raises:
         RejectedError: the server refuses, in its own words (another device has this name; a bad name).
     """
-    envelope = seal(key, profile.device, PROFILE_TYPE, to_bytes(profile))
+    envelope = sign(key, profile.device, PROFILE_TYPE, to_bytes(profile))
     answer = post(f"{server}/enroll", to_bytes(envelope))
     if answer.status not in {200, 201}:
         raise RejectedError(f"{server}: enrolment refused (HTTP {answer.status}): {answer.reason}")
@@ -69,7 +69,7 @@ def queue(
     )
     outbox = _outbox(home)
     outbox.mkdir(exist_ok=True)
-    envelope = seal(key, enrolment.device, REPORT_TYPE, to_bytes(report))
+    envelope = sign(key, enrolment.device, REPORT_TYPE, to_bytes(report))
     write_durably(outbox / f"{state.reports:012d}-{event}.json", to_bytes(envelope))
     home.save_state(state)
     waiting = queued(home)

@@ -1,4 +1,4 @@
-"""Signed envelopes (DSSE): what a device says of itself, sealed with its own key."""
+"""Signed envelopes (DSSE): what a device says of itself, signed with its own key."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Envelope:
     signature: str
 
 
-def seal(key: Ed25519PrivateKey, device: str, payload_type: str, payload: bytes) -> Envelope:
+def sign(key: Ed25519PrivateKey, device: str, payload_type: str, payload: bytes) -> Envelope:
     """A DSSE envelope. `key_id` is the device's name: a hint for finding the key, it proves nothing."""
     signature = key.sign(_pre_authentication(payload_type, payload))
     return Envelope(payload_type, base64.b64encode(payload).decode(), device, base64.b64encode(signature).decode())
 
 
-def unseal(envelope: Envelope, payload_type: str, public_key: str) -> bytes:
+def verify(envelope: Envelope, payload_type: str, public_key: str) -> bytes:
     """The payload, its signature checked first.
 
     Args:

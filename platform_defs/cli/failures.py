@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 from assets.errors import EdgeError, RejectedError, TransientError, of_the_machine
+from assets.ingest.sources.remote import network_error
 from platform_defs.home import HOME_VARIABLE, find_home
 
 _DATABASE = frozenset({"sqlalchemy", "sqlite3", "psycopg2", "psycopg"})
@@ -29,8 +30,6 @@ def explain(error: BaseException) -> EdgeError | None:
                 "then try again"
             )
         if library in _NETWORK:
-            from assets.ingest.sources.remote import network_error
-
             return network_error(f"{find_home()}", link)
     if isinstance(error, OSError):
         return of_the_machine(error, f"the state in {find_home()}", f"set {HOME_VARIABLE} to a folder that you may use")

@@ -5,21 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from assets.line.config import Line
+from assets.records.verdict import BatchVerdict
+from assets.review.decisions import locate
 from assets.review.documents import Decision, moment
+from assets.review.held import find_batch, held_batches
+from assets.review.returns import unfinished
+from assets.review.state import State
+from assets.review.summary import STATUSES, fields, groups, history, label_shown, page, picture, show_rows
 from assets.review.waivers import active_waivers
 from assets.storage.store import Store
 from platform_defs.catalog import find_line
 from platform_defs.cli.output import JsonFlag, LineName, print_json, print_rows, say
 from platform_defs.home import find_home
-
-if TYPE_CHECKING:
-    from assets.records.verdict import BatchVerdict
-    from assets.review.state import State
 
 Batch = Annotated[str, typer.Option("--batch", metavar="BATCH", help="Only this batch; its first digits will do.")]
 Record = Annotated[str, typer.Argument(metavar="RECORD", help="First digits of a record's id, or its file.")]
@@ -28,9 +30,6 @@ GOOD = "(good, but its batch was blocked)"
 
 def opened(line: str, batch: str = "") -> tuple[State, Line, Sequence[BatchVerdict]]:
     """The line's decisions, the line, and the verdicts on its batches with quarantined records (or on one batch)."""
-    from assets.review.held import find_batch, held_batches
-    from assets.review.state import State
-
     config, store = find_line(line), Store(find_home())
     verdicts = [find_batch(store, line, batch)] if batch else list(held_batches(store, line))
     return State(store, line), config, verdicts
@@ -46,9 +45,6 @@ def list_held(
     as_json: JsonFlag = False,
 ) -> None:
     """List what is in quarantine by batch and rule, and what was decided about it; or single records."""
-    from assets.review.returns import unfinished
-    from assets.review.summary import STATUSES, groups
-
     state, config, verdicts = opened(line, batch)
     if records:
         _list_records(state, config, verdicts, rule, records, as_json)
@@ -80,8 +76,6 @@ def list_held(
 def _list_records(
     state: State, line: Line, verdicts: Sequence[BatchVerdict], rule: str, most: int, as_json: bool
 ) -> None:
-    from assets.review.summary import label_shown, page
-
     rows: list[dict[str, Any]] = []
     for verdict in verdicts:
         found, _ = page(state, verdict, rule=rule or None, size=most - len(rows))
@@ -111,9 +105,6 @@ def show(
     as_json: JsonFlag = False,
 ) -> None:
     """Show everything known of one quarantined record; the values of private columns stay hidden."""
-    from assets.review.decisions import locate
-    from assets.review.summary import fields, history, label_shown, picture, show_rows
-
     state, config, verdicts = opened(line, batch)
     data = config.config.data
     verdict, rows, identity = locate(state.store, config, record, verdicts[0] if batch else None)

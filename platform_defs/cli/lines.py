@@ -65,26 +65,8 @@ def _model(line: Line) -> tuple[Finding, ...]:
 def _source(line: Line) -> tuple[Finding, ...]:
     """What the line's own data source writes, read by the line's reader; nothing where it has none."""
     from assets.families.check_network import Finding
-    from assets.ingest.inspection.inspect import inspect_source
-    from assets.ingest.made import written
+    from assets.ingest.inspection.check import check_source
 
     if line.config.data.source is None:
         return ()
-    clause = "writes its data"
-    try:
-        with written(line) as folder:
-            look = inspect_source(folder, line.config.data)
-    except Exception as error:  # a source of the user's own raises what it likes
-        return (Finding(clause, False, " ".join(str(error).split())[:400]),)
-    if not look.records:
-        first = look.reasons[0] if look.reasons else None
-        why = (
-            f"{first.file}: {first.reason}; {first.remedy}" if first else "the reader finds no record in what it wrote"
-        )
-        return (Finding(clause, False, f"{line.config.data.source}: {why}"),)
-    if look.unknown:
-        odd = ", ".join(sorted(look.unknown)[:5])
-        return (Finding(clause, False, f"{line.config.data.source}: labels that are no class of the line: {odd}"),)
-    splits = ", ".join(sorted(split for split in look.counts if split)) or "no splits"
-    refused = f", {look.refused} refused" if look.refused else ""
-    return (Finding(clause, True, f"{look.records} records in {look.files} files, {splits}{refused}"),)
+    return (Finding("writes its data", *check_source(line)),)

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from assets.errors import RejectedError
-from assets.storage.audit import current_user, latest
-from assets.storage.audit import record as note
+from assets.forgetting.pseudonyms import forget_pseudonyms
+from assets.storage.audit import latest
 from assets.storage.audit import verify as verify_log
+from assets.storage.data_keys import new_data_key
 from assets.storage.store import Store
 from platform_defs.catalog import find_line
 from platform_defs.cli.output import JsonFlag, LineName, print_json, print_rows, say, tell
@@ -102,11 +103,7 @@ def forget(
 
 
 def _forget_key(store: Store, line: str, why: str, *, as_json: bool) -> None:
-    from assets.ingest.privacy.tokens import forget_pseudonym_key
-
-    gone = forget_pseudonym_key(store, line)
-    if gone:
-        note(store, current_user(), "forgot", line, "the key of its pseudonyms", why)
+    gone = forget_pseudonyms(store, line, why)
     if as_json:
         print_json({"line": line, "pseudonym_key": "forgotten" if gone else "none"})
     elif gone:
@@ -121,6 +118,4 @@ def data_key(
     ],
 ) -> None:
     """Make a data key that a key management service wraps; prints what to set EDGELOOP_DATA_KEY to."""
-    from assets.storage.data_keys import new_data_key
-
     typer.echo(new_data_key(service))

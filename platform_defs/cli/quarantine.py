@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from assets.errors import RejectedError
+from assets.line.config import Line
+from assets.records.verdict import BatchVerdict
+from assets.review import decisions
+from assets.review.corrections import MAX_FILE_BYTES
+from assets.review.documents import end_of_day
+from assets.review.returns import release as release_decided
+from assets.review.selection import Selection
+from assets.review.state import State
 from assets.storage.audit import current_user
 from platform_defs.cli import held
 from platform_defs.cli.held import Batch, opened
@@ -18,10 +26,6 @@ from platform_defs.local.instance import prepare_home
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from assets.line.config import Line
-    from assets.records.verdict import BatchVerdict
-    from assets.review.state import State
 
 quarantine = typer.Typer(
     name="quarantine",
@@ -43,7 +47,7 @@ Good = Annotated[bool, typer.Option("--good", help="The good records of blocked 
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the record.")]
 Who = Annotated[str, typer.Option("--who", metavar="NAME", help="Who decides; else $EDGELOOP_USER, else the user.")]
 Revise = Annotated[int, typer.Option("--revise", min=0, metavar="POSITION", help="Replace this decision knowingly.")]
-Decide = Callable[["State", "BatchVerdict", "pa.Table"], int]
+Decide = Callable[[State, Line, BatchVerdict, "pa.Table"], int]
 
 
 @quarantine.command()
@@ -60,12 +64,11 @@ def accept(
     as_json: JsonFlag = False,
 ) -> None:
     """Records are good as they are: the rule that set them aside is not asked of them again. Needs --why."""
-    from assets.review import decisions
 
     def decide(state: State, config: Line, verdict: BatchVerdict, members: pa.Table) -> int:
         return decisions.accept(state, config, verdict, members, who or current_user(), why, revise)
 
-    _decide(line, Chosen(records, batch, rule, labelled, good, revise), decide, as_json)
+    _decide(line, batch, _selection(records, batch, rule, labelled, good, revise), decide, as_json)
 
 
 @quarantine.command()
@@ -88,14 +91,12 @@ def fix(
     as_json: JsonFlag = False,
 ) -> None:
     """Correct records: a new --label, a repaired --file, cells with --set. They are judged anew once they are back."""
-    from assets.review import decisions
-
     correction = decisions.Correction(label, _cells(changes or ()), _contents(file))
 
     def decide(state: State, config: Line, verdict: BatchVerdict, members: pa.Table) -> int:
         return decisions.fix(state, config, verdict, members, who or current_user(), correction, why, revise)
 
-    _decide(line, Chosen(records, batch, rule, labelled, False, revise), decide, as_json)
+    _decide(line, batch, _selection(records, batch, rule, labelled, revise=revise), decide, as_json)
 
 
 @quarantine.command()
@@ -112,12 +113,11 @@ def reject(
     as_json: JsonFlag = False,
 ) -> None:
     """Records stay out for good. Needs --why."""
-    from assets.review import decisions
 
     def decide(state: State, config: Line, verdict: BatchVerdict, members: pa.Table) -> int:
         return decisions.reject(state, verdict, members, who or current_user(), why, revise)
 
-    _decide(line, Chosen(records, batch, rule, labelled, good, revise), decide, as_json)
+    _decide(line, batch, _selection(records, batch, rule, labelled, good, revise), decide, as_json)
 
 
 @quarantine.command()
@@ -137,20 +137,23 @@ def waive(
 
     With --batch or --record, what the rule holds there goes back with `release`.
     """
-    from assets.review import decisions
+    from assets.quality.rules import refuse_unknown
+    from assets.review.waivers import Scope
+    from assets.review.waivers import waive as waive_rule
 
     end, name = _end_of(until), who or current_user()
     if not batch and not record:
         state, config, verdicts = opened(line)
-        _refuse_unknown(rule, config, verdicts)
-        position = decisions.waive(state, config, rule, name, why, end)
+        refuse_unknown(rule, config, verdicts)
+        position = waive_rule(state, config, rule, name, why, end)
         _told(line, [_result(state, position)], as_json)
         return
 
     def decide(state: State, config: Line, verdict: BatchVerdict, members: pa.Table) -> int:
-        return decisions.waive(state, config, rule, name, why, end, verdict, members if record else None)
+        return waive_rule(state, config, rule, name, why, end, Scope(verdict, members if record else None))
 
-    _decide(line, Chosen(record, batch, rule, None, False, 0, empty=not record), decide, as_json)
+    selection = replace(_selection(record, batch, rule, None), empty=not record)
+    _decide(line, batch, selection, decide, as_json)
 
 
 @quarantine.command()
@@ -162,8 +165,6 @@ def revoke(
     as_json: JsonFlag = False,
 ) -> None:
     """Take a decision back: a waiver ends, and records that have not gone back are undecided again. Needs --why."""
-    from assets.review import decisions
-
     state, _, _ = opened(line)
     _told(line, [_result(state, decisions.revoke(state, position, who or current_user(), why))], as_json)
 
@@ -171,8 +172,6 @@ def revoke(
 @quarantine.command()
 def release(line: LineName, batch: Batch = "", why: Why = "", who: Who = "", as_json: JsonFlag = False) -> None:
     """Send everything that was accepted, fixed or waived back as one new batch, once; it is judged like any other."""
-    from assets.review.returns import release as release_decided
-
     prepare_home()
     state, config, verdicts = opened(line, batch)
     done = release_decided(state, config, who or current_user(), why, verdicts[0].batch if batch else "")
@@ -189,56 +188,27 @@ def release(line: LineName, batch: Batch = "", why: Why = "", who: Who = "", as_
         say("nothing is to be released: decide with accept, fix or waive first")
 
 
-class Chosen:
-    """Which records a command is about."""
-
-    def __init__(
-        self,
-        records: Sequence[str] | None,
-        batch: str,
-        rule: str,
-        labelled: str | None,
-        good: bool,
-        revise: int,
-        empty: bool = False,
-    ) -> None:
-        """`empty`: a batch without such a record will do."""
-        if not records and not (batch or rule or labelled is not None or good):
-            raise RejectedError("which records? name them, or choose with --batch, --rule, --labelled or --good")
-        if good and rule:
-            raise RejectedError("good records break no rule; say --good or --rule, not both")
-        self.records, self.batch, self.empty = list(records or ()), batch, empty
-        self.criteria: dict[str, Any] = {
-            "rule": "" if good else rule or None,
-            "labelled": labelled,
-            "decided": bool(revise),
-        }
-
-    def members(self, state: State, config: Line, verdicts: Sequence[BatchVerdict]) -> Iterator[tuple[Any, Any]]:
-        """The verdict on each batch that has such records, and these."""
-        from assets.review.decisions import locate
-        from assets.review.state import select
-
-        if not self.records:
-            for verdict in verdicts:
-                found = select(state, verdict, **self.criteria)
-                if found.num_rows or self.empty:
-                    yield verdict, found
-            return
-        named: dict[str, tuple[BatchVerdict, list[str]]] = {}
-        for record in self.records:
-            verdict, _, identity = locate(state.store, config, record, verdicts[0] if self.batch else None)
-            named.setdefault(verdict.batch, (verdict, []))[1].append(identity)
-        for verdict, ids in named.values():
-            yield verdict, select(state, verdict, ids=ids, **{**self.criteria, "decided": True})
+def _selection(
+    records: Sequence[str] | None, batch: str, rule: str, labelled: str | None, good: bool = False, revise: int = 0
+) -> Selection:
+    """The records that a command's options mean. Raises RejectedError where they mean none, or contradict."""
+    if not records and not (batch or rule or labelled is not None or good):
+        raise RejectedError("which records? name them, or choose with --batch, --rule, --labelled or --good")
+    if good and rule:
+        raise RejectedError("good records break no rule; say --good or --rule, not both")
+    return Selection(tuple(records or ()), bool(batch), "" if good else rule or None, labelled, decided=bool(revise))
 
 
 def _decide(
-    line: str, chosen: Chosen, decide: Callable[[State, Line, BatchVerdict, pa.Table], int], as_json: bool
+    line: str,
+    batch: str,
+    selection: Selection,
+    decide: Decide,
+    as_json: bool,
 ) -> None:
-    state, config, verdicts = opened(line, chosen.batch)
+    state, config, verdicts = opened(line, batch)
     results = []
-    for verdict, members in chosen.members(state, config, verdicts):
+    for verdict, members in selection.members(state, config, verdicts):
         results.append(_result(state, decide(state, config, verdict, members)))
         if not as_json:
             _told(line, results[-1:], as_json)
@@ -258,20 +228,6 @@ def _result(state: State, position: int) -> dict[str, Any]:
         "sentence": entry.sentence(),
         "goes_back": entry.action in ("accept", "fix", "waive") and entry.count > 0,
     }
-
-
-def _refuse_unknown(rule: str, line: Line, verdicts: Sequence[BatchVerdict]) -> None:
-    """Raise RejectedError for a rule that neither the line has nor a batch was judged by: it would waive nothing."""
-    import difflib
-
-    from assets.quality.rules import rules_of
-
-    known = {found.name for found in rules_of(line.config)}
-    known |= {check.name for verdict in verdicts for check in verdict.checks}
-    if rule not in known:
-        near = difflib.get_close_matches(rule, sorted(known), 1, 0.4)
-        hint = f"is {near[0]!r} meant?" if near else f"`edgeloop quarantine list {line.name}` shows their names"
-        raise RejectedError(f"line {line.name!r} has no rule {rule!r}; {hint}")
 
 
 def _told(line: str, results: Sequence[dict[str, Any]], as_json: bool) -> None:
@@ -301,8 +257,6 @@ def _cells(changes: Sequence[str]) -> dict[str, str]:
 
 
 def _contents(file: Path | None) -> bytes | None:
-    from assets.review.corrections import MAX_FILE_BYTES
-
     if file is None:
         return None
     if not file.is_file():
@@ -315,9 +269,6 @@ def _contents(file: Path | None) -> bytes | None:
 def _end_of(text: str) -> float:
     """The end of a day in UTC, or a moment, as seconds since 1970."""
     try:
-        moment = datetime.datetime.fromisoformat(text)
+        return end_of_day(text)
     except ValueError as error:
         raise RejectedError(f"--until {text!r}: not a date; write it like 2027-01-31") from error
-    if len(text) <= len("2027-01-31"):
-        moment += datetime.timedelta(days=1) - datetime.timedelta(seconds=1)
-    return moment.replace(tzinfo=moment.tzinfo or datetime.UTC).timestamp()

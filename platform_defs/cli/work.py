@@ -9,10 +9,13 @@ from typing import Annotated
 import typer
 
 from assets.errors import RejectedError, TransientError
+from assets.ingest.landing import land as land_batch
+from assets.ingest.user_source import land_user_source
 from platform_defs.catalog import find_line
 from platform_defs.cli.data import Moving
 from platform_defs.cli.output import JsonFlag, LineName, Profile, console, print_json, progress, say, tell
 from platform_defs.local.instance import open_instance, prepare_home
+from platform_defs.local.runner import run_line
 
 _SHOWN = 50
 
@@ -50,13 +53,13 @@ def land(
     profile: Profile = None,
 ) -> None:
     """Put a batch into the line's landing zone; its manifest is written last, then the sensors see it."""
-    from assets.ingest.landing import land as land_batch
-    from assets.ingest.made import land_own
-
     store = prepare_home()
     config = find_line(line)
     with Moving("looking at the source", quiet=as_json) as report:
-        landed = land_own(store, config, report) if source is None else land_batch(store, config, source, report)
+        if source is None:
+            landed = land_user_source(store, config, report)
+        else:
+            landed = land_batch(store, config, source, report)
     if as_json:
         print_json(
             {
@@ -82,8 +85,6 @@ def land(
 
 def run(line: LineName, as_json: JsonFlag = False, profile: Profile = None) -> None:
     """Judge what landed and retrain on what was accepted, in this process, and never twice."""
-    from platform_defs.local.runner import run_line
-
     store = prepare_home()
     config = find_line(line)
     with contextlib.ExitStack() as stack:

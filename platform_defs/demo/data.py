@@ -6,33 +6,12 @@ that are known under another label.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from platform_defs.made.digits import Digits, load_digits, write_picture
 
 FIRST, SECOND = 1200, 1600
 """Pictures [0, FIRST) are batch 1, [FIRST, SECOND) batch 2, the rest go into batch 3."""
-SEED = 20_240_517
-
-
-@dataclass(frozen=True)
-class Digits:
-    """All pictures, (1797, 8, 8) uint8 with values 0 to 255, and their classes, (1797,) int64."""
-
-    pixels: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-
-
-def load_digits() -> Digits:
-    """Scikit-learn's copy of the UCI digits, in a fixed shuffled order."""
-    from sklearn import datasets
-
-    bunch = datasets.load_digits()
-    order = np.random.default_rng(SEED).permutation(len(bunch.target))
-    pixels = np.rint(bunch.images[order] * (255 / 16)).astype(np.uint8)
-    return Digits(pixels, bunch.target[order].astype(np.int64))
 
 
 def write_batches(folder: Path) -> tuple[Path, Path, Path]:
@@ -57,12 +36,3 @@ def _add_trouble(folder: Path, digits: Digits) -> None:
     for index in range(12):
         wrong = (int(digits.labels[index]) + 1) % 10
         write_picture(folder / str(wrong) / f"known-{index:04d}.png", digits.pixels[index])
-
-
-def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write (height, width) grey pixels as a PNG file, unless it is there; the same bytes every time."""
-    from PIL import Image
-
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)

@@ -27,6 +27,7 @@ from edge.contracts import DeviceReport
 from platform_defs.automation.jobs import BATCH_TAG
 from platform_defs.automation.runs import ClaimState, claim_state, runs_with_tag
 from platform_defs.catalog import LINES_FOLDER, LINES_VARIABLE, find_line
+from platform_defs.definitions import definitions
 from platform_defs.demo.data import write_batches
 from platform_defs.local.instance import daemon_lock, open_instance
 from platform_defs.local.processes import script, supervised
@@ -184,8 +185,6 @@ def _device(stage: _Stage, folder: Path) -> Iterator[None]:
 
 def _check_line_loads() -> None:
     """Say at once why the line's assets cannot be built, instead of waiting for a run that never comes."""
-    from platform_defs.definitions import definitions
-
     for spec in definitions().resolve_all_asset_specs():
         if spec.key.path == [LINE, "broken_line"]:
             raise LineError(spec.description or f"line {LINE} does not load")

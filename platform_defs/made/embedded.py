@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from platform_defs.demo.data import Digits, load_digits, write_picture
+from platform_defs.made.digits import Digits, load_digits, write_picture
 
 FEW_DIGITS = 500
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from platform_defs.made.digits import load_digits
+
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
 CLASSES = 10
@@ -27,8 +29,6 @@ def write_clothes(folder: Path) -> None:
 def write_large_digits(folder: Path) -> None:
     """The four files of MNIST: scikit-learn's digits enlarged to 28x28, 640 + 160 of them."""
     from PIL import Image
-
-    from platform_defs.demo.data import load_digits
 
     digits = load_digits()
     enlarged = [

@@ -26,8 +26,8 @@ from assets.ingest.landing import land
 from assets.line.config import Line
 from assets.records.verdict import read_verdict
 from assets.rollout.promote import releases
-from platform_defs.demo.data import load_digits
 from platform_defs.local.instance import daemon_lock
+from platform_defs.made.digits import load_digits
 from tests.projects import BIN, ROOT, TINY, Project, make_project
 
 CHROMIUM = shutil.which("chromium")

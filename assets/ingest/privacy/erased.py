@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from assets.records.batch import BatchManifest, LandedFile
-from assets.records.forgotten import SAID
+from assets.records.forgotten import FORGOTTEN_REASON
 from assets.records.reason import Reason
 from assets.records.record import Record
 from assets.storage import layout
@@ -112,5 +112,5 @@ def not_erased(files: Sequence[LandedFile], erased: Erased) -> list[LandedFile]:
 def _refused(place: str) -> Reason:
     path, mark, number = place.rpartition("#")
     if mark and number.isdecimal():
-        return Reason(path, f"line {number}", "refused", SAID, REMEDY)
-    return Reason(place, "whole file", "refused", SAID, REMEDY)
+        return Reason(path, f"line {number}", "refused", FORGOTTEN_REASON, REMEDY)
+    return Reason(place, "whole file", "refused", FORGOTTEN_REASON, REMEDY)

@@ -32,7 +32,9 @@ from assets.storage.streams import CHUNK, copy_in, file_size, hash_stream, holds
 TOMBSTONE = b"edgeloop: this file was forgotten on request\n"
 
 
-def erase(store: Store, line: Line, batch: str, records: Mapping[str, bytes], ids: frozenset[str]) -> tuple[str, ...]:
+def erase_landed(
+    store: Store, line: Line, batch: str, records: Mapping[str, bytes], ids: frozenset[str]
+) -> tuple[str, ...]:
     """Take records out of a landed batch's files; what was taken out before is left as it is.
 
     Args:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from assets.errors import LandingError, RejectedError
 from assets.ingest.privacy.filtering import Protection, filtered, protection
+from assets.ingest.privacy.strip import strip_picture
 from assets.ingest.sources.collecting import Collected, SourceFile
 from assets.line.config import Line
 from assets.readers.files import Files
@@ -81,8 +82,6 @@ class GuardedFiles:
         if self._protect is None or not self._protect.applies(file.path):
             return content
         if self._protect.data.image is not None:
-            from assets.ingest.privacy.strip import strip_picture
-
             return strip_picture(content)
         with self.open(file) as stream:
             return stream.read()

@@ -1,4 +1,4 @@
-"""Columns of a batch as numpy arrays, for the own checks."""
+"""Columns of a batch as numpy arrays, for the computed checks."""
 
 from __future__ import annotations
 

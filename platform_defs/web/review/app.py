@@ -20,8 +20,8 @@ from assets.storage.store import Store
 from platform_defs.catalog import LineEntry, find_line, list_lines
 from platform_defs.web.guard import Form, FormError, Sessions, read_form, remembered_name
 from platform_defs.web.review import forms, pages
-from platform_defs.web.review.quarantines import Room, Rooms
-from platform_defs.web.review.render import HEADERS, Page, Told
+from platform_defs.web.review.quarantines import Quarantine, Quarantines
+from platform_defs.web.review.render import HEADERS, Page, Refusal
 
 MAX_UPLOAD = 32 * 1024**2
 Handler = Callable[[Request, Page], str]
@@ -38,7 +38,7 @@ def review_routes(
     Args:
         find, entries: where lines come from.
     """
-    rooms = Rooms(store, find)
+    quarantines = Quarantines(store, find)
     sessions = Sessions()
 
     def shows(path: str, make: Handler) -> Route:
@@ -47,29 +47,29 @@ def review_routes(
     def takes(path: str, take: Taker, max_file: int = 0) -> Route:
         return Route(path, functools.partial(_take, sessions, take, max_file), methods=["POST"])
 
-    def in_room(make: Callable[[Room, Request, Page], str]) -> Handler:
+    def in_line(make: Callable[[Quarantine, Request, Page], str]) -> Handler:
         def call(request: Request, page: Page) -> str:
-            with rooms.enter(request.path_params["line"]) as room:
-                return make(room, request, page)
+            with quarantines.enter(request.path_params["line"]) as quarantine:
+                return make(quarantine, request, page)
 
         return call
 
-    def form_in_room(take: Callable[[Room, Request, Form], str]) -> Taker:
+    def form_in_line(take: Callable[[Quarantine, Request, Form], str]) -> Taker:
         def call(request: Request, form: Form, page: Page) -> str:
-            with rooms.enter(request.path_params["line"]) as room:
-                return take(room, request, form)
+            with quarantines.enter(request.path_params["line"]) as quarantine:
+                return take(quarantine, request, form)
 
         return call
 
     return [
-        shows("/review/", lambda request, page: pages.lines(rooms, entries(), page)),
-        shows("/review/{line}", in_room(pages.line)),
-        shows("/review/{line}/{batch}", in_room(pages.batch)),
-        shows("/review/{line}/{batch}/{record}", in_room(pages.record)),
-        takes("/review/{line}/release", form_in_room(forms.release)),
-        takes("/review/{line}/revoke", form_in_room(forms.revoke)),
-        takes("/review/{line}/waive", form_in_room(forms.waive)),
-        takes("/review/{line}/{batch}/decide", form_in_room(forms.decide), MAX_UPLOAD),
+        shows("/review/", lambda request, page: pages.lines(quarantines, entries(), page)),
+        shows("/review/{line}", in_line(pages.line)),
+        shows("/review/{line}/{batch}", in_line(pages.batch)),
+        shows("/review/{line}/{batch}/{record}", in_line(pages.record)),
+        takes("/review/{line}/release", form_in_line(forms.release)),
+        takes("/review/{line}/revoke", form_in_line(forms.revoke)),
+        takes("/review/{line}/waive", form_in_line(forms.waive)),
+        takes("/review/{line}/{batch}/decide", form_in_line(forms.decide), MAX_UPLOAD),
     ]
 
 
@@ -79,9 +79,9 @@ async def _show(sessions: Sessions, make: Handler, request: Request) -> Response
     try:
         text, status = await run_in_threadpool(make, request, page), 200
     except (EdgeError, ValueError) as error:
-        missing = isinstance(error, (LineError, Told)) or "no quarantined record" in str(error)
-        told = Told("This page cannot be shown", str(error), "/review/")
-        text, status = pages.told(told, page), 404 if missing else 400
+        missing = isinstance(error, (LineError, Refusal)) or "no quarantined record" in str(error)
+        refusal = Refusal("This page cannot be shown", str(error), "/review/")
+        text, status = pages.refused(refusal, page), 404 if missing else 400
     response = HTMLResponse(text, status, headers=HEADERS)
     sessions.remember(response, session)
     return response
@@ -98,21 +98,21 @@ async def _take(sessions: Sessions, take: Taker, max_file: int, request: Request
         page = Page(sessions.token(session), name, "")
         target = await run_in_threadpool(take, request, form, page)
     except FormError as error:
-        told, status = Told("Nothing was decided", str(error), back), error.status
+        refusal, status = Refusal("Nothing was decided", str(error), back), error.status
     except ClientDisconnect:
         return Response(status_code=400)
-    except Told as error:
-        told, status = error, 409 if error.again or error.others else 400
+    except Refusal as error:
+        refusal, status = error, 409 if error.again or error.others else 400
     except ConflictError as error:
-        told, status = Told("Somebody decided first", str(error), back), 409
+        refusal, status = Refusal("Somebody decided first", str(error), back), 409
     except (RejectedError, EdgeError, ValueError) as error:
-        told, status = Told("Nothing was decided", str(error), back), 400
+        refusal, status = Refusal("Nothing was decided", str(error), back), 400
     else:
         done = RedirectResponse(target, 303, headers=HEADERS)
         sessions.remember(done, session, name)
         return done
     page = Page(sessions.token(session), name or remembered_name(request), "")
-    response = HTMLResponse(pages.told(told, page), status, headers=HEADERS)
+    response = HTMLResponse(pages.refused(refusal, page), status, headers=HEADERS)
     if status != 403:  # a stranger's form sets nothing
         sessions.remember(response, session, name)
     return response

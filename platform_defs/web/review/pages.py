@@ -34,8 +34,8 @@ from assets.review.summary import (
 )
 from assets.review.waivers import waivers_of
 from platform_defs.catalog import LineEntry
-from platform_defs.web.review.quarantines import Room, Rooms
-from platform_defs.web.review.render import Page, Told, render
+from platform_defs.web.review.quarantines import Quarantine, Quarantines
+from platform_defs.web.review.render import Page, Refusal, render
 
 PAGE_SIZE = 24
 MAX_BATCHES = 40
@@ -45,15 +45,17 @@ MAX_CELLS = 60
 _LARGE = 720
 
 
-def lines(rooms: Rooms, entries: Sequence[LineEntry], page: Page) -> str:
+def lines(quarantines: Quarantines, entries: Sequence[LineEntry], page: Page) -> str:
     """Every line, with how much of it is undecided."""
     shown = []
     for entry in entries:
         row: dict[str, Any] = {"name": entry.name, "error": entry.error.splitlines()[0] if entry.error else ""}
         if entry.line is not None:
-            with rooms.enter(entry.name) as room:
+            with quarantines.enter(entry.name) as quarantine:
                 found = [
-                    group for verdict in held_batches(room.state.store, entry.name) for group in room.groups(verdict)
+                    group
+                    for verdict in held_batches(quarantine.state.store, entry.name)
+                    for group in quarantine.groups(verdict)
                 ]
             row["held"] = sum(group.held for group in found)
             row["undecided"] = sum(group.counts["undecided"] for group in found)
@@ -61,11 +63,11 @@ def lines(rooms: Rooms, entries: Sequence[LineEntry], page: Page) -> str:
     return render("lines.html", page, entries=shown)
 
 
-def line(room: Room, request: Request, page: Page) -> str:
+def line(quarantine: Quarantine, request: Request, page: Page) -> str:
     """A line's batches with quarantined records, its waivers and latest decisions."""
-    state, name = room.state, room.line.name
+    state, name = quarantine.state, quarantine.line.name
     verdicts = list(reversed(list(held_batches(state.store, name))))
-    everything = [group for verdict in verdicts for group in room.groups(verdict)]
+    everything = [group for verdict in verdicts for group in quarantine.groups(verdict)]
     counts = {status: sum(group.counts[status] for group in everything) for status in STATUSES}
     start = _number(request, "start")
     shown = verdicts[start : start + MAX_BATCHES]
@@ -78,7 +80,7 @@ def line(room: Room, request: Request, page: Page) -> str:
         page,
         flash=_flash(state, page.done),
         line=name,
-        description=room.line.config.description,
+        description=quarantine.line.config.description,
         totals={
             "undecided": counts["undecided"],
             "waiting": counts["accepted"] + counts["fixed"] + counts["waived"],
@@ -86,7 +88,7 @@ def line(room: Room, request: Request, page: Page) -> str:
             "rejected": counts["rejected"],
         },
         cut_short=unfinished(state),
-        batches=[{"batch": v.batch, "state": v.state, "groups": room.groups(v)} for v in shown],
+        batches=[{"batch": v.batch, "state": v.state, "groups": quarantine.groups(v)} for v in shown],
         older=max(0, older),
         following=start + MAX_BATCHES,
         waivers=waivers[:MAX_WAIVERS],
@@ -96,17 +98,17 @@ def line(room: Room, request: Request, page: Page) -> str:
     )
 
 
-def batch(room: Room, request: Request, page: Page) -> str:
+def batch(quarantine: Quarantine, request: Request, page: Page) -> str:
     """A batch's quarantined records, a page of them, with a form to decide about those that are chosen."""
-    state, data = room.state, room.line.config.data
-    verdict = verdict_of(room, request)
+    state, data = quarantine.state, quarantine.line.config.data
+    verdict = verdict_of(quarantine, request)
     query = request.query_params
     by_rule = query.get("by", "") == "rule"
     rule = query.get("rule", "") if by_rule else ""
     status = query.get("status", "undecided")
     status = status if status in STATUSES else "any"
     start = _number(request, "start")
-    counted = room.groups(verdict)
+    counted = quarantine.groups(verdict)
     chosen = [group for group in counted if not by_rule or group.rule == rule]
     shown, following = records_page(
         state,
@@ -120,9 +122,9 @@ def batch(room: Room, request: Request, page: Page) -> str:
         "batch.html",
         page,
         flash=_flash(state, page.done),
-        line=room.line.name,
+        line=quarantine.line.name,
         batch=verdict.batch,
-        here=f"/review/{room.line.name}/{verdict.batch}",
+        here=f"/review/{quarantine.line.name}/{verdict.batch}",
         why=verdict.why,
         groups=counted,
         by_rule=by_rule,
@@ -131,7 +133,7 @@ def batch(room: Room, request: Request, page: Page) -> str:
         counts={name: sum(group.counts[name] for group in chosen) for name in STATUSES},
         undecided=sum(group.counts["undecided"] for group in chosen),
         waivable=waivable(rule),
-        records=[_card(room, item, THUMBNAIL) for item in shown],
+        records=[_card(quarantine, item, THUMBNAIL) for item in shown],
         pictures=data.image is not None,
         start=start,
         following=following,
@@ -140,53 +142,53 @@ def batch(room: Room, request: Request, page: Page) -> str:
     )
 
 
-def record(room: Room, request: Request, page: Page) -> str:
+def record(quarantine: Quarantine, request: Request, page: Page) -> str:
     """One quarantined record with everything known of it, and every way to correct it."""
-    state, data = room.state, room.line.config.data
-    verdict = verdict_of(room, request)
-    _, rows, identity = locate(state.store, room.line, request.path_params["record"], verdict)
+    state, data = quarantine.state, quarantine.line.config.data
+    verdict = verdict_of(quarantine, request)
+    _, rows, identity = locate(state.store, quarantine.line, request.path_params["record"], verdict)
     shown = show_rows(state, verdict, rows[:10])
     position = shown[0].position
     return render(
         "record.html",
         page,
         flash=_flash(state, page.done),
-        line=room.line.name,
+        line=quarantine.line.name,
         batch=verdict.batch,
-        here=f"/review/{room.line.name}/{verdict.batch}",
+        here=f"/review/{quarantine.line.name}/{verdict.batch}",
         identity=identity,
         position=position,
-        records=[_card(room, item, _LARGE) for item in shown],
+        records=[_card(quarantine, item, _LARGE) for item in shown],
         decided=history(state, verdict.batch, identity),
         waivable=all(item.held.rule and waivable(item.held.rule) for item in shown),
         classes=data.classes,
         number=data.regression,
-        cells=_cells(room.line, shown[0]),
+        cells=_cells(quarantine.line, shown[0]),
         files=data.inputs is None and data.text is None,
     )
 
 
-def told(what: Told, page: Page) -> str:
+def refused(refusal: Refusal, page: Page) -> str:
     """Why a form was not taken."""
     return render(
-        "told.html",
+        "refused.html",
         page,
-        title=what.title,
-        reason=what.reason,
-        back=what.back,
-        others=what.others,
-        again=what.again,
-        action=what.action,
+        title=refusal.title,
+        reason=refusal.reason,
+        back=refusal.back,
+        others=refusal.others,
+        again=refusal.again,
+        action=refusal.action,
     )
 
 
-def verdict_of(room: Room, request: Request) -> BatchVerdict:
+def verdict_of(quarantine: Quarantine, request: Request) -> BatchVerdict:
     """The verdict on the batch that the address names. Raises RejectedError where it names none."""
-    return find_batch(room.state.store, room.line.name, request.path_params["batch"])
+    return find_batch(quarantine.state.store, quarantine.line.name, request.path_params["batch"])
 
 
-def _card(room: Room, item: Shown, longest: int) -> dict[str, Any]:
-    data, held = room.line.config.data, item.held
+def _card(quarantine: Quarantine, item: Shown, longest: int) -> dict[str, Any]:
+    data, held = quarantine.line.config.data, item.held
     shown = list(fields(data, held))
     image = None
     if data.image is not None:
@@ -197,7 +199,7 @@ def _card(room: Room, item: Shown, longest: int) -> dict[str, Any]:
         "held": held,
         "status": item.status,
         "position": item.position,
-        "sentence": room.state.entry(item.position).sentence() if item.position else "",
+        "sentence": quarantine.state.entry(item.position).sentence() if item.position else "",
         "label": label_shown(data, held),
         "picture": image,
         "text": shown[0][1] if data.text is not None else "",

@@ -15,7 +15,7 @@ from assets.storage.store import Store
 
 
 @dataclass
-class Room:
+class Quarantine:
     """One line's quarantine while a request has it: its journal as far as it was read, and counts made before."""
 
     line: Line
@@ -32,23 +32,23 @@ class Room:
         return self.counted[batch][1]
 
 
-class Rooms:
-    """Every line's room; one request at a time is in it."""
+class Quarantines:
+    """Every line's quarantine; one request at a time is in it."""
 
     def __init__(self, store: Store, find: Callable[[str], Line]) -> None:
         self._store, self._find = store, find
         self._lock = threading.Lock()
-        self._rooms: dict[str, tuple[threading.Lock, Room]] = {}
+        self._quarantines: dict[str, tuple[threading.Lock, Quarantine]] = {}
 
     @contextlib.contextmanager
-    def enter(self, name: str) -> Iterator[Room]:
-        """The line's room, up to date. Raises LineError where there is no such line."""
+    def enter(self, name: str) -> Iterator[Quarantine]:
+        """The line's quarantine, up to date. Raises LineError where there is no such line."""
         line = self._find(name)
         with self._lock:
-            if name not in self._rooms:
-                self._rooms[name] = (threading.Lock(), Room(line, State(self._store, name)))
-            lock, room = self._rooms[name]
+            if name not in self._quarantines:
+                self._quarantines[name] = (threading.Lock(), Quarantine(line, State(self._store, name)))
+            lock, quarantine = self._quarantines[name]
         with lock:
-            room.line = line
-            room.state.refresh()
-            yield room
+            quarantine.line = line
+            quarantine.state.refresh()
+            yield quarantine

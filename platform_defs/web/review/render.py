@@ -50,7 +50,7 @@ class Page:
     done: str
 
 
-class Told(Exception):  # noqa: N818 - not an error of ours: what the reviewer is told
+class Refusal(Exception):  # noqa: N818 - not an error of ours: what the reviewer reads
     """Why a form was not taken.
 
     Attributes:

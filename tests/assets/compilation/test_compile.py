@@ -28,7 +28,6 @@ from assets.evaluation.answers import logits
 from assets.evaluation.hits import hits
 from assets.line.config import parse_line
 from assets.loading.held_out import open_judged
-from assets.records.read import load_split
 from assets.storage.store import Store
 from assets.tasks.contract import load_task
 from edge.contracts import (
@@ -49,6 +48,7 @@ from edge.errors import VerificationError
 from edge.runtime.machine import machine_arch
 from edge.runtime.selftest import self_test
 from edge.runtime.session import open_session
+from tests.assets.loading.loading_parts import load_split
 from tests.edge.onnx_models import conv_net
 
 pytestmark = [

@@ -29,9 +29,9 @@ from assets.families.weights import predict
 from assets.fitting.contract import Fitted
 from assets.line.compression import Budget, CompressionPolicy
 from assets.line.model import ModelFamily
-from assets.records.read import load_split
 from assets.storage.store import Store
 from edge.contracts import TARGETS, InputSpec, TargetProfile, chain_gap, from_bytes, to_bytes
+from tests.assets.loading.loading_parts import load_split
 
 
 def test_every_candidate_has_every_dialect_and_no_gap(made: Any) -> None:

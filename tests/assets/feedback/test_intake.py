@@ -40,7 +40,7 @@ from edge.contracts import (
     from_bytes,
     to_bytes,
 )
-from edge.contracts.envelope import PROFILE_TYPE, REPORT_TYPE, seal, unseal
+from edge.contracts.envelope import PROFILE_TYPE, REPORT_TYPE, sign, verify
 from edge.errors import VerificationError
 
 NEW, OLD = "b" * 64, "a" * 64
@@ -56,7 +56,7 @@ class Device:
 
     def enrolment(self, profile: DeviceProfile | None = None) -> bytes:
         profile = profile or self.profile
-        return to_bytes(seal(self.key, profile.device, PROFILE_TYPE, to_bytes(profile)))
+        return to_bytes(sign(self.key, profile.device, PROFILE_TYPE, to_bytes(profile)))
 
     def report(self, release: str = NEW, event: Any = "activated", **changes: Any) -> bytes:
         self.sequence += 1
@@ -73,7 +73,7 @@ class Device:
             agent_version="0.1.0",
             self_test=SelfTest(True, "c" * 64, 3, 1.0, 0.0),
         )
-        return to_bytes(seal(self.key, self.profile.device, REPORT_TYPE, to_bytes(replace(report, **changes))))
+        return to_bytes(sign(self.key, self.profile.device, REPORT_TYPE, to_bytes(replace(report, **changes))))
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_first_key_is_the_only_one(store: Store, intake: Intake) -> None:
     with refused(403, "not by this device's enrolled key"):
         intake.report(thief.report())
     with refused(403, "signature"):  # the right key's name without its signature
-        intake.enroll(to_bytes(seal(thief.key, "gate-7", PROFILE_TYPE, to_bytes(device.profile))))
+        intake.enroll(to_bytes(sign(thief.key, "gate-7", PROFILE_TYPE, to_bytes(device.profile))))
     moved = replace(device.profile, group="wide")
     assert intake.enroll(device.enrolment(moved)) is False
     (status,) = fleet(store)
@@ -221,20 +221,20 @@ def test_any_body_is_refused_not_crashed_on(body: bytes, tmp_path_factory: pytes
 
 def test_envelope_round_trip_and_every_flipped_byte() -> None:
     key = Ed25519PrivateKey.generate()
-    envelope = seal(key, "gate-7", REPORT_TYPE, b"payload")
-    assert unseal(envelope, REPORT_TYPE, public_hex(key)) == b"payload"
+    envelope = sign(key, "gate-7", REPORT_TYPE, b"payload")
+    assert verify(envelope, REPORT_TYPE, public_hex(key)) == b"payload"
     signature = base64.b64decode(envelope.signature)
     for index in range(len(signature)):
         bad = bytes([*signature[:index], signature[index] ^ 1, *signature[index + 1 :]])
         with pytest.raises(VerificationError):
-            unseal(replace(envelope, signature=base64.b64encode(bad).decode()), REPORT_TYPE, public_hex(key))
+            verify(replace(envelope, signature=base64.b64encode(bad).decode()), REPORT_TYPE, public_hex(key))
     with pytest.raises(VerificationError):
-        unseal(envelope, PROFILE_TYPE, public_hex(key))
+        verify(envelope, PROFILE_TYPE, public_hex(key))
     with pytest.raises(VerificationError):
-        unseal(envelope, REPORT_TYPE, "not hex")
+        verify(envelope, REPORT_TYPE, "not hex")
 
 
-def sign(store: Store, release: str) -> Deployment:
+def deployed_now(store: Store, release: str) -> Deployment:
     """Point the group at a release in a real repository. The release is a name with a signature and no files."""
     path = f"releases/toy/{release}/manifest.json"
     with locked(store):
@@ -250,7 +250,7 @@ def sign(store: Store, release: str) -> Deployment:
 
 
 def roll_out(store: Store, release: str, serial: int) -> None:
-    deployment = sign(store, release)
+    deployment = deployed_now(store, release)
     assert deployment.serial == serial
     record = RolloutRecord("toy", "canary", "promoted", "test", release, deployment, time.time())
     rollout_journal(store, "toy", "canary").append(record)
@@ -287,7 +287,7 @@ def test_fleet_believes_what_is_signed(store: Store, intake: Intake) -> None:
     intake.enroll(device.enrolment())
     roll_out(store, OLD, 1)
     intake.report(device.report(OLD))
-    sign(store, NEW)
+    deployed_now(store, NEW)
     health = summarize(store, "toy", "canary")
     assert (health.release, health.wrong, health.silent) == (NEW, (), ("gate-7",))
 

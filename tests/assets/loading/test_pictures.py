@@ -26,15 +26,14 @@ from assets.loading.cache import CACHE_VARIABLE
 from assets.loading.pictures import normalized_batch
 from assets.loading.records import RecordSet, open_split
 from assets.loading.sources import PictureSource, PixelSource
-from assets.records.dataset import DatasetVersion
+from assets.records.dataset import SPLITS, DatasetVersion
 from assets.records.forgotten import Tombstone
-from assets.records.read import SPLITS, load_split
 from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.normalize import input_spec
 from edge.contracts import InputSpec, to_bytes
 from edge.runtime.preprocess import image_tensor, record_tensor
-from tests.assets.loading.loading_parts import Stored, dataset_of, pictures, pictures_line
+from tests.assets.loading.loading_parts import Stored, dataset_of, load_split, pictures, pictures_line
 
 ROOT = Path(__file__).parents[3]
 

@@ -11,14 +11,24 @@ import torch
 
 from assets.errors import RejectedError
 from assets.loading.records import RecordSet, open_split
+from assets.records.dataset import SPLITS
 from assets.records.forgotten import Tombstone
-from assets.records.read import SPLITS, Records, load_split
+from assets.records.read import Records
 from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.normalize import input_spec
 from edge.contracts import to_bytes
 from edge.runtime.preprocess import record_tensor
-from tests.assets.loading.loading_parts import Stored, dataset_of, engines, reading, rows_line, series_line, texts_line
+from tests.assets.loading.loading_parts import (
+    Stored,
+    dataset_of,
+    engines,
+    load_split,
+    reading,
+    rows_line,
+    series_line,
+    texts_line,
+)
 
 LIVES = {"1": 12, "2": 3, "3": 40, "4": 9, "5": 30}
 SIDES = {"1": "train", "2": "train", "3": "validation", "4": "test", "5": "test"}

@@ -21,11 +21,11 @@ from assets.records.forgotten import Tombstone
 from assets.records.record import RECORD_COLUMNS
 from assets.records.verdict import read_verdict
 from assets.review import returns
-from assets.review.decisions import Correction, accept, fix, reject, revoke, waive
+from assets.review.decisions import Correction, accept, fix, reject, revoke
 from assets.review.documents import decisions_journal
 from assets.review.returns import release, unfinished
 from assets.review.state import State, select
-from assets.review.waivers import active_waivers
+from assets.review.waivers import Scope, active_waivers, waive
 from assets.storage import layout
 from assets.storage.store import Store
 from tests.assets.held_records import NEAR, SUSPECT, hold, picture, picture_line, png, row, table_line, text, text_line
@@ -56,7 +56,7 @@ def test_what_was_decided_comes_back_as_a_new_batch(store: Store) -> None:
     verdict, state = hold(store, LINE, records, shards=2), State(store, "sms")
     fix(state, LINE, verdict, select(state, verdict, ids=[records[0]["id"]]), "ann", Correction("spam"))
     accept(state, LINE, verdict, select(state, verdict, ids=[records[1]["id"]]), "ann", "it is")
-    waive(state, LINE, NEAR, "ann", "resends are fine", time.time() + 60, verdict)
+    waive(state, LINE, NEAR, "ann", "resends are fine", time.time() + 60, Scope(verdict))
     reject(state, verdict, select(state, verdict, ids=[records[3]["id"]]), "ann", "no")
     made = release(state, LINE, "ann")
     assert made.records == 3

@@ -12,9 +12,10 @@ import pytest
 from assets.compression.documents import ChosenModel
 from assets.line.config import Line
 from assets.records.read import load_dataset
-from assets.release.assets import build_assets
+from assets.release import assets as release_assets
 from assets.release.documents import ReleaseRecord, RolloutRecord, rollout_journal
 from assets.release.repository import current_deployment
+from assets.rollout import assets as rollout_assets
 from assets.rollout import promote as rollout
 from assets.rollout.promote import promote, releases
 from assets.storage.store import Store
@@ -28,8 +29,12 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path))
 
 
+def both_assets(line: Line) -> list[dg.AssetsDefinition]:
+    return [*release_assets.build_assets(line), *rollout_assets.build_assets(line)]
+
+
 def run(store: Store, line: Line, fine: bool = True) -> dg.ExecuteInProcessResult:
-    result = dg.materialize(build_assets(line), resources={"store": store}, raise_on_error=False)
+    result = dg.materialize(both_assets(line), resources={"store": store}, raise_on_error=False)
     assert result.success is fine
     return result
 
@@ -138,7 +143,7 @@ def test_crash_before_the_journal_is_mended_and_nobody_is_overruled(
             if by == "person":
                 promote(store, line, releases(store, "toy")[-1].release)
             else:
-                dg.materialize(build_assets(line), resources={"store": store})
+                dg.materialize(both_assets(line), resources={"store": store})
     second = releases(store, "toy")[-1].release
     current = current_deployment(store, "toy", "canary")
     assert current is not None

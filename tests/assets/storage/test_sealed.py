@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.errors import RejectedError
-from assets.storage import sealed as vault
+from assets.storage import sealed as at_rest
 from assets.storage.data_keys import FileWrapper, KeyWrapper, new_data_key
 from assets.storage.sealed import FRAME, is_sealed, open_unsealed, seal, unseal
 from assets.storage.store import Store
@@ -69,7 +69,7 @@ def test_what_is_sealed_depends_on_what_it_is() -> None:
 def test_any_changed_bit_is_found(at: int, bit: int) -> None:
     os.environ["THE_KEY"], os.environ["EDGELOOP_DATA_KEY"] = "ab" * 32, "env:THE_KEY"
     sealed = bytearray(seal(b"x" * 500, "digits", "records"))
-    at = len(vault.MAGIC) + at % (len(sealed) - len(vault.MAGIC))
+    at = len(at_rest.MAGIC) + at % (len(sealed) - len(at_rest.MAGIC))
     sealed[at] ^= 1 << bit
     with pytest.raises((VerificationError, RejectedError)):
         unseal(bytes(sealed))
@@ -160,5 +160,5 @@ def test_the_local_key_service_conforms(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_sealed_artifacts_are_fetched_in_the_plain(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     ref = store.put("digits", seal(b"rows", "digits", "records"), "parquet", ".parquet")
-    assert vault.fetch_records(store, ref) == b"rows"
+    assert at_rest.fetch_records(store, ref) == b"rows"
     assert not any(b"rows" in path.read_bytes() for path in tmp_path.rglob("*.parquet"))

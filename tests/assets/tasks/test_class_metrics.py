@@ -32,6 +32,12 @@ def answered(draw: st.DrawFn, least: int = 2, most: int = 5) -> tuple[NDArray[np
     return outputs, rng.integers(0, classes, records)
 
 
+def test_macro_f1_weighs_rare_classes_as_much_as_common_ones() -> None:
+    outputs = np.zeros((10, 3), dtype=np.float32)
+    outputs[:, 0] = 1  # always class 0; class 2 is neither true nor answered
+    assert score("macro_f1", outputs, np.array([0] * 9 + [1])) == pytest.approx((18 / 19 + 0) / 2)
+
+
 @given(answered())
 @settings(max_examples=40)
 def test_counted_metrics_are_scikit_learns(case: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
@@ -89,13 +95,6 @@ def test_intervals_hold_their_value(case: tuple[NDArray[np.float32], NDArray[np.
         assert metric.high is not None
         assert 0 <= metric.low <= metric.value + 1e-9
         assert metric.value <= metric.high + 1e-9
-
-
-def test_macro_f1_weighs_rare_classes_as_much_as_common_ones() -> None:
-    outputs = np.zeros((10, 3), dtype=np.float32)
-    outputs[:, 0] = 1  # always class 0; class 2 is neither true nor answered
-    y = np.array([0] * 9 + [1])
-    assert score("macro_f1", outputs, y) == pytest.approx((18 / 19 + 0) / 2)
 
 
 @given(answered())

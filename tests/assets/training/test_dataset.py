@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from assets.errors import RejectedError
 from assets.records.forgotten import Tombstone
-from assets.records.read import load_split, raw_inputs
+from assets.records.read import raw_inputs
 from assets.records.splits import drawn_split
 from assets.records.splits import record_split as record_side
 from assets.records.verdict import Accepted, BatchVerdict, accepted_journal
@@ -21,6 +21,7 @@ from assets.training.normalize import input_spec
 from edge.contracts import digest
 from edge.errors import VerificationError
 from tests.assets.accepted_records import Record, accept, cancer_line, cancer_records, digit_records, digits_line
+from tests.assets.loading.loading_parts import load_split
 
 A, B = "a" * 64, "b" * 64
 

@@ -17,7 +17,6 @@ from assets.evaluation.answers import logits, open_session
 from assets.families.build import build_network
 from assets.families.weights import predict, set_weights
 from assets.records.dataset import DatasetVersion
-from assets.records.read import load_split
 from assets.storage.memo import cached_step
 from assets.storage.store import Store
 from assets.training.assets import build_assets, what_decides
@@ -27,6 +26,7 @@ from assets.training.train import train
 from edge.contracts import digest, from_bytes, to_bytes
 from edge.errors import VerificationError
 from tests.assets.accepted_records import accept, cancer_line, cancer_records, digit_records, digits_line
+from tests.assets.loading.loading_parts import load_split
 
 A, B = "a" * 64, "b" * 64
 

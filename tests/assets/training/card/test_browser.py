@@ -100,13 +100,13 @@ def test_the_live_page_asks_for_itself_again(browser: Browser, tmp_path: Path) -
         page = context.new_page()
         with RunWatch(store, "digits", "run-1", report=lambda text: None, metric="accuracy") as watch:
             watch.progress(Progress(9, 20, 430, 1000, 1240.0, 71.0), 0.31)
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 120
             while not store.exists(layout.training_page("digits", "run-1")) and time.monotonic() < deadline:
                 time.sleep(0.02)
             page.goto(f"{server.url}/digits/training/run-1.html")
-            page.get_by_text("About 1 min 10 s left").wait_for(timeout=20_000)  # it may be the page before, at first
+            page.get_by_text("About 1 min 10 s left").wait_for(timeout=120_000)  # it may be the page before, at first
             watch.done("reports/digits/models/x.html")
-        page.get_by_role("link", name="Open the model card").wait_for(timeout=20_000)
+        page.get_by_role("link", name="Open the model card").wait_for(timeout=120_000)
 
 
 def test_the_card_can_be_printed(browser: Browser, pages: dict[str, Path]) -> None:

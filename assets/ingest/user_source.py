@@ -15,7 +15,7 @@ from assets.storage.scratch import scratch_folder, scratch_root
 from assets.storage.store import Store
 
 
-def land_own(store: Store, line: Line, tell: Progress | None = None) -> Landed:
+def land_user_source(store: Store, line: Line, tell: Progress | None = None) -> Landed:
     """Have the line's `data.source` write its data set into an empty folder, and land that.
 
     The same files are the same batch.
@@ -23,12 +23,12 @@ def land_own(store: Store, line: Line, tell: Progress | None = None) -> Landed:
     Raises:
         LandingError: the line names no function, or the function failed.
     """
-    with written(line) as folder:
+    with user_source(line) as folder:
         return land(store, line, folder, tell)
 
 
 @contextlib.contextmanager
-def written(line: Line) -> Iterator[Path]:
+def user_source(line: Line) -> Iterator[Path]:
     """A folder with what the line's `data.source` wrote into it, for as long as the context lasts.
 
     The function gets the folder's path and writes the set in its original format.

@@ -19,7 +19,7 @@ DARK, GLARING = 40.0, 215.0
 """Brightness of 255 that must be passed as well: in a batch of even light a small difference is no fault."""
 
 
-def find_odd(spool: Spool) -> Derived:
+def find_outliers(spool: Spool) -> Derived:
     """Pictures that are odd beside the others.
 
     Returns:

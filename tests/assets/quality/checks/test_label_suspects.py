@@ -12,7 +12,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from assets.line.data import AudioData, DataContract, ImageData, TableData, TextData
-from assets.quality.checks.labels import find_label_suspects
+from assets.quality.checks.label_suspects import find_label_suspects
 from assets.readers.pictures import measure_stack
 
 SHARED = Path(__file__).parents[5] / "shared/data"
@@ -104,7 +104,7 @@ def test_labels_that_nothing_predicts_are_not_doubted(make_spool: Any) -> None:
 
 
 def test_records_beyond_the_sample_are_judged_too(make_spool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from assets.quality.checks import labels as module
+    from assets.quality.checks import label_suspects as module
 
     draw = np.random.default_rng(0)
     truth = draw.integers(0, 2, 900)

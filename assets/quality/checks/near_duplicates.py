@@ -1,4 +1,4 @@
-"""Records that are almost equal: within a batch, and to what earlier batches had accepted; leaks between sides."""
+"""Records that are almost equal: within a batch, and to what earlier batches had accepted; leaks between splits."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from assets.line.data import DataContract
-from assets.quality.checks.alike import same_rows, same_texts, text_likeness
 from assets.quality.checks.columns import MAX_FINDINGS, id_bytes, matrix
 from assets.quality.checks.derived import Derived
 from assets.quality.checks.neighbours import Pairs, close_pairs, typical_distance
 from assets.quality.checks.picture_similarity import Confirmed, confirm_pictures
+from assets.quality.checks.similarity import same_rows, same_texts, text_likeness
 from assets.quality.spool import Spool
+from assets.records.dataset import SPLITS
 from assets.records.verdict import Finding
 
 Rows = NDArray[np.int64]
@@ -38,13 +39,12 @@ _TEXT_ALIKE = 0.75
 """Share of runs of 4 letters in common: one mistyped letter in a short message leaves 0.78. Of 177 changed copies
 planted in sms-spam (case, punctuation, a word more or less, two letters swapped) 173 are found; what else is found are
 real copies and messages made from one template."""
-_SIDES = ("train", "validation", "test")
 
 
-def find_near(
+def find_near_duplicates(
     spool: Spool,
     data: DataContract,
-    sides: NDArray[np.int8],
+    splits: NDArray[np.int8],
     earlier: pa.Table,
     sound: NDArray[np.bool_] | None = None,
 ) -> Derived:
@@ -58,22 +58,22 @@ def find_near(
     in 6 digits. Series are not compared: readings may repeat.
 
     Args:
-        sides: (rows,) 0 train, 1 validation, 2 test.
+        splits: (rows,) 0 train, 1 validation, 2 test.
         earlier: accepted records of the line: `_id`, `_side`, `_file`, `_phash`, `_embedding`.
         sound: (rows,) which records break no critical rule; only they are compared. All where it is None.
 
     Returns:
         `_leak`: file of the validation or test record that a train record almost equals (for a validation or test
-        record: the earlier train record, which cannot be taken back). `_near`: file of the record of the same kind of
+        split that it almost equals, which comes before it in the batch or is an earlier one. Findings "leak" and
         side that it almost equals, which comes before it in the batch or is an earlier one. Findings "leak" and
         "near_duplicate", the surest first; score: 1 for equal, 0 for nothing in common.
     """
-    compared = _compared(spool, data, sides, earlier, sound)
+    compared = _compared(spool, data, splits, earlier, sound)
     leak = np.full(spool.rows, None, dtype=object)
     near = np.full(spool.rows, None, dtype=object)
     if not len(compared.first):
         return Derived({"_leak": leak, "_near": near}, compared.notes)
-    return _judged(spool, sides, earlier, compared, leak, near)
+    return _judged(spool, splits, earlier, compared, leak, near)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class _Compared:
 
 
 def _compared(
-    spool: Spool, data: DataContract, sides: NDArray[np.int8], earlier: pa.Table, sound: NDArray[np.bool_] | None
+    spool: Spool, data: DataContract, splits: NDArray[np.int8], earlier: pa.Table, sound: NDArray[np.bool_] | None
 ) -> _Compared:
     ok = np.ones(spool.rows, dtype=bool) if sound is None else np.asarray(sound, dtype=bool)
     kind = "image" if data.image else "text" if data.text else "audio" if data.audio else "table"
@@ -99,27 +99,27 @@ def _compared(
         if spool.rows > MOST_ROWS:
             detail = f"tables of more than {MOST_ROWS:,} rows are only compared exactly"
             return _joined(spool, earlier, parts, (Finding("near_duplicate", -1, "", -1, 0.0, detail),))
-        parts.append(_in_groups(same_rows(spool, data), ok, sides))
+        parts.append(_in_groups(same_rows(spool, data), ok, splits))
         return _joined(spool, earlier, parts, notes)
     if kind == "text":
-        parts.append(_in_groups(same_texts(spool), ok, sides))
+        parts.append(_in_groups(same_texts(spool), ok, splits))
     rows = np.flatnonzero(ok)
     if len(rows) > MOST_COMPARED:
-        rows = _chosen(rows, sides)
+        rows = _chosen(rows, splits)
         detail = f"only {MOST_COMPARED:,} of {int(ok.sum()):,} records were compared by what they look like"
         notes = (Finding("near_duplicate", -1, "", -1, 0.0, detail),)
-    parts += _by_embedding(spool, kind, rows, sides, earlier)
+    parts += _by_embedding(spool, kind, rows, splits, earlier)
     return _joined(spool, earlier, parts, notes)
 
 
-def _chosen(rows: Rows, sides: NDArray[np.int8]) -> Rows:
+def _chosen(rows: Rows, splits: NDArray[np.int8]) -> Rows:
     """Validation and test records first: a leak is worse than a train record that is there twice."""
-    order = np.argsort(sides[rows] == 0, kind="stable")
+    order = np.argsort(splits[rows] == 0, kind="stable")
     return np.sort(rows[order[:MOST_COMPARED]])
 
 
 def _by_embedding(
-    spool: Spool, kind: str, rows: Rows, sides: NDArray[np.int8], earlier: pa.Table
+    spool: Spool, kind: str, rows: Rows, splits: NDArray[np.int8], earlier: pa.Table
 ) -> list[tuple[Rows, Rows, NDArray[np.float64]]]:
     points, there = matrix(spool.column("_embedding"))
     rows = rows[there[rows]]
@@ -130,12 +130,12 @@ def _by_embedding(
     points = np.concatenate([points[rows], old[old_rows]])
     if len(points) < 2 or not len(rows):
         return []
-    side = np.concatenate([sides[rows], _sides_of(earlier)[old_rows]])
+    split = np.concatenate([splits[rows], _splits_of(earlier)[old_rows]])
     # Points equal bit for bit are paired with one of them; only that one looks around.
     whole = np.ascontiguousarray(points).view(f"V{points.shape[1] * 4}").reshape(-1)
     alike = np.unique(whole, return_inverse=True)[1].reshape(-1)
-    equal = _group_pairs(alike, side, len(rows))
-    held = alike * 2 + (side != 0)
+    equal = _group_pairs(alike, split, len(rows))
+    held = alike * 2 + (split != 0)
     leaders = np.sort(np.unique(held, return_index=True)[1])
     typical = typical_distance(points[np.sort(np.unique(alike, return_index=True)[1])])
     radius = min(_RADIUS[kind], _PART[kind] * typical)
@@ -187,20 +187,20 @@ def _bits(spool: Spool, pairs: Pairs, earlier: pa.Table) -> NDArray[np.uint8]:
 
 
 def _in_groups(
-    keys: NDArray[np.uint64], ok: NDArray[np.bool_], sides: NDArray[np.int8]
+    keys: NDArray[np.uint64], ok: NDArray[np.bool_], splits: NDArray[np.int8]
 ) -> tuple[Rows, Rows, NDArray[np.float64]]:
     """Pairs of records with the same key; key 0 is none."""
     rows = np.flatnonzero(ok & (keys != 0))
-    first, second = _group_pairs(np.unique(keys[rows], return_inverse=True)[1].reshape(-1), sides[rows], len(rows))
+    first, second = _group_pairs(np.unique(keys[rows], return_inverse=True)[1].reshape(-1), splits[rows], len(rows))
     return rows[first], rows[second], np.ones(len(first))
 
 
-def _group_pairs(group: Rows, sides: NDArray[np.int8], fresh: int) -> tuple[Rows, Rows]:
+def _group_pairs(group: Rows, splits: NDArray[np.int8], fresh: int) -> tuple[Rows, Rows]:
     """Each member of a group with the first of its own side, and with the first of the other; once, first < second.
 
     Train is one side, validation and test the other. Pairs of two members from `fresh` on are left out.
     """
-    held = (sides != 0).astype(np.int64)
+    held = (splits != 0).astype(np.int64)
     groups = int(group.max()) + 1 if len(group) else 0
     leaders = np.full(groups * 2, -1, dtype=np.int64)
     members = np.arange(len(group))
@@ -243,13 +243,13 @@ def _joined(
     return _Compared(first[order], second[order], score[order], notes)
 
 
-def _sides_of(earlier: pa.Table) -> NDArray[np.int8]:
+def _splits_of(earlier: pa.Table) -> NDArray[np.int8]:
     return np.asarray(earlier.column("_side").fill_null(0).to_numpy(), dtype=np.int8)
 
 
 def _judged(
     spool: Spool,
-    sides: NDArray[np.int8],
+    splits: NDArray[np.int8],
     earlier: pa.Table,
     compared: _Compared,
     leak: NDArray[np.object_],
@@ -262,18 +262,18 @@ def _judged(
     files = [*here.column("_file").to_pylist(), *there.column("_file").to_pylist()]
     labels = [*here.column("_label").to_pylist(), *there.column("_label").to_pylist()]
     groups = [*here.column("_group").to_pylist(), *[""] * len(there)]
-    side = np.concatenate([sides, _sides_of(earlier)])
+    split = np.concatenate([splits, _splits_of(earlier)])
     place = {int(row): at for at, row in enumerate(needed)}
     findings: list[Finding] = []
     for first, second, score in zip(
         compared.first.tolist(), compared.second.tolist(), compared.score.tolist(), strict=True
     ):
         one, two = place[first], place[second]
-        leaks = (side[first] == 0) != (side[second] == 0)
+        leaks = (split[first] == 0) != (split[second] == 0)
         if groups[one] and groups[one] == groups[two] and not leaks:
             continue  # readings of one unit are on one side, and said to be kin
         known = second >= spool.rows
-        if known or (leaks and side[first] == 0):
+        if known or (leaks and split[first] == 0):
             row, partner, at = first, second, two
         else:
             row, partner, at = second, first, one
@@ -283,7 +283,7 @@ def _judged(
             column[row] = f"{file} of an earlier batch" if known else file
         if len(findings) < MAX_FINDINGS:
             where = ", accepted before" if known else ""
-            detail = f"almost equal to a {_SIDES[side[partner]]} record{where} ({score:.0%} alike)"
+            detail = f"almost equal to a {SPLITS[split[partner]]} record{where} ({score:.0%} alike)"
             if labels[one] != labels[two]:
                 detail += ", whose label is another one"
             kind = "leak" if leaks else "near_duplicate"

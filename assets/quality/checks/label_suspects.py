@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from assets.line.data import DataContract
 from assets.quality.checks.columns import class_codes, surest
 from assets.quality.checks.derived import Derived
-from assets.quality.checks.predict import Inputs, predictor, read_inputs
+from assets.quality.checks.quick_models import Inputs, predictor, read_inputs
 from assets.quality.spool import Spool
 from assets.records.verdict import Finding
 

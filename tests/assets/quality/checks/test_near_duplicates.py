@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 from sklearn.datasets import load_digits, load_sample_images
 
 from assets.line.data import AudioData, DataContract, ImageData, TableData, TextData
-from assets.quality.checks.near import find_near
+from assets.quality.checks.near_duplicates import find_near_duplicates
 from assets.quality.checks.neighbours import close_pairs, typical_distance
 from assets.readers.text_features import lettering
 
@@ -64,7 +64,7 @@ def test_copies_of_photographs_are_found_and_nothing_else(picture_batch: Any, ma
     )
     sides = np.zeros(spool.rows, dtype=np.int8)
     sides[copied] = 2
-    found = find_near(spool, PICTURES, sides, make_earlier())
+    found = find_near_duplicates(spool, PICTURES, sides, make_earlier())
     leaks = {row: file for row, file in enumerate(found.columns["_leak"]) if file}
     expected = {len(photos) + place: f"p{row}.png" for place, row in enumerate(copied)}
     assert leaks == expected
@@ -78,7 +78,7 @@ def test_copies_of_photographs_are_found_and_nothing_else(picture_batch: Any, ma
     with again:
         again.append(later)
         again.finish()
-        found = find_near(again, PICTURES, np.zeros(again.rows, dtype=np.int8), earlier)
+        found = find_near_duplicates(again, PICTURES, np.zeros(again.rows, dtype=np.int8), earlier)
         hits = sum(file is not None for file in found.columns["_leak"][-len(copied) :])
         assert hits >= 0.8 * len(copied)
         assert not found.columns["_leak"][: -len(copied)].astype(bool).any()
@@ -88,14 +88,16 @@ def test_copies_of_photographs_are_found_and_nothing_else(picture_batch: Any, ma
 def test_copies_on_one_side_are_near_and_the_first_is_not_marked(picture_batch: Any, make_earlier: Any) -> None:
     photos = _photos()[:40]
     spool = picture_batch([photos[0], _recompressed(photos[0]), *photos[1:]], ["a", "b", *["a"] * 39])
-    found = find_near(spool, PICTURES, np.zeros(spool.rows, dtype=np.int8), make_earlier())
+    found = find_near_duplicates(spool, PICTURES, np.zeros(spool.rows, dtype=np.int8), make_earlier())
     assert {row: file for row, file in enumerate(found.columns["_near"]) if file} == {1: "p0.png"}
     (finding,) = found.findings
     assert (finding.kind, finding.row, finding.other_row) == ("near_duplicate", 1, 0)
     assert "label is another one" in finding.detail
     unsound = np.ones(spool.rows, dtype=bool)
     unsound[0] = False
-    assert not find_near(spool, PICTURES, np.zeros(spool.rows, dtype=np.int8), make_earlier(), unsound).findings
+    assert not find_near_duplicates(
+        spool, PICTURES, np.zeros(spool.rows, dtype=np.int8), make_earlier(), unsound
+    ).findings
 
 
 def test_tiny_digits_are_no_copies_of_each_other(picture_batch: Any, make_earlier: Any) -> None:
@@ -104,12 +106,12 @@ def test_tiny_digits_are_no_copies_of_each_other(picture_batch: Any, make_earlie
     copies = [_recompressed(picture) for picture in pictures[:40]]
     spool = picture_batch(pictures + copies, ["a"] * (len(pictures) + 40))
     sides = np.where(np.arange(spool.rows) < 360, 2, 0).astype(np.int8)
-    found = find_near(spool, PICTURES, sides, make_earlier())
+    found = find_near_duplicates(spool, PICTURES, sides, make_earlier())
     marked = np.array([file is not None for file in found.columns["_leak"]])
     assert marked[len(pictures) :].sum() >= 32
     assert marked[: len(pictures)].sum() + found.columns["_near"].astype(bool).sum() <= 2
     earlier = _earlier(make_earlier, spool, list(range(360)), 2)
-    found = find_near(spool, PICTURES, np.zeros(spool.rows, dtype=np.int8), earlier)
+    found = find_near_duplicates(spool, PICTURES, np.zeros(spool.rows, dtype=np.int8), earlier)
     assert found.columns["_leak"][360 : len(pictures)].astype(bool).sum() <= 2
 
 
@@ -120,7 +122,7 @@ def test_mnist_gives_no_false_alarm(picture_batch: Any, make_earlier: Any) -> No
     pixels = np.frombuffer(gzip.decompress(path.read_bytes()), dtype=np.uint8, offset=16).reshape(-1, 28, 28)[:3000]
     spool = picture_batch([Image.fromarray(picture) for picture in pixels], ["a"] * len(pixels))
     sides = (np.arange(spool.rows) % 5 == 0).astype(np.int8) * 2
-    found = find_near(spool, PICTURES, sides, make_earlier())
+    found = find_near_duplicates(spool, PICTURES, sides, make_earlier())
     assert found.findings == ()
 
 
@@ -134,7 +136,7 @@ def test_pictures_of_one_scene_are_not_all_copies(picture_batch: Any, make_earli
         part[top : top + 16, left : left + 16] = draw.integers(0, 255, 3)
         pictures.append(Image.fromarray(part))
     spool = picture_batch([*pictures, _recompressed(pictures[0])], ["a"] * 121)
-    found = find_near(spool, PICTURES, np.zeros(121, dtype=np.int8), make_earlier())
+    found = find_near_duplicates(spool, PICTURES, np.zeros(121, dtype=np.int8), make_earlier())
     assert found.columns["_near"][120] == "p0.png"
     assert found.columns["_near"].astype(bool).sum() <= 15  # a few patches lie at nearly the same place
 
@@ -160,12 +162,12 @@ def test_texts_that_say_the_same(make_spool: Any, make_earlier: Any) -> None:
     sides = np.zeros(104, dtype=np.int8)
     sides[:50] = 2
     spool = _text_batch(make_spool, texts + changed)
-    found = find_near(spool, TEXTS, sides, make_earlier())
+    found = find_near_duplicates(spool, TEXTS, sides, make_earlier())
     leaks = {row: file for row, file in enumerate(found.columns["_leak"]) if file}
     assert {100: "f0", 101: "f1"}.items() <= leaks.items()
     assert set(leaks) <= {100, 101, 102}
     earlier = _earlier(make_earlier, spool, [0, 1], 2)
-    found = find_near(spool, TEXTS, np.zeros(104, dtype=np.int8), earlier)
+    found = find_near_duplicates(spool, TEXTS, np.zeros(104, dtype=np.int8), earlier)
     assert {row for row, file in enumerate(found.columns["_leak"]) if file} <= {100, 101}
 
 
@@ -177,10 +179,10 @@ def test_rows_that_differ_by_rounding(make_spool: Any, make_earlier: Any) -> Non
     sides = np.zeros(200, dtype=np.int8)
     sides[3] = 1
     spool = make_spool(200, facts=dict(zip(names, values.T, strict=True)))
-    found = find_near(spool, contract, sides, make_earlier())
+    found = find_near_duplicates(spool, contract, sides, make_earlier())
     assert {row: file for row, file in enumerate(found.columns["_leak"]) if file} == {150: "f3"}
     whole = make_spool(200, facts={name: np.round(values[:, 0]) for name in names})
-    assert not find_near(whole, contract, sides, make_earlier()).findings
+    assert not find_near_duplicates(whole, contract, sides, make_earlier()).findings
 
 
 def test_sounds_by_embedding(make_spool: Any, make_earlier: Any) -> None:
@@ -188,7 +190,9 @@ def test_sounds_by_embedding(make_spool: Any, make_earlier: Any) -> None:
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     points[99] = points[0] + 0.001
     contract = DataContract(reader="audio_folder", classes=("a", "b"), audio=AudioData(rate=8000, seconds=1))
-    found = find_near(make_spool(100, embedding=list(points)), contract, np.zeros(100, dtype=np.int8), make_earlier())
+    found = find_near_duplicates(
+        make_spool(100, embedding=list(points)), contract, np.zeros(100, dtype=np.int8), make_earlier()
+    )
     assert [(finding.row, finding.other_row) for finding in found.findings] == [(99, 0)]
 
 
@@ -199,7 +203,9 @@ def test_records_without_or_with_broken_embeddings(make_spool: Any, make_earlier
         sizes = {"width": [8.0] * rows, "height": [None] * rows if rows > 5 else [8.0] * rows}
         sizes["height"] = pa.array(sizes["height"], pa.float64())  # type: ignore[assignment]
         spool = make_spool(rows, facts=sizes, embedding=embeddings, label=["a"] * rows)
-        found = find_near(spool, PICTURES, np.zeros(rows, dtype=np.int8), make_earlier(2, embedding=[None, [1.0] * 4]))
+        found = find_near_duplicates(
+            spool, PICTURES, np.zeros(rows, dtype=np.int8), make_earlier(2, embedding=[None, [1.0] * 4])
+        )
         assert {len(column) for column in found.columns.values()} == {rows}
 
 

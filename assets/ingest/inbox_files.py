@@ -1,4 +1,4 @@
-"""The files of drops in a line's inbox: how they look, and clearing them away, on any file system.
+"""The files of drops in a line's inbox: the stamp each is known by, and clearing them away, on any file system.
 
 On a folder of this machine nothing follows a link: each folder on the way to a file is opened as a folder, so that a
 drop that was replaced by a link meanwhile cannot have a file elsewhere removed.
@@ -26,7 +26,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True)
-class Dropped:
+class InboxFiles:
     """The inbox of line `line`. Paths are relative to it, and begin with a drop's name."""
 
     store: Store
@@ -38,14 +38,14 @@ class Dropped:
         return Path(self.store.path(key)) if self.store.local else f"{self.store.root.rstrip('/')}/{key}"
 
     def files(self, name: str, marker: str | None = None) -> dict[str, str] | None:
-        """How each file of a drop looks (size, times), by its path, and its marker; None where it is no plain drop.
+        """The stamp (size, times) of each file of a drop, by its path, and of its marker; None where it is no drop.
 
         Stops behind `MAX_ENTRIES`. Folders that hold nothing do not count; links and pipes inside do.
         """
         found: dict[str, str] = {}
         try:
-            for path, looks in self._local(name) if self.store.local else self._remote(name):
-                found[path] = looks
+            for path, stamp in self._local(name) if self.store.local else self._remote(name):
+                found[path] = stamp
                 if len(found) > MAX_ENTRIES:
                     return found
             if found and marker is not None:
@@ -56,16 +56,16 @@ class Dropped:
             return {}
         return found
 
-    def clear(self, path: str, looked: str, aside: str | None) -> None:
-        """Remove a file that still looks as it did, or move it below the store's key `aside`; else leave it.
+    def clear(self, path: str, stamp: str, aside: str | None) -> None:
+        """Remove a file whose stamp is still this one, or move it below the store's key `aside`; else leave it.
 
         Raises:
             OSError: it may not be removed.
         """
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             if self.store.local:
-                self._clear_local(path, looked, aside)
-            elif dict(self._remote(path)).get(path) == looked:
+                self._clear_local(path, stamp, aside)
+            elif dict(self._remote(path)).get(path) == stamp:
                 if aside is not None:
                     self._filesystem.copy(self._path(path), self.store.path(f"{aside}/{path}"))
                 self._filesystem.rm_file(self._path(path))
@@ -96,7 +96,7 @@ class Dropped:
     def _local(self, name: str) -> Iterator[tuple[str, str]]:
         info = Path(self._path(name)).lstat()
         if stat.S_ISREG(info.st_mode):
-            yield name, _looks(info)
+            yield name, _stamp(info)
         elif stat.S_ISDIR(info.st_mode):
             yield from _walk(self._path(name), name, 1)
         else:
@@ -107,12 +107,12 @@ class Dropped:
         root = self._filesystem._strip_protocol(self._path(name))
         for path, info in sorted(self._filesystem.find(root, detail=True).items()):
             rest = path.removeprefix(root).strip("/")
-            yield (f"{name}/{rest}" if rest else name), _remote_looks(info)
+            yield (f"{name}/{rest}" if rest else name), _remote_stamp(info)
 
-    def _clear_local(self, path: str, looked: str, aside: str | None) -> None:
+    def _clear_local(self, path: str, stamp: str, aside: str | None) -> None:
         *folders, name = path.split("/")
         with _opened(self.store.path(self._prefix), folders) as folder:
-            if _looks(os.stat(name, dir_fd=folder, follow_symlinks=False)) != looked:
+            if _stamp(os.stat(name, dir_fd=folder, follow_symlinks=False)) != stamp:
                 return
             if aside is None:
                 os.unlink(name, dir_fd=folder)
@@ -147,14 +147,14 @@ def _walk(folder: str, prefix: str, depth: int) -> Iterator[tuple[str, str]]:
             if entry.is_dir(follow_symlinks=False) and depth < MAX_DEPTH:
                 yield from _walk(entry.path, path, depth + 1)
             else:  # what lies deeper is one entry, and too deep to land
-                yield path, _looks(entry.stat(follow_symlinks=False))
+                yield path, _stamp(entry.stat(follow_symlinks=False))
 
 
-def _looks(info: os.stat_result) -> str:
+def _stamp(info: os.stat_result) -> str:
     return f"{info.st_ino}:{info.st_size}:{info.st_mtime_ns}:{info.st_ctime_ns}"
 
 
-def _remote_looks(info: dict[str, Any]) -> str:
+def _remote_stamp(info: dict[str, Any]) -> str:
     keys = ("ETag", "etag", "mtime", "LastModified", "last_modified", "created")
     times = [str(info[key]) for key in keys if key in info]
     return ":".join([str(info.get("size")), *times])

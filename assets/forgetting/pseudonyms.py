@@ -1,0 +1,22 @@
+"""Forgets the key of a line's pseudonyms: `edgeloop forget LINE --pseudonym-key`. Every person is forgotten at once."""
+
+from __future__ import annotations
+
+from assets.ingest.privacy.tokens import forget_pseudonym_key
+from assets.storage.audit import current_user, record
+from assets.storage.store import Store
+
+
+def forget_pseudonyms(store: Store, line: str, why: str = "", who: str | None = None) -> bool:
+    """Remove the key that leads from the line's tokens back to values, and note who did.
+
+    Args:
+        who: by default, who runs this.
+
+    Returns:
+        Whether there was a key.
+    """
+    gone = forget_pseudonym_key(store, line)
+    if gone:
+        record(store, who or current_user(), "forgot", line, "the key of its pseudonyms", why)
+    return gone
