@@ -191,14 +191,14 @@ def _halved(size: Any) -> Any:
 
 
 def _discriminates(subject: Subject) -> str:
-    generator, judge = subject.build(), build_discriminator(subject.family, subject.architecture)
+    generator, discriminator = subject.build(), build_discriminator(subject.family, subject.architecture)
     pictures = generator(made_records(subject.spec, RECORDS))
-    out = judge(pictures)
+    out = discriminator(pictures)
     _demand(tuple(out.shape) == (RECORDS, 1), f"the discriminator gives {list(out.shape)}, not {[RECORDS, 1]}")
     out.mean().backward()
-    idle = [name for part in (generator, judge) for name, one in part.named_parameters() if one.grad is None]
+    idle = [name for part in (generator, discriminator) for name, one in part.named_parameters() if one.grad is None]
     _demand(not idle, f"{len(idle)} parameters have no part in the judgement, the first is {idle[:1]}")
-    return f"{parameters_of(judge):,} parameters"
+    return f"{parameters_of(discriminator):,} parameters"
 
 
 class _BrokenError(Exception):

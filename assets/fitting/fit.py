@@ -104,7 +104,7 @@ def fit(
             _run(learner, policy, world, gpu)
     network.load_state_dict(private.plain(state.best_weights) if private else state.best_weights)
     set_memory_format(network.cpu().eval(), torch.contiguous_format)
-    assert state.best is not None, "an epoch was judged"
+    assert state.best is not None, "an epoch was validated"
     return Fitted(
         tuple(state.curve),
         state.best_epoch,

@@ -2,8 +2,8 @@
 
 Lightning's Trainer runs the steps, with optimization by hand as two optimizers take turns. As in `fit`, every step is
 a function of (seed, step), the last checkpoint holds all that a step depends on, and the weights of the best epoch are
-kept. What is judged and kept is the average of the generator's weights where the policy asks for one (`ema`): a GAN's
-single steps swing too much to be used.
+kept. What is validated and kept is the average of the generator's weights where the policy asks for one (`ema`): single
+steps of a GAN swing too much to be used.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def fit_gan(
         _run(module, policy)
     generator.load_state_dict(state.best_weights)
     generator.eval()
-    assert state.best is not None, "an epoch was judged"
+    assert state.best is not None, "an epoch was validated"
     return Fitted(
         tuple(state.curve),
         state.best_epoch,

@@ -31,7 +31,7 @@ NUMBER_MODULES = {"loss": "number_losses", "metrics": "number_metrics", "golden"
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """What a task reads, answers and is judged by.
+    """What a task reads, answers and is measured by.
 
     Attributes:
         name: the folder's name.

@@ -171,13 +171,13 @@ def sound(path: Path, content: Content, size: int) -> bool:
     """Whether the file holds this content, so many bytes after its header, undamaged."""
     try:
         with path.open("rb") as file:
-            said = json.loads(file.read(HEADER))
-            if {name: said.get(name) for name in asdict(content)} != _plain(content) or said.get("size") != size:
+            header = json.loads(file.read(HEADER))
+            if {name: header.get(name) for name in asdict(content)} != _plain(content) or header.get("size") != size:
                 return False
             checksum = 0
             while block := file.read(_BLOCK):
                 checksum = zlib.crc32(block, checksum)
-            return file.tell() == HEADER + size and checksum == said.get("crc32")
+            return file.tell() == HEADER + size and checksum == header.get("crc32")
     except (OSError, ValueError, AttributeError):
         return False
 

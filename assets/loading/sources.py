@@ -130,12 +130,12 @@ def _named(stored: Stored) -> Callable[[str], str]:
 def _blocks(stored: Stored, spec: InputSpec, report: Report) -> Iterator[Pixels]:
     """Every picture decoded, in order, with a report now and then."""
     files = ((record, data) for record, data in zip(stored.ids, _flat(stored.inputs()), strict=True))
-    done, said, started = 0, time.monotonic(), time.monotonic()
+    done, reported, started = 0, time.monotonic(), time.monotonic()
     for block in decoded(spec, files, _named(stored)):
         yield block
         done += len(block)
-        if (now := time.monotonic()) - said >= REPORT_SECONDS:
-            said, left = now, (len(stored) - done) * (now - started) / done
+        if (now := time.monotonic()) - reported >= REPORT_SECONDS:
+            reported, left = now, (len(stored) - done) * (now - started) / done
             report(f"decoding {stored.split} pictures: {done:,} of {len(stored):,}, {left:.0f} s left")
 
 

@@ -69,10 +69,10 @@ def check_model(config: LineConfig) -> tuple[Finding, ...]:
         answer = (image.channels, image.height, image.width)
         architecture["picture"] = list(answer)
     y = _made_targets(task, len(classes))
-    loss, said = _loss(config, task, y, len(classes))
+    loss, finding = _loss(config, task, y, len(classes))
     found = [*check_network(Subject(config.model.family, spec, outputs, architecture, answer, loss))]
-    if said is not None:
-        found.append(said)
+    if finding is not None:
+        found.append(finding)
     outs = np.random.default_rng(0).normal(MEAN, STD, (RECORDS, *answer)).astype(np.float32)
     found += [_metric(name, outs, y) for name in config.training.metrics]
     return tuple(found)

@@ -74,7 +74,7 @@ def compare(
     if metric == "accuracy" and task.spec.answer == "class":
         gain = merit
     elif is_user_metric(metric):
-        gain = _own_gain(task, metric, before, after, y, groups)
+        gain = _user_gain(task, metric, before, after, y, groups)
     else:
         sign = task.spec.sign(metric)
         # Of pictures the real ones are no partners of the generated: only these are drawn anew.
@@ -106,7 +106,7 @@ def _merit(before: Numbers, after: Numbers, groups: NDArray[np.generic] | None) 
     return bootstrap(prepare, len(gains), groups=groups)[0]
 
 
-def _own_gain(
+def _user_gain(
     task: Task, metric: str, before: Outputs, after: Outputs, y: Truth, groups: NDArray[np.generic] | None
 ) -> Interval:
     """By resampling records for a function that knows no weights."""

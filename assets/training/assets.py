@@ -46,8 +46,8 @@ def _dataset(line: Line) -> dg.AssetsDefinition:
         group_name=line.identifier,
         kinds={"parquet"},
         description=(
-            "The union of all accepted batches as a version: which records count, and on which side each is. Where a "
-            "record was accepted twice its first acceptance counts, so no record ever changes side or label silently."
+            "The union of all accepted batches as a version: which records count, and in which split each is. Where a "
+            "record was accepted twice its first acceptance counts, so no record ever changes split or label silently."
         ),
     )
     def dataset(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
@@ -100,8 +100,9 @@ def _trained_model(line: Line) -> dg.AssetsDefinition:
         group_name=line.identifier,
         kinds={"pytorch", "onnx"},
         description=(
-            "The teacher: trained on the newest dataset version in a process of its own, exported to ONNX, and judged "
-            "as that file in ONNX Runtime. The best validation epoch is kept; test records are only reported on."
+            "The teacher: trained on the newest dataset version in a process of its own, exported to ONNX, and "
+            "verified as that file in ONNX Runtime. The best validation epoch is kept; test records are only reported "
+            "on."
         ),
     )
     def trained_model(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:

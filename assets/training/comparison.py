@@ -37,7 +37,7 @@ def against_the_model_in_use(
 ) -> tuple[Comparison, tuple[Metric, ...]]:
     """The paired test on the test records, and what the model in use reaches on them.
 
-    A record's side never changes, so no test record was ever trained on by the earlier model either.
+    A record's split never changes, so no test record was ever trained on by the earlier model either.
 
     Args:
         outputs: what the new model answers.

@@ -1,4 +1,4 @@
-"""What a line's teacher learns from and is judged on."""
+"""What a line's teacher learns from and is measured on."""
 
 from __future__ import annotations
 

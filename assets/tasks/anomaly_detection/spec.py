@@ -1,4 +1,4 @@
-"""What anomaly detection reads, answers and is judged by."""
+"""What anomaly detection reads, answers and is measured by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What image generation reads, answers and is judged by."""
+"""What image generation reads, answers and is measured by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What series classification reads, answers and is judged by."""
+"""What series classification reads, answers and is measured by."""
 
 from __future__ import annotations
 

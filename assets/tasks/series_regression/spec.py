@@ -1,4 +1,4 @@
-"""What series regression reads, answers and is judged by."""
+"""What series regression reads, answers and is measured by."""
 
 from __future__ import annotations
 

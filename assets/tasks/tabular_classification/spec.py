@@ -1,4 +1,4 @@
-"""What tabular classification reads, answers and is judged by."""
+"""What tabular classification reads, answers and is measured by."""
 
 from __future__ import annotations
 

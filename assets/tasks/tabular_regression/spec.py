@@ -1,4 +1,4 @@
-"""What tabular regression reads, answers and is judged by."""
+"""What tabular regression reads, answers and is measured by."""
 
 from __future__ import annotations
 

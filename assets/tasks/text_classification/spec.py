@@ -1,4 +1,4 @@
-"""What text classification reads, answers and is judged by."""
+"""What text classification reads, answers and is measured by."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ State = Literal["better", "worse", "unsure", "first", "weak"]
 
 
 @dataclass(frozen=True)
-class Rival:
-    """The model in use, judged on the same test records.
+class ModelInUse:
+    """The model in use, measured on the same test records.
 
     Attributes:
         model: digest of its ONNX file.

@@ -17,6 +17,7 @@ from assets.training.card.pictures import heat_picture
 from assets.training.card.samples import HIDDEN, Sampler, picture_values
 from assets.training.explain import Attributions, Question, explain
 from edge.contracts import InputSpec
+from edge.runtime.inputs.words import words
 
 MAX_BARS = 20
 MAX_SHOWN = 8
@@ -78,8 +79,6 @@ def _marked(
     found: Attributions, sampler: Sampler, spec: InputSpec, rows: Sequence[int], told: Sequence[tuple[str, str]]
 ) -> tuple[Shown, ...]:
     """Texts as the model reads them, token by token, with each one's share."""
-    from edge.runtime.inputs.words import words
-
     assert found.values is not None
     shown = []
     for row, text, values in zip(rows, told, found.values, strict=False):

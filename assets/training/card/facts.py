@@ -13,9 +13,9 @@ from assets.line.config import Line
 from assets.records.dataset import DatasetVersion
 from assets.storage.store import Store
 from assets.tasks.contract import Task
-from assets.training.card.data import Rival
+from assets.training.card.data import ModelInUse
 from assets.training.card.generated import GanEvidence
-from assets.training.card.samples import Judged, hidden_columns, label_is_hidden
+from assets.training.card.samples import TestRecords, hidden_columns, label_is_hidden
 from assets.training.documents import TrainedModel
 from edge.contracts import InputSpec
 
@@ -44,11 +44,11 @@ class Facts:
     dataset: DatasetVersion
     model: TrainedModel
     task: Task
-    records: Judged
+    records: TestRecords
     spec: InputSpec
     outputs: NDArray[np.float32]
     network: nn.Module | None = None
-    rival: Rival | None = None
+    rival: ModelInUse | None = None
     gan: GanEvidence | None = None
     best_epoch: int | None = None
     folds: tuple[float, ...] = ()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from assets.pages.redaction import page_mark
 from assets.training.card.data import Generated
 from assets.training.card.pictures import grid_picture, plain_picture
-from assets.training.card.samples import Judged, picture_values
+from assets.training.card.samples import TestRecords, picture_values
 from edge.contracts import InputSpec
 
 SHOWN = 64
@@ -31,7 +31,7 @@ class GanEvidence:
     """
 
     samples: NDArray[np.float32] | None
-    real: Judged
+    real: TestRecords
     spec: InputSpec | None = None
 
 
@@ -54,7 +54,7 @@ def generated(
     return Generated(grid_picture(samples), len(samples), tuple(neighbours))
 
 
-def _nearest(samples: NDArray[np.float32], real: Judged, spec: InputSpec) -> list[tuple[str, str, str, float]]:
+def _nearest(samples: NDArray[np.float32], real: TestRecords, spec: InputSpec) -> list[tuple[str, str, str, float]]:
     """By the root mean squared difference of pixels, among the first `SEARCHED`."""
     asked = samples.reshape(len(samples), -1).astype(np.float64)
     best, where = np.full(len(samples), np.inf), np.zeros(len(samples), np.int64)
@@ -74,5 +74,5 @@ def _nearest(samples: NDArray[np.float32], real: Judged, spec: InputSpec) -> lis
     ]
 
 
-def _pictures(real: Judged, rows: NDArray[np.int64], spec: InputSpec) -> NDArray[np.float32]:
+def _pictures(real: TestRecords, rows: NDArray[np.int64], spec: InputSpec) -> NDArray[np.float32]:
     return picture_values(spec, real.batch(rows).numpy())

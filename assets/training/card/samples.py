@@ -25,8 +25,8 @@ MAX_WAVES = 3
 SEALED = "The records of this line are encrypted, so no single one is shown, and nothing that tells their values."
 
 
-class Judged(Protocol):
-    """The records that a model is judged on (see `assets.loading.held_out`)."""
+class TestRecords(Protocol):
+    """The records that a model is measured on (see `assets.loading.held_out`)."""
 
     @property
     def y(self) -> NDArray[Any]: ...
@@ -70,7 +70,7 @@ def picture_values(spec: InputSpec, x: NDArray[Any]) -> NDArray[np.float32]:
 class Sampler:
     """Shows single records of one set."""
 
-    def __init__(self, records: Judged, spec: InputSpec, data: DataContract) -> None:
+    def __init__(self, records: TestRecords, spec: InputSpec, data: DataContract) -> None:
         self.records, self._spec, self._data = records, spec, data
         self._hidden = hidden_columns(data)
         groups = getattr(records, "groups", None)

@@ -10,7 +10,7 @@ import numpy as np
 from assets.line.families import AnswerKind
 from assets.line.tasks import TaskSpec, lower_is_better
 from assets.pages.templates import measure, sentence, words
-from assets.training.card.data import Rival, Score, Verdict
+from assets.training.card.data import ModelInUse, Score, Verdict
 from assets.training.documents import TrainedModel
 from edge.contracts import Metric
 
@@ -29,7 +29,7 @@ BASELINES: Mapping[AnswerKind, str] = {
 }
 
 
-def scores_of(model: TrainedModel, rival: Rival | None) -> tuple[Score, ...]:
+def scores_of(model: TrainedModel, rival: ModelInUse | None) -> tuple[Score, ...]:
     """Every metric on test records, the chief one first; those of single classes are among the slices."""
     test = [metric for metric in model.evidence.metrics if metric.split == "test" and _whole(metric.name)]
     test.sort(key=lambda metric: metric.name != model.metric)
@@ -85,40 +85,42 @@ def _better(name: str) -> Literal["higher", "lower", "zero"]:
     return "lower" if name in LESS or lower_is_better(name) else "higher"
 
 
-def verdict_of(model: TrainedModel, spec: TaskSpec, rival: Rival | None) -> Verdict:
+def verdict_of(model: TrainedModel, spec: TaskSpec, rival: ModelInUse | None) -> Verdict:
     """What to think of the model: first whether it beats a baseline, then the model in use."""
     chief = next((one for one in model.evidence.metrics if (one.name, one.split) == (model.metric, "test")), None)
     base = next((one for one in model.baseline if (one.name, one.split) == (model.metric, "test")), None)
-    said = []
+    sentences = []
     if chief is not None:
         reach = f" (95 %: {measure(chief.low)} to {measure(chief.high)})" if chief.low is not None else ""
         many = f"{chief.records:,} test record{'' if chief.records == 1 else 's'} that it never saw"
         if spec.answer == "image":
             many = f"{chief.records:,} generated pictures, held against real ones that it never saw"
-        said.append(f"{sentence(words(chief.name))} is {measure(chief.value)}{reach} on {many}.")
+        sentences.append(f"{sentence(words(chief.name))} is {measure(chief.value)}{reach} on {many}.")
     weak = chief is not None and base is not None and not _beats(chief, base, spec.sign(model.metric))
     if base is not None and chief is not None:
-        said.append(
+        sentences.append(
             f"{BASELINES[spec.answer]} reaches {measure(base.value)}; this model is "
             + ("not clearly better: do not trust it." if weak else "clearly better.")
         )
     if rival is not None:
-        said.append(
+        sentences.append(
             f"Against the model in use ({rival.model[:12]}), on the same records: {rival.sentence.rstrip('.')}."
         )
     if weak:
-        return Verdict("weak", f"{model.line}: not better than guessing", tuple(said))
+        return Verdict("weak", f"{model.line}: not better than guessing", tuple(sentences))
     if rival is None and model.versus:
         title = f"{model.line}: a new model, not compared with the one in use"
-        return Verdict("unsure", title, (*said, f"{sentence(model.versus.rstrip('.'))}."))
+        return Verdict("unsure", title, (*sentences, f"{sentence(model.versus.rstrip('.'))}."))
     if rival is None:
-        return Verdict("first", f"{model.line}: a first model", (*said, "There is no model in use to compare it with."))
+        return Verdict(
+            "first", f"{model.line}: a first model", (*sentences, "There is no model in use to compare it with.")
+        )
     if rival.better is None:
         title = f"{model.line}: no difference to the model in use can be shown"
-        return Verdict("unsure", title, tuple(said))
+        return Verdict("unsure", title, tuple(sentences))
     if rival.better:
-        return Verdict("better", f"{model.line}: better than the model in use", tuple(said))
-    return Verdict("worse", f"{model.line}: worse than the model in use", tuple(said))
+        return Verdict("better", f"{model.line}: better than the model in use", tuple(sentences))
+    return Verdict("worse", f"{model.line}: worse than the model in use", tuple(sentences))
 
 
 def _beats(chief: Metric, base: Metric, sign: int) -> bool:

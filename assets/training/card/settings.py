@@ -52,23 +52,23 @@ def setting_facts(model: TrainedModel, line: Line) -> Facts:
     for name in names:
         value = model.settings.get(name, getattr(policy, name))
         if name in always or name in model.settings or value != getattr(usual, name):
-            facts.append((name.replace("_", " "), _said(value) + (" (searched)" if name in model.settings else "")))
+            facts.append((name.replace("_", " "), _in_words(value) + (" (searched)" if name in model.settings else "")))
     told = {*names}
     facts += [
-        (name.replace("_", " "), f"{_said(value)} (searched)")
+        (name.replace("_", " "), f"{_in_words(value)} (searched)")
         for name, value in model.settings.items()
         if name not in told
     ]
     augment = policy.augment
     changes = [
-        f"{name} {_said(getattr(augment, name))}" for name in type(augment).model_fields if getattr(augment, name)
+        f"{name} {_in_words(getattr(augment, name))}" for name in type(augment).model_fields if getattr(augment, name)
     ]
     if changes:
         facts.append(("augmentation", ", ".join(changes)))
     if line.config.model is not None:
         model_ = line.config.model
-        facts += [(f"model {name}", _said(getattr(model_, name))) for name in ("width", "depth", "dropout")]
-        facts += [(name, _said(value)) for name, value in model_.options.items()]
+        facts += [(f"model {name}", _in_words(getattr(model_, name))) for name in ("width", "depth", "dropout")]
+        facts += [(name, _in_words(value)) for name, value in model_.options.items()]
     return tuple(facts)
 
 
@@ -93,7 +93,7 @@ def _lamp(watt_hours: float) -> str:
     return f"a 5 W lamp for {duration(watt_hours / 5 * 3600)}"
 
 
-def _said(value: Any) -> str:
+def _in_words(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, bool):

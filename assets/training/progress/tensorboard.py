@@ -89,7 +89,7 @@ class Scalars:
 
 def _tag(name: str) -> str:
     """`train_loss` as `loss/train`, `validation_accuracy` as `accuracy/validation`."""
-    for side in ("train", "validation"):
-        if name.startswith(f"{side}_"):
-            return f"{name.removeprefix(f'{side}_')}/{side}"
+    for split in ("train", "validation"):
+        if name.startswith(f"{split}_"):
+            return f"{name.removeprefix(f'{split}_')}/{split}"
     return name

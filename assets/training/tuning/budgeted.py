@@ -20,7 +20,7 @@ from assets.tasks.contract import Task
 from assets.training.splits import Sets
 from assets.training.teacher import build_teacher, fit_teacher
 from assets.training.tuning.folds import GroupedRecords, Joined, Spread, cross_validate
-from assets.training.tuning.trial_log import Tries
+from assets.training.tuning.trial_log import TrialLog
 from edge.contracts import digest
 
 SHARE_OF_TIME = 1 / 3
@@ -44,11 +44,11 @@ class Tuning:
         most = self.line.config.retrain.max_minutes
         return None if most is None else most * SHARE_OF_TIME
 
-    def tries(self, what: str, *parts: str) -> Tries:
+    def tries(self, what: str, *parts: str) -> TrialLog:
         """What was done already."""
         config = self.line.config
         decides = config.digest("data", "task", "features", "model", "training")
-        return Tries(self.store, self.line.name, {what: [digest(self.dataset), decides, *parts]})
+        return TrialLog(self.store, self.line.name, {what: [digest(self.dataset), decides, *parts]})
 
     def places(self, what: str) -> Callable[[int], CheckpointPlace]:
         """Where checkpoints go."""
@@ -113,9 +113,9 @@ def validate_in_folds(tuning: Tuning, model: ModelFamily, policy: TrainingPolicy
     each = None if tuning.minutes is None else tuning.minutes / policy.folds
 
     def fold(
-        learned: TrainingSet, chooses: TrainingSet, judged: TrainingSet, place: CheckpointPlace | None
+        learned: TrainingSet, chooses: TrainingSet, held_out: TrainingSet, place: CheckpointPlace | None
     ) -> NDArray[np.float32]:
-        return tuning.fit_fresh(model, policy, learned, chooses, FitControl(place=place, minutes=each))[1](judged)
+        return tuning.fit_fresh(model, policy, learned, chooses, FitControl(place=place, minutes=each))[1](held_out)
 
     ids, groups = (*sets.train.ids, *sets.validation.ids), (*sets.train.groups, *sets.validation.groups)
     records = GroupedRecords(Joined(sets.train, sets.validation), ids, groups)

@@ -1,8 +1,8 @@
 """k-fold cross-validation: how much a result depends on which records happened to be learned from.
 
-Training and validation records are dealt to k parts; each part is judged by a teacher that learned from the others. The
+Training and validation records are dealt to k parts; each part is scored by a teacher that learned from the others. The
 test records stay out of it. Records of one group (a unit, a patient) stay together. Of the others a fifth chooses the
-epoch, so that no part is judged by what it helped to choose. Pictures and columns stay normalized by the line's
+epoch, so that no part is scored by what it helped to choose. Pictures and columns stay normalized by the line's
 training records, whose mean and spread hardly depend on single ones.
 """
 
@@ -24,10 +24,10 @@ from assets.fitting.contract import CheckpointPlace, TrainingSet
 from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Task
 from assets.training.splits import Part
-from assets.training.tuning.trial_log import Tries
+from assets.training.tuning.trial_log import TrialLog
 
 CHOOSERS = 5
-"""One in so many of the records that are not judged chooses the epoch."""
+"""One in so many of the records that are not scored chooses the epoch."""
 Rows = NDArray[np.int64]
 Fold = Callable[[TrainingSet, TrainingSet, TrainingSet, CheckpointPlace | None], NDArray[np.float32]]
 """Fits a fresh teacher to the first set, its epoch chosen on the second; its outputs on the third."""
@@ -136,7 +136,7 @@ def cross_validate(
     records: GroupedRecords,
     policy: TrainingPolicy,
     fold: Fold,
-    tries: Tries,
+    tries: TrialLog,
     *,
     report: Callable[[str], None],
     place: Callable[[int], CheckpointPlace | None] = lambda number: None,

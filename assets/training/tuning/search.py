@@ -20,7 +20,7 @@ from assets.errors import RejectedError
 from assets.fitting.contract import CheckpointPlace, FitControl, Fitted, Progress, Quiet
 from assets.line.model import ModelFamily
 from assets.line.training import SearchSpace, TrainingPolicy
-from assets.training.tuning.trial_log import Tries
+from assets.training.tuning.trial_log import TrialLog
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -66,7 +66,7 @@ def search(
     model: ModelFamily,
     policy: TrainingPolicy,
     trial: Trial,
-    tries: Tries,
+    tries: TrialLog,
     *,
     goal: Goal,
     report: Callable[[str], None],
@@ -76,7 +76,7 @@ def search(
     """Try `policy.search.trials` settings and give the best; the line's own are the first, where the space has them.
 
     Args:
-        trial: tries one, on the training records, judged on the validation records.
+        trial: tries one, on the training records, validated on the validation records.
         tries: what was tried already is not tried again.
         place: where trial `number`'s checkpoints go, so that a killed one goes on.
         minutes: no further trial begins after so many, those of earlier processes included.
@@ -91,7 +91,7 @@ def search(
     for one in tries.done:
         study.add_trial(_frozen(one, space))
     if not tries.done:
-        study.enqueue_trial(_own(space, model, policy))
+        study.enqueue_trial(_line_settings(space, model, policy))
     problem = ""
     while len(tries.done) < space.trials and not _over(tries, minutes):
         number = len(tries.done)
@@ -208,7 +208,7 @@ def _distributions(space: SearchSpace) -> dict[str, Any]:
     return found
 
 
-def _own(space: SearchSpace, model: ModelFamily, policy: TrainingPolicy) -> dict[str, Any]:
+def _line_settings(space: SearchSpace, model: ModelFamily, policy: TrainingPolicy) -> dict[str, Any]:
     """The line's own settings, as far as the space has them."""
     found = {}
     for name, distribution in _distributions(space).items():
@@ -252,11 +252,11 @@ def _frozen(one: Mapping[str, Any], space: SearchSpace) -> optuna.trial.FrozenTr
     )
 
 
-def _spent(tries: Tries) -> float:
+def _spent(tries: TrialLog) -> float:
     return sum(float(one["seconds"]) for one in tries.done) / 60
 
 
-def _over(tries: Tries, minutes: float | None) -> bool:
+def _over(tries: TrialLog, minutes: float | None) -> bool:
     """Whether time is up; the first process's clock counts for all. One trial is always made."""
     over = minutes is not None and bool(tries.done) and _spent(tries) >= minutes
     if minutes is None or int(os.environ.get("WORLD_SIZE", "1")) == 1:
@@ -265,9 +265,9 @@ def _over(tries: Tries, minutes: float | None) -> bool:
 
     if not torch.distributed.is_initialized():  # before the first trial, when no time is spent
         return over
-    said = torch.tensor([over], dtype=torch.uint8, device="cuda" if torch.cuda.is_available() else "cpu")
-    torch.distributed.broadcast(said, 0)
-    return bool(said[0])
+    agreed = torch.tensor([over], dtype=torch.uint8, device="cuda" if torch.cuda.is_available() else "cpu")
+    torch.distributed.broadcast(agreed, 0)
+    return bool(agreed[0])
 
 
 def _words(settings: Settings) -> str:

@@ -13,7 +13,7 @@ from assets.storage import layout
 from assets.storage.store import Store
 
 
-class Tries:
+class TrialLog:
     """A list of JSON objects below one key of the store; each is there before the next is tried.
 
     Of several training processes all read the list, once, and only the first writes it.
