@@ -1,4 +1,4 @@
-"""Entropy ranges: where to cut a histogram so that 8 bits tell it best (Migacz 2017, "8-bit inference with TensorRT")."""
+"""Entropy ranges: where to cut a histogram so that 8 bits tell it best (Migacz 2017, 8-bit inference with TensorRT)."""
 
 from __future__ import annotations
 
