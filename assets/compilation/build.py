@@ -18,7 +18,7 @@ from assets.compilation.lint.run import Interface
 from assets.compilation.optimize import runtime_graph
 from assets.compilation.plans import CompiledPlan, Runtime, build_plans, why_not_here
 from assets.compilation.recipes import recipe_for
-from assets.compilation.shapes import Shape, input_shapes
+from assets.compilation.shapes import LINE_INPUTS, Inputs, Shape, input_shapes
 from assets.errors import CompileError
 from assets.evaluation.answers import open_session
 from assets.evaluation.latency import machine_name
@@ -86,9 +86,7 @@ def build_targets(
     onnx: Mapping[Dialect, ArtifactRef] | Mapping[str, ArtifactRef],
     targets: Sequence[TargetProfile],
     *,
-    examples: Mapping[str, Sequence[Shape]] | None = None,
-    max_batch: int = MAX_BATCH,
-    foreign: bool = False,
+    inputs: Inputs = LINE_INPUTS,
     linted: bool = False,
     report: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Built]:
@@ -97,9 +95,6 @@ def build_targets(
     Args:
         name: the line's, below which everything is kept.
         onnx: dialect to file.
-        examples: shapes of real inputs, batch axis included: what open axes other than the first may be.
-        foreign: a user's own file: several inputs and outputs, open or fixed axes; otherwise one input, one output and
-            an open batch, as a line's devices want it.
         linted: the files keep every rule already.
 
     Returns:
@@ -113,10 +108,10 @@ def build_targets(
     refs = {dialect: onnx[dialect] for dialect in dialects}
     files = {dialect: store.fetch(ref) for dialect, ref in refs.items()}
     rtx = [target.sm for target in targets if target.runtime == "tensorrt_rtx" and target.sm is not None]
-    interface: Interface = "any" if foreign else "device"
+    interface: Interface = "any" if inputs.foreign else "device"
     if not linted:
         check_files(store, name, refs, files, rtx, interface)
-    work = _Work(store, name, refs, files, examples, max_batch, interface, report)
+    work = _Work(store, name, refs, files, inputs, interface, report)
     plans = {**work.plans("tensorrt_rtx", targets), **work.plans("tensorrt", targets)}
     made: dict[str, Built] = {}
     for target in targets:
@@ -167,8 +162,7 @@ class _Work:
     name: str
     refs: Mapping[Dialect, ArtifactRef]
     files: Mapping[Dialect, bytes]
-    examples: Mapping[str, Sequence[Shape]] | None
-    max_batch: int
+    inputs: Inputs
     interface: Interface
     report: Callable[[str], None]
 
@@ -205,7 +199,7 @@ class _Work:
 
     def recipe(self, target: TargetProfile) -> Built:
         ref, data = self.refs["tensorrt"], self.files["tensorrt"]
-        recipe = recipe_for(data, ref, target, input_shapes(data, self.examples, self.max_batch))
+        recipe = recipe_for(data, ref, target, input_shapes(data, self.inputs.examples, self.inputs.max_batch))
         note = f"built on the device, from this file and its recipe: {why_not_here(target)}"
         return Built(target, ref, ref.sha256, note, recipe=recipe, flags=recipe.flags)
 
@@ -250,12 +244,12 @@ class _Work:
 
     def _shapes(self, dialect: Dialect) -> tuple[InputShapes, ...]:
         """Profile shapes; none where only the first axes are open, which every builder assumes by itself."""
-        shapes = input_shapes(self.files[dialect], self.examples, self.max_batch)
-        return () if self.interface == "device" and self.max_batch == MAX_BATCH else shapes
+        shapes = input_shapes(self.files[dialect], self.inputs.examples, self.inputs.max_batch)
+        return () if self.interface == "device" and self.inputs.max_batch == MAX_BATCH else shapes
 
     def _usual(self, data: bytes) -> dict[str, Shape]:
         """One record of each input."""
-        usual = {one.name: one.usual for one in input_shapes(data, self.examples, self.max_batch)}
+        usual = {one.name: one.usual for one in input_shapes(data, self.inputs.examples, self.inputs.max_batch)}
         fixed = {value.name: tuple(value.shape) for value in open_session(data).get_inputs()}
         return {name: usual.get(name, shape) for name, shape in fixed.items()}
 

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from assets.errors import CompileError
 from edge.contracts import MAX_BATCH, InputShapes
 from edge.engine.request import USUAL_BATCH
 
 Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model is fed with.
+
+    Attributes:
+        examples: input name to shapes of real inputs, batch axis included: what open axes other than the first may be.
+        foreign: several inputs and outputs, open or fixed axes; otherwise one input, one output and an open batch, as a
+            line's devices want it.
+    """
+
+    examples: Mapping[str, Sequence[Shape]] | None = None
+    max_batch: int = MAX_BATCH
+    foreign: bool = False
+
+
+LINE_INPUTS = Inputs()
 
 
 def input_shapes(

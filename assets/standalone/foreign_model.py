@@ -15,7 +15,7 @@ from assets.evaluation.answers import answers, feeds, fixed_batch, open_session
 from assets.evaluation.parity import Outputs
 from assets.line.compression import Budget, CompressionPolicy
 from assets.loading.held_out import Judged
-from assets.standalone.heldout import GivenSet, HeldOut, Retold, Truth, hold_out, judge_by
+from assets.standalone.heldout import FloatTruth, HeldOut, SourceRecords, Truth, hold_out, truth_of
 from assets.standalone.signature import Signature, read_signature
 from assets.standalone.sources import Raw, Reading, read_source
 from assets.storage.store import Store
@@ -98,10 +98,10 @@ def open_foreign(
     settings.report(f"{len(raw.ids):,} records in {data}")
     if not raw.ids:
         raise RejectedError(f"{data}: there is no record in it")
-    shapes = probe(session, GivenSet(raw, np.arange(min(PROBED, len(raw.ids))), np.zeros(0)), file.source)
+    shapes = probe(session, SourceRecords(raw, np.arange(min(PROBED, len(raw.ids))), np.zeros(0)), file.source)
     answered()
     try:
-        truth = judge_by(raw.y, how.classes, raw.classes, shapes, len(signature.inputs[0].shape))
+        truth = truth_of(raw.y, how.classes, raw.classes, shapes, len(signature.inputs[0].shape))
         held = hold_out(raw, truth, sum(int(np.prod(shape)) for shape in shapes))
     except RejectedError as error:
         raise RejectedError(f"{data}: {error}") from error
@@ -133,7 +133,7 @@ def subject_of(
     )
     validation, test = held.validation, held.test
     if truth.y is None:
-        validation, test = Retold(validation, held_answers), Retold(test, test_answers)
+        validation, test = FloatTruth(validation, held_answers), FloatTruth(test, test_answers)
     onnx = settings.store.put(settings.name, file.data, "onnx", ".onnx")
     exam = Exam(task, truth.classes, answer, validation, test, own)
     evidence = Evidence(onnx.sha256, exam.metrics(held_answers, test_answers))

@@ -35,7 +35,7 @@ MOST_ANSWER_BYTES = 256 * 1024**2
 MOST_CLASSES = 100_000
 
 
-class GivenSet:
+class SourceRecords:
     """Some records of a source, see `assets.loading.held_out.Judged`.
 
     Attributes:
@@ -65,7 +65,7 @@ class GivenSet:
         return b"".join(np.ascontiguousarray(values[self._rows[row]]).tobytes() for values in self._raw.feeds.values())
 
 
-class Retold:
+class FloatTruth:
     """The same records, judged by something else than their own labels."""
 
     def __init__(self, records: Judged, y: NDArray[Any]) -> None:
@@ -77,11 +77,11 @@ class Retold:
         return len(self._records)
 
     def batch(self, rows: NDArray[np.int64]) -> Any:
-        """See `GivenSet`."""
+        """See `SourceRecords`."""
         return self._records.batch(rows)
 
     def input_of(self, row: int) -> bytes:
-        """See `GivenSet`."""
+        """See `SourceRecords`."""
         return self._records.input_of(row)
 
 
@@ -113,7 +113,7 @@ class HeldOut:
     note: str
 
 
-def judge_by(
+def truth_of(
     y: NDArray[Any] | None,
     given: Sequence[str],
     named: Sequence[str],
@@ -195,7 +195,7 @@ def hold_out(raw: Raw, truth: Truth, numbers: int) -> HeldOut:
         if share != "calibration" and len(rows) > most:
             notes.append(f"of {len(rows):,} {share} records the first {most:,} are used: answers must fit in memory")
             rows = rows[:most]
-        sets[share] = GivenSet(raw, rows, y[rows])
+        sets[share] = SourceRecords(raw, rows, y[rows])
     how = "as declared" if raw.shares is not None else "drawn by the hash of each record"
     counts = ", ".join(f"{len(sets[share]):,} {share}" for share in SHARES)
     note = "; ".join([f"{counts} records, {how}", *filter(None, notes)])

@@ -15,6 +15,7 @@ import numpy as np
 
 from assets.compilation.build import Built, build_targets
 from assets.compilation.documents import Engine
+from assets.compilation.shapes import Inputs
 from assets.compilation.verify import Source, Verifier
 from assets.compression.choosing.rows import front_rows
 from assets.compression.choosing.wording import recipe_in_words
@@ -210,12 +211,10 @@ def _built(
     subject: Subject, candidate: Candidate, report: Callable[[str], None]
 ) -> Iterator[tuple[TargetProfile, Built | CompileError]]:
     """What each target gets: all at once, and one by one where one of them is refused."""
-    examples = _examples(subject)
+    inputs = Inputs(_examples(subject), foreign=True)
 
     def build(targets: tuple[TargetProfile, ...]) -> dict[str, Built]:
-        return build_targets(
-            subject.store, subject.name, candidate.onnx, targets, examples=examples, foreign=True, report=report
-        )
+        return build_targets(subject.store, subject.name, candidate.onnx, targets, inputs=inputs, report=report)
 
     try:
         built = build(subject.targets)

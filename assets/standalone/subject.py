@@ -27,7 +27,7 @@ from assets.standalone.foreign_model import (
     probe,
     subject_of,
 )
-from assets.standalone.heldout import HeldOut, Truth, judge_by
+from assets.standalone.heldout import HeldOut, Truth, truth_of
 from assets.standalone.line_models import asked_line, trained_model
 from assets.standalone.request import WORK, Request
 from assets.standalone.signature import Signature, read_signature
@@ -129,7 +129,7 @@ def records_of_line(
         open_judged(store, dataset, split, spec, line.config) for split in ("train", "validation", "test")
     )
     shapes = probe(open_model(file), _First(validation), file.source)
-    truth = judge_by(validation.y, line.config.data.classes, (), shapes, len(signature.inputs[0].shape))
+    truth = truth_of(validation.y, line.config.data.classes, (), shapes, len(signature.inputs[0].shape))
     counts = ", ".join(f"{len(one):,} {name}" for name, one in (("validation", validation), ("test", test)))
     note = "; ".join(filter(None, (f"{counts} records of line {line.name!r}", truth.note)))
     facts = (digest(dataset), spec, truth.classes, truth.task.name)  # all that decides what is read and judged by

@@ -10,10 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from assets.errors import BudgetError, CompileError, RejectedError
+from assets.standalone.request import Request, parse_budget
 from assets.storage.store import Store
 from edge.contracts import TARGETS
 from edge.runtime.machine import machine_arch
 from platform_defs import catalog
+from platform_defs.cli.compress_names import find_data, find_model
 from platform_defs.cli.output import JsonFlag, Profile, print_json, print_rows, progress, say, tell
 from platform_defs.home import find_home
 
@@ -112,9 +114,7 @@ def compress(
     chosen.json and one file per target. Nothing outside DIR is written. Exit code 1 where nothing
     fits; the nearest misses are told.
     """
-    from assets.standalone.request import Request, parse_budget
     from assets.standalone.run import compress as run
-    from platform_defs.cli.compress_names import find_data, find_model
 
     home = find_home()
     path, line, weights = find_model(model, Store(home))

@@ -9,7 +9,7 @@ from assets.compression.choosing.rows import FrontRow
 from assets.compression.choosing.wording import against, amount, change, kilobytes, milliseconds, score, unit
 from assets.compression.documents import Candidate, Candidates
 from assets.compression.page.data import Limit
-from assets.compression.page.pareto import is_teacher
+from assets.compression.page.front_plot import is_teacher
 from assets.compression.page.tables import reach, with_unit, worst_row
 from assets.line.compression import Budget
 from assets.pages.templates import cut, words

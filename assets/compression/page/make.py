@@ -13,9 +13,9 @@ from assets.compression.choosing.wording import kilobytes, unit
 from assets.compression.documents import Candidate, Candidates, ChosenModel
 from assets.compression.page.classes import class_bars, confusion_of
 from assets.compression.page.data import Fact, PageData
+from assets.compression.page.front_plot import fronts_of, legend_of, unnamed
 from assets.compression.page.head import limits_of, nearest_of, teacher_latency, tiles_of, title_of
 from assets.compression.page.layers import layers_of
-from assets.compression.page.pareto import fronts_of, legend_of, unnamed
 from assets.compression.page.proof import chains_of, engines_of
 from assets.compression.page.tables import MOST_TRIED, ended, entries_of, numbered, tried_of
 from assets.line.compression import Budget

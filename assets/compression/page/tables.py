@@ -18,7 +18,7 @@ from assets.compression.choosing.wording import (
 )
 from assets.compression.documents import Candidates, Tried
 from assets.compression.page.data import Entry, State, TriedEntry
-from assets.compression.page.pareto import is_teacher
+from assets.compression.page.front_plot import is_teacher
 from assets.pages.templates import cut
 
 NAME = 120

@@ -75,7 +75,7 @@ class Graph:
         kept = list(nodes)
         del self.proto.node[:]
         self.proto.node.extend(kept)
-        drop_unused(self.proto)
+        remove_unused(self.proto)
         return self.model
 
 
@@ -111,13 +111,13 @@ def all_nodes(graph: Any) -> Iterator[Any]:
             yield from all_nodes(inner)
 
 
-def drop(items: Any, unwanted: Callable[[Any], bool]) -> None:
+def remove(items: Any, unwanted: Callable[[Any], bool]) -> None:
     """Remove what is unwanted from a list in a protobuf message; its own `remove` compares whole tensors."""
     for at in reversed([at for at, item in enumerate(items) if unwanted(item)]):
         del items[at]
 
 
-def drop_unused(graph: Any) -> None:
+def remove_unused(graph: Any) -> None:
     """Remove nodes and constants that lead to no output."""
     wanted = {output.name for output in graph.output}
     kept = []
@@ -129,7 +129,7 @@ def drop_unused(graph: Any) -> None:
         nodes = kept[::-1]
         del graph.node[:]
         graph.node.extend(nodes)
-    drop(graph.initializer, lambda tensor: tensor.name not in wanted)
+    remove(graph.initializer, lambda tensor: tensor.name not in wanted)
 
 
 def sort_nodes(graph: Any) -> None:

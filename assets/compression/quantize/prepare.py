@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from assets.compression.quantize.as_float32 import as_float32
-from assets.compression.quantize.graphs import DEQUANTIZE, QUANTIZE, Graph, all_nodes, attribute, drop, opset_of
+from assets.compression.quantize.graphs import DEQUANTIZE, QUANTIZE, Graph, all_nodes, attribute, opset_of, remove
 from assets.errors import RejectedError
 
 MIN_OPSET, MAX_OPSET = 13, 22
@@ -117,9 +117,9 @@ def _plain_constants(graph: Any) -> None:
             continue
         graph.initializer[-1].name = node.output[0]
         done.add(node.output[0])
-    drop(graph.node, lambda node: node.op_type == "Constant" and node.output[0] in done)
+    remove(graph.node, lambda node: node.op_type == "Constant" and node.output[0] in done)
     constants = {tensor.name for tensor in graph.initializer}
-    drop(graph.input, lambda value: value.name in constants)
+    remove(graph.input, lambda value: value.name in constants)
 
 
 def _folded(proto: Any) -> Any:
@@ -143,7 +143,7 @@ def _folded(proto: Any) -> Any:
         folded = onnx.load(path)
     if {node.domain for node in all_nodes(folded.graph)} - domains:
         return proto
-    drop(folded.opset_import, lambda item: item.domain not in domains | {""})
+    remove(folded.opset_import, lambda item: item.domain not in domains | {""})
     return folded
 
 

@@ -12,7 +12,6 @@ part of the weights. It need not be folded for that: scaling an output channel s
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -21,10 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assets.errors import RejectedError
-from assets.fitting.contract import FitControl, TrainingSet
-from assets.fitting.fit import FREE, fit
+from assets.fitting.contract import TrainingSet
 from assets.line.training import TrainingPolicy
-from assets.tasks.contract import Objective, Task
 
 SIMULATED = (nn.Conv1d, nn.Conv2d, nn.Linear)
 RECORDS = 256
@@ -37,32 +34,18 @@ what has channels of very different sizes, which is what INT8 loses on; elsewher
 _LEAST = 1e-8
 
 
-def train_quantized(
-    network: nn.Module,
-    task: Task,
-    train: TrainingSet,
-    validation: TrainingSet,
-    policy: TrainingPolicy,
-    *,
-    classes: Sequence[str],
-    objective: Objective | None = None,
-    reduce_range: bool = False,
-    control: FitControl = FREE,
-) -> nn.Module:
-    """A copy of `network` whose weights were trained with INT8 simulated, in evaluation mode; itself stays as it is.
+def simulated_int8(network: nn.Module, train: TrainingSet, *, reduce_range: bool = False) -> Simulated:
+    """A copy of `network` that computes as INT8 would, ready to be fitted; itself stays as it is.
 
-    The epoch that is best with INT8 simulated is kept.
+    `assets.fitting.fit.fit` trains it, best by a `quantized_policy`, and keeps the epoch that is best with INT8
+    simulated; `plain` of it is then the float network.
 
     Args:
-        policy: see `quantized_policy`.
-        objective: e.g. the distillation of the float network, which needs no labels to be right.
+        train: what the first ranges are taken from.
         reduce_range: weights of 7 bits, see `assets.compression.quantize.needs_7_bits`.
 
-    The others are those of `assets.fitting.fit.fit`.
-
     Raises:
-        RejectedError: it has no layer that INT8 would take, or what `fit` raises.
-        TransientError: as `fit`.
+        RejectedError: it has no layer that INT8 would take.
     """
     start = copy.deepcopy(network).eval().requires_grad_(True)  # as an objective's teacher it was frozen
     simulated = Simulated(start, 63 if reduce_range else 127)
@@ -70,17 +53,7 @@ def train_quantized(
         raise RejectedError("compress.qat_epochs: this network has no convolution and no linear layer; set it to 0")
     rows = np.unique(np.linspace(0, len(train) - 1, min(RECORDS, len(train))).astype(np.int64))
     simulated.measure(train.batch(rows))
-    fit(
-        simulated,
-        task,
-        train,
-        validation,
-        policy,
-        classes=classes,
-        objective=objective,
-        control=control,
-    )
-    return simulated.plain()
+    return simulated
 
 
 def quantized_policy(policy: TrainingPolicy, epochs: int) -> TrainingPolicy:

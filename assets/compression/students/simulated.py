@@ -12,7 +12,7 @@ from assets.compression.documents import Candidate, Tried
 from assets.compression.formats.network import Network, refused
 from assets.compression.quantize import needs_7_bits
 from assets.compression.rule import candidate_name
-from assets.compression.students.qat import quantized_policy, train_quantized
+from assets.compression.students.qat import quantized_policy, simulated_int8
 from assets.compression.students.teach import Told, objective_of
 from assets.compression.subject import Trainable
 from assets.compression.trials import Trial, Trials
@@ -21,6 +21,7 @@ from assets.families.build import build_network
 from assets.families.export import export_onnx, export_verdict
 from assets.families.weights import predict, set_weights
 from assets.fitting.contract import CheckpointPlace, FitControl, Progress
+from assets.fitting.fit import fit
 
 
 @dataclass(frozen=True)
@@ -50,17 +51,18 @@ def try_qat(trials: Trials, teacher: Trainable, network: Network, int8: Candidat
         set_weights(student, subject.store.fetch(made.weights), made.weights.uri)
         torch.manual_seed(teacher.policy.seed)
         try:
-            learned = train_quantized(
-                student,
+            simulated = simulated_int8(student, teacher.train, reduce_range=narrow)
+            fit(
+                simulated,
                 subject.task,
                 teacher.train,
                 subject.validation,
                 quantized_policy(teacher.policy, epochs).model_copy(update={"metric": subject.metric}),
                 classes=subject.classes,
                 objective=objective_of(subject, teacher),
-                reduce_range=narrow,
                 control=FitControl(watch, place),
             )
+            learned = simulated.plain()
         except RejectedError as error:
             why = refused(error)
             tried = Tried(name, recipe, None, None, why, time.monotonic() - start)

@@ -19,6 +19,7 @@ from assets.compilation.build import build_targets
 from assets.compilation.lint import lint_model
 from assets.compilation.optimize import runtime_graph
 from assets.compilation.recipes import memory_needed
+from assets.compilation.shapes import Inputs
 from assets.errors import CompileError
 from assets.storage.store import Store
 from edge.contracts import TARGETS, BuildRecipe, from_bytes, to_bytes
@@ -123,7 +124,7 @@ NAMES = ("cpu-x86", "cpu-x86-vnni", "cpu-arm64", "rtx-sm86", "rtx-sm120", "orin-
 @RTX
 def test_every_kind_of_target_gets_its_own(store: Store, files: dict[str, Any]) -> None:
     targets = [TARGETS[name] for name in NAMES]
-    made = build_targets(store, "foreign", files, targets, examples=SIZES, max_batch=4, foreign=True)
+    made = build_targets(store, "foreign", files, targets, inputs=Inputs(SIZES, 4, foreign=True))
     assert tuple(made) == NAMES
     shapes = "picture=1x3x32x32..1x3x64x64..4x3x64x64,extra=1x2..1x2..4x2"
     for name in ("rtx-sm86", "rtx-sm120"):
@@ -157,7 +158,7 @@ def test_every_kind_of_target_gets_its_own(store: Store, files: dict[str, Any]) 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess, "Popen", never)  # `run` opens one, too
-        again = build_targets(store, "foreign", files, targets, examples=SIZES, max_batch=4, foreign=True)
+        again = build_targets(store, "foreign", files, targets, inputs=Inputs(SIZES, 4, foreign=True))
     assert {name: built.file for name, built in again.items()} == {name: built.file for name, built in made.items()}
     assert all(built.reused for built in again.values() if built.recipe is None)
 
@@ -166,19 +167,19 @@ def test_every_kind_of_target_gets_its_own(store: Store, files: dict[str, Any]) 
 def test_other_shapes_are_another_plan(store: Store, files: dict[str, Any]) -> None:
     wider = {"picture": [(1, 3, 32, 32), (1, 3, 96, 96)]}
     target = TARGETS["rtx-sm86"]
-    built = build_targets(store, "foreign", files, [target], examples=wider, max_batch=4, foreign=True)[target.name]
+    built = build_targets(store, "foreign", files, [target], inputs=Inputs(wider, 4, foreign=True))[target.name]
     assert not built.reused
     assert "4x3x96x96" in built.flags
 
 
 def test_an_open_axis_without_examples_is_refused(store: Store, files: dict[str, Any]) -> None:
     with pytest.raises(CompileError, match="no example tells its size"):
-        build_targets(store, "foreign", files, [TARGETS["orin-jp6"]], foreign=True)
+        build_targets(store, "foreign", files, [TARGETS["orin-jp6"]], inputs=Inputs(foreign=True))
 
 
 def test_a_device_interface_is_asked_for_unless_the_file_is_foreign(store: Store, files: dict[str, Any]) -> None:
     with pytest.raises(CompileError, match="one-input-one-output"):
-        build_targets(store, "foreign", files, [TARGETS["cpu-x86"]], examples=SIZES)
+        build_targets(store, "foreign", files, [TARGETS["cpu-x86"]], inputs=Inputs(SIZES))
 
 
 def test_a_graph_is_measured_again_on_another_machine_and_where_its_document_is_of_another_version(

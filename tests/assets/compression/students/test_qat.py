@@ -14,7 +14,7 @@ from torch import nn
 
 from assets.compression.quantize import calibrations, quantize
 from assets.compression.students.distill import distillation
-from assets.compression.students.qat import Simulated, SimulatedLayer, quantized_policy, train_quantized
+from assets.compression.students.qat import Simulated, SimulatedLayer, quantized_policy, simulated_int8
 from assets.errors import RejectedError
 from assets.evaluation.answers import answers, open_session
 from assets.families.build import build_network
@@ -78,8 +78,9 @@ def test_what_int8_loses_comes_back(taught: Taught) -> None:
     kept = weights_of(taught.network)
     before, lost = _hits(predict(taught.network, taught.held), taught), _in_int8(taught.network, taught)
     assert before - max(lost) > 0.05  # quantizing alone really loses
-    trained = train_quantized(
-        taught.network,
+    simulated = simulated_int8(taught.network, taught.train)
+    fit(
+        simulated,
         TASK,
         taught.train,
         taught.held,
@@ -87,6 +88,7 @@ def test_what_int8_loses_comes_back(taught: Taught) -> None:
         classes=CLASSES,
         objective=distillation(taught.network),
     )
+    trained = simulated.plain()
     assert weights_of(taught.network) == kept
     assert not [part for part in trained.modules() if isinstance(part, SimulatedLayer)]
     again = build_network("cnn", SPEC, 10, taught.network.architecture)
@@ -133,4 +135,4 @@ def test_it_is_slow_and_goes_to_the_end() -> None:
 
 def test_a_network_without_such_layers_is_told(taught: Taught) -> None:
     with pytest.raises(RejectedError, match="no convolution and no linear layer"):
-        train_quantized(nn.Flatten(), TASK, taught.train, taught.held, POLICY, classes=CLASSES)
+        simulated_int8(nn.Flatten(), taught.train)

@@ -17,7 +17,7 @@ from PIL import Image
 from assets.errors import RejectedError
 from assets.standalone import heldout
 from assets.standalone.fidelity import fidelity_task
-from assets.standalone.heldout import hold_out, judge_by
+from assets.standalone.heldout import hold_out, truth_of
 from assets.standalone.signature import Port, Signature
 from assets.standalone.sources import SHARES, Raw, Reading, read_source
 from assets.standalone.sources import raw as sources_raw
@@ -61,7 +61,7 @@ def test_arrays_are_split_by_the_hash_of_each_record(tmp_path: Path) -> None:
     x = _rows(200)
     x[199] = x[0]
     raw = _read(_npz(tmp_path, x=x, y=np.arange(200) % 2))
-    truth = judge_by(raw.y, (), (), [(2,)], 2)
+    truth = truth_of(raw.y, (), (), [(2,)], 2)
     held = hold_out(raw, truth, 2)
     sets = (held.calibration, held.validation, held.test)
     assert sum(map(len, sets)) == 200
@@ -70,7 +70,7 @@ def test_arrays_are_split_by_the_hash_of_each_record(tmp_path: Path) -> None:
     sides = [name for name, one in zip(SHARES, sets, strict=True) for record in one.ids if record == raw.ids[0]]
     assert len(sides) == 2 and len(set(sides)) == 1  # equal records are on one side
     more = _read(_npz(tmp_path, x=np.concatenate([x, _rows(50)]), y=np.zeros(250, np.int64)))
-    larger = hold_out(more, judge_by(more.y, (), (), [(2,)], 2), 2)
+    larger = hold_out(more, truth_of(more.y, (), (), [(2,)], 2), 2)
     assert set(held.test.ids) <= set(larger.test.ids)
     assert hold_out(raw, truth, 2).digest == held.digest
     assert larger.digest != held.digest
@@ -79,7 +79,7 @@ def test_arrays_are_split_by_the_hash_of_each_record(tmp_path: Path) -> None:
 def test_shares_that_the_arrays_declare_are_kept(tmp_path: Path) -> None:
     arrays = {f"x_{name}": _rows(9) for name in ("train", "val", "test")}
     raw = _read(_npz(tmp_path, **arrays))
-    held = hold_out(raw, judge_by(raw.y, (), (), [(2,)], 2), 2)
+    held = hold_out(raw, truth_of(raw.y, (), (), [(2,)], 2), 2)
     assert np.array_equal(held.validation.batch(np.arange(9)).numpy(), arrays["x_val"])
     assert "as declared" in held.note
 
@@ -87,7 +87,7 @@ def test_shares_that_the_arrays_declare_are_kept(tmp_path: Path) -> None:
 def test_several_inputs_come_by_name(tmp_path: Path) -> None:
     left, words = _rows(60), RANDOM.integers(0, 9, (60, 5)).astype(np.int32)
     raw = _read(_npz(tmp_path, left=left, words=words), TWO)
-    held = hold_out(raw, judge_by(raw.y, (), (), [(2,)], 2), 2)
+    held = hold_out(raw, truth_of(raw.y, (), (), [(2,)], 2), 2)
     batch: Any = held.calibration.batch(np.arange(3))
     assert {name: (tuple(part.shape), str(part.dtype)) for name, part in batch.items()} == {
         "left": ((3, 3), "torch.float32"),
@@ -154,12 +154,12 @@ def test_hostile_archives_are_refused_before_they_are_unpacked(tmp_path: Path, m
 )
 def test_labels_that_do_not_fit_the_output_are_refused(y: Any, shapes: list[tuple[int, ...]], why: str) -> None:
     with pytest.raises(RejectedError, match=why):
-        judge_by(np.array(y), (), (), shapes, 2)
+        truth_of(np.array(y), (), (), shapes, 2)
 
 
 def test_labels_choose_the_task() -> None:
     def named(y: Any, shapes: Sequence[tuple[int, ...]], axes: int = 2, given: Sequence[str] = ()) -> Any:
-        truth = judge_by(None if y is None else np.array(y), given, (), shapes, axes)
+        truth = truth_of(None if y is None else np.array(y), given, (), shapes, axes)
         return truth.task.name, truth.classes, None if truth.y is None else truth.y.tolist()
 
     assert named([0.0, 1.0], [(2,)], 4) == ("image_classification", ("0", "1"), [0, 1])
@@ -173,7 +173,7 @@ def test_labels_choose_the_task() -> None:
 def test_too_few_records_are_told_with_what_is_needed(tmp_path: Path) -> None:
     raw = _read(_npz(tmp_path, x=_rows(12)))
     with pytest.raises(RejectedError, match="at least 8 are needed; give more records"):
-        hold_out(raw, judge_by(None, (), (), [(2,)], 2), 2)
+        hold_out(raw, truth_of(None, (), (), [(2,)], 2), 2)
 
 
 def test_answers_that_do_not_fit_in_memory_are_of_fewer_records(
@@ -181,7 +181,7 @@ def test_answers_that_do_not_fit_in_memory_are_of_fewer_records(
 ) -> None:
     monkeypatch.setattr(heldout, "MOST_ANSWER_BYTES", 400)
     raw = _read(_npz(tmp_path, x=_rows(100)))
-    held = hold_out(raw, judge_by(None, (), (), [(2,)], 2), 10)
+    held = hold_out(raw, truth_of(None, (), (), [(2,)], 2), 10)
     assert (len(held.validation), len(held.test)) == (10, 10)
     assert "the first 10 are used" in held.note
 
@@ -201,7 +201,7 @@ def test_pictures_come_as_a_device_prepares_them(tmp_path: Path) -> None:
     assert raw.classes == ("0", "10", "9") and raw.y is not None
     spec = InputSpec("image", "pixels", (3, 4, 6), (0.5,) * 3, (0.25, 0.5, 1.0))
     assert raw.spec == spec
-    held = hold_out(raw, judge_by(raw.y, (), raw.classes, [(3,)], 4), 3)
+    held = hold_out(raw, truth_of(raw.y, (), raw.classes, [(3,)], 4), 3)
     found = held.validation.batch(np.arange(1)).numpy()[0]
     files = {
         record: path for path in tmp_path.rglob("*.png") for record in [hashlib.sha256(path.read_bytes()).hexdigest()]
