@@ -4,7 +4,6 @@ edge.errors.EdgeError
 ├── RejectedError             bad input: says file, place, reason and what to do; never retried
 │   ├── LineError             a line's YAML that is broken, or a line that does not exist
 │   ├── LandingError          a source or a landed batch that cannot be taken as a whole
-│   ├── BatchBlockedError     a batch that was judged, and blocked
 │   ├── ConflictError         somebody else decided first
 │   ├── BudgetError           no candidate fits the line's budget
 │   └── CompileError          a model that a target's compiler refuses
@@ -19,7 +18,6 @@ import errno
 from edge.errors import EdgeError, RejectedError, TransientError
 
 __all__ = [
-    "BatchBlockedError",
     "BudgetError",
     "CompileError",
     "ConflictError",
@@ -42,10 +40,6 @@ class LineError(RejectedError):
 
 class LandingError(RejectedError):
     """A source or a landed batch that cannot be taken as a whole."""
-
-
-class BatchBlockedError(RejectedError):
-    """A batch that was judged, and blocked."""
 
 
 class ConflictError(RejectedError):

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# One thread for each test process and for all that it starts: two processes of two threads on two cores mostly wait for
+# each other, which costs a quarter more of the processors. What a test says of threads it sets itself.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # No deadline: machines are shared, and a slow example is not a wrong one. CI repeats the same examples every time, so a
 # failure there is the change's; people's runs look for new ones.
 settings.register_profile(

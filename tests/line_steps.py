@@ -8,8 +8,9 @@ from assets.ingest.landing import land
 from assets.ingest.user_source import land_user_source
 from assets.line.config import Line
 from assets.quality.gate import judge
-from assets.records.dataset import DatasetVersion, dataset_key
+from assets.records.dataset import DatasetVersion
 from assets.records.verdict import BatchVerdict
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.dataset import build_dataset
 from edge.contracts import digest
@@ -26,6 +27,6 @@ def accepted(store: Store, line: Line, source: Path | None = None) -> BatchVerdi
 def dataset_of(store: Store, line: Line) -> DatasetVersion:
     """Make a dataset version of what was accepted, and keep it where later steps find it."""
     version = build_dataset(store, line)
-    store.save(dataset_key(line.name, digest(version)), version)
-    store.set_head(line.name, "dataset", version)
+    store.save(layout.dataset(line.name, digest(version)), version)
+    store.set_newest(line.name, version)
     return version

@@ -52,7 +52,7 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         started = time.monotonic()
         with refusals_fail_once():
-            chosen = store.head(line.name, "chosen_model", ChosenModel)
+            chosen = store.newest(line.name, ChosenModel)
 
             def make() -> Engines:
                 options = {"chosen": to_bytes(chosen).decode()}
@@ -63,7 +63,7 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
 
             inputs = (REVISION, digest(chosen), line.config.digest("targets", "data", "task", "features"), *_tools())
             try:
-                result, reused = cached_step(store, line.name, "engines", inputs, Engines, make)
+                result, reused = cached_step(store, line.name, inputs, Engines, make)
             except CompileError as error:
                 yield dg.AssetCheckResult(passed=False, check_name=MATCHES, description=str(error))
                 raise

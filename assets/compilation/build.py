@@ -22,12 +22,12 @@ from assets.compilation.shapes import Shape, input_shapes
 from assets.errors import CompileError
 from assets.evaluation.answers import open_session
 from assets.evaluation.latency import machine_name
+from assets.storage import layout
 from assets.storage.memo import cached
 from assets.storage.store import Store
-from edge.contracts import ArtifactRef, BuildRecipe, InputShapes, PlanHeader, TargetProfile, document
+from edge.contracts import MAX_BATCH, ArtifactRef, BuildRecipe, InputShapes, PlanHeader, TargetProfile, document
 from edge.contracts.target import Dialect
 from edge.engine.library import installed_version
-from edge.engine.request import MAX_BATCH
 from edge.errors import RejectedError
 from edge.runtime.footprint import footprint
 from edge.runtime.machine import is_here
@@ -150,7 +150,7 @@ def check_files(
     unknown: dict[Dialect, str] = {}
     for dialect, ref in refs.items():
         inputs = (ref.sha256, dialect, interface, *map(str, sorted(sms) if dialect == "tensorrt" else ()), *by)
-        key = f"store/{name}/linted/{hashlib.sha256(chr(0).join(inputs).encode()).hexdigest()}"
+        key = layout.linted(name, hashlib.sha256(chr(0).join(inputs).encode()).hexdigest())
         if not store.exists(key):
             unknown[dialect] = key
     if unknown:
@@ -216,7 +216,7 @@ class _Work:
         # the machine, since the footprint is of it, and so is the speed that a rewrite is held against
         shapes = repr(self._usual(data))
         inputs = "\0".join((ref.sha256, target.dialect, self.interface, shapes, builder, machine_name(), REVISION))
-        key = f"store/{self.name}/graphs/{hashlib.sha256(inputs.encode()).hexdigest()}.json"
+        key = layout.graph(self.name, hashlib.sha256(inputs.encode()).hexdigest())
         kept = cached(self.store, key, CompiledGraph)
         reused = kept is not None
         if kept is None:

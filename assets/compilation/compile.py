@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from assets.compilation.build import build_targets, check_files
 from assets.compilation.documents import Engines
-from assets.compilation.golden import make_golden, pick_records
-from assets.compilation.verify import DEVICE_RECORDS, Judge, Source
+from assets.compilation.golden_set import make_golden, pick_records
+from assets.compilation.verify import DEVICE_RECORDS, Source, Verifier
 from assets.compression.documents import ChosenModel
 from assets.evaluation.answers import logits, open_session
 from assets.evaluation.as_tensorrt import open_as_tensorrt
@@ -50,7 +50,7 @@ def compile_targets(store: Store, line: Line, chosen: ChosenModel, report: Calla
     report(f"{candidate.name}: {', '.join(files)} keep every rule")
     dataset = load_dataset(store, line.name, chosen.dataset)
     held, test = (open_judged(store, dataset, split, chosen.input, config) for split in ("validation", "test"))
-    judge = Judge(
+    verifier = Verifier(
         task=load_task(config.task_spec.name),
         metric=chosen.metric,
         classes=config.data.classes,
@@ -68,7 +68,7 @@ def compile_targets(store: Store, line: Line, chosen: ChosenModel, report: Calla
     built = build_targets(store, line.name, candidate.onnx, targets, linted=True, report=report)
     engines = []
     for target in targets:
-        engines.append(judge.engine(store, built[target.name], sources[target.dialect]))
+        engines.append(verifier.engine(store, built[target.name], sources[target.dialect]))
         told = engines[-1].parity[-1 if engines[-1].recipe is None else -2].note
         report(f"{target.name}: {built[target.name].note}; {told}")
     return Engines(
@@ -80,7 +80,7 @@ def compile_targets(store: Store, line: Line, chosen: ChosenModel, report: Calla
         input=chosen.input,
         output=chosen.output,
         labels=chosen.labels,
-        golden=_golden(judge, chosen, files),
+        golden=_golden(verifier, chosen, files),
         engines=tuple(engines),
         answer=chosen.answer,
         metric=chosen.metric,
@@ -98,15 +98,15 @@ def _as_device(chosen: ChosenModel, held: Judged, data: bytes) -> NDArray[np.flo
         return np.concatenate([session.run(held.batch(np.arange(at, at + 1)).numpy()) for at in range(count)])
 
 
-def _golden(judge: Judge, chosen: ChosenModel, files: dict[Dialect, bytes]) -> GoldenSet:
-    picked = pick_records(judge.task, judge.test, judge.classes)
-    x = judge.test.batch(np.asarray(picked, np.int64)).numpy()
+def _golden(verifier: Verifier, chosen: ChosenModel, files: dict[Dialect, bytes]) -> GoldenSet:
+    picked = pick_records(verifier.task, verifier.test, verifier.classes)
+    x = verifier.test.batch(np.asarray(picked, np.int64)).numpy()
     outputs: dict[str, NDArray[np.float32]] = {
         dialect: logits(open_as_tensorrt(data) if dialect == "tensorrt" else open_session(data), x)
         for dialect, data in files.items()
     }
     expected = outputs.pop("float")
-    return make_golden(chosen.input, judge.task, judge.classes, judge.test, picked, expected, outputs)
+    return make_golden(chosen.input, verifier.task, verifier.classes, verifier.test, picked, expected, outputs)
 
 
 def step(job: Job) -> Engines:

@@ -13,9 +13,10 @@ from typing import Literal
 
 from assets.compilation.recipes import memory_needed
 from assets.errors import CompileError, EdgeError
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, InputShapes, PlanHeader, TargetProfile, document
-from edge.engine.build import build_plan, builder_version
+from edge.engine.build import BuildLimits, build_plan, builder_version
 from edge.engine.header import parse_plan
 from edge.engine.library import installed_version
 from edge.engine.request import flags_of
@@ -142,9 +143,8 @@ class _Maker:
             return plan, True
         out = self.source.with_name(f"sm{sm}.plan")
         try:
-            log = build_plan(
-                self.source, sm, out, TIMEOUT_SECONDS, self._memory_mb(), runtime=self.runtime, shapes=self.shapes
-            )
+            limits = BuildLimits(TIMEOUT_SECONDS, self._memory_mb())
+            log = build_plan(self.source, sm, out, limits, runtime=self.runtime, shapes=self.shapes)
         except RejectedError as error:
             raise CompileError(f"line {self.line!r}: {self.model.uri}: {error}") from error
         ref = store.put(self.line, out.read_bytes(), "plan", ".plan", (self.model.sha256,))
@@ -161,7 +161,7 @@ class _Maker:
 
     def _key(self, sm: int) -> str:
         inputs = "\0".join((self.model.sha256, self.runtime, str(sm), self.version, flags_of(self.shapes)))
-        return f"store/{self.line}/plans/{hashlib.sha256(inputs.encode()).hexdigest()}.json"
+        return layout.plan(self.line, hashlib.sha256(inputs.encode()).hexdigest())
 
 
 def _check(data: bytes, expected: PlanHeader) -> None:

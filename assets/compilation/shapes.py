@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from assets.errors import CompileError
-from edge.contracts import InputShapes
-from edge.engine.request import MAX_BATCH, USUAL_BATCH
+from edge.contracts import MAX_BATCH, InputShapes
+from edge.engine.request import USUAL_BATCH
 
 Shape = tuple[int, ...]
 

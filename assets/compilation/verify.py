@@ -6,18 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assets.compilation.build import Built
 from assets.compilation.documents import Engine
 from assets.evaluation.answers import answers, feeds, fixed_batch, open_session
 from assets.evaluation.as_tensorrt import open_as_tensorrt, unsigned
 from assets.evaluation.latency import bounded_ms, latency, machine_name
+from assets.evaluation.parity import Outputs, compare_answers
 from assets.line.tasks import change_in_words, metric_drop
 from assets.loading.held_out import Judged
 from assets.storage.store import Store
-from assets.tasks.contract import Split, Task
-from assets.tasks.own_metrics import own_metrics
+from assets.tasks.contract import Task
+from assets.tasks.exam import Exam
 from edge.contracts import AnswerSpec, ArtifactRef, Evidence, Metric, ParityVerdict
 from edge.contracts.evidence import VerdictKind
 from edge.runtime.machine import is_here
@@ -26,7 +26,6 @@ MAX_DROP = 0.01
 """Compiling rounds; a compiler that loses more accuracy than this against its own input has made another model."""
 DEVICE_RECORDS = 1000
 """Held-out records that are run one by one as a device does, at most."""
-Outputs = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,8 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Judge:
-    """The held-out records that engines are judged on, and by what.
+class Verifier:
+    """The held-out records that engines are verified on, and by what.
 
     Attributes:
         metric: what the model was chosen by.
@@ -75,13 +74,10 @@ class Judge:
             return self._graph(store, built, source)
         return self._plan(built, source)
 
-    def metrics(self, split: Split, outputs: Outputs, kind: VerdictKind) -> tuple[Metric, ...]:
-        """The task's metrics and the user's own."""
-        y = (self.held if split == "validation" else self.test).y
-        return (
-            *self.task.metrics.metrics(split, outputs, y, self.classes, kind, self.answer.threshold),
-            *own_metrics(self.own, split, outputs, y, kind),
-        )
+    @property
+    def exam(self) -> Exam:
+        """What is reported of answers on these records."""
+        return Exam(self.task, self.classes, self.answer, self.held, self.test, self.own)
 
     def _graph(self, store: Store, built: Built, source: Source) -> Engine:
         """An ONNX file, run as a device runs it."""
@@ -113,12 +109,8 @@ class Judge:
         session = open_session(data)
         size = fixed_batch(session) or 1
         taken = bounded_ms({"": session}, feeds(session, self.held.batch(np.arange(size) % len(self.held))))[""]
-        test = answers(session, self.test)
         kept = tuple(metric for metric in source.metrics if metric.name.endswith("_drop"))  # of the same answers
-        fresh = (
-            *self.metrics("validation", answers(session, self.held), "measured"),
-            *self.metrics("test", test, "measured"),
-        )
+        fresh = self.exam.metrics(answers(session, self.held), answers(session, self.test))
         return replace(source, metrics=(*fresh, *kept), latency=latency(taken, size))
 
     def _plan(self, built: Built, source: Source) -> Engine:
@@ -149,11 +141,10 @@ class Judge:
 
         The teacher is known by its test metric, not record by record, so this difference has no paired interval.
         """
-        reported = self.metrics("test", test, "simulated")
-        found = (*self.metrics("validation", held, "simulated"), *reported)
+        found = self.exam.metrics(held, test, "simulated")
         if self.teacher is None:
             return found
-        (after,) = (one.value for one in reported if one.name == self.metric)
+        (after,) = (one.value for one in found if (one.name, one.split) == (self.metric, "test"))
         drop = metric_drop(self.metric, self.teacher, after)
         return (*found, Metric(f"{self.metric}_drop", drop, "test", len(self.test), kind="simulated"))
 
@@ -161,17 +152,14 @@ class Judge:
         self, kind: VerdictKind, parent: str, child: str, before: Outputs, after: Outputs, how: str
     ) -> ParityVerdict:
         """What compiling did to the answers on held-out records: the first ones, as many as were answered."""
-        note, records = f"{kind}: {how}", len(after)
-        if not (np.isfinite(before).all() and np.isfinite(after).all()):
-            most = float(np.finfo(np.float32).max)
-            note = f"an answer is NaN or infinite, quantize the model again; {note}"
-            return ParityVerdict("compile", kind, parent, child, False, 1.0, most, records, note)
-        y = self.held.y if self.answer.kind == "image" else self.held.y[:records]
-        drop = self.task.drop(self.metric, before, after, y)
-        if drop > MAX_DROP:
-            note = f"{change_in_words(self.metric, drop)}, at most {MAX_DROP} is sound; {note}"
-        diff = float(np.abs(before - after).max())
-        return ParityVerdict("compile", kind, parent, child, drop <= MAX_DROP, drop, diff, records, note)
+        y = self.held.y if self.answer.kind == "image" else self.held.y[: len(after)]
+        found = compare_answers(before, after, lambda old, new: self.task.drop(self.metric, old, new, y))
+        note = f"{kind}: {how}"
+        if found.flaw:
+            note = f"quantize the model again; {note}"
+        elif found.drop > MAX_DROP:
+            note = f"{change_in_words(self.metric, found.drop)}, at most {MAX_DROP} is sound; {note}"
+        return found.verdict("compile", kind, parent, child, passed=found.drop <= MAX_DROP, note=note)
 
 
 def pending(sha256: str) -> ParityVerdict:

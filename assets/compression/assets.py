@@ -21,6 +21,7 @@ from assets.line.tasks import change_in_words
 from assets.pages.urls import page_url
 from assets.processes.launch import refusals_fail_once, run_step
 from assets.records.read import load_dataset
+from assets.storage import layout
 from assets.storage.memo import cached_step
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
@@ -53,7 +54,7 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
     def candidates(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
         start = time.monotonic()
         with refusals_fail_once():
-            model = store.head(line.name, "trained_model", TrainedModel)
+            model = store.newest(line.name, TrainedModel)
             dataset = load_dataset(store, line.name, model.dataset)
             options = {"dataset": to_bytes(dataset).decode(), "model": to_bytes(model).decode()}
             policy = line.config.digest("data", "features", "training", "compress", "targets")
@@ -61,7 +62,6 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
             found, reused = cached_step(
                 store,
                 line.name,
-                "candidates",
                 (
                     CANDIDATES_REVISION,
                     digest(model),
@@ -112,14 +112,13 @@ def _chosen_model(line: Line) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
         with refusals_fail_once():
-            found, targets = store.head(line.name, "candidates", Candidates), _targets(line)
+            found, targets = store.newest(line.name, Candidates), _targets(line)
             inputs = (CHOICE_REVISION, digest(found), line.config.digest("budget", "targets"))
-            key = _page_key(line, inputs)
+            key = layout.search(line.name, hashlib.sha256(chr(0).join(inputs).encode()).hexdigest())
             try:
                 chosen, reused = cached_step(
                     store,
                     line.name,
-                    "chosen_model",
                     inputs,
                     ChosenModel,
                     lambda: replace(choose(found, line.config.budget, targets), page=key),
@@ -149,12 +148,6 @@ def _chosen_model(line: Line) -> dg.AssetsDefinition:
 
 def _targets(line: Line) -> list[TargetProfile]:
     return [TARGETS[name] for name in line.config.targets]
-
-
-def _page_key(line: Line, inputs: tuple[str, ...]) -> str:
-    """Where the page of a search and of the choice from it is kept, by the digest of what decides both."""
-    name = hashlib.sha256(chr(0).join(inputs).encode()).hexdigest()
-    return f"reports/{line.name}/compression/{name}.html"
 
 
 def _write_page(

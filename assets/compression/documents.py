@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from assets.line.compression import Allocation, Ranges
+from assets.line.number_formats import AnyFormat
 from edge.contracts import CLASS_ANSWER, AnswerSpec, ArtifactRef, Evidence, InputSpec, ParityVerdict, document
 
 MOST_CONFUSED = 40
@@ -25,7 +25,7 @@ class Recipe:
         halvings: how often the first layer halves the picture beyond what the teacher's does.
         epochs: of distillation; 0 where the teacher's weights stay.
         qat: epochs of training with INT8 simulated.
-        format: of numbers: "float32", "int8" (weights and activations), "float16", "weights8" (weights alone).
+        format: of numbers, see `assets.line.number_formats`.
         ranges: how INT8 ranges were found.
         floats: layers (ONNX nodes) that stay in float, in the order they were given up.
     """
@@ -37,7 +37,7 @@ class Recipe:
     halvings: int = 0
     epochs: int = 0
     qat: int = 0
-    format: Literal["float32", "int8", "float16", "weights8"] = "int8"
+    format: AnyFormat = "int8"
     ranges: Ranges = "minmax"
     floats: tuple[str, ...] = ()
 
@@ -48,7 +48,7 @@ class LayerLoss:
 
     Attributes:
         layer, op: the ONNX node and its operator.
-        drop: of the line's metric on the records of the look, see `Task.drop`.
+        drop: of the line's metric on some validation records, see `Task.drop`.
         error: root mean square of the outputs' difference, as a share of the outputs' own.
         bytes: of its weights in float.
     """

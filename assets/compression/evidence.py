@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assets.compression.documents import MOST_CONFUSED
-from assets.compression.subject import Outputs, Subject, kind_of
+from assets.compression.subject import Subject, kind_of
 from assets.evaluation.answers import answers, feeds, fixed_batch, open_session
 from assets.evaluation.as_tensorrt import misreading, open_as_tensorrt, unsigned
 from assets.evaluation.latency import ROUNDS, bounded_ms
+from assets.evaluation.parity import Outputs
 from assets.fitting.contract import TrainingSet
 from assets.line.tasks import lower_is_better, metric_drop
 from assets.tasks.class_metrics import confusion
 from assets.tasks.compare import compare
-from assets.tasks.own_metrics import own_metrics
 from edge.contracts import Metric
 from edge.contracts.evidence import VerdictKind
 
@@ -77,16 +77,7 @@ def evidence_of(
     else:
         held = answers_of(dialect, file, subject.validation) if held is None else held
         test = answers_of(dialect, file, subject.test)
-    task, own, threshold = subject.task, subject.own_metrics, subject.answer.threshold
-    parts: list[Metric] = []
-    splits: tuple[tuple[Literal["validation", "test"], Outputs, Any], ...] = (
-        ("validation", held, subject.validation.y),
-        ("test", test, subject.test.y),
-    )
-    for split, outputs, y in splits:
-        parts += task.metrics.metrics(split, outputs, y, subject.classes, kind, threshold)
-        parts += own_metrics(own, split, outputs, y, kind)
-    return (*parts, _drop(subject, test, kind)), held, test
+    return (*subject.exam.metrics(held, test, kind), _drop(subject, test, kind)), held, test
 
 
 def executed_as(dialect: str, file: bytes) -> str:
@@ -120,15 +111,9 @@ def limited_drops(subject: Subject, outputs: Mapping[str, Outputs]) -> dict[str,
     """What each metric of `budget.max_drops` lost on validation records, in the worst of these answers."""
     if not subject.budget.max_drops:
         return {}
-    y = subject.validation.y
     found: dict[str, float] = {}
     for dialect, answered in outputs.items():
-        after = [
-            *subject.task.metrics.metrics(
-                "validation", answered, y, subject.classes, kind_of(dialect), subject.answer.threshold
-            ),
-            *own_metrics(subject.own_metrics, "validation", answered, y),
-        ]
+        after = subject.exam.metrics_on("validation", answered, kind_of(dialect))
         for name, lost in drops_of(subject, after).items():
             found[name] = max(lost, found.get(name, lost))
     return found

@@ -16,6 +16,7 @@ from dataclasses import replace
 from assets.compression.documents import Recipe
 from assets.line.compression import Budget, CompressionPolicy
 from assets.line.families import Cut
+from assets.line.number_formats import FORMATS
 
 HOPELESS = 3.0
 """A proxy that loses so many times what a sound conversion may is not taught on."""
@@ -66,7 +67,7 @@ def network_name(recipe: Recipe) -> str:
 
 def candidate_name(recipe: Recipe) -> str:
     """What a candidate is called: "teacher-int8", "pruned-0.5-int8-mixed", "teacher-int8-qat", "teacher-float"."""
-    parts = [network_name(recipe), "float" if recipe.format == "float32" else recipe.format]
+    parts = [network_name(recipe), FORMATS[recipe.format].name]
     if recipe.floats:
         parts.append("mixed")
     if recipe.qat:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from assets.compression.converting import formats_of_teacher
 from assets.compression.documents import Candidates, Recipe
 from assets.compression.evidence import confusion_of
-from assets.compression.network import Network
+from assets.compression.formats.every_format import formats_of_teacher
+from assets.compression.formats.network import Network
 from assets.compression.prune import count_macs
-from assets.compression.search_state import Course
+from assets.compression.search_state import SearchState
 from assets.compression.size import macs_of_file, parameters_of_file
 from assets.compression.students.selecting import taught_students
 from assets.compression.subject import Subject, open_subject
@@ -38,12 +38,12 @@ def search(subject: Subject) -> Candidates:
         RejectedError: records that cannot be read, or a training that diverges.
         VerificationError: stored records or weights that were changed.
     """
-    course = Course(Trials(subject))
+    state = SearchState(Trials(subject))
     teacher = Network(subject, _teacher(subject))
-    formats_of_teacher(course, teacher)
+    formats_of_teacher(state, teacher)
     if subject.trainable is not None:
-        taught_students(course, subject.trainable)
-    candidates, seconds = timed(course)
+        taught_students(state, subject.trainable)
+    candidates, seconds = timed(state)
     return Candidates(
         line=subject.name,
         position=subject.position,
@@ -57,10 +57,10 @@ def search(subject: Subject) -> Candidates:
         candidates=candidates,
         answer=subject.answer,
         metric=subject.metric,
-        tried=tuple(course.tried),
+        tried=tuple(state.tried),
         confusion=confusion_of(subject, subject.teacher_test),
-        seconds=course.trials.seconds + seconds,
-        note=_note(course),
+        seconds=state.trials.seconds + seconds,
+        note=_note(state),
     )
 
 
@@ -90,20 +90,20 @@ def shapes_of(subject: Subject) -> dict[str, tuple[int, ...]]:
     return {name: tuple(array.shape) for name, array in fed.items()}
 
 
-def _note(course: Course) -> str:
+def _note(state: SearchState) -> str:
     """What a person should know of the search."""
     sentences = [
         "Latencies are measured, so candidates within 5 % of each other may change places from run to run; all else "
         "is the same for the same records, line and number of threads."
     ]
-    if course.subject.trainable is not None:
+    if state.subject.trainable is not None:
         sentences.append(
             "Which students are taught to the end depends on their proxies' measured latency too, which the journal of "
             "trials keeps: another journal may have other students survive."
         )
-    if course.begun_not:
-        minutes = course.subject.policy.max_minutes
-        sentences.append(f"After {minutes:g} minutes no time was left for {', '.join(course.begun_not)}.")
+    if state.no_time_for:
+        minutes = state.subject.policy.max_minutes
+        sentences.append(f"After {minutes:g} minutes no time was left for {', '.join(state.no_time_for)}.")
     return " ".join(sentences)
 
 

@@ -10,18 +10,18 @@ from assets.compression.trials import Trial, Trials
 
 
 @dataclass
-class Course:
+class SearchState:
     """What a search has found so far.
 
     Attributes:
         found: candidates without latency, each with the seconds that its trials took.
-        begun_not: what there was no time for.
+        no_time_for: what there was no time for.
     """
 
     trials: Trials
     found: list[tuple[Candidate, float]] = field(default_factory=list)
     tried: list[Tried] = field(default_factory=list)
-    begun_not: list[str] = field(default_factory=list)
+    no_time_for: list[str] = field(default_factory=list)
 
     @property
     def subject(self) -> Subject:
@@ -38,7 +38,7 @@ class Course:
     def too_late_for(self, name: str) -> bool:
         """Whether the minutes are spent, which is told of what would have come next."""
         if self.trials.late:
-            self.begun_not.append(name)
+            self.no_time_for.append(name)
         return self.trials.late
 
     def swap(self, old: Candidate, new: Candidate) -> None:

@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from assets.compression.choosing.choose import conversion_limit
 from assets.compression.students.distill import Answers
 from assets.errors import RejectedError
 from assets.evaluation.answers import answers, open_session
+from assets.evaluation.parity import ALL_LOST, Outputs, compare_answers
 from assets.families.build import build_network
 from assets.families.weights import set_weights, weights_of
 from assets.fitting.contract import TrainingSet
@@ -27,11 +27,10 @@ from assets.loading.held_out import Judged, open_judged
 from assets.records.dataset import DatasetVersion
 from assets.storage.store import Store
 from assets.tasks.contract import Task, load_task
+from assets.tasks.exam import Exam
 from assets.training.documents import TrainedModel
 from edge.contracts import TARGETS, AnswerSpec, ArtifactRef, Evidence, InputSpec, ParityVerdict, TargetProfile, digest
 from edge.contracts.evidence import VerdictKind
-
-Outputs = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -112,6 +111,11 @@ class Subject:
         """The dialects that the targets run."""
         return tuple(dict.fromkeys(target.dialect for target in self.targets))
 
+    @property
+    def exam(self) -> Exam:
+        """What is reported of answers on the held-out records."""
+        return Exam(self.task, self.classes, self.answer, self.validation, self.test, self.own_metrics)
+
     @cached_property
     def teacher_held(self) -> Outputs:
         """What the teacher's file answers on the validation records."""
@@ -133,7 +137,7 @@ class Subject:
     def lost(self, before: Outputs, after: Outputs) -> float:
         """What the second answers on validation records lost of the metric, see `Task.drop`; all where not finite."""
         if not np.isfinite(after).all():
-            return 1.0
+            return ALL_LOST
         return self.task.drop(self.metric, before, after, self.validation.y)
 
     def verdict(
@@ -156,20 +160,16 @@ class Subject:
             before, after: (records, …) answers of parent and child.
             teacher: answers that the child is judged against; None for the parent's own.
         """
-        kind, records = kind_of(dialect), len(after)
-        if not np.isfinite(after).all() or not np.isfinite(before).all():
-            note, most = "an answer is not a finite number", float(np.finfo(np.float32).max)
-            return ParityVerdict(stage, kind, parent, child, False, 1.0, most, records, note)
-        drop = self.lost(before, after)
-        lost = drop if teacher is None else self.lost(teacher, after)
-        diff = float(np.abs(before - after).max())
-        against = "" if teacher is None else " against the teacher"
+        found = compare_answers(before, after, self.lost)
+        lost = found.drop if teacher is None or found.flaw else self.lost(teacher, after)
         told = change_in_words(self.metric, lost)
-        note = f"{dialect or 'float'}: {told}{against}, at most {self.limit:g} is a sound {stage}"
         if stage == "prune":
             note = f"{told}, which is judged after distillation"
+        else:
+            against = "" if teacher is None else " against the teacher"
+            note = f"{dialect or 'float'}: {told}{against}, at most {self.limit:g} is a sound {stage}"
         passed = stage == "prune" or lost <= self.limit
-        return ParityVerdict(stage, kind, parent, child, passed, drop, diff, records, note)
+        return found.verdict(stage, kind_of(dialect), parent, child, passed=passed, note=note)
 
 
 def open_subject(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from assets.compression.documents import Candidate
 from assets.compression.evidence import timings_of
-from assets.compression.search_state import Course
+from assets.compression.search_state import SearchState
 from assets.evaluation.answers import fixed_batch, open_session
 from assets.evaluation.latency import latency, speedup
 from assets.line.tasks import change_in_words
@@ -21,16 +21,16 @@ OPEN_BYTES = 1_000_000_000
 """Most bytes of the files that are timed together; their sessions take a little more."""
 
 
-def timed(course: Course) -> tuple[tuple[Candidate, ...], float]:
+def timed(state: SearchState) -> tuple[tuple[Candidate, ...], float]:
     """The candidates with their latency: each CPU file and its network's float one, all in turn.
 
     Large files are timed a group after another, each with the teacher's, so that memory stays bounded; what the machine
     was slower by while a group was timed shows in the teacher's time, and is taken out of the group's.
     """
-    subject, start = course.subject, time.monotonic()
+    subject, start = state.subject, time.monotonic()
     candidates: list[Candidate] = []
     first, batch = 0.0, fixed_batch(open_session(subject.file)) or 1
-    for group in _groups(course):
+    for group in _groups(state):
         wanted = {subject.onnx.sha256: subject.onnx}
         wanted |= {one.onnx[dialect].sha256: one.onnx[dialect] for one, _ in group for dialect in ("float", "cpu")}
         subject.report(f"timing {len(wanted)} files, interleaved, batch {batch}, one thread")
@@ -38,26 +38,26 @@ def timed(course: Course) -> tuple[tuple[Candidate, ...], float]:
         teacher = float(np.median(taken[subject.onnx.sha256]))
         first = first or teacher
         taken = {sha256: ms * (first / teacher) for sha256, ms in taken.items()}
-        candidates += [_finished(course, *one, taken, batch) for one in group]
+        candidates += [_finished(state, *one, taken, batch) for one in group]
     return tuple(candidates), time.monotonic() - start
 
 
-def _groups(course: Course) -> list[list[tuple[Candidate, float]]]:
+def _groups(state: SearchState) -> list[list[tuple[Candidate, float]]]:
     """The candidates in their order, as many together as `OPEN_BYTES` allow, at least one."""
     groups: list[list[tuple[Candidate, float]]] = []
     room = 0
-    for candidate, seconds in course.found:
+    for candidate, seconds in state.found:
         size = candidate.onnx["float"].size + candidate.onnx["cpu"].size
         if not groups or size > room:
             groups.append([])
-            room = OPEN_BYTES - course.subject.onnx.size
+            room = OPEN_BYTES - state.subject.onnx.size
         groups[-1].append((candidate, seconds))
         room -= size
     return groups
 
 
 def _finished(
-    course: Course, candidate: Candidate, seconds: float, taken: dict[str, NDArray[Any]], batch: int
+    state: SearchState, candidate: Candidate, seconds: float, taken: dict[str, NDArray[Any]], batch: int
 ) -> Candidate:
     """With its latency, and what making it took."""
     slow, fast = (taken[candidate.onnx[dialect].sha256] for dialect in ("float", "cpu"))
@@ -67,8 +67,8 @@ def _finished(
         )
         for dialect, one in candidate.evidence.items()
     }
-    faster, metric = speedup(slow, fast), course.subject.metric
+    faster, metric = speedup(slow, fast), state.subject.metric
     lost = evidence["cpu"].metric(f"{metric}_drop", "test")
     told = change_in_words(metric, lost.value)
-    course.subject.report(f"{candidate.name}: {told} on test records, {faster:.2f} times as fast as float")
+    state.subject.report(f"{candidate.name}: {told} on test records, {faster:.2f} times as fast as float")
     return replace(candidate, evidence=evidence, speedup=faster, seconds=seconds)

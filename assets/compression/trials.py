@@ -22,6 +22,7 @@ from assets.compression.subject import Subject
 from assets.evaluation.latency import machine_name
 from assets.fitting.checkpoints import StorePlace
 from assets.fitting.contract import CheckpointPlace
+from assets.storage import layout
 from assets.storage.memo import cached
 from edge.contracts import ArtifactRef, ParityVerdict, document
 
@@ -135,7 +136,7 @@ class Trials:
         """
         text = chr(0).join((*self._common, *decides, name, repr(recipe)))
         key = hashlib.sha256(text.encode()).hexdigest()
-        folder, store = f"store/{self.subject.name}/trials", self.subject.store
+        folder, store = layout.trials(self.subject.name), self.subject.store
         trial = cached(store, f"{folder}/{key}.json", Trial)
         if trial is not None:
             self.subject.report(f"trial {name} was made before")

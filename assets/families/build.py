@@ -103,7 +103,7 @@ def _module(family: str) -> Any:
     elif family.startswith(TIMM):
         name = "backbone"
     elif OWN.fullmatch(family):
-        name = "own"
+        name = "user_network"
     else:
         raise RejectedError(
             f"{family!r} is no family; allowed are {', '.join(FAMILIES)}, timm:NAME, or my_package.my_module:build"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from assets.errors import RejectedError
 from assets.evaluation import answers as measure
 from assets.evaluation.answers import logits, open_session
-from assets.evaluation.hits import hits
+from assets.evaluation.parity import Drop, Outputs, compare_answers
 from assets.families.weights import Batches, predict
 from edge.contracts import InputSpec, ParityVerdict
 
@@ -26,7 +25,6 @@ MAX_IR_VERSION = 10
 OUTPUT_NAME = "logits"
 MAX_RELATIVE_DIFF = 1e-3
 """Of float32 arithmetic in another order, against the largest output number."""
-Outputs = NDArray[np.float32]
 
 
 def example_of(spec: InputSpec, records: int = 2) -> Tensor:
@@ -91,14 +89,7 @@ def answers(session: Any, x: NDArray[Any] | Batches) -> Outputs:
 
 
 def export_verdict(
-    network: nn.Module,
-    model: bytes,
-    parent: str,
-    child: str,
-    x: NDArray[Any] | Batches,
-    y: NDArray[Any] | None = None,
-    *,
-    drop: Callable[[Outputs, Outputs], float] | None = None,
+    network: nn.Module, model: bytes, parent: str, child: str, x: NDArray[Any] | Batches, drop: Drop
 ) -> ParityVerdict:
     """What exporting did, on the same held-out records: torch against ONNX Runtime; outputs of any shape.
 
@@ -106,24 +97,16 @@ def export_verdict(
         model: the ONNX file's bytes.
         parent, child: digests of the weights and of the file.
         x: (records, *shape), or a set of records.
-        y: without `drop`, (records,) classes: the drop is then the share of hits that was lost.
-        drop: from the outputs before and after to what was lost of the line's metric, see `Task.drop`.
+        drop: from the outputs before and after to what was lost of the line's metric.
     """
     before = predict(network, torch.from_numpy(x) if isinstance(x, np.ndarray) else x).numpy()
     after = answers(open_session(model), x)
-    diff = float(np.abs(before - after).max())
+    found = compare_answers(before, after, drop)
     limit = MAX_RELATIVE_DIFF * max(1.0, float(np.abs(before).max()))
-    passed = bool(diff <= limit)  # NaN does not pass
-    note = f"torch against ONNX Runtime: outputs differ by at most {diff:.1e}, allowed is {limit:.1e}"
-    if not np.isfinite(diff):
-        diff, note = float(np.finfo(np.float32).max), "an output is not a finite number"
-        return ParityVerdict("export", "measured", parent, child, False, 0.0, diff, len(x), note)
-    lost = 0.0
-    if drop is not None:
-        lost = drop(before, after)
-    elif y is not None:
-        lost = float(hits(before, y).mean() - hits(after, y).mean())
-    return ParityVerdict("export", "measured", parent, child, passed, lost, diff, len(x), note)
+    note = "torch against ONNX Runtime"
+    if not found.flaw:
+        note += f": outputs differ by at most {found.difference:.1e}, allowed is {limit:.1e}"
+    return found.verdict("export", "measured", parent, child, passed=found.difference <= limit, note=note)
 
 
 def _reason(error: BaseException) -> str:

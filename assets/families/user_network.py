@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from assets.errors import RejectedError
 from assets.families.network import scale_of
 from assets.line.model import ModelFamily
-from assets.line.user_functions import load_own
+from assets.line.user_functions import load_user_function
 from edge.contracts import InputSpec
 
 OPTIONS = None
@@ -76,7 +76,7 @@ def architecture(model: ModelFamily, spec: InputSpec) -> dict[str, Any]:
 
 def build(family: str, spec: InputSpec, outputs: int, architecture: Mapping[str, Any]) -> OwnNetwork:
     """See `assets.families.build`."""
-    function, options = load_own(family, "model.family"), dict(architecture["options"])
+    function, options = load_user_function(family, "model.family"), dict(architecture["options"])
     try:
         body = function(spec, outputs, **options)
     except RejectedError:

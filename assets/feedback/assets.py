@@ -43,7 +43,7 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
         started = time.monotonic()
         with refusals_fail_once():
             health = summarize(store, line.name, line.config.rollout.group)
-            store.set_head(line.name, "fleet_health", health)
+            store.set_newest(line.name, health)
         context.log.info("%d devices, %d wrong, %d silent", len(health.devices), len(health.wrong), len(health.silent))
         yield dg.MaterializeResult(
             metadata={

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from assets.storage import layout
 from assets.storage.journal import Journal
 from assets.storage.store import Store
 from edge.contracts import DeviceProfile, DeviceReport, document
@@ -101,4 +102,4 @@ class FleetHealth:
 
 def report_journal(store: Store) -> Journal[ReportEntry]:
     """Every report that said something new, in the order they came; positions are a sensor's cursor."""
-    return Journal(store, "devices/.journal", ReportEntry)
+    return Journal(store, layout.DEVICE_JOURNAL, ReportEntry)

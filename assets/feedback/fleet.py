@@ -11,8 +11,9 @@ from assets.feedback.documents import DeviceStatus, EnrolledDevice, FleetHealth
 from assets.feedback.intake import latest_report
 from assets.release.documents import rollout_journal
 from assets.release.repository import current_deployment
+from assets.storage import layout
 from assets.storage.store import Store
-from edge.contracts.envelope import is_name
+from edge.contracts import is_name
 
 
 def fleet(store: Store, now: float | None = None) -> tuple[DeviceStatus, ...]:
@@ -25,7 +26,7 @@ def fleet(store: Store, now: float | None = None) -> tuple[DeviceStatus, ...]:
         ContractError: a device's file was damaged; it says which.
     """
     now = time.time() if now is None else now
-    names = (name for name in store.names("devices") if is_name(name))
+    names = (name for name in store.names(layout.DEVICES) if is_name(name))
     found = (_status(store, name, now) for name in names)
     return tuple(status for status in found if status is not None)
 
@@ -73,7 +74,7 @@ def _rollout(store: Store, line: str, group: str) -> tuple[str, float]:
 
 def _status(store: Store, device: str, now: float) -> DeviceStatus | None:
     try:
-        known = store.load(f"devices/{device}/profile.json", EnrolledDevice)
+        known = store.load(layout.device_profile(device), EnrolledDevice)
     except FileNotFoundError:
         return None
     latest = latest_report(store, device)

@@ -13,9 +13,10 @@ import unicodedata
 from dataclasses import dataclass, replace
 
 from assets.feedback.documents import EnrolledDevice, ReceivedReport, ReportEntry, report_journal
+from assets.storage import layout
 from assets.storage.store import Store
-from edge.contracts import DeviceProfile, DeviceReport, Envelope, from_bytes, to_bytes
-from edge.contracts.envelope import PROFILE_TYPE, REPORT_TYPE, is_name, verify
+from edge.contracts import DeviceProfile, DeviceReport, Envelope, from_bytes, is_name, to_bytes
+from edge.contracts.envelope import PROFILE_TYPE, REPORT_TYPE, verify
 from edge.errors import ContractError, RejectedError, VerificationError
 
 RELEASE = re.compile(r"(?:[0-9a-f]{64})?")
@@ -62,7 +63,7 @@ class Intake:
             raise RefusedError(403, str(error)) from error
         for what, name in (("device", profile.device), ("line", profile.line), ("group", profile.group)):
             _check_name(what, name)
-        key = f"devices/{profile.device}/profile.json"
+        key = layout.device_profile(profile.device)
         with self._lock:
             if self.store.create(key, to_bytes(EnrolledDevice(profile, time.time()))):
                 return True
@@ -71,7 +72,7 @@ class Intake:
                 raise RefusedError(
                     409,
                     f"device {profile.device!r} is enrolled with another key; choose another name, or, if its key was "
-                    f"lost, have the platform's operator remove devices/{profile.device}/",
+                    f"lost, have the platform's operator remove {layout.device(profile.device)}/",
                 )
             if known.profile != profile:
                 self.store.save(key, EnrolledDevice(profile, known.time))
@@ -90,7 +91,7 @@ class Intake:
         device = envelope.key_id
         _check_name("device", device)
         try:
-            profile = self.store.load(f"devices/{device}/profile.json", EnrolledDevice).profile
+            profile = self.store.load(layout.device_profile(device), EnrolledDevice).profile
         except FileNotFoundError as error:
             raise RefusedError(404, f"device {device!r} is not enrolled here; run: edgeloop-agent enroll") from error
         try:
@@ -120,7 +121,6 @@ class Intake:
         A report that says what the one before it said is only kept as the latest: devices say every minute that nothing
         changed, and that must not fill the store.
         """
-        folder = f"devices/{report.device}"
         latest = latest_report(self.store, report.device)
         if latest is not None and report.sequence <= latest.report.sequence:
             raise RefusedError(
@@ -128,14 +128,14 @@ class Intake:
             )
         received = ReceivedReport(report, time.time())
         if latest is None or _says_more(report, latest.report):
-            key = f"{folder}/reports/{report.sequence:012d}.json"
+            key = layout.entry(layout.device_reports(report.device), report.sequence)
             if not self.store.create(key, to_bytes(received)):
                 received = self.store.load(key, ReceivedReport)
                 if received.report != report:
                     raise RefusedError(409, f"another report with sequence {report.sequence} was taken before")
             entry = ReportEntry(report.device, report.line, report.sequence, report.event, report.release)
             report_journal(self.store).append(entry)
-        self.store.save(f"{folder}/latest.json", received)
+        self.store.save(layout.device_latest(report.device), received)
         return received
 
 
@@ -169,7 +169,7 @@ def _text(text: str) -> str:
 def latest_report(store: Store, device: str) -> ReceivedReport | None:
     """A device's last report; None before its first."""
     try:
-        return store.load(f"devices/{device}/latest.json", ReceivedReport)
+        return store.load(layout.device_latest(device), ReceivedReport)
     except FileNotFoundError:
         return None
 

@@ -1,15 +1,21 @@
-"""Checkpoints: one training's state as bytes that are checked before they are used, and where they are kept."""
+"""Checkpoints: a training's state as bytes, where they lie, when they are written, and how the last one is resumed."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
+from assets.errors import of_the_machine
+from assets.fitting.contract import CheckpointPlace, Watch
+from assets.storage import layout
 from assets.storage.store import Store
 
 MAGIC = b"edgeloop.checkpoint 1\n"
@@ -31,7 +37,7 @@ class StorePlace:
 
     @property
     def _path(self) -> str:
-        return f"store/{self.line}/checkpoints/{self.key}"
+        return f"{layout.checkpoints(self.line)}/{self.key}"
 
     def read(self) -> bytes | None:
         """The last checkpoint; None where there is none."""
@@ -51,13 +57,6 @@ class StorePlace:
     def remove(self) -> None:
         """Take it away: the training is done."""
         self.store.remove(self._path)
-
-
-def remove_checkpoints(store: Store, line: str) -> None:
-    """Take all of a line's checkpoints away: what they were for is stored."""
-    folder = f"store/{line}/checkpoints"
-    for name in store.names(folder):
-        store.remove(f"{folder}/{name}")
 
 
 class DamagedError(Exception):
@@ -83,3 +82,55 @@ def from_checkpoint(data: bytes) -> dict[str, Any]:
         return dict(torch.load(io.BytesIO(data[head:]), map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises whatever the format's parts raise
         raise DamagedError(f"it cannot be read ({error})") from error
+
+
+def fingerprint(network: nn.Module, facts: Mapping[str, Any]) -> str:
+    """Names what a checkpoint fits: the network's tensors and everything that decides what a step does."""
+    shapes = {name: [str(value.dtype), *value.shape] for name, value in network.state_dict().items()}
+    body = json.dumps([shapes, dict(facts)], sort_keys=True, default=str)
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+class Checkpoints:
+    """The checkpoints of one training. Without a place, none are kept."""
+
+    def __init__(self, place: CheckpointPlace | None, seconds: float, fits: str) -> None:
+        self.place, self.seconds, self.fits = place, seconds, fits
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the last one is old enough."""
+        return self.place is not None and time.monotonic() - self._last >= self.seconds
+
+    def read(self, watch: Watch) -> dict[str, Any] | None:
+        """The last checkpoint of this very training; None, and the reason told, where there is none of use."""
+        try:
+            data = self.place.read() if self.place is not None else None
+            if data is None:
+                return None
+            body = from_checkpoint(data)
+        except DamagedError as error:
+            watch.note(f"the checkpoint found is damaged: {error}; training starts afresh")
+            return None
+        except OSError as error:
+            watch.note(f"the checkpoint found cannot be read ({error}); training starts afresh")
+            return None
+        if body.get("fits") != self.fits:
+            watch.note("the checkpoint found is of a training with other data or settings; training starts afresh")
+            return None
+        return body
+
+    def write(self, body: Mapping[str, Any]) -> None:
+        """Replace the last checkpoint.
+
+        Raises:
+            TransientError: the disk is full; the last checkpoint still stands.
+            RejectedError: the place may not be written.
+        """
+        if self.place is None:
+            return
+        try:
+            self.place.write(to_checkpoint({**body, "fits": self.fits}))
+        except OSError as error:
+            raise of_the_machine(error, "the training's checkpoint", "see that it may be written") from error
+        self._last = time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -26,22 +26,6 @@ class TrainingSet(Protocol):
     def batch(self, rows: NDArray[np.int64]) -> Tensor:
         """(rows, *shape) of these records: float32, normalized; int64 token numbers for text."""
         ...
-
-
-@dataclass(frozen=True)
-class MemorySet:
-    """A training set that fits in memory. `x` is (records, *shape)."""
-
-    x: Tensor
-    y: NDArray[Any]
-
-    def __len__(self) -> int:
-        """How many records there are."""
-        return len(self.x)
-
-    def batch(self, rows: NDArray[np.int64]) -> Tensor:
-        """(rows, *shape) of these records."""
-        return self.x[rows]
 
 
 class CheckpointPlace(Protocol):
@@ -99,6 +83,22 @@ class Quiet:
 
     def note(self, text: str) -> None:
         """Say nothing."""
+
+
+@dataclass(frozen=True)
+class FitControl:
+    """What a training goes by besides its records and settings.
+
+    Attributes:
+        watch: looks on.
+        place: where checkpoints are kept; a later call with the same arguments goes on from the last one. It stays when
+            training is done, as what comes next may crash too: the caller removes it. None: none are kept.
+        minutes: the longest training, those before a crash included; then the best weights so far are kept.
+    """
+
+    watch: Watch = field(default_factory=Quiet)
+    place: CheckpointPlace | None = None
+    minutes: float | None = None
 
 
 @dataclass(frozen=True)

@@ -20,17 +20,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from assets.errors import RejectedError
-from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
-from assets.fitting.learner import Learner
-from assets.fitting.resume import Keeper, fingerprint
-from assets.fitting.sampling import sampling_of
-from assets.fitting.validation import Judge
-from assets.fitting.work import Work
+from assets.fitting.checkpoints import Checkpoints, fingerprint
+from assets.fitting.contract import FitControl, Fitted, Quiet, TrainingSet
+from assets.fitting.distributed_batches import Batches, sampling_of
+from assets.fitting.learner import Learner, TrainingParts
+from assets.fitting.validation import Validation
 from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Attending, Objective, Task
 
 if TYPE_CHECKING:
-    from assets.fitting.private import Private
+    from assets.fitting.differential_privacy import Private
 
 for _name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric"):
     logging.getLogger(_name).setLevel(logging.WARNING)  # it tells which devices there are, and gives tips
@@ -38,7 +37,7 @@ for _name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lig
 WIDE = 16
 """torch 2.13 on a CPU (oneDNN 3.12, two threads) ended the process in the backward pass of ResNets that had a
 convolution of 8 channels in channels-last order, again and again; never with 16 or more, nor in the usual order."""
-QUIET = Quiet()
+FREE = FitControl()
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -51,10 +50,7 @@ def fit(
     *,
     classes: Sequence[str],
     objective: Objective | None = None,
-    metric: str | None = None,
-    watch: Watch = QUIET,
-    place: CheckpointPlace | None = None,
-    minutes: float | None = None,
+    control: FitControl = FREE,
 ) -> Fitted:
     """Fit `network` in place and leave it with its best validation weights, on the CPU, in evaluation mode.
 
@@ -66,10 +62,7 @@ def fit(
         classes: empty where a number is predicted.
         objective: the loss of a batch; None for the task's own as the policy asks for it. A module is moved to the
             training's device, and neither trained nor kept.
-        metric: what chooses the epoch; None for the policy's, or the task's own.
-        place: where checkpoints are kept; a later call with the same arguments goes on from the last one. It stays when
-            training is done, as what comes next may crash too: the caller removes it. None: none are kept.
-        minutes: the longest training, those before a crash included; then the best weights so far are kept.
+        policy: its `metric`, or the task's own, chooses the epoch.
 
     Raises:
         RejectedError: too few records (BatchNorm needs two), a loss that is not finite, or a setting that this machine
@@ -85,34 +78,24 @@ def fit(
     train = learned_part(task, train)
     private = _private(network, policy, train) if policy.privacy else None
     sampling = private.sampling if private else sampling_of(policy, train.y, world)
-    metric = metric or policy.metric or task.spec.metric
-    judge = Judge(task, policy, train.y, validation, classes, metric, rank, world)
+    metric = policy.metric or task.spec.metric
+    scored = Validation(task, policy, train.y, validation, classes, metric, rank, world)
     known = {
         "policy": policy.model_dump(mode="json", exclude={"checkpoint_seconds", "threads", "cache_gb"}),
         "records": [len(train), len(validation)],
         "task": [task.name, list(classes), metric, objective is None],
         "processes": world,
     }
-    keeper = Keeper(place, policy.checkpoint_seconds, fingerprint(network, known))
-    told = watch if rank == 0 else QUIET
+    checkpoints = Checkpoints(control.place, policy.checkpoint_seconds, fingerprint(network, known))
+    watch = control.watch if rank == 0 else Quiet()
     loss = objective or task.loss.objective(policy, train.y, len(classes))
-    work = Work(
-        policy,
-        train,
-        len(classes),
-        sampling,
-        loss,
-        judge,
-        told,
-        keeper,
-        None if minutes is None else 60 * minutes,
-        rank,
-        private,
-    )
-    learner = Learner(private.network if private else network, work)
-    if (body := keeper.read(told)) is not None:
-        learner.go_on(body)
-        told.note(f"training goes on from its last checkpoint: epoch {learner.state.epoch}, step {learner.state.step}")
+    batches = Batches(policy, train, len(classes), sampling, rank)
+    seconds = None if control.minutes is None else 60 * control.minutes
+    parts = TrainingParts(policy, batches, loss, scored, watch, checkpoints, seconds, private)
+    learner = Learner(private.network if private else network, parts)
+    if (body := checkpoints.read(watch)) is not None:
+        learner.resume(body)
+        watch.note(f"training goes on from its last checkpoint: epoch {learner.state.epoch}, step {learner.state.step}")
     if isinstance(loss, nn.Module):
         loss.requires_grad_(False).to("cuda" if gpu else "cpu")
     state = learner.state
@@ -129,14 +112,14 @@ def fit(
         state.step,
         state.resumed_at,
         cast(Literal["epochs", "patience", "time limit"], state.ended),
-        learner.pace.records_per_second,
+        learner.clock.records_per_second,
         private.epsilon(state.step) if private else None,
-        learner.pace.data_wait,
+        learner.clock.data_wait,
     )
 
 
 def _private(network: nn.Module, policy: TrainingPolicy, train: TrainingSet) -> Private:
-    from assets.fitting.private import Private
+    from assets.fitting.differential_privacy import Private
 
     return Private(network, policy, train.y)
 
@@ -188,7 +171,7 @@ def _run(learner: Learner, policy: TrainingPolicy, world: int, gpu: bool) -> Non
             num_nodes=world // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world > 1 else 1,
             strategy="ddp" if world > 1 else "auto",
             precision=PRECISIONS[policy.precision],
-            accumulate_grad_batches=learner.work.sampling.parts,
+            accumulate_grad_batches=learner.parts.batches.sampling.parts,
             gradient_clip_val=policy.clip,
             sync_batchnorm=gpu and world > 1,
             use_distributed_sampler=False,

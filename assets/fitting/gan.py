@@ -19,14 +19,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from assets.errors import RejectedError
-from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
-from assets.fitting.fit import PRECISIONS, set_memory_format
-from assets.fitting.gan_module import Game, Player
-from assets.fitting.resume import Keeper, fingerprint
-from assets.fitting.sampling import sampling_of
+from assets.fitting.checkpoints import Checkpoints, fingerprint
+from assets.fitting.contract import FitControl, Fitted, TrainingSet
+from assets.fitting.distributed_batches import sampling_of
+from assets.fitting.fit import FREE, PRECISIONS, set_memory_format
+from assets.fitting.gan_module import GanModule, GanParts
 from assets.line.training import TrainingPolicy
-
-QUIET = Quiet()
 
 
 def fit_gan(
@@ -36,10 +34,8 @@ def fit_gan(
     policy: TrainingPolicy,
     *,
     latent: int,
-    watch: Watch = QUIET,
-    place: CheckpointPlace | None = None,
-    minutes: float | None = None,
-    judge: Callable[[NDArray[np.float32]], float] | None = None,
+    distance: Callable[[NDArray[np.float32]], float] | None = None,
+    control: FitControl = FREE,
 ) -> Fitted:
     """Fit both in place; the generator ends with the weights of its best epoch, on the CPU, in evaluation mode.
 
@@ -50,14 +46,14 @@ def fit_gan(
         train: real pictures, values 0 to 1; their labels are looked at by a discriminator of classes only.
         policy: `augment` changes real and generated pictures alike (Zhao et al. 2020, arXiv:2006.10738), so that the
             generator does not learn it; `label_smoothing` is one-sided, of real pictures.
-        place, minutes, watch: as of `fit`.
-        judge: the distance of generated pictures from real ones. It is told in the curve as `validation_frechet`.
+        distance: of generated pictures from real ones. It is told in the curve as `validation_frechet`.
 
     Raises:
         RejectedError: a setting that a GAN does not have, too few pictures, or a loss that is not finite.
         TransientError: a checkpoint that cannot be written now; the last one still stands.
     """
     _refuse(policy)
+    watch = control.watch
     sampling = sampling_of(policy, train.y, 1)
     known = {
         "policy": policy.model_dump(mode="json", exclude={"checkpoint_seconds", "threads", "cache_gb"}),
@@ -65,15 +61,17 @@ def fit_gan(
         "latent": latent,
     }
     fits = fingerprint(nn.ModuleList([generator, discriminator]), known)
-    keeper = Keeper(place, policy.checkpoint_seconds, fits)
-    seconds = None if minutes is None else 60 * minutes
-    player = Player(generator, discriminator, Game(policy, train, sampling, latent, judge, watch, keeper, seconds))
-    state = player.state
-    if (body := keeper.read(watch)) is not None:
-        player.go_on(body)
+    checkpoints = Checkpoints(control.place, policy.checkpoint_seconds, fits)
+    seconds = None if control.minutes is None else 60 * control.minutes
+    module = GanModule(
+        generator, discriminator, GanParts(policy, train, sampling, latent, distance, watch, checkpoints, seconds)
+    )
+    state = module.state
+    if (body := checkpoints.read(watch)) is not None:
+        module.resume(body)
         watch.note(f"training goes on from its last checkpoint: epoch {state.epoch}, step {state.step}")
     if not state.ended:
-        _run(player, policy)
+        _run(module, policy)
     generator.load_state_dict(state.best_weights)
     generator.eval()
     assert state.best is not None, "an epoch was judged"
@@ -84,8 +82,8 @@ def fit_gan(
         state.step,
         state.resumed_at,
         cast(Literal["epochs", "patience", "time limit"], state.ended),
-        player.speed(),
-        data_wait=min(1.0, player.feed.waited / max(player.training_seconds, 1e-9)),
+        module.clock.records_per_second,
+        data_wait=module.clock.data_wait,
     )
 
 
@@ -111,8 +109,8 @@ def _refuse(policy: TrainingPolicy) -> None:
         raise RejectedError("training.precision: a GAN's two losses do not share a scale; use bf16 or 32")
 
 
-def _run(player: Player, policy: TrainingPolicy) -> None:
-    networks = (player.generator, player.discriminator)
+def _run(module: GanModule, policy: TrainingPolicy) -> None:
+    networks = (module.generator, module.discriminator)
     if policy.channels_last:
         for network in networks:
             set_memory_format(network, torch.channels_last)
@@ -131,8 +129,8 @@ def _run(player: Player, policy: TrainingPolicy) -> None:
             num_sanity_val_steps=0,
         )
         try:
-            trainer.fit(player)
+            trainer.fit(module)
         finally:
-            player.feed.close()
+            module.feed.close()
     for network in networks:
         set_memory_format(network.cpu().eval(), torch.contiguous_format)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,35 +15,36 @@ from torch import Tensor, nn
 
 from assets.errors import RejectedError
 from assets.fitting.augment import augment
-from assets.fitting.contract import Progress, TrainingSet, Watch
+from assets.fitting.checkpoints import Checkpoints
+from assets.fitting.contract import TrainingSet, Watch
+from assets.fitting.distributed_batches import Sampling, step_seed
+from assets.fitting.early_stopping import end_epoch, why_ended
 from assets.fitting.ema import AveragedWeights
 from assets.fitting.optimizers import optimizer_of
 from assets.fitting.prefetch import Batch, Feed
-from assets.fitting.resume import Keeper
-from assets.fitting.sampling import Sampling, step_seed
-from assets.fitting.schedules import Schedule, plateau_cuts
+from assets.fitting.progress import ProgressClock
+from assets.fitting.schedules import Schedule
 from assets.fitting.state import State
-from assets.fitting.validation import Judgement
+from assets.fitting.validation import ValidationScore
 from assets.line.training import TrainingPolicy
 from assets.tasks.image_generation.loss import discriminator_loss, generator_loss, kinds_loss
 
 BETAS = (0.5, 0.99)
 """Of Adam and AdamW: an opponent that moves makes old gradients worthless (Radford et al. 2016)."""
-JUDGED = 2_000
-"""Pictures that an epoch is judged by, always of the same noise."""
-JUDGED_AT_ONCE = 250
-PROGRESS_SECONDS = 1.0
-_JUDGE_SEED = 1
+VALIDATED = 2_000
+"""Pictures that an epoch is validated by, always of the same noise."""
+AT_ONCE = 250
+_VALIDATION_SEED = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Game:
+class GanParts:
     """What one training is made of.
 
     Attributes:
         train: real pictures, (rows, channels, height, width) with values 0 to 1.
         latent: how many numbers the generator reads.
-        judge: a distance of generated pictures from real ones, less is better; None: the last epoch is the best.
+        distance: of generated pictures from real ones, less is better; None: the last epoch is the best.
         seconds: the longest training; None for no limit.
     """
 
@@ -52,9 +52,9 @@ class Game:
     train: TrainingSet
     sampling: Sampling
     latent: int
-    judge: Callable[[NDArray[np.float32]], float] | None
+    distance: Callable[[NDArray[np.float32]], float] | None
     watch: Watch
-    keeper: Keeper
+    checkpoints: Checkpoints
     seconds: float | None
 
     @property
@@ -63,51 +63,50 @@ class Game:
         return self.policy.loss or "adversarial"
 
 
-class Player(pl.LightningModule):
-    """Both sides of one training. `state` says how far it is, as of `assets.fitting.learner.Learner`."""
+class GanModule(pl.LightningModule):
+    """Generator and discriminator of one training. `state` says how far it is, as in `assets.fitting.learner`."""
 
-    def __init__(self, generator: nn.Module, discriminator: nn.Module, game: Game) -> None:
+    def __init__(self, generator: nn.Module, discriminator: nn.Module, parts: GanParts) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.generator, self.discriminator, self.game = generator, discriminator, game
-        self.state, self.schedule = State(), Schedule(game.policy, game.sampling.batches)
+        self.generator, self.discriminator, self.parts = generator, discriminator, parts
+        self.state, self.schedule = State(), Schedule(parts.policy, parts.sampling.batches)
         self.feed = Feed(self._places, self._make)
-        self.records, self.training_seconds = 0, 0.0
+        self.clock = ProgressClock(parts.watch, self.state, self.schedule, self.feed, parts.seconds)
         self.average: AveragedWeights | None = None
         self.sums = torch.zeros(2, dtype=torch.float64)
-        self._taken: dict[str, Any] | None = None
-        self._told = self._epoch_began = time.monotonic()
+        self._resumed: dict[str, Any] | None = None
 
-    def go_on(self, body: dict[str, Any]) -> None:
+    def resume(self, body: dict[str, Any]) -> None:
         """Begin where a checkpoint was written."""
         self.generator.load_state_dict(body["generator"])
         self.discriminator.load_state_dict(body["discriminator"])
         self.sums = body["sums"]
         self.state.unpack(body["state"])
         self.state.best_weights = body["best"]
-        self._taken = body
+        self._resumed = body
 
     # What Lightning asks for.
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """The line's optimizer twice: the generator's, and the discriminator's."""
-        optimizers = [optimizer_of(network, self.game.policy) for network in (self.generator, self.discriminator)]
+        optimizers = [optimizer_of(network, self.parts.policy) for network in (self.generator, self.discriminator)]
         for position, optimizer in enumerate(optimizers):
             for group in optimizer.param_groups:
                 if "betas" in group:
                     group["betas"] = BETAS
-            if self._taken is not None:
-                optimizer.load_state_dict(self._taken["optimizers"][position])
+            if self._resumed is not None:
+                optimizer.load_state_dict(self._resumed["optimizers"][position])
         return optimizers
 
     def on_train_start(self) -> None:
         """What only is there once the networks are on their device."""
         self.sums = self.sums.to(self.device)
-        if self.game.policy.ema:
-            self.average = AveragedWeights(self.generator, self.game.policy.ema)
-            if self._taken is not None:
-                self.average.load_state_dict(self._taken["average"])
-        self._taken = None
+        if self.parts.policy.ema:
+            self.average = AveragedWeights(self.generator, self.parts.policy.ema)
+            if self._resumed is not None:
+                self.average.load_state_dict(self._resumed["average"])
+        self._resumed = None
 
     def train_dataloader(self) -> Feed:
         """The batches that are left of the epoch that comes next."""
@@ -121,14 +120,14 @@ class Player(pl.LightningModule):
         """Training mode, and the clock."""
         self.generator.train()
         self.discriminator.train()
-        self._epoch_began = time.monotonic()
+        self.clock.begin()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One step of the discriminator on real and generated pictures, then one of the generator on the same ones."""
         torch.manual_seed(batch.seed)  # dropout, so that a step is the same whether or not the training was resumed
         draws = torch.Generator().manual_seed(batch.seed)
-        smoothing, name = self.game.policy.label_smoothing, self.game.loss
-        noise = torch.randn(len(batch.x), self.game.latent, generator=draws).to(self.device)
+        smoothing, name = self.parts.policy.label_smoothing, self.parts.loss
+        noise = torch.randn(len(batch.x), self.parts.latent, generator=draws).to(self.device)
         optimizers = self.trainer.optimizers
         made = self._shown(self.generator(noise), batch.seed + 1)
         answers = self.discriminator(self._shown(batch.x, batch.seed))
@@ -150,35 +149,33 @@ class Player(pl.LightningModule):
         self.state.loss_records += len(batch.x)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """After both steps: count, tell, keep, stop."""
-        state, game = self.state, self.game
+        """After both steps: count, report, write a checkpoint, stop."""
+        state, parts = self.state, self.parts
         state.step += 1
         state.batch += 1
-        self.records += len(batch.x)
+        self.clock.count(len(batch.x))
         if self.average is not None:
             self.average.update(self.generator)
-        if time.monotonic() - self._told >= PROGRESS_SECONDS:
-            self._told = time.monotonic()
-            game.watch.progress(self._progress(), float(self.sums[0]) / state.loss_records)
-        # Right before an epoch's end nothing is kept: the judgement that follows belongs to it.
-        if state.batch < game.sampling.batches and game.keeper.due():
-            self._keep()
-        if game.seconds is not None and state.seconds >= game.seconds:
+        self.clock.report(lambda: float(self.sums[0]) / state.loss_records)
+        # Right before an epoch's end no checkpoint is written: the validation that follows belongs to it.
+        if state.batch < parts.sampling.batches and parts.checkpoints.due():
+            self._write_checkpoint()
+        if self.clock.over():
             state.ended = "time limit"
             self.trainer.should_stop = True
 
     def on_train_epoch_end(self) -> None:
-        """Judge what the generator makes, keep the best, and see whether to go on."""
-        state, game = self.state, self.game
+        """Validate what the generator makes, keep the best, and see whether to go on."""
+        state, parts = self.state, self.parts
         losses = (self.sums / max(1, state.loss_records)).tolist()
         if not all(map(math.isfinite, losses)):
             raise RejectedError(
                 f"the generator's loss is {losses[0]} and the discriminator's {losses[1]} in epoch {state.epoch}; "
                 "lower `training.learning_rate`"
             )
-        self.training_seconds += time.monotonic() - self._epoch_began
-        best = self.generator if self.average is None else self.average.network
-        distance = self._judged(best)
+        self.clock.end()
+        validated = self.generator if self.average is None else self.average.network
+        distance = self._distance(validated)
         row = {
             "epoch": state.epoch,
             "step": state.step,
@@ -188,28 +185,19 @@ class Player(pl.LightningModule):
             "seconds": state.seconds,
         }
         state.curve.append(row if distance is None else row | {"validation_frechet": distance})
-        if state.best is None or distance is None or distance < state.best.score:
-            state.best = Judgement(losses[0] if distance is None else distance, losses[0])
-            state.best_epoch, state.without_gain = state.epoch, 0
-            state.best_weights = {name: value.detach().cpu().clone() for name, value in best.state_dict().items()}
-        else:
-            state.without_gain += 1
-            state.cuts += plateau_cuts(state.without_gain)
-        game.watch.epoch(state.curve[-1], self._progress())
+        better = state.best is None or distance is None or distance < state.best.score
+        score = ValidationScore(losses[0] if distance is None else distance, losses[0])
+        end_epoch(state, score, validated, better=better)
+        parts.watch.epoch(state.curve[-1], self.clock.progress())
         self._next_epoch()
 
     def _next_epoch(self) -> None:
-        state, policy = self.state, self.game.policy
+        state = self.state
         state.epoch, state.batch, state.loss_records = state.epoch + 1, 0, 0
         self.sums = torch.zeros_like(self.sums)
-        if not state.ended and policy.patience is not None and state.without_gain >= policy.patience:
-            state.ended = "patience"
-        if not state.ended and state.epoch > policy.epochs:
-            state.ended = "epochs"
-        if not state.ended and self.game.seconds is not None and state.seconds >= self.game.seconds:
-            state.ended = "time limit"
-        if self.game.keeper.due():
-            self._keep()
+        state.ended = why_ended(state, self.parts.policy, over=self.clock.over())
+        if self.parts.checkpoints.due():
+            self._write_checkpoint()
         if state.ended:
             self.trainer.should_stop = True
 
@@ -217,20 +205,20 @@ class Player(pl.LightningModule):
 
     def _places(self) -> list[tuple[NDArray[np.int64], int]]:
         """(rows of the batch, step) of what is left of the epoch."""
-        batches = self.game.sampling.epoch(self.state.epoch)[self.state.batch :]
+        batches = self.parts.sampling.epoch(self.state.epoch)[self.state.batch :]
         return [(rows, self.state.step + position) for position, rows in enumerate(batches)]
 
     def _make(self, place: tuple[NDArray[np.int64], int]) -> Batch:
         rows, step = place
-        labels = torch.from_numpy(np.asarray(self.game.train.y[rows], np.int64))
-        return Batch(self.game.train.batch(rows), labels, 1.0, step_seed(self.game.policy.seed, step), True)
+        labels = torch.from_numpy(np.asarray(self.parts.train.y[rows], np.int64))
+        return Batch(self.parts.train.batch(rows), labels, 1.0, step_seed(self.parts.policy.seed, step), True)
 
     def _shown(self, pictures: Tensor, seed: int) -> Tensor:
         """Pictures as the discriminator gets to see them."""
-        if self.game.policy.augment.spatial:
+        if self.parts.policy.augment.spatial:
             draws = torch.Generator().manual_seed(seed)
-            pictures, _ = augment(pictures, torch.empty(0), self.game.policy.augment, 0, draws)
-        if self.game.policy.channels_last:
+            pictures, _ = augment(pictures, torch.empty(0), self.parts.policy.augment, 0, draws)
+        if self.parts.policy.channels_last:
             pictures = pictures.contiguous(memory_format=torch.channels_last)
         return pictures
 
@@ -241,20 +229,20 @@ class Player(pl.LightningModule):
             group["lr"] = self.schedule.rate(self.state.step, self.state.cuts)
         optimizer.zero_grad()
         self.manual_backward(loss)
-        if self.game.policy.clip is not None:
-            nn.utils.clip_grad_norm_(network.parameters(), self.game.policy.clip)
+        if self.parts.policy.clip is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), self.parts.policy.clip)
         optimizer.step()
 
     @torch.no_grad()
-    def _judged(self, generator: nn.Module) -> float | None:
-        """The judge's distance, of the same noise in each epoch. Raises RejectedError where it is not finite."""
-        if self.game.judge is None:
+    def _distance(self, generator: nn.Module) -> float | None:
+        """From real pictures to those of the same noise in each epoch. Raises RejectedError where it is not finite."""
+        if self.parts.distance is None:
             return None
         generator.eval()
-        noise = torch.randn(JUDGED, self.game.latent, generator=torch.Generator().manual_seed(_JUDGE_SEED))
-        parts = [noise[at : at + JUDGED_AT_ONCE] for at in range(0, JUDGED, JUDGED_AT_ONCE)]
+        noise = torch.randn(VALIDATED, self.parts.latent, generator=torch.Generator().manual_seed(_VALIDATION_SEED))
+        parts = [noise[at : at + AT_ONCE] for at in range(0, VALIDATED, AT_ONCE)]
         made = [generator(part.to(self.device)).float().cpu() for part in parts]
-        distance = float(self.game.judge(torch.cat(made).numpy()))
+        distance = float(self.parts.distance(torch.cat(made).numpy()))
         if not math.isfinite(distance):
             raise RejectedError(
                 f"the generated pictures are {distance} from real ones in epoch {self.state.epoch}; "
@@ -262,8 +250,8 @@ class Player(pl.LightningModule):
             )
         return distance
 
-    def _keep(self) -> None:
-        self.game.keeper.write(
+    def _write_checkpoint(self) -> None:
+        self.parts.checkpoints.write(
             {
                 "generator": self.generator.state_dict(),
                 "discriminator": self.discriminator.state_dict(),
@@ -274,16 +262,3 @@ class Player(pl.LightningModule):
                 "state": self.state.pack(),
             }
         )
-
-    def _progress(self) -> Progress:
-        state, steps = self.state, self.schedule.steps
-        eta = state.seconds / state.step * (steps - state.step) if state.step else None
-        if eta is not None and self.game.seconds is not None:
-            eta = min(eta, max(0.0, self.game.seconds - state.seconds))
-        epochs = self.game.policy.epochs
-        return Progress(min(state.epoch, epochs), epochs, state.step, steps, self.speed(), eta)
-
-    def speed(self) -> float:
-        """Real pictures per second of this process's run, judging left out."""
-        running = time.monotonic() - self._epoch_began if self.state.batch else 0.0
-        return self.records / max(self.training_seconds + running, 1e-9)

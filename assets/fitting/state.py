@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from assets.fitting.validation import Judgement
+from assets.fitting.validation import ValidationScore
 
 FIELDS = ("epoch", "batch", "step", "loss_sum", "loss_records", "curve", "best_epoch", "without_gain", "cuts", "ended")
 
@@ -22,7 +22,7 @@ class State:
         batch: optimizer steps done in this epoch.
         step: optimizer steps done in all.
         loss_sum: of this epoch's records so far, on the training device; of this process alone.
-        best: the judgement of `best_epoch`, and its weights.
+        best: the score of `best_epoch`, and its weights.
         without_gain: epochs since then.
         cuts: how often a plateau has cut the learning rate.
         before: seconds of training before this process took it up.
@@ -35,7 +35,7 @@ class State:
     loss_sum: Tensor | float = 0.0
     loss_records: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
-    best: Judgement | None = None
+    best: ValidationScore | None = None
     best_epoch: int = 0
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     without_gain: int = 0
@@ -60,5 +60,5 @@ class State:
         """Go on where `pack` was called. Raises KeyError where something is missing."""
         for name in FIELDS:
             setattr(self, name, body[name])
-        self.best = Judgement(*body["best"]) if body["best"] else None
+        self.best = ValidationScore(*body["best"]) if body["best"] else None
         self.before, self.began, self.resumed_at = body["seconds"], time.monotonic(), self.step

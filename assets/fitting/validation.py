@@ -1,4 +1,4 @@
-"""Judges a network on the validation records, by the line's metric."""
+"""How a network does on the validation records, by the line's metric."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from assets.fitting.contract import TrainingSet
 from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Objective, Task
 
-JUDGED_AT_ONCE = 256
+AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ValidationScore:
     """The metric in its own unit, and the mean loss, on all validation records."""
 
     score: float
     loss: float
 
 
-class Judge:
-    """Judges on one validation set; of several processes each answers a share, and all get the same judgement.
+class Validation:
+    """Scores networks on one validation set; of several processes each answers a share, and all get the same score.
 
     The loss is the task's own without label smoothing and class weights, of the records that are learned from.
     """
@@ -54,7 +54,7 @@ class Judge:
         self._counted = counted if counted.any() else np.ones(len(validation), dtype=bool)
         self._sign = task.spec.sign(metric)
 
-    def __call__(self, network: nn.Module, device: torch.device) -> Judgement:
+    def __call__(self, network: nn.Module, device: torch.device) -> ValidationScore:
         """In evaluation mode and full precision. The network is left in evaluation mode."""
         network.eval()
         if self.world > 1:  # BatchNorm's statistics are the first process's, as DDP has them in each step
@@ -63,7 +63,7 @@ class Judge:
         share = -(-len(self.validation) // self.world)
         rows = np.arange(self.rank * share, min((self.rank + 1) * share, len(self.validation)))
         # Where the last process has no record of its own, it answers one for the answers' shape.
-        parts = [rows[start : start + JUDGED_AT_ONCE] for start in range(0, len(rows), JUDGED_AT_ONCE)]
+        parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
         answers, losses = [], [torch.zeros((), dtype=torch.float64, device=device)]
         with torch.no_grad():
             for part in parts or [np.zeros(1, np.int64)]:
@@ -82,11 +82,11 @@ class Judge:
             torch.distributed.all_reduce(loss)
         found = outputs[: len(self.validation)].cpu().numpy()
         if not np.isfinite(found).all():
-            return Judgement(float("nan"), float("nan"))
-        score = self.task.metrics.score(self.metric, found, self.validation.y)
-        return Judgement(float(score), float(loss) / int(self._counted.sum()))
+            return ValidationScore(float("nan"), float("nan"))
+        score = self.task.score(self.metric, found, self.validation.y)
+        return ValidationScore(float(score), float(loss) / int(self._counted.sum()))
 
-    def better(self, one: Judgement, other: Judgement | None) -> bool:
+    def better(self, one: ValidationScore, other: ValidationScore | None) -> bool:
         """Whether `one` is better: by the metric, then by the loss."""
         if other is None:
             return True

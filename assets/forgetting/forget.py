@@ -24,16 +24,19 @@ from assets.line.config import Line
 from assets.loading.cache import drop_before
 from assets.pages.redaction import page_mark, without_marked
 from assets.quality.erasing import Erasing, held_rows, verdict_batches
-from assets.records.dataset import DatasetVersion, dataset_key
-from assets.records.forgotten import Tombstone, current, fetch_shard, forgotten_ids, tombstone_key
-from assets.records.verdict import BatchVerdict, verdict_history, verdict_key
+from assets.records.dataset import DatasetVersion
+from assets.records.forgotten import Tombstone, current, fetch_shard, forgotten_ids
+from assets.records.verdict import BatchVerdict, verdict_history
 from assets.release.documents import ReleaseRecord
 from assets.release.repository import current_deployment
+from assets.storage import layout
 from assets.storage.audit import current_user, record
+from assets.storage.memo import results
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from edge.contracts import document, to_bytes
 from edge.errors import ContractError
+from edge.lock import lock_file
 
 T = TypeVar("T")
 SHORTEST_PREFIX = 6
@@ -96,17 +99,17 @@ def forget(store: Store, line: Line, prefix: str, why: str = "", who: str | None
     who = who or current_user()
     with _locked(store, name):
         stone = Tombstone(name, identity, time.time(), who, why)
-        if not store.exists(tombstone_key(name, identity)):
+        if not store.exists(layout.tombstone(name, identity)):
             # Before its tombstone: a kill in between has it on record twice, rather than never.
             record(store, who, "forgot", name, identity, why)
-        new = store.create(tombstone_key(name, identity), to_bytes(stone))
+        new = store.create(layout.tombstone(name, identity), to_bytes(stone))
         trace = _trace(store, line, identity)
         missing = erase(store, line)
     return _outcome(store, line, identity, new, trace, missing)
 
 
 def erase(store: Store, line: Line) -> tuple[str, ...]:
-    """Take every forgotten record of the line out of what is kept; the gate calls this when one came in again.
+    """Take every forgotten record of the line out of what is kept.
 
     Returns:
         Places in the landing zone where a record should have been, and was not found.
@@ -115,7 +118,7 @@ def erase(store: Store, line: Line) -> tuple[str, ...]:
     if not ids:
         return ()
     for identity in ids:
-        if not store.exists(_trace_key(line.name, identity)):  # a kill came before its trace
+        if not store.exists(layout.trace(line.name, identity)):  # a kill came before its trace
             _trace(store, line, identity)
     drop_before(store, line.name)
     work = Erasing(store, line, ids)
@@ -135,7 +138,7 @@ def _resolve(store: Store, line: str, prefix: str) -> str:
         return prefix
     found = {identity.hex() for identity in forgotten_ids(store, line) if identity.hex().startswith(prefix)}
     for batch in verdict_batches(store, line):
-        found |= set(_ids(store, store.load(verdict_key(line, batch), BatchVerdict), prefix))
+        found |= set(_ids(store, store.load(layout.verdict(line, batch), BatchVerdict), prefix))
         if len(found) > 1:
             break
     if len(found) != 1:
@@ -157,13 +160,13 @@ def _ids(store: Store, verdict: BatchVerdict, prefix: str) -> Iterator[str]:
 
 def _trace(store: Store, line: Line, identity: str) -> Trace:
     """Where the record is; kept before anything is erased, and found again afterwards."""
-    key = _trace_key(line.name, identity)
+    key = layout.trace(line.name, identity)
     with contextlib.suppress(FileNotFoundError):
         return store.load(key, Trace)
     wanted = frozenset({identity})
     accepted, held, shards = [], [], []
     for batch in verdict_batches(store, line.name):
-        verdicts = [store.load(verdict_key(line.name, batch), BatchVerdict)]
+        verdicts = [store.load(layout.verdict(line.name, batch), BatchVerdict)]
         verdicts += [entry for _, entry in verdict_history(store, line.name, batch).after(0)]
         for verdict in verdicts:
             for ref in verdict.records:
@@ -184,14 +187,10 @@ def _outcome(store: Store, line: Line, identity: str, new: bool, trace: Trace, m
     shards = set(trace.shards)
     datasets = {
         file.removesuffix(".json")
-        for file, version in _documents(store, f"store/{name}/datasets", DatasetVersion)
+        for file, version in _documents(store, layout.datasets(name), DatasetVersion)
         if shards & {ref.sha256 for ref in version.shards}
     }
-    models = {
-        model.onnx.sha256: None
-        for _, model in _documents(store, f"store/{name}/steps/trained_model", TrainedModel)
-        if model.dataset in datasets
-    }
+    models = {model.onnx.sha256: None for model in results(store, name, TrainedModel) if model.dataset in datasets}
     releases = [
         one.release
         for one in _releases(store, name)
@@ -205,7 +204,7 @@ def _outcome(store: Store, line: Line, identity: str, new: bool, trace: Trace, m
         for one in trace.golden
         if one in serving
     ]
-    date = store.load(tombstone_key(name, identity), Tombstone).date
+    date = store.load(layout.tombstone(name, identity), Tombstone).date
     batches = tuple(dict.fromkeys((*trace.accepted, *trace.held)))
     found = (tuple(sorted(datasets)), tuple(models), tuple(releases), tuple(serving), tuple(still))
     return Outcome(identity, new, date, batches, *found)
@@ -214,7 +213,7 @@ def _outcome(store: Store, line: Line, identity: str, new: bool, trace: Trace, m
 def _erase_golden(store: Store, line: Line, ids: frozenset[str]) -> None:
     """Golden sets that hold a forgotten record: of releases that no device is pointed at, and of engines."""
     serving = set(_serving(store, line.name))
-    golden = {one for identity in ids for one in store.load(_trace_key(line.name, identity), Trace).golden}
+    golden = {one for identity in ids for one in store.load(layout.trace(line.name, identity), Trace).golden}
     for release in _releases(store, line.name):
         if release.release in golden - serving:
             erase_release(store, release)
@@ -223,11 +222,11 @@ def _erase_golden(store: Store, line: Line, ids: frozenset[str]) -> None:
 
 def _erase_cards(store: Store, line: Line, ids: frozenset[str]) -> None:
     """Model cards without the records, and without figures that may tell their values."""
-    shards = {one for identity in ids for one in store.load(_trace_key(line.name, identity), Trace).shards}
+    shards = {one for identity in ids for one in store.load(layout.trace(line.name, identity), Trace).shards}
     marks = frozenset(page_mark(identity) for identity in ids)
-    for _, model in _documents(store, f"store/{line.name}/steps/trained_model", TrainedModel):
+    for model in results(store, line.name, TrainedModel):
         with contextlib.suppress(FileNotFoundError):
-            version = store.load(dataset_key(line.name, model.dataset), DatasetVersion)
+            version = store.load(layout.dataset(line.name, model.dataset), DatasetVersion)
             if not model.card or shards.isdisjoint(ref.sha256 for ref in version.shards):
                 continue
             page = store.read(model.card).decode()
@@ -236,13 +235,13 @@ def _erase_cards(store: Store, line: Line, ids: frozenset[str]) -> None:
 
 
 def _releases(store: Store, line: str) -> list[ReleaseRecord]:
-    return [one for _, one in _documents(store, f"store/{line}/releases", ReleaseRecord)]
+    return [one for _, one in _documents(store, layout.releases(line), ReleaseRecord)]
 
 
 def _serving(store: Store, line: str) -> list[str]:
     """Releases that a group of devices is pointed at."""
     found = []
-    for group in store.names(f"store/{line}/rollouts"):
+    for group in store.names(layout.rollouts(line)):
         if (deployment := current_deployment(store, line, group)) is not None:
             found.append(deployment.release)
     return found
@@ -254,20 +253,13 @@ def _documents(store: Store, folder: str, cls: type[T]) -> Iterator[tuple[str, T
             yield name, store.load(f"{folder}/{name}", cls)
 
 
-def _trace_key(line: str, identity: str) -> str:
-    return f"store/{line}/forgotten/traces/{identity}.json"
-
-
 @contextlib.contextmanager
 def _locked(store: Store, line: str) -> Iterator[None]:
     """One at a time on this machine; machines that share a store may overlap, and repeating it repairs that."""
     if not store.local:
         yield
         return
-    import fcntl
-
-    path = Path(store.path(f"locks/forget-{line}.lock"))
+    path = Path(store.path(layout.lock(f"forget-{line}")))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with lock_file(path):
         yield

@@ -8,9 +8,10 @@ import struct
 
 from assets.compilation.documents import Engines
 from assets.errors import RejectedError
-from assets.ingest.contract import make_record
 from assets.line.config import Line
+from assets.readers.registry import make_record
 from assets.release.documents import ReleaseRecord, golden_key
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import GoldenRecord, GoldenSet, InputSpec, from_bytes
 from edge.errors import ContractError
@@ -34,9 +35,9 @@ def erase_release(store: Store, release: ReleaseRecord) -> bool:
 
 def erase_engines(store: Store, line: Line, ids: frozenset[str]) -> int:
     """Remove engines whose golden set holds one of these records: they are made again, with another set."""
-    steps = f"store/{line.name}/steps/engines"
+    steps = layout.steps(line.name, "engines")
     removed = 0
-    for key in (*(f"{steps}/{name}" for name in store.names(steps)), f"store/{line.name}/heads/engines.json"):
+    for key in (*(f"{steps}/{name}" for name in store.names(steps)), layout.head(line.name, "engines")):
         with contextlib.suppress(FileNotFoundError, ContractError):
             engines = store.load(key, Engines)
             if _holds(line, engines.input, engines.golden, ids):

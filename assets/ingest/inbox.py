@@ -20,13 +20,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from assets.errors import RejectedError, TransientError
-from assets.ingest.dropped import MAX_ENTRIES, Dropped
-from assets.ingest.landing import INBOX, Landed, land, load_manifest
+from assets.ingest.inbox_files import MAX_ENTRIES, InboxFiles
+from assets.ingest.landing import Landed, land, load_manifest
 from assets.ingest.listing import names_below
 from assets.line.config import Line
 from assets.records.paths import is_system_name, name_problem, shown, system_part
 from assets.records.reason import Reason
 from assets.records.verdict import rules_digest
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import document
 
@@ -88,7 +89,7 @@ def pick_up(store: Store, line: Line, quiet: float = QUIET_SECONDS) -> PickedUp:
     """
     work = _Work(store, line, quiet, time.time())
     held = {name for key in _taken_keys(store, line.name) if (name := work.clear(key))}
-    names = {name for name in names_below(store, f"landing/{line.name}/{INBOX}") if not is_system_name(name)}
+    names = {name for name in names_below(store, layout.inbox(line.name)) if not is_system_name(name)}
     before = _load_seen(store, line.name) if names else {}
     everything = frozenset(names)
     looked = 0
@@ -101,7 +102,7 @@ def pick_up(store: Store, line: Line, quiet: float = QUIET_SECONDS) -> PickedUp:
             continue
         work.look(name, before.get(name), f"{name}{FILE_MARKER}" in everything)
     if names and work.seen != before:
-        store.save(_seen_key(line.name), InboxSeen(work.seen))
+        store.save(layout.inbox_seen(line.name), InboxSeen(work.seen))
     return PickedUp(tuple(work.landed), work.waiting, tuple(work.problems))
 
 
@@ -110,7 +111,7 @@ class _Work:
 
     def __init__(self, store: Store, line: Line, quiet: float, now: float) -> None:
         self._store, self._line, self._quiet, self._now = store, line, quiet, now
-        self._inbox = Dropped(store, line.name)
+        self._inbox = InboxFiles(store, line.name)
         self.seen: dict[str, Seen] = {}
         self.landed: list[str] = []
         self.problems: list[Reason] = []
@@ -152,9 +153,9 @@ class _Work:
         except TransientError as error:
             self._tell(name, str(error))
             return
-        key = f"{_taken_prefix(self._line.name)}/{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
+        key = f"{layout.inbox_taken(self._line.name)}/{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
         # Files whose names cannot be kept stay in the inbox, and are told.
-        named = {path: looks for path, looks in files.items() if name_problem(path) is None}
+        named = {path: stamp for path, stamp in files.items() if name_problem(path) is None}
         self._store.save(key, Taken(name, landed.batch, named, self._not_landed(name, named, landed)))
         self.landed.append(landed.batch)
         del self.seen[name]
@@ -175,7 +176,7 @@ class _Work:
             taken = self._store.load(key, Taken)
         except (FileNotFoundError, RejectedError):
             return None  # another scan did
-        left_out, aside = f"landing/{self._line.name}/.left-out/{taken.batch[:16]}", frozenset(taken.aside)
+        left_out, aside = layout.left_out(self._line.name, taken.batch), frozenset(taken.aside)
         try:
             for path, looked in taken.files.items():
                 self._inbox.clear(path, looked, left_out if path in aside else None)
@@ -189,13 +190,13 @@ class _Work:
 
     def _tell(self, name: str, problem: str) -> None:
         reason, _, remedy = problem.rpartition("; ")
-        place = f"{INBOX}/{name.encode('utf-8', 'backslashreplace').decode()}"
+        place = f"{layout.INBOX}/{name.encode('utf-8', 'backslashreplace').decode()}"
         self.problems.append(Reason(place, "whole drop", "refused", reason or shown(problem), remedy))
 
 
 def _load_seen(store: Store, line: str) -> Mapping[str, Seen]:
     try:
-        return store.load(_seen_key(line), InboxSeen).drops
+        return store.load(layout.inbox_seen(line), InboxSeen).drops
     except (FileNotFoundError, RejectedError):
         return {}  # every drop is looked at once more before it lands
 
@@ -206,14 +207,6 @@ def _digest(files: Mapping[str, str], rules: str) -> str:
     ).hexdigest()
 
 
-def _seen_key(line: str) -> str:
-    return f"landing/{line}/.inbox/seen.json"
-
-
-def _taken_prefix(line: str) -> str:
-    return f"landing/{line}/.inbox/taken"
-
-
 def _taken_keys(store: Store, line: str) -> list[str]:
-    names = names_below(store, _taken_prefix(line))
-    return [f"{_taken_prefix(line)}/{name}" for name in sorted(names) if not name.startswith(".")]
+    names = names_below(store, layout.inbox_taken(line))
+    return [f"{layout.inbox_taken(line)}/{name}" for name in sorted(names) if not name.startswith(".")]

@@ -23,20 +23,18 @@ from assets.ingest.listing import list_batch, unlisted_drops
 from assets.ingest.privacy.erased import load_erased, not_erased
 from assets.ingest.sources.collecting import Collected, Limits, Progress, SourceFile, collect, shown_source
 from assets.line.config import Line
-from assets.records.batch import MANIFEST, BatchManifest, LandedFile, Landing, LeftOut
+from assets.records.batch import BatchManifest, LandedFile, Landing, LeftOut
 from assets.records.limits import MAX_BATCH_BYTES, MAX_FILES, MAX_LEFT_OUT, largest_file
 from assets.records.paths import name_problem, shown
 from assets.records.reason import Reason
 from assets.records.verdict import read_verdict, rules_digest, stands
+from assets.storage import layout
 from assets.storage.audit import current_user, record
 from assets.storage.scratch import scratch_folder, scratch_root
 from assets.storage.store import Store
 from assets.storage.streams import file_size, holds
 from edge.contracts import digest, from_bytes, to_bytes
 from edge.contracts.codec import MAX_DOCUMENT_BYTES
-
-INBOX = "inbox"
-"""The folder of a line's landing zone that plain drops go into; no batch's folder has this name."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +89,17 @@ def land(store: Store, line: Line, source: str | Path, tell: Progress | None = N
     """
     from assets.ingest.privacy.guard import guard_source  # lazily: Arrow is heavy for a sensor's tick
 
-    forbidden = store.path("landing").rsplit("/", 1)[0] if store.local else None
+    forbidden = store.folder if store.local else None
     reader = line.config.data.reader
     limits = Limits(lambda path: largest_file(reader, path), MAX_FILES, MAX_BATCH_BYTES, MAX_BATCH_BYTES)
     name = shown_source(source)
     with scratch_folder(scratch_root(store)) as scratch:
         found = collect(source, limits, scratch, forbidden, tell)
-        return _land(store, line, guard_source(store, line, found, scratch, name), Taking(name, tell))
+        return land_collected(store, line, guard_source(store, line, found, scratch, name), Taking(name, tell))
 
 
-def _land(store: Store, line: Line, found: Collected, taking: Taking) -> Landed:
+def land_collected(store: Store, line: Line, found: Collected, taking: Taking) -> Landed:
+    """Land files that were collected; see `land`."""
     from assets.ingest.privacy.guard import note_filtered
 
     skipped = tuple(found.skipped)
@@ -110,16 +109,15 @@ def _land(store: Store, line: Line, found: Collected, taking: Taking) -> Landed:
         raise LandingError(f"{taking.name}: its paths are too many for one manifest; land it in several parts")
     known = known_landing(store, line.name, batch)
     drop = known.drop if known else batch[:16]
-    prefix = f"landing/{line.name}/{drop}"
     declared = dict(zip(manifest.files, found.files, strict=True))
     repaired: tuple[str, ...] = ()
     note_filtered(store, line, drop)
-    if known or store.exists(f"{prefix}/{MANIFEST}"):
+    if known or store.exists(layout.manifest(line.name, drop)):
         kept = not_erased(manifest.files, load_erased(store, line.name, drop))
-        repaired = _repair(store, prefix, {file: declared[file] for file in kept}, data, taking)
+        repaired = _repair(store, line.name, drop, {file: declared[file] for file in kept}, data, taking)
     else:
-        taking.copy(store, f"{prefix}/files", declared)
-        store.create(f"{prefix}/{MANIFEST}", data)
+        taking.copy(store, layout.landed_files(line.name, drop), declared)
+        store.create(layout.manifest(line.name, drop), data)
     if known is None:
         # Before it is listed: a kill in between has it on record twice, rather than never.
         record(store, current_user(), "landed", line.name, batch, f"{len(declared):,} files, {len(skipped):,} left out")
@@ -146,7 +144,7 @@ def load_manifest(store: Store, line: str, drop: str, batch: str | None = None) 
     Raises:
         RejectedError: broken, not this line's, too large, or not the batch's.
     """
-    key = f"landing/{line}/{drop}/{MANIFEST}"
+    key = layout.manifest(line, drop)
     size = file_size(store, key)
     if size is None:
         raise LandingError(f"{key}: the manifest is missing or is not a plain file; land the batch again")
@@ -176,12 +174,12 @@ def journal_unlisted(store: Store, line: str) -> Unlisted:
         if problem := name_problem(drop):
             broken.append(Reason(shown(drop), "whole folder", "refused", problem, "rename the folder"))
             continue
-        if drop == INBOX or not store.exists(f"landing/{line}/{drop}/{MANIFEST}"):
+        if drop == layout.INBOX or not store.exists(layout.manifest(line, drop)):
             continue
         try:
             batch = digest(load_manifest(store, line, drop))
         except RejectedError as error:
-            place = f"{drop}/{MANIFEST}"
+            place = f"{drop}/{layout.MANIFEST}"
             broken.append(
                 Reason(place, "whole file", "refused", str(error), "correct the manifest, or remove the folder")
             )
@@ -202,24 +200,25 @@ def _left_out(skipped: Sequence[Reason]) -> tuple[LeftOut, ...]:
 
 
 def _repair(
-    store: Store, prefix: str, files: Mapping[LandedFile, SourceFile], manifest: bytes, taking: Taking
+    store: Store, line: str, drop: str, files: Mapping[LandedFile, SourceFile], manifest: bytes, taking: Taking
 ) -> tuple[str, ...]:
     """Copy anew each landed file that is not the declared one, and the manifest; returns their paths.
 
     Args:
         files: none in which a record was forgotten: that would bring it back.
     """
+    folder, key = layout.landed_files(line, drop), layout.manifest(line, drop)
     damaged = {
         declared: file
         for declared, file in files.items()
-        if not holds(store, f"{prefix}/files/{declared.path}", declared.sha256, declared.size)
+        if not holds(store, f"{folder}/{declared.path}", declared.sha256, declared.size)
     }
     if damaged:
-        taking.copy(store, f"{prefix}/files", damaged)
+        taking.copy(store, folder, damaged)
     repaired = [declared.path for declared in damaged]
-    if not _declares(store, f"{prefix}/{MANIFEST}", manifest):
-        store.write(f"{prefix}/{MANIFEST}", manifest)
-        repaired.append(MANIFEST)
+    if not _declares(store, key, manifest):
+        store.write(key, manifest)
+        repaired.append(layout.MANIFEST)
     return tuple(repaired)
 
 

@@ -21,6 +21,7 @@ import fsspec
 
 from assets.errors import RejectedError
 from assets.records.batch import Landing, landing_journal
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import check_sha256, document, from_bytes, to_bytes
 
@@ -41,7 +42,7 @@ def known(store: Store, line: str, batch: str) -> Landing | None:
     """The first journal entry of a batch; None where it is not listed. Reads a few entries, however many there are."""
     try:
         check_sha256(batch)
-        after = _after(store, _pointer(line, batch, ""))
+        after = _after(store, layout.ready(line, batch, ""))
     except (FileNotFoundError, ValueError):
         return None
     entries = landing_journal(store, line).after(after)
@@ -51,7 +52,7 @@ def known(store: Store, line: str, batch: str) -> Landing | None:
 def list_batch(store: Store, line: str, landing: Landing) -> bool:
     """List a batch in the landing journal, unless it is listed for the same reason; whether it was listed now."""
     journal = landing_journal(store, line)
-    key = _pointer(line, landing.batch, landing.again)
+    key = layout.ready(line, landing.batch, landing.again)
     if not store.exists(key):
         store.create(key, to_bytes(Listing(landing.batch, landing.drop, journal.length())))
 
@@ -66,7 +67,7 @@ def unlisted_drops(store: Store, line: str) -> list[str]:
 
     One listing of the names, without a look into any folder, and a read for each thousand of entries.
     """
-    names = set(names_below(store, f"landing/{line}"))  # first: what is listed meanwhile is in the journal already
+    names = set(names_below(store, layout.landing(line)))  # first: what is listed meanwhile is in the journal already
     for drops in _listed_drops(store, line):
         names.difference_update(drops)
     return sorted(name for name in names if not name.startswith("."))
@@ -88,7 +89,7 @@ def _listed_drops(store: Store, line: str) -> Iterator[list[str]]:
     journal = landing_journal(store, line)
     part = 0
     while True:
-        key = f"landing/{line}/.drops/{part:09d}.json"
+        key = layout.drops(line, part)
         drops = _read_drops(store, key)
         if drops is None:
             drops = [landing.drop for _, landing in journal.after(part * THOUSAND, THOUSAND)]
@@ -117,7 +118,3 @@ def _after(store: Store, key: str) -> int:
         return max(0, from_bytes(Listing, data, key).after)
     except RejectedError:
         return 0
-
-
-def _pointer(line: str, batch: str, again: str) -> str:
-    return f"landing/{line}/.ready/{batch}{f'.{again}' if again else ''}.json"

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from assets.errors import LandingError
 from assets.ingest.copying import Taking
-from assets.ingest.landing import _land, find_landing
+from assets.ingest.landing import find_landing, land_collected
 from assets.ingest.sources.collecting import Collected, SourceFile
 from assets.line.config import Line
 from assets.records.batch import BatchManifest, LandedFile
@@ -19,20 +19,29 @@ from assets.storage.store import Store
 from edge.contracts import ArtifactRef, digest
 
 
-def batch_of(line: Line, files: Sequence[ArtifactRef]) -> str:
-    """See `assets.ingest.contract.returned_batch`."""
+def returned_batch(line: Line, files: Sequence[ArtifactRef]) -> str:
+    """The id of the batch that `land_returned` makes of these files."""
     declared = [LandedFile(_name(ref), ref.sha256, ref.size) for ref in _ordered(files)]
     return digest(BatchManifest(line.name, tuple(declared)))
 
 
-def land_files(store: Store, line: Line, files: Sequence[ArtifactRef]) -> str:
-    """See `assets.ingest.contract.land_returned`. A file that a record was forgotten in lands as it is now."""
+def land_returned(store: Store, line: Line, files: Sequence[ArtifactRef]) -> str:
+    """Land Parquets of records (columns `assets.records.record.RECORD_COLUMNS`) as one batch; returns its id.
+
+    The same files are the same batch: landing them again completes what a kill cut short, and changes nothing else.
+    A file that a record was forgotten in lands as it is now.
+
+    Raises:
+        VerificationError: a file is missing or was changed.
+        LandingError: the batch is too large.
+        TransientError: the landing zone cannot be written, e.g. its disk is full.
+    """
     try:
-        return find_landing(store, line.name, batch_of(line, files)).batch
+        return find_landing(store, line.name, returned_batch(line, files)).batch
     except LandingError:
         refs = _ordered([current(store, ref) for ref in files])
     found = [SourceFile(_name(ref), ref.size, partial(_open, store, ref)) for ref in refs]
-    return _land(store, line, Collected(found, []), Taking(f"{len(found)} files of records that return")).batch
+    return land_collected(store, line, Collected(found, []), Taking(f"{len(found)} files of records that return")).batch
 
 
 def _open(store: Store, ref: ArtifactRef) -> BinaryIO:

@@ -10,7 +10,7 @@ from assets.errors import EdgeError, LandingError
 from assets.ingest.landing import Landed, land
 from assets.ingest.sources.collecting import Progress
 from assets.line.config import Line
-from assets.line.user_functions import load_own
+from assets.line.user_functions import load_user_function
 from assets.storage.scratch import scratch_folder, scratch_root
 from assets.storage.store import Store
 
@@ -41,7 +41,7 @@ def user_source(line: Line) -> Iterator[Path]:
         raise LandingError(
             f"line {line.name!r}: says no `data.source`; name what to land, `edgeloop land {line.name} FOLDER_OR_FILE`"
         )
-    write = load_own(path, "data.source")
+    write = load_user_function(path, "data.source")
     with scratch_folder(scratch_root(None)) as folder:  # not in the state, which no source may lie in
         try:
             write(folder)

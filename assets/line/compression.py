@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from assets.line.data import Frozen
+from assets.line.number_formats import TRIED, Format
 
-Format = Literal["int8", "float16", "weights8"]
 Ranges = Literal["minmax", "entropy", "percentile"]
 Allocation = Literal["even", "cost"]
 
@@ -87,9 +87,9 @@ class CompressionPolicy(Frozen):
     )
     survivors: int = Field(default=3, ge=1, le=16, description="Students that are taught to the end.")
     formats: tuple[Format, ...] = Field(
-        default=("int8", "float16", "weights8"),
+        default=TRIED,
         min_length=1,
-        max_length=3,
+        max_length=len(TRIED),
         description="Formats that are tried.",
     )
     ranges: tuple[Ranges, ...] = Field(

@@ -8,16 +8,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Reader = Literal["image_folder", "idx", "cifar10", "table", "series", "text", "audio_folder"]
-SECTIONS: Mapping[str, str] = {
-    "image_folder": "image",
-    "idx": "image",
-    "cifar10": "image",
-    "table": "table",
-    "series": "series",
-    "text": "text",
-    "audio_folder": "audio",
-}
+from assets.line.readers import READERS, Form, Reader
+
+SECTIONS: Mapping[str, str] = {name: spec.section for name, spec in READERS.items()}
 """Reader to the section of the contract that it reads."""
 
 OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -216,7 +209,7 @@ class DataContract(Frozen):
 
     @model_validator(mode="after")
     def _labels_make_sense(self) -> Self:
-        if not self.classes and self.reader not in {"table", "series"}:
+        if not self.classes and self.inputs is None:
             raise ValueError(f"reader {self.reader} needs `classes`, at least two")
         for spelling, name in self.aliases.items():
             if name not in self.classes:
@@ -244,6 +237,11 @@ class DataContract(Frozen):
     def regression(self) -> bool:
         """Whether a number is predicted: there are no classes."""
         return not self.classes
+
+    @property
+    def form(self) -> Form:
+        """How the reader's files hold their records."""
+        return READERS[self.reader].form
 
     @property
     def inputs(self) -> _Columns | None:

@@ -1,11 +1,11 @@
-"""The tasks by name: every folder beside this file that has a `spec.py`; without torch."""
+"""The tasks by name: every folder of `assets/tasks` that has a `spec.py`; without torch."""
 
 from __future__ import annotations
 
 import functools
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -23,8 +23,10 @@ CLASS_METRICS: Mapping[str, Better] = {
 }
 """f1 and pr_auc are of the last class where there are two, and macro averages where there are more."""
 CLASS_LOSSES = ("cross_entropy", "focal")
+CLASS_MODULES = {"loss": "class_losses", "metrics": "class_metrics", "golden": "class_golden"}
 NUMBER_METRICS: Mapping[str, Better] = {"rmse": "lower", "mae": "lower", "r2": "higher"}
 NUMBER_LOSSES = ("mse", "mae", "huber")
+NUMBER_MODULES = {"loss": "number_losses", "metrics": "number_metrics", "golden": "number_golden"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class TaskSpec:
         losses: the names `training.loss` may say; the first is the default.
         note: one sentence for people.
         section_is_input: False where the model reads something else than the records (a GAN reads noise).
+        modules: of `assets.tasks`, which stand in for the folder's own `loss`, `metrics` and `golden`.
         default: what a line with such data does unless it says `task:`.
     """
 
@@ -54,6 +57,7 @@ class TaskSpec:
     note: str
     section_is_input: bool = True
     default: bool = True
+    modules: Mapping[str, str] = field(default_factory=dict)
 
     def input_kind(self, data: DataContract) -> InputKind:
         """The kind of tensor that the model reads."""

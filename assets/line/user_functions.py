@@ -11,7 +11,7 @@ from typing import Any
 from assets.errors import LineError
 
 
-def load_own(path: str, what: str) -> Callable[..., Any]:
+def load_user_function(path: str, what: str) -> Callable[..., Any]:
     """The function that `path` names.
 
     The folder that a command runs in is searched too, so that a module beside `workspace.yaml` needs no installation.

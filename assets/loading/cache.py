@@ -15,7 +15,6 @@ header says what is asked for, and its bytes have the sum that the header says.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -35,8 +34,10 @@ from numpy.typing import NDArray
 from assets.errors import TransientError
 from assets.loading.stored import Stored
 from assets.records.forgotten import forgotten_ids
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import digest
+from edge.lock import lock_file
 
 CACHE_VARIABLE = "EDGELOOP_CACHE"
 PIXELS, PICTURES = ".pixels", ".pictures"
@@ -92,7 +93,9 @@ def cache_folder(store: Store) -> Path:
     """Where files lie; see the module."""
     if named := os.environ.get(CACHE_VARIABLE):
         return Path(named)
-    return Path(store.path("cache")) if store.local else Path(tempfile.gettempdir()) / f"edgeloop-cache-{os.getuid()}"
+    if store.local:
+        return Path(store.path(layout.CACHE))
+    return Path(tempfile.gettempdir()) / f"edgeloop-cache-{os.getuid()}"
 
 
 def room_for(folder: Path, size: int) -> bool:
@@ -110,20 +113,17 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         TransientError: the folder cannot be made or locked.
     """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise TransientError(
-            f"{folder}: no cache can be kept there ({error.strerror}); set {CACHE_VARIABLE}"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            stack.enter_context(lock_file(folder / ".lock", mode=0o600))
+        except OSError as error:
+            raise TransientError(
+                f"{folder}: no cache can be kept there ({error.strerror}); set {CACHE_VARIABLE}"
+            ) from error
         for left in folder.glob(".tmp-*"):
             left.unlink(missing_ok=True)
         yield
-    finally:
-        os.close(lock)
 
 
 @contextlib.contextmanager

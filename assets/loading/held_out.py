@@ -13,8 +13,7 @@ from torch import Tensor
 
 from assets.line.config import LineConfig
 from assets.loading.records import open_split
-from assets.records.dataset import DatasetVersion, Split
-from assets.records.read import SPLITS
+from assets.records.dataset import SPLITS, DatasetVersion, Split
 from assets.storage.store import Store
 from edge.contracts import InputSpec
 

@@ -9,7 +9,6 @@ dead parent ends all descendants: asked first, killed after `GRACE_SECONDS`.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -18,19 +17,10 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from edge.child import adopt_orphans, die_with_parent
+
 GRACE_SECONDS = 2.0
 POLL_SECONDS = 0.2
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends (Linux; elsewhere it does nothing)."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _prctl(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _descendants(pid: int) -> list[int]:
@@ -86,7 +76,7 @@ def main(command: list[str]) -> int:
 
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, on_signal)
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    adopt_orphans()
     child = subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent)  # noqa: PLW1509 -- no threads here
     while (code := child.poll()) is None and not stop and os.getppid() == parent:
         time.sleep(POLL_SECONDS)

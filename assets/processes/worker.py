@@ -21,8 +21,8 @@ from dagster_pipes import PipesDefaultContextLoader, PipesMappingParamsLoader, o
 
 from assets.errors import RejectedError, TransientError, of_the_machine
 from assets.line.config import Line, LineConfig
-from assets.processes.supervisor import die_with_parent
 from assets.storage.store import Store
+from edge.child import die_with_parent
 from edge.contracts import to_bytes
 
 LEADER_SECONDS = 10

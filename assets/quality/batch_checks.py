@@ -12,7 +12,7 @@ from assets.quality.checks.derived import Derived
 from assets.quality.checks.pii import find_pii
 from assets.quality.checks.target_leakage import find_target_leakage
 from assets.quality.checks.units import Quantiles, find_unit_change
-from assets.quality.computed_checks import Own
+from assets.quality.computed_checks import Computed
 from assets.quality.drift.profile import Profile
 from assets.quality.redaction import hidden_columns
 from assets.quality.spool import Spool
@@ -20,10 +20,10 @@ from assets.quality.spool import Spool
 MOST_SAID = 3
 
 
-def judge_batch(
-    own: Own,
+def check_batch(
+    computed: Computed,
     spool: Spool,
-    sides: NDArray[np.int8],
+    splits: NDArray[np.int8],
     good: NDArray[np.int64],
     reference: Profile | None,
     line: Line,
@@ -36,28 +36,30 @@ def judge_batch(
     """
     data, quality = line.config.data, line.config.quality
     if data.classes and len(good):
-        own.judge(
+        computed.check(
             "the classes are balanced",
             "warning",
-            lambda: _balance(spool, data.classes, sides, good, quality.max_imbalance),
+            lambda: _balance(spool, data.classes, splits, good, quality.max_imbalance),
         )
     if data.inputs is not None and quality.target_leakage != "off":
         severity: Severity = "critical" if quality.target_leakage == "block" else "warning"
-        own.judge("no column gives the label away", severity, lambda: _said(own, find_target_leakage(spool, data)))
+        computed.check(
+            "no column gives the label away", severity, lambda: _said(computed, find_target_leakage(spool, data))
+        )
     if data.inputs is not None:
-        own.judge(
+        computed.check(
             "each column keeps one unit",
             "warning",
-            lambda: _said(own, find_unit_change(spool, data, _quantiles(reference))),
+            lambda: _said(computed, find_unit_change(spool, data, _quantiles(reference))),
         )
     if data.privacy.scan:
         hidden = hidden_columns(data)
-        own.judge("nothing looks like personal data", "warning", lambda: _said(own, find_pii(spool, hidden)))
+        computed.check("nothing looks like personal data", "warning", lambda: _said(computed, find_pii(spool, hidden)))
 
 
-def _said(own: Own, found: Derived) -> tuple[bool, str]:
+def _said(computed: Computed, found: Derived) -> tuple[bool, str]:
     """Whether nothing was found; else the first findings in words."""
-    own.findings += found.findings
+    computed.findings += found.findings
     about = [finding for finding in found.findings if finding.row < 0] or list(found.findings)
     if not about:
         return True, "Nothing was found."
@@ -67,11 +69,11 @@ def _said(own: Own, found: Derived) -> tuple[bool, str]:
 
 
 def _balance(
-    spool: Spool, classes: tuple[str, ...], sides: NDArray[np.int8], good: NDArray[np.int64], most: float
+    spool: Spool, classes: tuple[str, ...], splits: NDArray[np.int8], good: NDArray[np.int64], most: float
 ) -> tuple[bool, str]:
     sound = np.zeros(spool.rows, dtype=bool)
     sound[good] = True
-    balance = class_balance(spool, classes, sides, sound)
+    balance = class_balance(spool, classes, splits, sound)
     if balance.single is not None:
         return False, f"All good records are of the class {balance.single!r}: nothing can be told apart."
     largest = max(balance.counts.values())

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from assets.line.data import DataContract
@@ -32,7 +31,10 @@ class Sparse:
     @classmethod
     def of(cls, column: NDArray[Any]) -> Sparse:
         """From a dense column, in which None and NaN stand for no value."""
-        rows = np.flatnonzero(~pd.isna(column))
+        missing = column != column  # noqa: PLR0124 -- NaN
+        if column.dtype == object:
+            missing |= np.equal(column, None)
+        rows = np.flatnonzero(~missing.astype(bool))
         return cls(rows, column[rows])
 
     def dense(self, start: int, stop: int) -> NDArray[Any]:

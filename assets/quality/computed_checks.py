@@ -20,24 +20,24 @@ from assets.line.config import Line
 from assets.line.data import DataContract
 from assets.line.quality import Severity
 from assets.quality.checks.derived import Derived
-from assets.quality.checks.labels import find_label_suspects
-from assets.quality.checks.near import find_near
-from assets.quality.checks.odd import find_odd
+from assets.quality.checks.label_suspects import find_label_suspects
+from assets.quality.checks.near_duplicates import find_near_duplicates
+from assets.quality.checks.outliers import find_outliers
 from assets.quality.checks.series_checks import find_series_trouble
 from assets.quality.columns import Sparse
 from assets.quality.redaction import hidden_columns
 from assets.quality.spool import Spool
+from assets.records.dataset import SPLITS
 from assets.records.splits import record_split
 from assets.records.verdict import CheckOutcome, Finding
 
-SIDES = ("train", "validation", "test")
 _PLACES = re.compile(r"/[^\s:'\"]+/")
 """Folders of this machine, which are nobody's business in a verdict."""
 
 
 @dataclass
-class Own:
-    """What own checks added.
+class Computed:
+    """What the computed checks added.
 
     Attributes:
         derived: column to its values.
@@ -66,7 +66,7 @@ class Own:
             self.broken |= dict.fromkeys(columns, _why(error, self.quiet))
         self.seconds[name] = time.perf_counter() - started
 
-    def judge(self, name: str, severity: Severity, check: Callable[[], tuple[bool, str]]) -> None:
+    def check(self, name: str, severity: Severity, check: Callable[[], tuple[bool, str]]) -> None:
         """Run one check about the batch as a whole, which says whether it holds and why."""
         started = time.perf_counter()
         try:
@@ -78,59 +78,61 @@ class Own:
         self.seconds[name] = time.perf_counter() - started
 
 
-def sides_of(spool: Spool, data: DataContract) -> NDArray[np.int8]:
+def splits_of(spool: Spool, data: DataContract) -> NDArray[np.int8]:
     """(rows,) int8: 0 train, 1 validation, 2 test, as datasets will draw them.
 
-    For rows of tables that are drawn one by one it is not computed (0): equal rows have equal ids, so they are on the
-    same side whatever it is, and nothing else asks.
+    For rows of tables that are drawn one by one it is not computed (0): equal rows have equal ids, so they are in the
+    same split whatever it is, and nothing else asks.
     """
-    sides = np.zeros(spool.rows, dtype=np.int8)
+    splits = np.zeros(spool.rows, dtype=np.int8)
     each = data.inputs is None
     names = ["_split", "_group", "_id"] if each else ["_split", "_group"]
     for start, table in spool.chunks(names):
-        part = sides[start : start + table.num_rows]
-        splits, groups = (table.column(name).combine_chunks().dictionary_encode() for name in ("_split", "_group"))
-        codes, units = splits.indices.to_numpy(zero_copy_only=False), groups.indices.to_numpy(zero_copy_only=False)
-        for code, split in enumerate(splits.dictionary.to_pylist()):
-            if split in SIDES and (split != "train" or not data.carve):
-                part[codes == code] = SIDES.index(split)
+        part = splits[start : start + table.num_rows]
+        declared, groups = (table.column(name).combine_chunks().dictionary_encode() for name in ("_split", "_group"))
+        codes, units = declared.indices.to_numpy(zero_copy_only=False), groups.indices.to_numpy(zero_copy_only=False)
+        for code, split in enumerate(declared.dictionary.to_pylist()):
+            if split in SPLITS and (split != "train" or not data.carve):
+                part[codes == code] = SPLITS.index(split)
                 continue
             drawn = np.flatnonzero(codes == code)
             if each:
                 ids = table.column("_id").take(pa.array(drawn)).to_pylist()
                 names_of = groups.dictionary.to_pylist()
                 part[drawn] = [
-                    SIDES.index(record_split(identity.hex(), names_of[units[row]] or "", split or "", data))
+                    SPLITS.index(record_split(identity.hex(), names_of[units[row]] or "", split or "", data))
                     for row, identity in zip(drawn, ids, strict=True)
                 ]
                 continue
-            side_of = [
-                SIDES.index(record_split("", name, split or "", data)) if name else 0
+            split_of = [
+                SPLITS.index(record_split("", name, split or "", data)) if name else 0
                 for name in groups.dictionary.to_pylist()
             ]
-            part[drawn] = np.asarray(side_of, dtype=np.int8)[units[drawn]]
-    return sides
+            part[drawn] = np.asarray(split_of, dtype=np.int8)[units[drawn]]
+    return splits
 
 
-def own_checks(
-    spool: Spool, sides: NDArray[np.int8], earlier: pa.Table, forgotten: Mapping[bytes, str], line: Line
-) -> Own:
+def computed_checks(
+    spool: Spool, splits: NDArray[np.int8], earlier: pa.Table, forgotten: Mapping[bytes, str], line: Line
+) -> Computed:
     """Everything that is asked before the suite; exact copies come after it, since of sound copies one is kept."""
     data, quality = line.config.data, line.config.quality
-    own = Own(quiet=bool(hidden_columns(data)))
+    computed = Computed(quiet=bool(hidden_columns(data)))
     none: NDArray[Any] = np.full(spool.rows, None, dtype=object)
-    own.add("forgotten", ("_forgotten",), lambda: _forgotten(spool, forgotten))
+    computed.add("forgotten", ("_forgotten",), lambda: _forgotten(spool, forgotten))
     if data.image is not None:
-        own.add("odd pictures", ("_odd",), lambda: find_odd(spool))
+        computed.add("odd pictures", ("_odd",), lambda: find_outliers(spool))
     if data.series is not None:
-        own.add("order in time", ("_order", "_gap"), lambda: _disorder(spool, data))
+        computed.add("order in time", ("_order", "_gap"), lambda: _disorder(spool, data))
     if data.inputs is not None:
-        own.derived |= {"_near": Sparse.of(none), "_leak": Sparse.of(none)}
+        computed.derived |= {"_near": Sparse.of(none), "_leak": Sparse.of(none)}
     elif quality.near_duplicates != "off" or quality.leakage != "off":
-        own.add("almost equal records", ("_near", "_leak"), lambda: find_near(spool, data, sides, earlier))
+        computed.add(
+            "almost equal records", ("_near", "_leak"), lambda: find_near_duplicates(spool, data, splits, earlier)
+        )
     if data.classes and quality.label_suspects != "off":
-        own.add("suspected labels", ("_suspect",), lambda: find_label_suspects(spool, data))
-    return own
+        computed.add("suspected labels", ("_suspect",), lambda: find_label_suspects(spool, data))
+    return computed
 
 
 def _disorder(spool: Spool, data: DataContract) -> Derived:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from assets.line.config import LineConfig
 from assets.line.data import DataContract
 from assets.quality.columns import Sparse, visible_columns
-from assets.quality.refused import Refused
+from assets.quality.refusals import Refused
 from assets.quality.rule import Rule
 from assets.quality.rules import COPIES
 from assets.quality.rulings import Ruling
@@ -185,7 +185,7 @@ def _read_by(rule: Rule) -> tuple[str, ...]:
 def place_of(file: str, data: DataContract) -> tuple[str, str]:
     """A record's file in the batch, and the place in it."""
     path, mark, number = file.rpartition("#")
-    if not mark or not number.isdecimal() or data.reader in {"image_folder", "audio_folder"}:
+    if not mark or not number.isdecimal() or data.form == "files":
         return file, "whole file"
     return path, f"{'picture' if data.image else 'line'} {number}"
 
@@ -211,7 +211,7 @@ def _own_checks(
         unread = [f"{refused.count:,} cannot be read"] * bool(refused.count)
         detail += f". Of the bad ones, {', '.join(mostly + unread)}"
     checks = []
-    if config.data.reader not in {"image_folder", "audio_folder"}:
+    if config.data.form != "files":
         whole = refused.whole_file
         unreadable = f"the file {whole.file} cannot be read: {whole.reason}" if whole else "All of them."
         checks.append(_critical("every file can be read", whole is None, unreadable))

@@ -18,13 +18,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from assets.errors import LandingError
-from assets.ingest.contract import erase_landed, without_content
+from assets.ingest.privacy.blanking import blank_rows
+from assets.ingest.privacy.erasing import erase_landed
 from assets.line.config import Line
 from assets.pages.redaction import page_mark, without_marked
-from assets.records.forgotten import REPLACED, SAID, Replacement, current, fetch_shard
+from assets.records.forgotten import (
+    FORGOTTEN_REASON,
+    REPLACED,
+    Replacement,
+    current,
+    fetch_shard,
+    forgotten_ids,
+    trace_key,
+)
 from assets.records.reason import Reason
-from assets.records.verdict import BatchVerdict, CheckOutcome, verdict_history, verdict_key
+from assets.records.verdict import BatchVerdict, CheckOutcome, verdict_history
 from assets.review.documents import decisions_journal
+from assets.storage import layout
 from assets.storage.sealed import is_sealed, seal, unseal
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, to_bytes
@@ -65,7 +75,7 @@ class Erasing:
     def _hits(self, batch: str) -> dict[str, bytes]:
         """File of every forgotten record in a batch, and its stored input; b"" where it is gone."""
         store, name = self.store, self.line.name
-        verdict = store.load(verdict_key(name, batch), BatchVerdict)
+        verdict = store.load(layout.verdict(name, batch), BatchVerdict)
         hits: dict[str, bytes] = {}
         for one in (verdict, *(entry for _, entry in verdict_history(store, name, batch).after(0))):
             for _, place, stored in held_rows(store, (*one.records, *one.quarantine), self.ids):
@@ -74,18 +84,18 @@ class Erasing:
 
     def _page_of(self, batch: str, elsewhere: frozenset[str]) -> None:
         """The page of a batch without the record, which shows it beside one of its own."""
-        verdict = self.store.load(verdict_key(self.line.name, batch), BatchVerdict)
+        verdict = self.store.load(layout.verdict(self.line.name, batch), BatchVerdict)
         if verdict.page is None:
             return
         page = self._swap(verdict.page, lambda content: without_marked(content.decode(), elsewhere, False).encode())
         if page != verdict.page:
             new = replace(verdict, page=page)
-            self.store.save(verdict_key(self.line.name, batch), new)
+            self.store.save(layout.verdict(self.line.name, batch), new)
             self._publish(new)
 
     def _batch(self, batch: str, hits: Mapping[str, bytes], elsewhere: frozenset[str]) -> None:
         store, name = self.store, self.line.name
-        verdict = store.load(verdict_key(name, batch), BatchVerdict)
+        verdict = store.load(layout.verdict(name, batch), BatchVerdict)
         entries = list(verdict_history(store, name, batch).after(0))
         try:
             self.missing += erase_landed(store, self.line, batch, hits, self.ids)
@@ -93,15 +103,15 @@ class Erasing:
             self.missing += list(hits)  # the landed folder is gone, or was changed by somebody: a person must look
         for position, entry in entries:
             if (new := self._without(entry, hits, elsewhere)) != entry:
-                store.save(f"store/{name}/verdicts/{batch}/{position:012d}.json", new)
+                store.save(layout.entry(layout.verdict_history(name, batch), position), new)
         new = self._without(verdict, hits, elsewhere)
         if new != verdict:
-            store.save(verdict_key(name, batch), new)
+            store.save(layout.verdict(name, batch), new)
         self._publish(new)
 
     def _without(self, verdict: BatchVerdict, hits: Mapping[str, bytes], elsewhere: frozenset[str]) -> BatchVerdict:
         """The verdict with the same counts, and nothing in it or behind it that the record can be told from."""
-        blank: Callable[[bytes], bytes] = lambda content: without_content(content, self.ids)  # noqa: E731
+        blank: Callable[[bytes], bytes] = lambda content: blank_rows(content, self.ids)  # noqa: E731
         places = {place for file in hits for place in _said_places(file)}
         marks = elsewhere | {page_mark(file) for file in hits}
         why, checks = _silent_checks(verdict)
@@ -165,8 +175,8 @@ class Erasing:
         store, folder = self.store, verdict.report.rpartition("/")[0]
         copies = {
             verdict.report: verdict.page,
-            f"{folder}/suite.html": verdict.suite_page,
-            f"quarantine/{verdict.line}/{verdict.batch}.json": verdict.all_reasons,
+            layout.suite_page(verdict.line, verdict.batch): verdict.suite_page,
+            layout.reasons(verdict.line, verdict.batch): verdict.all_reasons,
         }
         for key, ref in copies.items():
             if ref is not None and store.exists(key):
@@ -192,15 +202,15 @@ class Erasing:
             if others:
                 without = replace(entry, members=others)
             if without != entry:
-                self.store.write(f"{journal.prefix}/{position:012d}.json", to_bytes(without))
-        for folder in (f"quarantine/{name}/.returns", f"quarantine/{name}/.decided"):
+                self.store.write(layout.entry(journal.prefix, position), to_bytes(without))
+        for folder in (layout.returns(name), layout.decided(name)):
             for file in self.store.names(folder):
                 if file.startswith("until-"):  # copies of the journal's entries, made anew by who reads it next
                     self.store.remove(f"{folder}/{file}")
                 if file.endswith(".records.parquet"):
                     raw = self.store.read(f"{folder}/{file}")
                     content = unseal(raw)
-                    new = without_content(content, self.ids)
+                    new = blank_rows(content, self.ids)
                     if new != content:
                         sha256 = file.partition(".")[0]
                         new = seal(new, name, "returned") if is_sealed(raw) else new
@@ -209,15 +219,26 @@ class Erasing:
     def _sweep(self) -> None:
         """Remove every artifact that has been replaced."""
         name = self.line.name
-        for folder in (f"store/{name}/artifacts", f"quarantine/{name}", f"quarantine/{name}/.returns"):
+        for folder in (layout.artifacts(name), layout.quarantine(name), layout.returns(name)):
             for note in self.store.names(folder):
                 if note.endswith(REPLACED):
                     self.store.remove(f"{folder}/{note.removesuffix(REPLACED)}")
 
 
+def erase_again(store: Store, line: Line) -> None:
+    """Take records that were forgotten before, and came in again, out of what the gate keeps.
+
+    One without a trace is left: its forgetting has only begun, and where it was must be known before it is gone.
+    """
+    forgotten = (identity.hex() for identity in forgotten_ids(store, line.name))
+    ids = frozenset(identity for identity in forgotten if store.exists(trace_key(line.name, identity)))
+    if ids:
+        Erasing(store, line, ids).run()
+
+
 def verdict_batches(store: Store, line: str) -> Iterator[str]:
     """Every batch that was judged."""
-    for name in store.names(f"store/{line}/verdicts"):
+    for name in store.names(layout.verdicts(line)):
         if name.endswith(".json"):
             yield name.removesuffix(".json")
 
@@ -301,16 +322,16 @@ def _said_places(file: str) -> Iterator[tuple[str, str]]:
 
 def _silent(reason: Reason, places: set[tuple[str, str]]) -> Reason:
     """A reason without the values that it shows, where it is about a forgotten record."""
-    if not _is_about(reason.file, reason.place, places) or reason.reason.startswith(SAID):
+    if not _is_about(reason.file, reason.place, places) or reason.reason.startswith(FORGOTTEN_REASON):
         return reason
-    return replace(reason, reason=SAID, remedy="nothing to do")
+    return replace(reason, reason=FORGOTTEN_REASON, remedy="nothing to do")
 
 
 def _silent_json(text: bytes, places: set[tuple[str, str]]) -> bytes:
     body = json.loads(text)
     for entry in body["reasons"]:
-        if _is_about(entry["file"], entry["place"], places) and not entry["reason"].startswith(SAID):
-            entry["reason"], entry["remedy"] = SAID, "nothing to do"
+        if _is_about(entry["file"], entry["place"], places) and not entry["reason"].startswith(FORGOTTEN_REASON):
+            entry["reason"], entry["remedy"] = FORGOTTEN_REASON, "nothing to do"
     return json.dumps(body, indent=1, ensure_ascii=False).encode()
 
 

@@ -16,20 +16,22 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from assets.ingest.contract import read_chunks
+from assets.ingest.reading import read_landed
 from assets.line.config import Line
 from assets.line.quality import Severity
 from assets.processes.worker import Job, serve
-from assets.quality.batch_checks import judge_batch
+from assets.quality.batch_checks import check_batch
 from assets.quality.checks.copies import find_copies
-from assets.quality.computed_checks import Own, known_columns, own_checks, sides_of
+from assets.quality.computed_checks import Computed, computed_checks, known_columns, splits_of
 from assets.quality.decide import GOOD, Allowed, Decision, broken_rules, decide
 from assets.quality.drift.compare import Drift, compare
 from assets.quality.drift.profile import Profile, make_profile
-from assets.quality.engines.pandas_pool import Judges
+from assets.quality.engines.choose import open_engine
+from assets.quality.engines.contract import Engine
+from assets.quality.erasing import erase_again
 from assets.quality.history import earlier_records, finder, reference_profile
 from assets.quality.redaction import quiet, without_values
-from assets.quality.refused import Refused
+from assets.quality.refusals import Refused
 from assets.quality.report import batch_page, suite_page, write_indexes
 from assets.quality.report.data import ReportData
 from assets.quality.rules import COPIES, rules_of
@@ -47,9 +49,9 @@ from assets.records.verdict import (
     rules_digest,
     stands,
     verdict_history,
-    verdict_key,
 )
 from assets.review.waivers import active_waivers
+from assets.storage import layout
 from assets.storage.audit import record
 from assets.storage.scratch import scratch_folder, scratch_root
 from assets.storage.store import Store
@@ -85,10 +87,10 @@ def judge(store: Store, line: Line, batch: str, tell: Tell = lambda text: None) 
     verdict = read_verdict(store, line.name, batch)
     if verdict is None:
         verdict = _judge(store, line, batch, tell)
-        if not store.exists(verdict_key(line.name, batch)):
+        if not store.exists(layout.verdict(line.name, batch)):
             # Before the verdict: a kill in between has it on record twice, rather than never.
             _note(store, verdict)
-        if not store.create(verdict_key(line.name, batch), to_bytes(verdict)):
+        if not store.create(layout.verdict(line.name, batch), to_bytes(verdict)):
             verdict = read_verdict(store, line.name, batch)  # another judge was first: its verdict stands
             assert verdict is not None
     if not stands(verdict, line):
@@ -109,9 +111,7 @@ def _without_forgotten(store: Store, line: Line, verdict: BatchVerdict) -> Batch
     """The verdict, once nothing of a forgotten record that came in again is kept, in quarantine or elsewhere."""
     if not any(check.name == FORGOTTEN and check.outcome == "failed" for check in verdict.checks):
         return verdict
-    from assets.forgetting.forget import erase
-
-    erase(store, line)
+    erase_again(store, line)
     return read_verdict(store, line.name, verdict.batch) or verdict
 
 
@@ -135,14 +135,14 @@ def _judge_anew(store: Store, line: Line, blocked: BatchVerdict, tell: Tell) -> 
     while written < (last := history.length()):
         newest, written = history.at(last), last
         assert newest is not None
-        store.save(verdict_key(line.name, blocked.batch), newest)
+        store.save(layout.verdict(line.name, blocked.batch), newest)
     return newest
 
 
 def publish(store: Store, verdict: BatchVerdict) -> None:
     """Copy the verdict's page and reasons to where people look for them; one that was lost hinders nothing else."""
-    reasons = f"quarantine/{verdict.line}/{verdict.batch}.json"
-    suite = verdict.report.replace("index.html", "suite.html")
+    reasons = layout.reasons(verdict.line, verdict.batch)
+    suite = layout.suite_page(verdict.line, verdict.batch)
     for ref, key in ((verdict.suite_page, suite), (verdict.page, verdict.report), (verdict.all_reasons, reasons)):
         if ref is not None:
             with contextlib.suppress(VerificationError):
@@ -161,28 +161,30 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
     data = line.config.data
     with (
         scratch_folder(scratch_root(store)) as folder,
-        Judges() as judges,
+        open_engine() as engine,
         Refused(folder / "refused") as refused,
         Spool(folder / "records", chunk_schema(data)) as spool,
     ):
-        ahead = RowWise(spool, rules_of(line.config), data, judges)
-        _read(store, line, batch, spool, refused, judges, ahead, tell)
-        sides = sides_of(spool, data)
+        ahead = RowWise(spool, rules_of(line.config), data, engine)
+        _read(store, line, batch, spool, refused, engine, ahead, tell)
+        splits = splits_of(spool, data)
         earlier = earlier_records(store, line, spool)
-        own = own_checks(spool, sides, earlier, forgotten_ids(store, line.name), line)
+        computed = computed_checks(spool, splits, earlier, forgotten_ids(store, line.name), line)
         allowed = Allowed(active_waivers(store, line.name, time.time()), batch)
-        rulings, broken = _rule(spool, sides, earlier, own, allowed, line, judges, ahead)
+        rulings, broken = _rule(spool, splits, earlier, computed, allowed, line, engine, ahead)
         good = np.flatnonzero(broken == GOOD)
         reference = reference_profile(store, line)
-        profile, drift = _drift(spool, good, reference, own, line)
-        judge_batch(own, spool, sides, good, reference, line)
-        decision = decide(rulings, broken, refused, line.config, allowed, own.outcomes)
+        profile, drift = _drift(spool, good, reference, computed, line)
+        check_batch(computed, spool, splits, good, reference, line)
+        decision = decide(rulings, broken, refused, line.config, allowed, computed.outcomes)
         tell(f"{len(decision.good):,} records are good, {len(decision.bad):,} are quarantined")
-        kept = keep_records(store, line, batch, spool, own.derived, decision, refused, sides, folder)
-        new = len(good) - len(own.derived["_known_label"].rows[np.isin(own.derived["_known_label"].rows, good)])
-        verdict = _verdict(store, line, batch, spool, decision, refused, kept, new)
-        findings = tuple(own.findings)
         keeper = Keeper(store, line, batch, folder)
+        kept = keep_records(keeper, spool, computed.derived, decision, refused, splits)
+        new = len(good) - len(
+            computed.derived["_known_label"].rows[np.isin(computed.derived["_known_label"].rows, good)]
+        )
+        verdict = _verdict(store, line, batch, spool, decision, refused, kept, new)
+        findings = tuple(computed.findings)
         verdict = replace(
             verdict,
             findings=keeper.findings(findings),
@@ -194,7 +196,7 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
             verdict=verdict,
             line=line,
             spool=spool,
-            derived=own.derived,
+            derived=computed.derived,
             decision=decision,
             reasons=tuple(kept.first),
             findings=findings,
@@ -215,16 +217,16 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
 
 
 def _read(
-    store: Store, line: Line, batch: str, spool: Spool, refused: Refused, judges: Judges, ahead: RowWise, tell: Tell
+    store: Store, line: Line, batch: str, spool: Spool, refused: Refused, engine: Engine, ahead: RowWise, tell: Tell
 ) -> None:
     told = time.monotonic()
-    for item in read_chunks(store, line, batch):
+    for item in read_landed(store, line, batch):
         if isinstance(item, Reason):
             refused.add(without_values(item, line.config.data))
             continue
         spool.append(item)
-        judges.expect(spool.rows)
-        ahead.look()
+        engine.expect(spool.rows)
+        ahead.ask_ahead()
         if time.monotonic() - told > TELL_SECONDS:
             told = time.monotonic()
             tell(f"read {spool.rows:,} records so far")
@@ -234,12 +236,12 @@ def _read(
 
 def _rule(
     spool: Spool,
-    sides: NDArray[np.int8],
+    splits: NDArray[np.int8],
     earlier: pa.Table,
-    own: Own,
+    computed: Computed,
     allowed: Allowed,
     line: Line,
-    judges: Judges,
+    engine: Engine,
     ahead: RowWise,
 ) -> tuple[list[Ruling], NDArray[np.int16]]:
     """The suite's rulings, and the first rule that each record breaks.
@@ -249,18 +251,24 @@ def _rule(
     data = line.config.data
     rules = rules_of(line.config)
     identity = ("_conflict", "_relabelled", "_known_label")
-    own.add("known records", identity, lambda: known_columns(find_copies(spool, data.classes, sides, earlier), spool))
+    computed.add(
+        "known records", identity, lambda: known_columns(find_copies(spool, data.classes, splits, earlier), spool)
+    )
     first = [rule for rule in rules if rule.name != COPIES]
-    rulings = [quiet(found, data) for found in run_rules(spool, own.derived, own.broken, first, data, judges, ahead)]
+    rulings = [
+        quiet(found, data) for found in run_rules(spool, computed.derived, computed.broken, first, data, engine, ahead)
+    ]
     broken = broken_rules(rulings, spool, allowed)
-    own.add("exact copies", ("_copy_of",), lambda: find_copies(spool, data.classes, sides, earlier, broken == GOOD))
+    computed.add(
+        "exact copies", ("_copy_of",), lambda: find_copies(spool, data.classes, splits, earlier, broken == GOOD)
+    )
     last = [rule for rule in rules if rule.name == COPIES]
-    rulings += run_rules(spool, own.derived, own.broken, last, data, judges)
+    rulings += run_rules(spool, computed.derived, computed.broken, last, data, engine)
     return rulings, broken_rules(rulings, spool, allowed)
 
 
 def _drift(
-    spool: Spool, good: NDArray[np.int64], reference: Profile | None, own: Own, line: Line
+    spool: Spool, good: NDArray[np.int64], reference: Profile | None, computed: Computed, line: Line
 ) -> tuple[Profile | None, Drift | None]:
     """What the good records look like, and how far that is from the data that the model in use was trained on."""
     policy = line.config.quality.drift
@@ -275,7 +283,7 @@ def _drift(
         return found[0].state != "drifted", f"{'. '.join(told)}."
 
     severity: Severity = "critical" if policy.action == "block" else "warning"
-    own.judge("the batch looks like the data the model was trained on", severity, check)
+    computed.check("the batch looks like the data the model was trained on", severity, check)
     return profile, found[0] if found else None
 
 
@@ -302,7 +310,7 @@ def _verdict(
         refused=refused.count,
         reasons=tuple(kept.first),
         checks=decision.checks,
-        report=f"reports/{line.name}/{batch}/index.html",
+        report=layout.report(line.name, batch),
         seconds=0.0,
         per_class=dict(kept.per_class.most_common(MAX_CLASSES)) if line.config.data.classes else {},
         records=kept.records,

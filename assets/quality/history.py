@@ -10,15 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assets.errors import RejectedError
 from assets.line.config import Line
 from assets.quality.drift.profile import Profile, merge
 from assets.quality.spool import Spool
-from assets.records.dataset import DatasetVersion, dataset_key
 from assets.records.forgotten import fetch_shard
+from assets.records.in_use import trained_batches
 from assets.records.verdict import Finding, accepted_batches, read_verdict
 from assets.storage.store import Store
-from assets.training.documents import TrainedModel
 from edge.contracts import ArtifactRef, from_bytes
 
 INDEX_SCHEMA = pa.schema(
@@ -62,10 +60,10 @@ def earlier_records(store: Store, line: Line, spool: Spool) -> pa.Table:
     return pa.concat_tables(reversed(parts))
 
 
-def index_table(chunk: pa.Table, sides: np.ndarray[tuple[int], np.dtype[np.int8]]) -> pa.Table:
+def index_table(chunk: pa.Table, splits: np.ndarray[tuple[int], np.dtype[np.int8]]) -> pa.Table:
     """A chunk's accepted records as rows of the index."""
     columns = [
-        pa.array(sides, pa.int8()) if field.name == "_side" else chunk.column(field.name).cast(field.type)
+        pa.array(splits, pa.int8()) if field.name == "_side" else chunk.column(field.name).cast(field.type)
         for field in INDEX_SCHEMA
     ]
     return pa.Table.from_arrays(columns, schema=INDEX_SCHEMA)
@@ -93,17 +91,9 @@ def finder(store: Store, line: Line, earlier: pa.Table) -> Callable[[Finding], b
 
 def reference_profile(store: Store, line: Line) -> Profile | None:
     """What the data looks like that the model in use was trained on; all accepted data where there is no model yet."""
-    batches = _trained_on(store, line) or [entry.batch for _, entry in accepted_batches(store, line.name)]
+    batches = trained_batches(store, line.name) or [entry.batch for _, entry in accepted_batches(store, line.name)]
     profiles = list(_profiles(store, line, batches))
     return merge(profiles) if profiles else None
-
-
-def _trained_on(store: Store, line: Line) -> list[str]:
-    try:
-        model = store.head(line.name, "trained_model", TrainedModel)
-        return list(store.load(dataset_key(line.name, model.dataset), DatasetVersion).batches)
-    except (RejectedError, FileNotFoundError):
-        return []
 
 
 def _profiles(store: Store, line: Line, batches: Iterable[str]) -> Iterable[Profile]:

@@ -49,7 +49,7 @@ class Rule:
 
 
 def null_rule(name: str, description: str, column: str, explain: Explain, severity: Severity, *needs: str) -> Rule:
-    """A rule that a column, which an own check fills, has no value."""
+    """A rule that a column, which a computed check fills, has no value."""
     settings = {"column": column}
     return Rule(name, description, "ExpectColumnValuesToBeNull", settings, severity, explain=explain, needs=needs)
 

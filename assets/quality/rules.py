@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -12,14 +11,12 @@ from typing import Any
 from assets.errors import RejectedError
 from assets.line.config import Line, LineConfig
 from assets.line.data import DataContract
-from assets.line.expectations import ROW_WISE
-from assets.line.quality import UserExpectation
 from assets.quality.columns import target_column
 from assets.quality.rule import Rule, null_rule, short
 from assets.quality.rules_by_kind import kind_rules
+from assets.quality.user_expectations import user_rule
 from assets.records.verdict import BatchVerdict
 
-MAX_NAME = 160
 COPIES = "every record is in the batch once"
 
 
@@ -27,7 +24,7 @@ def rules_of(config: LineConfig) -> list[Rule]:
     """Every rule of a line's gate, in the order in which a record's first broken rule gives its reason."""
     data = config.data
     rules = [*_label_rules(data), *kind_rules(data)]
-    rules += [_user_rule(own, data) for own in config.quality.expectations]
+    rules += [user_rule(own, data) for own in config.quality.expectations]
     return [*rules, *_identity_rules(config), *_batch_rules(config)]
 
 
@@ -163,42 +160,6 @@ def _batch_rules(config: LineConfig) -> Iterator[Rule]:
     )
 
 
-def _user_rule(own: UserExpectation, data: DataContract) -> Rule:
-    """Named by what it says, not by its place in the YAML: waivers go by the name."""
-    settings = own.settings
-    if own.mostly is not None and own.expect not in ROW_WISE:
-        settings["mostly"] = own.mostly
-    rule = Rule(
-        _own_name(own, settings),
-        own.description or f"{own.expect} with {_settings(settings)}.",
-        own.expect,
-        settings,
-        own.severity,
-        mostly=own.mostly if own.expect in ROW_WISE else None,
-    )
-    if own.mostly is not None:
-        return rule
-    return Rule(**{**vars(rule), "explain": partial(_explain_own, rule, frozenset(data.privacy.private))})
-
-
-def _own_name(own: UserExpectation, settings: Mapping[str, Any]) -> str:
-    most = "" if own.mostly is None else f", mostly={own.mostly:g}"
-    name = f"{own.expect} ({_settings(settings)}{most if 'mostly' not in settings else ''})"
-    if len(name) <= MAX_NAME:
-        return name
-    return f"{name[: MAX_NAME - 14]}… {hashlib.sha256(name.encode()).hexdigest()[:12]}"
-
-
-def _explain_own(rule: Rule, private: frozenset[str], row: Mapping[str, Any]) -> tuple[str, str]:
-    shown = ", ".join(
-        f"{name} is {'hidden (private)' if name in private else short(row.get(name))}" for name in rule.columns
-    )
-    return (
-        f"{shown or 'the record'}: {rule.description.rstrip('.')} does not hold",
-        "correct the record, or change the line's quality.expectations",
-    )
-
-
 def _explain_no_label(data: DataContract, row: Mapping[str, Any]) -> tuple[str, str]:
     note = (row["_notes"] or {}).get(target_column(data) or "target")
     return note or f"the {'label' if data.classes else 'number to predict'} is missing", "fill it in"
@@ -211,7 +172,7 @@ def _folded(label: str) -> str:
 
 
 def _explain_label(label: str, data: DataContract) -> tuple[str, str]:
-    where = "folder" if data.reader in {"image_folder", "audio_folder"} else "cell"
+    where = "folder" if data.form == "files" else "cell"
     simple = {_folded(name): name for name in data.classes}
     key = _folded(label).removesuffix(".0")
     near = simple.get(key) or next(iter(difflib.get_close_matches(key[:80], simple, 1, 0.8)), None)
@@ -222,10 +183,6 @@ def _explain_label(label: str, data: DataContract) -> tuple[str, str]:
         else f"correct the {where}, or add it to the line's data.classes, and land these records as a new batch"
     )
     return f"{short(label)} is not a class of this line ({_some(data.classes)})", remedy
-
-
-def _settings(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={short(value)}" for name, value in settings.items())
 
 
 def _some(names: tuple[str, ...]) -> str:

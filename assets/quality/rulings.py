@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from assets.line.data import DataContract
-from assets.quality.columns import ASPECT, Sparse, stored_columns, visible_columns
-from assets.quality.engines.pandas_frame import frame_of
-from assets.quality.engines.pandas_pool import PARALLEL_RECORDS, Judges, Task
-from assets.quality.engines.pandas_suite import NO_ROWS, Answer, Asked, ask
+from assets.quality.columns import ASPECT, Sparse
+from assets.quality.engines.contract import NO_ROWS, PARALLEL_RECORDS, Answer, Engine, Question, Task
 from assets.quality.rule import Rule
 from assets.quality.spool import Spool
 from assets.records.verdict import CheckOutcome
@@ -56,13 +53,13 @@ def run_rules(
     missing: Mapping[str, str],
     rules: Sequence[Rule],
     data: DataContract,
-    judges: Judges,
+    engine: Engine,
     ahead: RowWise | None = None,
 ) -> list[Ruling]:
     """Every rule's ruling over the batch, in the rules' order.
 
     Args:
-        derived: columns that own checks added.
+        derived: columns that computed checks added.
         ahead: has asked some of the rules already, while the batch was read.
         missing: columns that they could not add, and why: the rules over them are errored.
 
@@ -75,11 +72,12 @@ def run_rules(
             found[at] = Ruling(rule, "errored", NO_ROWS, f"the check itself broke: {why}")
     early = ahead.rulings() if ahead is not None else {}
     found |= {at: early[rule.name] for at, rule in enumerate(rules) if at not in found and rule.name in early}
-    late = RowWise(spool, [rule for at, rule in enumerate(rules) if at not in found], data, judges, derived).rulings()
+    late = RowWise(spool, [rule for at, rule in enumerate(rules) if at not in found], data, engine, derived).rulings()
     found |= {at: late[rule.name] for at, rule in enumerate(rules) if at not in found and rule.name in late}
     for at, rule in enumerate(rules):
         if at not in found:
-            found[at] = _whole(spool, derived, rule, data)
+            question = Question(rule.expectation, rule.settings)
+            found[at] = _ruled(rule, engine.ask_whole(spool, derived, question, rule.columns, data), spool.rows)
     return [found[at] for at in range(len(rules))]
 
 
@@ -91,32 +89,30 @@ class RowWise:
         spool: Spool,
         rules: Sequence[Rule],
         data: DataContract,
-        judges: Judges,
+        engine: Engine,
         derived: Mapping[str, Sparse] | None = None,
     ) -> None:
         """Without `derived`, only the rules are asked that need none."""
         self._rules = [rule for rule in rules if rule.row_wise and (derived is not None or _stored(rule))]
-        self._spool, self._data, self._judges, self._derived = spool, data, judges, derived or {}
+        self._spool, self._data, self._engine, self._derived = spool, data, engine, derived or {}
         self._asked = 0  # chunks
         self._answers: list[tuple[int, Callable[[], list[Answer]]]] = []
 
-    def look(self) -> None:
+    def ask_ahead(self) -> None:
         """Ask about what has come, where there are processes to ask and enough has come."""
-        while self._rules and self._judges.started and self._waiting() >= AHEAD_RECORDS:
+        while self._rules and self._engine.started and self._waiting() >= AHEAD_RECORDS:
             self._ask(AHEAD_RECORDS)
 
     def rulings(self) -> dict[str, Ruling]:
         """Each rule's ruling, by its name, once all records have come. Raises TransientError where a process died."""
         if not self._rules:
             return {}
-        most = max(PARALLEL_RECORDS, -(-self._waiting() // self._judges.workers))
+        most = max(PARALLEL_RECORDS, -(-self._waiting() // self._engine.workers))
         while self._asked < len(self._spool.paths):
             self._ask(min(most, TASK_RECORDS))
         parts = [(start, answers()) for start, answers in self._answers]
         if not parts:  # no record at all: still ask, since a check may be broken
-            names = tuple(dict.fromkeys(name for rule in self._rules for name in rule.columns))
-            empty = self._spool.columns(stored_columns(names, self._derived, self._data) or ["_split"])
-            parts = [(0, ask(frame_of(empty, self._derived, 0, names, self._data), self._questions()))]
+            parts = [(0, self._engine.ask(self._task((), self._derived))())]
         return {
             rule.name: _together(
                 rule, [answers[at] for _, answers in parts], [start for start, _ in parts], self._spool.rows
@@ -136,13 +132,13 @@ class RowWise:
             paths.append(self._spool.paths[self._asked])
             stop = self._spool.stops[self._asked]
             self._asked += 1
-        columns = tuple(rule.columns for rule in self._rules)
-        cut = _cut(self._derived, [name for names in columns for name in names], start, stop)
-        task = Task(start, tuple(paths), cut, columns, self._questions(), self._data)
-        self._answers.append((start, self._judges.submit(task)))
+        cut = _cut(self._derived, [name for rule in self._rules for name in rule.columns], start, stop)
+        self._answers.append((start, self._engine.ask(self._task(tuple(paths), cut))))
 
-    def _questions(self) -> tuple[Asked, ...]:
-        return tuple(Asked(rule.expectation, rule.settings) for rule in self._rules)
+    def _task(self, paths: tuple[Path, ...], derived: Mapping[str, Sparse]) -> Task:
+        columns = tuple(rule.columns for rule in self._rules)
+        questions = tuple(Question(rule.expectation, rule.settings) for rule in self._rules)
+        return Task(paths, derived, columns, questions, self._data)
 
 
 def _stored(rule: Rule) -> bool:
@@ -177,35 +173,6 @@ def _together(rule: Rule, answers: Sequence[Answer], starts: Sequence[int], reco
             rule, "passed" if holds else "failed", rows if not holds else NO_ROWS, detail + rule.description, raw
         )
     return Ruling(rule, "failed", rows, f"{len(rows):,} of {records:,} records. {rule.description}", raw)
-
-
-def _whole(spool: Spool, derived: Mapping[str, Sparse], rule: Rule, data: DataContract) -> Ruling:
-    (answer,) = ask(_whole_frame(spool, derived, rule, data), [Asked(rule.expectation, rule.settings)])
-    return _ruled(rule, answer, spool.rows)
-
-
-def _whole_frame(spool: Spool, derived: Mapping[str, Sparse], rule: Rule, data: DataContract) -> pd.DataFrame:
-    """All records, with no more columns than the rule looks at."""
-    names = rule.columns
-    if rule.expectation.startswith("ExpectColumnDistinct") and len(names) == 1 and names[0] not in derived:
-        return _distinct(spool, names[0], data)
-    if not names and "RowCount" in rule.expectation:
-        return pd.DataFrame(index=pd.RangeIndex(spool.rows))
-    names = names or tuple(visible_columns(data))  # about the table's columns as such
-    table = spool.columns(stored_columns(names, derived, data) or ["_split"])
-    return frame_of(table, derived, 0, names, data)
-
-
-def _distinct(spool: Spool, name: str, data: DataContract) -> pd.DataFrame:
-    """A frame of one column with each of its values once: all that expectations about distinct values look at."""
-    seen: pd.Series[Any] | None = None
-    for _, table in spool.chunks(stored_columns([name], {}, data)):
-        found = frame_of(table, {}, 0, [name], data)
-        if name not in found:
-            return found
-        part = pd.Series(found[name].unique().tolist(), dtype=object)
-        seen = part if seen is None else pd.concat([seen, part]).drop_duplicates()
-    return pd.DataFrame({name: pd.Series(dtype=object) if seen is None else seen}).reset_index(drop=True)
 
 
 def _ruled(rule: Rule, answer: Answer, records: int) -> Ruling:

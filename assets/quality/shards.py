@@ -23,11 +23,12 @@ from assets.quality.columns import Sparse
 from assets.quality.decide import GOOD, Decision, explained
 from assets.quality.history import INDEX_SCHEMA, index_table
 from assets.quality.redaction import without_label, without_record
-from assets.quality.refused import Refused
+from assets.quality.refusals import Refused
 from assets.quality.spool import Spool
 from assets.records.reason import Reason
 from assets.records.record import QUARANTINE_COLUMNS, RECORD_COLUMNS
 from assets.records.verdict import MAX_REASONS, Finding
+from assets.storage import layout
 from assets.storage.sealed import seal
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, to_bytes
@@ -58,38 +59,44 @@ class Kept:
 
 
 class Keeper:
-    """Writes below one store for one batch of a line; `folder` is where files grow."""
+    """Writes below one store for one batch of a line.
+
+    Attributes:
+        folder: where files grow.
+        artifacts: where most of them go, in the store.
+    """
 
     def __init__(self, store: Store, line: Line, batch: str, folder: Path) -> None:
-        self._store, self._line, self._batch, self._folder = store, line, batch, folder
+        self.line, self.batch, self.folder = line, batch, folder
+        self._store = store
         self._sealed = line.config.data.privacy.encrypt
-        self._artifacts = f"store/{line.name}/artifacts"
+        self.artifacts = layout.artifacts(line.name)
 
     def shards(self, name: str, schema: pa.Schema, below: str) -> Shards:
         """A writer of Parquet shards that end up in folder `below` of the store."""
-        return Shards(self, self._folder / f"{name}.parquet", schema, below)
+        return Shards(self, self.folder / f"{name}.parquet", schema, below)
 
     def findings(self, findings: tuple[Finding, ...]) -> ArtifactRef | None:
         """Store every finding as one line of JSON each; None where there are none."""
         if not findings:
             return None
-        path = self._folder / "findings"
+        path = self.folder / "findings"
         with path.open("w", encoding="utf-8") as file:
             for finding in findings:
                 file.write(json.dumps(asdict(finding), ensure_ascii=False) + "\n")
-        return self.take(path, self._artifacts, "jsonl", ".jsonl")
+        return self.take(path, self.artifacts, "jsonl", ".jsonl")
 
     def document(self, value: Any) -> ArtifactRef:
         """Store a contract document."""
-        path = self._folder / "document"
+        path = self.folder / "document"
         path.write_bytes(to_bytes(value))
-        return self.take(path, self._artifacts, "json", ".json")
+        return self.take(path, self.artifacts, "json", ".json")
 
     def take(self, path: Path, below: str, kind: str, suffix: str, plain: bool = False) -> ArtifactRef:
         """Move a finished file into the store, sealed where the line says so, unless it may be `plain`."""
         if self._sealed and not plain:
-            path.write_bytes(seal(path.read_bytes(), self._line.name, kind))
-        return self._store.adopt(below, path, kind, suffix, (self._batch,))
+            path.write_bytes(seal(path.read_bytes(), self.line.name, kind))
+        return self._store.adopt(below, path, kind, suffix, (self.batch,))
 
 
 class Shards:
@@ -128,26 +135,23 @@ class Shards:
 
 
 def keep_records(
-    store: Store,
-    line: Line,
-    batch: str,
+    keeper: Keeper,
     spool: Spool,
     derived: Mapping[str, Sparse],
     decision: Decision,
     refused: Refused,
-    sides: NDArray[np.int8],
-    folder: Path,
+    splits: NDArray[np.int8],
 ) -> Kept:
     """Store every record of a batch, accepted or quarantined, and every reason; nothing of it is in memory at once."""
-    keeper, kept, blocked = Keeper(store, line, batch, folder), Kept(), bool(decision.blocked)
+    line, kept, blocked = keeper.line, Kept(), bool(decision.blocked)
     data, asked = line.config.data, {rule.name: rule for rule in decision.rules}
-    artifacts = f"store/{line.name}/artifacts"
+    artifacts = keeper.artifacts
     good = keeper.shards("records", RECORD_SCHEMA, artifacts)
-    held = keeper.shards("held", QUARANTINE_SCHEMA, f"quarantine/{line.name}")
+    held = keeper.shards("held", QUARANTINE_SCHEMA, layout.quarantine(line.name))
     index = keeper.shards("index", INDEX_SCHEMA, artifacts)
     kept.first = list(refused.first)
     why_blocked = "nothing is wrong with it itself: its batch was blocked"  # the verdict says why, once
-    with _Reasons(folder / "reasons", line.name, batch, decision.blocked) as reasons:
+    with _Reasons(keeper.folder / "reasons", line.name, keeper.batch, decision.blocked) as reasons:
         for line_of_json in refused:
             reasons.add(line_of_json)
         for reason in refused.ignored:
@@ -159,7 +163,7 @@ def keep_records(
             if len(fine) and not blocked:
                 accepted = chunk.take(pa.array(fine))
                 good.write(records_table(accepted))
-                index.write(index_table(accepted, sides[start + fine]))
+                index.write(index_table(accepted, splits[start + fine]))
                 kept.per_class.update(_labels(accepted))
             elif len(fine):
                 table = records_table(chunk.take(pa.array(fine)))

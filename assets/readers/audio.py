@@ -12,7 +12,7 @@ from assets.errors import LandingError, RejectedError
 from assets.line.data import DataContract
 from assets.readers.audio_features import sound_embedding, sound_facts
 from assets.readers.files import Files
-from assets.readers.images import _place as place_of
+from assets.readers.images import folder_label
 from assets.readers.pool import Room, in_order
 from assets.readers.wav import Sound, read_wav
 from assets.records.batch import LandedFile
@@ -49,7 +49,7 @@ def record_of(
     stored: bytes, label: str, split: str, file: str, group: str, time: float | None, data: DataContract
 ) -> Record:
     """A sound as a record, of its file's bytes; see `Record`. Raises RejectedError where they are no sound WAV."""
-    with _BYTES.taken(len(stored)):
+    with _BYTES.reserve(len(stored)):
         sound = read_wav(stored)
         return Record(
             sound_id(sound),
@@ -65,7 +65,7 @@ def record_of(
 
 def _item(file: LandedFile, source: Files, data: DataContract) -> Record | Reason:
     try:
-        split, label = place_of(file.path)
+        split, label = folder_label(file.path)
         return record_of(source.read(file, MAX_IMAGE_BYTES), label, split, file.path, "", None, data)
     except LandingError:
         raise

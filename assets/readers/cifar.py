@@ -25,8 +25,8 @@ from assets.records.reason import Reason, refusal
 MAX_PICKLE_BYTES = 256 * 1024**2
 """Bytes of one file of the python layout: it is read whole. 10,000 pictures take 31 MB."""
 
-_NAME = re.compile(r"(data_batch(?:_\w+)?|test_batch)(\.bin)?", re.IGNORECASE)
-_META = re.compile(r"batches\.meta(\.txt)?", re.IGNORECASE)
+CIFAR_NAME = re.compile(r"(data_batch(?:_\w+)?|test_batch)(\.bin)?", re.IGNORECASE)
+CIFAR_META = re.compile(r"batches\.meta(\.txt)?", re.IGNORECASE)
 _README = re.compile(r"readme\.html", re.IGNORECASE)
 _SIDE, _VALUES = 32, 3 * 32 * 32
 _META_BYTES = 1024**2
@@ -42,11 +42,11 @@ def read_cifar(files: Sequence[LandedFile], source: Files, data: DataContract) -
     Raises:
         LandingError: `source` found a fault of the landing zone, which says nothing about the data.
     """
-    meta = [file for file in files if _META.fullmatch(_base(file))]
+    meta = [file for file in files if CIFAR_META.fullmatch(_base(file))]
     classes: Sequence[str] = data.classes
     for file in meta:
         try:
-            names = _class_names(source.read(file, _META_BYTES), file)
+            names = class_names(source.read(file, _META_BYTES), file)
         except LandingError:
             raise
         except RejectedError as error:
@@ -64,7 +64,7 @@ def read_cifar(files: Sequence[LandedFile], source: Files, data: DataContract) -
 
 def _file(file: LandedFile, source: Files, data: DataContract, classes: Sequence[str]) -> Iterator[pa.Table | Reason]:
     try:
-        match = _NAME.fullmatch(_base(file))
+        match = CIFAR_NAME.fullmatch(_base(file))
         if match is None:
             raise RejectedError("not a CIFAR-10 file by its name; name such files data_batch_1 and test_batch (.bin)")
         split = "test" if match[1].lower() == "test_batch" else "train"
@@ -130,7 +130,7 @@ def _pixels(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(rows.reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1))
 
 
-def _class_names(content: bytes, file: LandedFile) -> list[str]:
+def class_names(content: bytes, file: LandedFile) -> list[str]:
     """What `batches.meta` lists. Raises RejectedError."""
     if _base(file).lower().endswith(".txt"):
         return content.decode("utf-8", "replace").split()

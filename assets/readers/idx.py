@@ -36,7 +36,7 @@ from edge.runtime.preprocess import MAX_PIXELS
 
 NAMES = "<stem>-images-idx3-ubyte and <stem>-labels-idx1-ubyte"
 
-_NAME = re.compile(
+IDX_NAME = re.compile(
     r"(?:(?P<stem>.*)[-._])?(?P<kind>images|labels)(?P<rest>[-._].*)?[-._]idx\d?[-._]ubyte(?:\.gz)?", re.I
 )
 _READ = 1024**2
@@ -86,7 +86,7 @@ def _pairs(
     refused = []
     for file in files:
         folder, _, name = file.path.rpartition("/")
-        match = _NAME.fullmatch(name)
+        match = IDX_NAME.fullmatch(name)
         if match is None:
             refused.append(refusal(file.path, "its name", f"not an idx file by its name; name such files {NAMES}"))
             continue

@@ -51,7 +51,7 @@ def record_of(
         RejectedError: no sound picture; "reason; remedy".
     """
     assert data.image is not None
-    header, picture = read_picture(stored, data.image.channels, _PIXELS.taken)
+    header, picture = read_picture(stored, data.image.channels, _PIXELS.reserve)
     identity = picture_id_of(picture)
     measures = measure_picture(picture)
     facts: dict[str, float | str | None] = {
@@ -79,7 +79,7 @@ def record_of(
 
 def _item(file: LandedFile, source: Files, data: DataContract) -> Record | Reason:
     try:
-        split, label = _place(file.path)
+        split, label = folder_label(file.path)
         return record_of(source.read(file, MAX_IMAGE_BYTES), label, split, file.path, "", None, data)
     except LandingError:
         raise
@@ -87,7 +87,7 @@ def _item(file: LandedFile, source: Files, data: DataContract) -> Record | Reaso
         return refusal(file.path, "whole file", str(error))
 
 
-def _place(path: str) -> tuple[str, str]:
+def folder_label(path: str) -> tuple[str, str]:
     """Split ("" where none is declared) and label that a picture's folders declare. Raises RejectedError."""
     folders = [unicodedata.normalize("NFC", part) for part in path.split("/")[:-1]]
     if len(folders) == 1:

@@ -31,12 +31,20 @@ class Packed:
         notes: row to column to why its cell has no value.
         values: (rows, columns) float64, the inputs in the contract's order.
         facts: the gate's columns, in the contract's order.
+        ids: 32 bytes a row, one after the other.
+        inputs: each row's bytes; None where they are its values.
     """
 
     rows: int
     notes: dict[int, dict[str, str]] = field(default_factory=dict)
     values: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     facts: list[pa.Array] = field(default_factory=list)
+    ids: bytes = b""
+    labels: pa.Array | None = None
+    groups: pa.Array | None = None
+    times: pa.Array | None = None
+    inputs: pa.Array | None = None
+    embeddings: pa.Array | None = None
 
     def note(self, column: str, notes: Mapping[int, str]) -> None:
         """Add what is wrong in a column."""
@@ -83,43 +91,28 @@ def number_labels(values: NDArray[np.float64]) -> pa.Array:
     )
 
 
-def to_chunk(
-    packed: Packed,
-    data: DataContract,
-    *,
-    ids: bytes,
-    labels: pa.Array,
-    split: str,
-    path: str,
-    places: NDArray[np.int64],
-    groups: pa.Array | None = None,
-    times: pa.Array | None = None,
-    inputs: pa.Array | None = None,
-    embeddings: pa.Array | None = None,
-) -> pa.Table:
+def to_chunk(packed: Packed, data: DataContract, split: str, path: str, places: NDArray[np.int64]) -> pa.Table:
     """A table of `chunk_schema`.
 
     Args:
-        ids: 32 bytes a row, one after the other.
-        inputs: each row's bytes; without, its packed values.
+        places: of each row in the file `path`.
     """
     rows = packed.rows
     schema = chunk_schema(data)
-    own = {
-        "_id": pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), rows, [None, pa.py_buffer(ids)]),
-        "_label": labels,
+    columns = {
+        "_id": pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), rows, [None, pa.py_buffer(packed.ids)]),
+        "_label": packed.labels,
         "_split": _same(split, rows),
         "_file": pc.binary_join_element_wise(f"{path}#", pa.array(places).cast(pa.string()), ""),
-        "_group": _same("", rows) if groups is None else groups,
-        "_time": pa.nulls(rows, pa.float64()) if times is None else times,
-        "_input": row_bytes(packed.values) if inputs is None else inputs,
+        "_group": _same("", rows) if packed.groups is None else packed.groups,
+        "_time": pa.nulls(rows, pa.float64()) if packed.times is None else packed.times,
+        "_input": row_bytes(packed.values) if packed.inputs is None else packed.inputs,
         "_notes": _notes(packed),
-        "_embedding": pa.nulls(rows, pa.list_(pa.float32())) if embeddings is None else embeddings,
+        "_embedding": pa.nulls(rows, pa.list_(pa.float32())) if packed.embeddings is None else packed.embeddings,
         "_phash": pa.nulls(rows, pa.uint64()),
     }
-    columns = [own[name] for name in own] + packed.facts
-    assert schema.names[: len(own)] == list(own)
-    return pa.Table.from_arrays(columns, schema=schema)
+    assert schema.names[: len(columns)] == list(columns)
+    return pa.Table.from_arrays([*columns.values(), *packed.facts], schema=schema)
 
 
 def row_bytes(values: NDArray[np.float64]) -> pa.Array:
@@ -135,7 +128,9 @@ def row_ids(raw: bytes, width: int) -> bytes:
     return b"".join([digest(raw[at : at + width]).digest() for at in range(0, len(raw), width)])
 
 
-def made(path: str, items: Iterable[Block | Reason], make: Callable[[Block], pa.Table]) -> Iterator[pa.Table | Reason]:
+def to_tables(
+    path: str, items: Iterable[Block | Reason], make: Callable[[Block], pa.Table]
+) -> Iterator[pa.Table | Reason]:
     """A file's blocks as tables; where one cannot be made, a refusal, and the rest of the file is not read."""
     for item in items:
         if isinstance(item, Reason):

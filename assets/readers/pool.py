@@ -42,7 +42,7 @@ class Room:
         self._changed = threading.Condition()
 
     @contextmanager
-    def taken(self, amount: int) -> Iterator[None]:
+    def reserve(self, amount: int) -> Iterator[None]:
         """Wait until `amount` is free, hold it, give it back."""
         share = min(amount, self._size)
         with self._changed:

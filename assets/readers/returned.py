@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +21,7 @@ from assets.readers.columnar import DAMAGE, THRIFT_LIMITS
 from assets.readers.files import Files
 from assets.readers.pages import check_pages, read_footer
 from assets.readers.pool import in_order
+from assets.readers.registry import RecordMaker, record_maker
 from assets.records.batch import LandedFile
 from assets.records.limits import (
     FREE_BYTES,
@@ -34,9 +35,6 @@ from assets.records.limits import (
 from assets.records.paths import shown
 from assets.records.reason import Reason, refusal
 from assets.records.record import Record
-
-if TYPE_CHECKING:
-    from assets.readers import RecordMaker
 
 MAX_RECORDS = 4 * MAX_FILES
 """Records of one file."""
@@ -61,8 +59,6 @@ def read_returned(files: Sequence[LandedFile], source: Files, data: DataContract
     Raises:
         LandingError: `source` found a fault of the landing zone, which says nothing about the data.
     """
-    from assets.readers import record_maker
-
     make = record_maker(data)
     for file in files:
         try:

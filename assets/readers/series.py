@@ -1,6 +1,6 @@
 """The reader `series`: readings of units over time, from tables or from text with spaces between cells (C-MAPSS).
 
-A reading's group is its unit, so that no unit is on two sides. With `remaining`, a unit lives in one file, to the end
+A reading's group is its unit, so that no unit is in two splits. With `remaining`, a unit lives in one file, to the end
 of its life or, in files of the test split, as much longer as `RUL_*` says; then its group is `<file>/<unit>`, because
 the units of another file are others even where their numbers are the same. Rows stay in the order they are in.
 """
@@ -24,7 +24,7 @@ from assets.line.data import DataContract
 from assets.readers.cells import missing, number, words
 from assets.readers.csvblocks import Block
 from assets.readers.files import Files
-from assets.readers.packing import made, number_labels, pack_inputs, pack_labels, pooled, to_chunk
+from assets.readers.packing import number_labels, pack_inputs, pack_labels, pooled, to_chunk, to_tables
 from assets.readers.rows import Wanted, is_named_as_rows, read_blocks, split_of
 from assets.readers.tables import NO_VALUE, NOT_A_TABLE, checked_label, row_facts
 from assets.readers.times import Clock
@@ -112,7 +112,7 @@ def _readings(files: Sequence[LandedFile], source: Files, data: DataContract) ->
                 continue
         split = split_of(file.path)
         make = partial(_chunk, path=file.path, split=split, data=data, clock=clock, lives=lives)
-        yield from made(file.path, read_blocks(file, source, wanted), make)
+        yield from to_tables(file.path, read_blocks(file, source, wanted), make)
     for key, file in ends.items():
         if key in used:
             text = "it says how much longer the units of its test file lived, and gives no records"
@@ -132,23 +132,16 @@ def _chunk(block: Block, path: str, split: str, data: DataContract, clock: Clock
     packed.note(series.time, notes)
     if lives is not None:
         last = np.array([lives.get(unit, math.nan) for unit in units.to_pylist()])
-        labels = number_labels(last - times)
+        packed.labels = number_labels(last - times)
         empty = pc.equal(units, "")
         units = pc.if_else(empty, "", pc.binary_join_element_wise(_stem(path), units, "/"))
     else:
         assert series.target is not None
-        labels = pack_labels(packed, block.columns[series.target], series.target, data)
-    return to_chunk(
-        packed,
-        data,
-        ids=_ids(units, times, packed.values),
-        labels=labels,
-        split=split,
-        path=path,
-        places=block.places,
-        groups=units,
-        times=pa.array(times, pa.float64(), mask=np.isnan(times)),
-    )
+        packed.labels = pack_labels(packed, block.columns[series.target], series.target, data)
+    packed.ids = _ids(units, times, packed.values)
+    packed.groups = units
+    packed.times = pa.array(times, pa.float64(), mask=np.isnan(times))
+    return to_chunk(packed, data, split, path, block.places)
 
 
 def _ids(groups: pa.Array, times: NDArray[np.float64], values: NDArray[np.float64]) -> bytes:

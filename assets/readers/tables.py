@@ -19,7 +19,7 @@ from assets.line.data import DataContract
 from assets.readers.cells import MAX_VALUE, missing, number, words
 from assets.readers.csvblocks import Block
 from assets.readers.files import Files
-from assets.readers.packing import made, pack_inputs, pack_labels, pooled, row_ids, to_chunk
+from assets.readers.packing import pack_inputs, pack_labels, pooled, row_ids, to_chunk, to_tables
 from assets.readers.rows import Wanted, is_named_as_rows, read_blocks, split_of
 from assets.records.batch import LandedFile
 from assets.records.reason import Reason, refusal
@@ -115,17 +115,16 @@ def _tables(files: Sequence[LandedFile], source: Files, data: DataContract) -> I
             continue
         split = split_of(file.path)
         make = partial(_chunk, path=file.path, split=split, data=data)
-        yield from made(file.path, read_blocks(file, source, wanted), make)
+        yield from to_tables(file.path, read_blocks(file, source, wanted), make)
 
 
 def _chunk(block: Block, path: str, split: str, data: DataContract) -> pa.Table:
     table = data.table
     assert table is not None
     packed = pack_inputs(block, data)
-    labels = pack_labels(packed, block.columns[table.target], table.target, data)
-    groups = None
+    packed.labels = pack_labels(packed, block.columns[table.target], table.target, data)
     if table.group:
-        groups = words(block.columns[table.group])
-        packed.note(table.group, missing(groups))
-    ids = row_ids(packed.values.tobytes(), 8 * packed.values.shape[1])
-    return to_chunk(packed, data, ids=ids, labels=labels, split=split, path=path, places=block.places, groups=groups)
+        packed.groups = words(block.columns[table.group])
+        packed.note(table.group, missing(packed.groups))
+    packed.ids = row_ids(packed.values.tobytes(), 8 * packed.values.shape[1])
+    return to_chunk(packed, data, split, path, block.places)

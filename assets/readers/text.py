@@ -20,8 +20,8 @@ from assets.line.data import DataContract
 from assets.readers.cells import renamed, words
 from assets.readers.csvblocks import Block
 from assets.readers.files import Files
-from assets.readers.images import _place as place_of
-from assets.readers.packing import Packed, made, pooled, to_chunk
+from assets.readers.images import folder_label
+from assets.readers.packing import Packed, pooled, to_chunk, to_tables
 from assets.readers.rows import Wanted, is_named_as_rows, read_blocks, split_of
 from assets.readers.tables import NOT_A_TABLE
 from assets.readers.text_features import DIMENSIONS, lettering
@@ -96,7 +96,7 @@ def _problem(text: str, chars: int, most: int) -> str:
 def _whole(file: LandedFile, source: Files, data: DataContract) -> Record | Reason:
     """A file that is one text, of the class that its folder names."""
     try:
-        split, label = place_of(file.path)
+        split, label = folder_label(file.path)
         content = source.read(file, 4 * MAX_TEXT_CHARS + 3)
         if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise RejectedError("it is UTF-16; save it as UTF-8")
@@ -116,7 +116,7 @@ def _tables(files: Sequence[LandedFile], source: Files, data: DataContract) -> I
     for file in files:
         split = split_of(file.path)
         make = partial(_chunk, path=file.path, split=split, data=data)
-        yield from made(file.path, read_blocks(file, source, wanted), make)
+        yield from to_tables(file.path, read_blocks(file, source, wanted), make)
 
 
 def _chunk(block: Block, path: str, split: str, data: DataContract) -> pa.Table:
@@ -130,17 +130,11 @@ def _chunk(block: Block, path: str, split: str, data: DataContract) -> pa.Table:
     packed.note(TEXT, problems)
     packed.facts = [*(pa.array(values) for values in (found.chars, found.words, found.letters)), cells]
     inputs = cells.cast(pa.binary())
-    return to_chunk(
-        packed,
-        data,
-        ids=b"".join(hashlib.sha256(raw).digest() for raw in inputs.to_pylist()),
-        labels=renamed(words(block.columns[data.text.target]), data.aliases),
-        split=split,
-        path=path,
-        places=block.places,
-        inputs=inputs,
-        embeddings=_embeddings(found.embeddings),
-    )
+    packed.ids = b"".join(hashlib.sha256(raw).digest() for raw in inputs.to_pylist())
+    packed.labels = renamed(words(block.columns[data.text.target]), data.aliases)
+    packed.inputs = inputs
+    packed.embeddings = _embeddings(found.embeddings)
+    return to_chunk(packed, data, split, path, block.places)
 
 
 def _embeddings(vectors: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> pa.Array:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from assets.storage import layout
 from assets.storage.journal import Journal
 from assets.storage.store import Store
 from edge.contracts import check_key, check_sha256, document
-
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -69,4 +68,4 @@ class Landing:
 
 def landing_journal(store: Store, line: str) -> Journal[Landing]:
     """The journal that `new_batch_sensor` reads; positions are its cursor."""
-    return Journal(store, f"landing/{line}/.journal", Landing)
+    return Journal(store, layout.landings(line), Landing)

@@ -12,7 +12,7 @@ Split = Literal["train", "validation", "test"]
 
 
 class Shares(Protocol):
-    """How records are drawn to sides: a data contract, or a dataset version."""
+    """How records are drawn to splits: a data contract, or a dataset version."""
 
     @property
     def validation_share(self) -> float: ...
@@ -29,7 +29,7 @@ class Shares(Protocol):
 class DatasetVersion:
     """The union of accepted records. Its version is the document's digest.
 
-    Where a record was accepted twice, its first acceptance counts: no record ever changes side or label silently.
+    Where a record was accepted twice, its first acceptance counts: no record ever changes split or label silently.
 
     Attributes:
         position: in the journal of accepted batches; a later dataset has a greater one.
@@ -53,6 +53,4 @@ class DatasetVersion:
     forgotten: int = 0
 
 
-def dataset_key(line: str, version: str) -> str:
-    """Where a dataset version is kept by its digest, so that later steps read the version a model was trained on."""
-    return f"store/{line}/datasets/{version}.json"
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")

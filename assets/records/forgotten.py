@@ -1,9 +1,10 @@
 """Records that were forgotten on request: who reads or keeps records asks here.
 
     store/<line>/forgotten/<record id>.json   a tombstone, created once: from then on the record is in no dataset
+    store/<line>/forgotten/traces/<id>.json   where it was, kept before anything of it is erased
     <artifact>.replaced                       what an artifact that held it was replaced by
 
-`assets.forgetting.forget` writes both, and takes the record's bytes out of everything.
+`assets.forgetting.forget` writes them, and takes the record's bytes out of everything.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from assets.errors import RejectedError
+from assets.storage import layout
 from assets.storage.sealed import fetch_records
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, check_sha256, document
 
 REPLACED = ".replaced"
-SAID = "it was forgotten on request"
+FORGOTTEN_REASON = "it was forgotten on request"
 """Stands for the reason of a forgotten record; the gate adds the day."""
 
 
@@ -61,13 +63,13 @@ class Forgotten(Mapping[bytes, str]):
 
     def __init__(self, store: Store, line: str) -> None:
         self._store, self._line = store, line
-        names = store.names(f"store/{line}/forgotten")
+        names = store.names(layout.forgotten(line))
         self._ids = {bytes.fromhex(name[:64]) for name in names if name.endswith(".json") and len(name) == 69}
 
     def __getitem__(self, record: bytes) -> str:
         if record not in self._ids:
             raise KeyError(record)
-        return self._store.load(tombstone_key(self._line, record.hex()), Tombstone).date
+        return self._store.load(layout.tombstone(self._line, record.hex()), Tombstone).date
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._ids)
@@ -82,11 +84,6 @@ class Forgotten(Mapping[bytes, str]):
 def forgotten_ids(store: Store, line: str) -> Forgotten:
     """Ids of the line's forgotten records, as they are now; costs one listing."""
     return Forgotten(store, line)
-
-
-def tombstone_key(line: str, record: str) -> str:
-    """Where the tombstone of a record (64 hex digits) stands."""
-    return f"store/{line}/forgotten/{record}.json"
 
 
 def current(store: Store, ref: ArtifactRef) -> ArtifactRef:

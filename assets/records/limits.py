@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from assets.line.readers import READERS, Form
+
 MAX_FILES = 250_000
 """Files of one batch. Its manifest, about 120 bytes a file, is one document; long paths make it full earlier."""
 
@@ -86,13 +90,13 @@ MAX_PAGES = 1_000
 MAX_PAGE_BYTES = 8 * 1024**2
 """Bytes of one such page."""
 
-_LARGEST = {"image_folder": MAX_IMAGE_BYTES, "audio_folder": MAX_IMAGE_BYTES, "idx": MAX_BLOCK_BYTES}
+_LARGEST: Mapping[Form, int] = {"files": MAX_IMAGE_BYTES, "arrays": MAX_BLOCK_BYTES, "rows": MAX_TABLE_BYTES}
 RETURNED_SUFFIX = ".records.parquet"
 """Records that come back from quarantine: any line reads them, whatever its reader."""
 
 
 def largest_file(reader: str, path: str = "") -> int:
-    """Bytes of the largest file that a reader takes, of any name or of this path."""
-    if path.endswith(RETURNED_SUFFIX):
+    """Bytes of the largest file that a reader takes, of any name or of this path; of any reader where it is ""."""
+    if path.endswith(RETURNED_SUFFIX) or not reader:
         return MAX_TABLE_BYTES
-    return _LARGEST.get(reader, MAX_BLOCK_BYTES if reader == "cifar10" else MAX_TABLE_BYTES)
+    return _LARGEST[READERS[reader].form]

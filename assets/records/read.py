@@ -1,4 +1,4 @@
-"""From a dataset version to arrays: which records count, on which side they are, and their tensors.
+"""From a dataset version to arrays: which records count, in which split they are, and their tensors.
 
 Training, compression and compilation read records here, so all of them see the same ones. What does not fit in memory
 is read by `assets.loading`.
@@ -15,15 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
-from assets.line.model import FeaturePolicy
-from assets.records.dataset import DatasetVersion, Shares, Split, dataset_key
+from assets.records.dataset import SPLITS, DatasetVersion, Shares, Split
 from assets.records.forgotten import fetch_shard, forgotten_ids
 from assets.records.splits import record_split
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, InputSpec
-from edge.runtime.preprocess import input_type, record_tensor
-
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+from edge.runtime.preprocess import record_tensor
 
 
 class Records(NamedTuple):
@@ -44,7 +42,7 @@ class Records(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A record that counts: its place in a shard, its class (or the number to predict), its side, and its group."""
+    """A record that counts: its place in a shard, its class (or the number to predict), its split, and its group."""
 
     index: int
     id: str
@@ -67,14 +65,14 @@ def distinct_rows(
     Args:
         left_out: filled with the ids of those that were forgotten.
         classes: positions are the labels; empty where labels are numbers to predict.
-        shares: the data contract or the dataset version, which says how sides are drawn.
+        shares: the data contract or the dataset version, which says how splits are drawn.
 
     Raises:
         VerificationError: a shard is missing or its bytes were changed.
         RejectedError: a shard cannot be read, or holds a label or split that the line does not know.
     """
     known = {name: number for number, name in enumerate(classes)}
-    lines = {_line_of(shard) for shard in shards}
+    lines = {layout.line_of(shard.uri) for shard in shards}
     forgotten = {record.hex() for name in lines for record in forgotten_ids(store, name)}
     seen: set[str] = set()
     for shard in shards:
@@ -95,18 +93,19 @@ def distinct_rows(
                 )
             if record not in seen:
                 seen.add(record)
-                side = record_split(record, group or "", split or "", shares)
-                rows.append(Row(index, record, value, side, group or ""))
+                rows.append(
+                    Row(index, record, value, record_split(record, group or "", split or "", shares), group or "")
+                )
         yield data, rows
 
 
 def load_dataset(store: Store, line: str, version: str) -> DatasetVersion:
     """The dataset of that version (its digest). Raises RejectedError where it is not kept."""
     try:
-        return store.load(dataset_key(line, version), DatasetVersion)
+        return store.load(layout.dataset(line, version), DatasetVersion)
     except FileNotFoundError as error:
         raise RejectedError(
-            f"{dataset_key(line, version)}: this dataset version is missing; materialize {line}/dataset again"
+            f"{layout.dataset(line, version)}: this dataset version is missing; materialize {line}/dataset again"
         ) from error
 
 
@@ -133,36 +132,6 @@ def raw_inputs(
     return inputs, kept
 
 
-def load_split(
-    store: Store,
-    dataset: DatasetVersion,
-    split: Split,
-    spec: InputSpec,
-    features: FeaturePolicy = FeaturePolicy(),  # noqa: B008  frozen
-) -> Records:
-    """Every record of a split as tensors in memory, by the preprocessing that the device uses.
-
-    Args:
-        spec: how a record becomes a tensor; `assets.training.normalize.input_spec` makes it.
-        features: how a series is cut into windows.
-
-    Raises:
-        VerificationError: a shard is missing or its bytes were changed.
-        RejectedError: the split is empty, or a record cannot be read.
-    """
-    if spec.kind == "series":
-        from assets.loading.series import read_series
-
-        return read_series(store, dataset, split, spec, features).arrays()
-    inputs, rows = raw_inputs(store, dataset, split)
-    if not rows:
-        raise empty_split(dataset, split)
-    x = np.empty((len(rows), *spec.shape), dtype=input_type(spec))
-    for number, (data, row) in enumerate(zip(inputs, rows, strict=True)):
-        x[number] = checked_tensor(dataset, split, spec, row.id, data)
-    return Records(x, labels_of(dataset, rows), tuple(row.id for row in rows), tuple(inputs))
-
-
 def checked_tensor(dataset: DatasetVersion, split: Split, spec: InputSpec, record: str, data: bytes) -> NDArray[Any]:
     """One stored record's tensor. Raises RejectedError, which names line, split and record."""
     try:
@@ -179,12 +148,6 @@ def labels_of(dataset: DatasetVersion, rows: Sequence[Row]) -> NDArray[Any]:
 def empty_split(dataset: DatasetVersion, split: Split) -> RejectedError:
     """What is raised where a split has no record."""
     return RejectedError(f"line {dataset.line!r}: the {split} split has no record; land more records")
-
-
-def _line_of(shard: ArtifactRef) -> str:
-    """The line that a shard is of: artifacts lie below `store/<line>/`."""
-    parts = shard.uri.split("/")
-    return parts[1] if len(parts) > 2 else ""
 
 
 def _number(label: object) -> float | None:

@@ -23,7 +23,7 @@ class Record:
         file: path in the batch, with `#line` for records that are part of a file.
         input: what is stored and trained on: a picture's or sound's file bytes, a text in UTF-8, or a row's values as
             little-endian float64 in the contract's order (a category as its position; NaN where a cell has no value).
-        group: records of one group (unit, patient) are on the same side; "" where each is on its own.
+        group: records of one group (unit, patient) are in the same split; "" where each is on its own.
         time: of a series: its position in time, a number as given, or seconds since 1970; None elsewhere.
         facts: what the gate's table shows of it, by the names of `assets.records.chunks.fact_fields`.
         notes: input column to why its cell has no value.
@@ -51,7 +51,7 @@ id: SHA-256 of the record's input without its label, 64 hex digits.
 label: one of the line's classes; where a number is predicted, the number as text.
 split: "train", "validation" or "test" where the source declared it, else "" (then `record_split` decides).
 file: path in the batch (with `#line` for tables).
-group: records of one group are on the same side; "" where each is on its own.
+group: records of one group are in the same split; "" where each is on its own.
 time: float64, of a series; null elsewhere.
 input: bytes: the picture's or sound's file bytes, the text in UTF-8, or the row's values as little-endian float64.
 """

@@ -9,7 +9,7 @@ from assets.records.dataset import Shares, Split
 
 
 def drawn_split(record_id: str, validation_share: float, test_share: float) -> Split:
-    """The side of a record without a declared split: decided by its id alone, so it never changes.
+    """The split of a record without a declared one: decided by its id alone, so it never changes.
 
     Args:
         record_id: 64 hex digits, or a group's name; the first 8 bytes of its SHA-256 give a uniform number in [0, 1).
@@ -21,10 +21,10 @@ def drawn_split(record_id: str, validation_share: float, test_share: float) -> S
 
 
 def record_split(record_id: str, group: str, declared: str, data: Shares) -> Split:
-    """The side of any record.
+    """The split of any record.
 
     A declared split wins, but train records give those that the source does not declare (`data.carve`). Records of one
-    group are on one side: the group's name is drawn with, not the record's id.
+    group are in one split: the group's name is drawn with, not the record's id.
 
     Args:
         declared: "train", "validation", "test", or "" where the source declares none.

@@ -8,6 +8,7 @@ from typing import Literal
 
 from assets.line.config import Line
 from assets.records.reason import Reason
+from assets.storage import layout
 from assets.storage.journal import Journal
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, document
@@ -134,17 +135,12 @@ class Finding:
 
 def accepted_journal(store: Store, line: str) -> Journal[Accepted]:
     """The order in which batches were accepted: a dataset is a prefix of it."""
-    return Journal(store, f"store/{line}/accepted", Accepted)
-
-
-def verdict_key(line: str, batch: str) -> str:
-    """Where the gate keeps its standing verdict on a batch; it exists exactly when the batch was judged."""
-    return f"store/{line}/verdicts/{batch}.json"
+    return Journal(store, layout.accepted(line), Accepted)
 
 
 def verdict_history(store: Store, line: str, batch: str) -> Journal[BatchVerdict]:
     """Every verdict on a batch that was judged more than once, the first one too; the last one stands."""
-    return Journal(store, f"store/{line}/verdicts/{batch}", BatchVerdict)
+    return Journal(store, layout.verdict_history(line, batch), BatchVerdict)
 
 
 def rules_digest(line: Line) -> str:
@@ -165,7 +161,7 @@ def partitions_name(line: Line) -> str:
 def read_verdict(store: Store, line: str, batch: str) -> BatchVerdict | None:
     """The gate's verdict on a batch, or None where it was not judged yet."""
     try:
-        return store.load(verdict_key(line, batch), BatchVerdict)
+        return store.load(layout.verdict(line, batch), BatchVerdict)
     except FileNotFoundError:
         return None
 

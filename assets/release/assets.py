@@ -49,7 +49,7 @@ def _release(line: Line) -> dg.AssetsDefinition:
 
         started = time.monotonic()
         with refusals_fail_once():
-            engines = store.head(line.name, "engines", Engines)
+            engines = store.newest(line.name, Engines)
             chosen = find_chosen(store, engines)
             dataset = load_dataset(store, line.name, engines.dataset)
             if gaps := find_gaps(engines, chosen, dataset):
@@ -59,7 +59,7 @@ def _release(line: Line) -> dg.AssetsDefinition:
             ensure_repository(store, (line.name,))
             manifest, files = build_manifest(store, engines, chosen, dataset, demo_keys=uses_demo_keys(store))
             record = publish(store, line.name, manifest, files)
-            store.set_head(line.name, "release", record)
+            store.set_newest(line.name, record)
             notes = renewal_notes(store)
         for note in notes:
             context.log.warning("%s", note)

@@ -17,8 +17,6 @@ from assets.release.metadata import (
     BIN_BITS,
     BINS,
     DEMO_FIELD,
-    METADATA,
-    TIMESTAMP_KEY,
     Editor,
     Expiries,
     expiry,
@@ -27,6 +25,7 @@ from assets.release.metadata import (
     newest_root,
     write_signed,
 )
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.errors import RejectedError, VerificationError
 
@@ -44,7 +43,7 @@ def open_repository(store: Store, lines: Iterable[str], expiries: Expiries) -> E
             targets has expired and its key is not here.
         VerificationError: metadata in the store is not signed by its role's key.
     """
-    if not store.exists(TIMESTAMP_KEY):
+    if not store.exists(layout.TUF_TIMESTAMP):
         _create(store, expiries)
     editor = Editor.open(store, expiries)
     folder = keys_folder(store)
@@ -93,8 +92,8 @@ def _refuse_expired(editor: Editor) -> None:
     for role, signed in _offline(editor):
         if signed.is_expired() and not has_key(keys_folder(editor.store), role):
             raise RejectedError(
-                f"{METADATA}: {role} expired on {signed.expires:%Y-%m-%d}, so devices refuse everything; put its key "
-                f"at {keys_folder(editor.store) / role}.pem and run this again: it is renewed first"
+                f"{layout.TUF_METADATA}: {role} expired on {signed.expires:%Y-%m-%d}, so devices refuse everything; "
+                f"put its key at {keys_folder(editor.store) / role}.pem and run this again: it is renewed first"
             )
 
 
@@ -112,12 +111,12 @@ def freshen(editor: Editor) -> bool:
 def _create(store: Store, expiries: Expiries) -> None:
     """The first version of everything. After a crash in here it is called again: a root that exists is kept."""
     folder = keys_folder(store)
-    if "2.snapshot.json" in store.names(METADATA):
+    if "2.snapshot.json" in store.names(layout.TUF_METADATA):
         raise RejectedError(
-            f"{TIMESTAMP_KEY}: missing from a repository that was in use; restore it from a backup "
+            f"{layout.TUF_TIMESTAMP}: missing from a repository that was in use; restore it from a backup "
             "(devices would refuse a repository that starts over)"
         )
-    if store.exists(f"{METADATA}/1.root.json"):
+    if store.exists(layout.tuf_metadata("1.root.json")):
         newest_root(store)
     else:
         _create_root(store, expiries)
@@ -182,5 +181,7 @@ def demo_roles(editor: Editor) -> tuple[str, ...]:
 def delegations_of(targets: Targets) -> Delegations:
     """Raises VerificationError where there are none."""
     if targets.delegations is None:
-        raise VerificationError(f"{METADATA}: a role that should delegate does not; restore it from a backup")
+        raise VerificationError(
+            f"{layout.TUF_METADATA}: a role that should delegate does not; restore it from a backup"
+        )
     return targets.delegations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from assets.storage import layout
 from assets.storage.journal import Journal
 from assets.storage.store import Store
 from edge.contracts import Deployment, ReleaseManifest, document
@@ -46,11 +47,11 @@ class RolloutRecord:
 def rollout_journal(store: Store, line: str, group: str) -> Journal[RolloutRecord]:
     """Every promotion of a group, in order of its serials: a history. What counts is signed, see
     `assets.release.repository.current_deployment`; fleet health takes from here when a group was pointed."""
-    return Journal(store, f"store/{line}/rollouts/{group}", RolloutRecord)
+    return Journal(store, layout.rollout(line, group), RolloutRecord)
 
 
 def golden_key(record: ReleaseRecord) -> str:
     """Where the signed repository keeps a release's golden set."""
     golden = record.manifest.golden
     folder = record.manifest_path.rpartition("/")[0]
-    return f"tuf/targets/{folder}/{golden.sha256}.{golden.uri}"
+    return layout.tuf_target(f"{folder}/{golden.uri}", golden.sha256)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +10,7 @@ from pathlib import PurePosixPath
 from assets.compilation.documents import Engine, Engines
 from assets.compression.documents import ChosenModel
 from assets.records.dataset import DatasetVersion
+from assets.storage.memo import results
 from assets.storage.store import Store
 from edge.contracts import (
     ArtifactRef,
@@ -22,7 +22,7 @@ from edge.contracts import (
     digest,
     to_bytes,
 )
-from edge.errors import ContractError, RejectedError
+from edge.errors import RejectedError
 
 GOLDEN = "golden.json"
 
@@ -60,16 +60,11 @@ def find_chosen(store: Store, engines: Engines) -> ChosenModel:
     Raises:
         RejectedError: nothing was chosen yet.
     """
-    newest = store.head(engines.line, "chosen_model", ChosenModel)
+    newest = store.newest(engines.line, ChosenModel)
     if _made(newest, engines):
         return newest
-    folder = f"store/{engines.line}/steps/chosen_model"
-    for name in store.names(folder):
-        with contextlib.suppress(ContractError):  # of another version of this software
-            earlier = store.load(f"{folder}/{name}", ChosenModel)
-            if _made(earlier, engines):
-                return earlier
-    return newest
+    earlier = (one for one in results(store, engines.line, ChosenModel) if _made(one, engines))
+    return next(earlier, newest)
 
 
 def _made(chosen: ChosenModel, engines: Engines) -> bool:

@@ -9,9 +9,6 @@ must not turn a file of theirs into one of ours.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -22,13 +19,12 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 
 from assets.release.keys import keys_folder, load_key
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.errors import RejectedError, TransientError, VerificationError
+from edge.lock import lock_file
 
 S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
-METADATA = "tuf/metadata"
-TARGETS = "tuf/targets"
-TIMESTAMP_KEY = f"{METADATA}/timestamp.json"
 DEMO_FIELD = "edgeloop-demo-keys"
 BINS = "deploy-bin"
 BIN_BITS = 4
@@ -59,22 +55,12 @@ def locked(store: Store, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     Raises:
         TransientError: another process held it for `seconds`.
     """
-    path = Path(store.path("tuf/.lock")) if store.local else keys_folder(store) / ".lock"
+    path = Path(store.path(layout.TUF_LOCK)) if store.local else keys_folder(store) / ".lock"
     path.parent.mkdir(mode=0o755 if store.local else 0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TransientError(f"{path}: another run has been publishing for {seconds:.0f} s") from None
-                time.sleep(0.02)
+    with lock_file(path, seconds, mode=0o600) as held:
+        if not held:
+            raise TransientError(f"{path}: another run has been publishing for {seconds:.0f} s")
         yield
-    finally:
-        os.close(descriptor)
 
 
 @dataclass
@@ -97,15 +83,15 @@ class Editor:
     def open(cls, store: Store, expiries: Expiries) -> Editor:
         """Read and verify root, timestamp and snapshot. Raises VerificationError."""
         root = newest_root(store)
-        timestamp = _verified(store, TIMESTAMP_KEY, Timestamp, root.signed, "timestamp")
+        timestamp = _verified(store, layout.TUF_TIMESTAMP, Timestamp, root.signed, "timestamp")
         version = timestamp.signed.snapshot_meta.version
-        snapshot = _verified(store, f"{METADATA}/{version}.snapshot.json", Snapshot, root.signed, "snapshot")
+        snapshot = _verified(store, layout.tuf_metadata(f"{version}.snapshot.json"), Snapshot, root.signed, "snapshot")
         return cls(store, expiries, root, timestamp, snapshot)
 
     def role(self, name: str) -> Targets:
         """The current content of a role that lists targets, verified against the role that delegates to it."""
         if name not in self._roles:
-            key = f"{METADATA}/{self.snapshot.signed.meta[f'{name}.json'].version}.{name}.json"
+            key = layout.tuf_metadata(f"{self.snapshot.signed.meta[f'{name}.json'].version}.{name}.json")
             self._roles[name] = _verified(self.store, key, Targets, self._delegator(name), name).signed
         return self._roles[name]
 
@@ -145,9 +131,9 @@ class Editor:
 def newest_root(store: Store) -> Metadata[Root]:
     """The newest root, verified by itself. Raises VerificationError, FileNotFoundError."""
     version = 1
-    while store.exists(f"{METADATA}/{version + 1}.root.json"):
+    while store.exists(layout.tuf_metadata(f"{version + 1}.root.json")):
         version += 1
-    key = f"{METADATA}/{version}.root.json"
+    key = layout.tuf_metadata(f"{version}.root.json")
     root: Metadata[Root] = _parse(store, key, Root)
     _verify(root, root.signed, "root", key)
     return root
@@ -184,7 +170,7 @@ def write_signed(store: Store, name: str, role: str, signed: Any, delegator: Roo
             f"{keys_folder(store)}: the key of {role!r} is not the one that the repository trusts ({error}); "
             "restore the keys that this repository was made with"
         ) from error
-    store.write(f"{METADATA}/{name}.json", metadata.to_bytes())
+    store.write(layout.tuf_metadata(f"{name}.json"), metadata.to_bytes())
 
 
 def _verified(store: Store, key: str, cls: type[S], delegator: Root | Targets, role: str) -> Metadata[S]:

@@ -17,7 +17,8 @@ from tuf.api.metadata import TargetFile
 
 from assets.release.authorities import delegations_of, demo_roles, expiry_notes, freshen, open_repository
 from assets.release.documents import ReleaseRecord
-from assets.release.metadata import DEMO_FIELD, METADATA, TARGETS, TIMESTAMP_KEY, Editor, Expiries, locked
+from assets.release.metadata import DEMO_FIELD, Editor, Expiries, locked
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import Deployment, ReleaseManifest, from_bytes, to_bytes
 from edge.errors import RejectedError, TransientError, VerificationError
@@ -72,7 +73,7 @@ def publish(
             signed.targets |= {path: TargetFile.from_data(path, body, ["sha256"]) for path, body in targets.items()}
             editor.write(role, signed)
             editor.commit()
-        key = f"store/{line}/releases/{release}.json"
+        key = layout.release(line, release)
         if store.exists(key):
             return store.load(key, ReleaseRecord)
         record = ReleaseRecord(line, release, manifest.sequence, f"{base}/manifest.json", manifest, time.time())
@@ -132,7 +133,7 @@ def deploy(
 def current_deployment(store: Store, line: str, group: str) -> Deployment | None:
     """Where `group` is pointed now; None before any promotion. Raises VerificationError for a changed deploy file."""
     path = _deploy_path(line, group)
-    if not store.exists(TIMESTAMP_KEY):
+    if not store.exists(layout.TUF_TIMESTAMP):
         return None
     return _deployment(store, Editor.open(store, DEFAULT_EXPIRIES), path)
 
@@ -143,7 +144,7 @@ def refresh_timestamp(store: Store, expiries: Expiries = DEFAULT_EXPIRIES) -> bo
     Needs the snapshot and timestamp keys only. Returns whether anything was signed; False without a repository.
     """
     with locked(store):
-        if not store.exists(TIMESTAMP_KEY):
+        if not store.exists(layout.TUF_TIMESTAMP):
             return False
         return freshen(Editor.open(store, expiries))
 
@@ -177,8 +178,7 @@ def _release_files(line: str, manifest: ReleaseManifest, files: Mapping[str, byt
 
 def _write_target(store: Store, path: str, data: bytes) -> None:
     """Write a target file under its consistent-snapshot name, unless these very bytes are there."""
-    folder, name = path.rsplit("/", 1)
-    key = f"{TARGETS}/{folder}/{hashlib.sha256(data).hexdigest()}.{name}"
+    key = layout.tuf_target(path, hashlib.sha256(data).hexdigest())
     if not store.exists(key) or store.read(key) != data:
         store.write(key, data)
 
@@ -192,7 +192,9 @@ def _deploy_path(line: str, group: str) -> str:
 def _bin(editor: Editor, path: str) -> str:
     bins = delegations_of(editor.role("deploy")).succinct_roles
     if bins is None:
-        raise VerificationError(f"{METADATA}: role 'deploy' does not delegate to hash bins; restore it from a backup")
+        raise VerificationError(
+            f"{layout.TUF_METADATA}: role 'deploy' does not delegate to hash bins; restore it from a backup"
+        )
     return bins.get_role_for_target(path)
 
 
@@ -200,8 +202,7 @@ def _deployment(store: Store, editor: Editor, path: str) -> Deployment | None:
     target = editor.role(_bin(editor, path)).targets.get(path)
     if target is None:
         return None
-    folder, name = path.rsplit("/", 1)
-    key = f"{TARGETS}/{folder}/{target.hashes['sha256']}.{name}"
+    key = layout.tuf_target(path, target.hashes["sha256"])
     data = store.read(key)
     try:
         target.verify_length_and_hashes(data)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assets.errors import RejectedError
-from assets.ingest.contract import make_record
 from assets.line.config import Line
 from assets.line.data import DataContract
+from assets.readers.registry import make_record
 from assets.records.verdict import BatchVerdict
 from assets.review.held import Held, scan
 from assets.review.lookup import Lookup

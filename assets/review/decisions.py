@@ -14,8 +14,8 @@ from assets.records.verdict import BatchVerdict
 from assets.review import corrections
 from assets.review.documents import Decision, waivable
 from assets.review.held import find_rows, held_batches, held_records, rows_at
-from assets.review.state import ABOUT_RECORDS, State, keep_bytes, keep_members, select
-from assets.storage import audit
+from assets.review.state import ABOUT_RECORDS, State, keep_bytes, keep_members
+from assets.storage import audit, layout
 from assets.storage.store import Store
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ def accept(
         ConflictError: somebody decided about one of them meanwhile.
         RejectedError: no record, no reason, or a record that cannot be trained on.
     """
-    why = _needed(why, "accepting what a rule set aside")
+    why = needed_reason(why, "accepting what a rule set aside")
     _refuse_unwaivable(members)
     corrections.refuse_unfit(state.store, line, verdict, members)
-    return _decide(state, Decision("accept", who, why, 0.0, verdict.batch), members, revise)
+    return decide_about(state, Decision("accept", who, why, 0.0, verdict.batch), members, revise)
 
 
 def fix(
@@ -98,54 +98,13 @@ def fix(
         draft = _check_input(state, line, verdict, members, draft, correction)
     else:
         corrections.refuse_unfit(state.store, line, verdict, members, label)
-    return _decide(state, draft, members, revise)
+    return decide_about(state, draft, members, revise)
 
 
 def reject(state: State, verdict: BatchVerdict, members: pa.Table, who: str, why: str, revise: int = 0) -> int:
     """Records stay out for good. Arguments and errors as `accept`."""
-    draft = Decision("reject", who, _needed(why, "rejecting a record"), 0.0, verdict.batch)
-    return _decide(state, draft, members, revise)
-
-
-def waive(
-    state: State,
-    line: Line,
-    rule: str,
-    who: str,
-    why: str,
-    until: float,
-    verdict: BatchVerdict | None = None,
-    members: pa.Table | None = None,
-    revise: int = 0,
-) -> int:
-    """A rule is not asked until a moment: of the line, of a batch, or of `members` of a batch only.
-
-    A waiver of a batch or of records also decides about those that the rule holds there: they go back.
-
-    Args:
-        until: seconds since 1970.
-        verdict: the batch; None for the whole line.
-        members: undecided records of the batch that the rule holds; None for the whole batch.
-    """
-    now, why = time.time(), _needed(why, "waiving a rule")
-    if not waivable(rule):
-        raise RejectedError(
-            f"the rule {rule!r} cannot be waived: a record that breaks it cannot be used; correct it with "
-            "`edgeloop quarantine fix`, or reject it"
-        )
-    if not rule:
-        raise RejectedError("good records of a blocked batch break no rule; accept them with --good")
-    if until <= now:
-        raise RejectedError("a waiver ends in the future; give a later date with --until")
-    if verdict is None:
-        return append(state, Decision("waive", who, why, now, rule=rule, whole=True, until=until), lambda: None)
-    draft = Decision("waive", who, why, now, verdict.batch, rule=rule, whole=members is None, until=until)
-    if members is None:
-        members = select(state.refresh(), verdict, rule=rule)
-        if not members.num_rows:
-            return append(state, draft, lambda: None)
-    corrections.refuse_unfit(state.store, line, verdict, members)
-    return _decide(state, draft, members, revise)
+    draft = Decision("reject", who, needed_reason(why, "rejecting a record"), 0.0, verdict.batch)
+    return decide_about(state, draft, members, revise)
 
 
 def revoke(state: State, position: int, who: str, why: str) -> int:
@@ -154,7 +113,7 @@ def revoke(state: State, position: int, who: str, why: str) -> int:
     Raises:
         ConflictError: it was taken back already, or its records have gone back.
     """
-    why = _needed(why, "taking a decision back")
+    why = needed_reason(why, "taking a decision back")
 
     def check() -> None:
         entry = state.entry(position)
@@ -201,7 +160,8 @@ def locate(
     )
 
 
-def _decide(state: State, draft: Decision, members: pa.Table, revise: int) -> int:
+def decide_about(state: State, draft: Decision, members: pa.Table, revise: int) -> int:
+    """Add a decision about records, with their ids; arguments and errors as `accept`."""
     members = members.select(["id", "rule"]).group_by(["id", "rule"], use_threads=False).aggregate([])
     ids = members["id"].unique()
     if not len(ids):
@@ -293,7 +253,7 @@ def _check_input(
         corrections.checked_record(data, held, stored, label)
     if correction.file is None:
         return draft
-    ref = keep_bytes(state.store, line, f"quarantine/{line.name}/.decided", correction.file, "input", ".input")
+    ref = keep_bytes(state.store, line, layout.decided(line.name), correction.file, "input", ".input")
     return replace(draft, input=ref)
 
 
@@ -305,7 +265,8 @@ def _refuse_unwaivable(members: pa.Table) -> None:
             )
 
 
-def _needed(why: str, what: str) -> str:
+def needed_reason(why: str, what: str) -> str:
+    """The reason in one printable line. Raises RejectedError where there is none, or it is too long."""
     why = _text(why, "the reason")
     if not why:
         raise RejectedError(f"{what} needs a reason; say it with --why")

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from assets.storage import layout
 from assets.storage.journal import Journal
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, document
@@ -218,7 +219,7 @@ class Waivers:
 
 def decisions_journal(store: Store, line: str) -> Journal[Decision]:
     """Every decision of the line, in the order in which they were made."""
-    return Journal(store, f"quarantine/{line}/.decisions", Decision)
+    return Journal(store, layout.decisions(line), Decision)
 
 
 def waivable(rule: str) -> bool:

@@ -17,8 +17,9 @@ from assets.errors import RejectedError
 from assets.records.batch import landing_journal
 from assets.records.forgotten import current
 from assets.records.record import QUARANTINE_COLUMNS
-from assets.records.verdict import BatchVerdict, read_verdict, verdict_key
+from assets.records.verdict import BatchVerdict, read_verdict
 from assets.review.lookup import Lookup
+from assets.storage import layout
 from assets.storage.sealed import fetch_records, open_unsealed
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, from_bytes
@@ -62,7 +63,7 @@ def held_batches(store: Store, line: str) -> Iterator[BatchVerdict]:
     Without its reasons and checks, which are most of it: those that were read before are not read into objects again.
     """
     for batch in dict.fromkeys(landing.batch for _, landing in landing_journal(store, line).after(0)):
-        verdict = _light_verdict(store, verdict_key(line, batch))
+        verdict = _light_verdict(store, layout.verdict(line, batch))
         if verdict is not None and verdict.quarantined:
             yield verdict
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assets.ingest.contract import is_landed, land_returned, returned_batch
+from assets.ingest.listing import known
+from assets.ingest.returning import land_returned, returned_batch
 from assets.line.config import Line
 from assets.records.forgotten import forgotten_ids
 from assets.records.record import RECORD_COLUMNS
@@ -28,6 +29,7 @@ from assets.review.decisions import append
 from assets.review.documents import Decision
 from assets.review.held import held_batches, scan
 from assets.review.state import State, keep_bytes
+from assets.storage import layout
 from assets.storage.sealed import fetch_records
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef
@@ -98,7 +100,7 @@ def unfinished(state: State) -> list[int]:
     return [
         position
         for position in state.releases()[-MAX_UNFINISHED:]
-        if state.entry(position).returned and not is_landed(state.store, state.line, state.entry(position).returned)
+        if state.entry(position).returned and known(state.store, state.line, state.entry(position).returned) is None
     ]
 
 
@@ -231,6 +233,6 @@ class _Writer:
         buffer = io.BytesIO()
         table = pa.concat_tables([part.cast(schema) for part in self._parts]).combine_chunks()
         pq.write_table(table.replace_schema_metadata(about), buffer, compression="zstd", use_dictionary=["label"])
-        key = f"quarantine/{self._line.name}/.returns"
+        key = layout.returns(self._line.name)
         self._files.append(keep_bytes(self._store, self._line, key, buffer.getvalue(), "parquet", ".records.parquet"))
         self._parts, self._rows, self._bytes = [], 0, 0

@@ -20,6 +20,7 @@ from assets.records.verdict import BatchVerdict
 from assets.review.documents import MAX_INLINE, Decision, Member, decisions_journal
 from assets.review.held import scan
 from assets.review.lookup import Lookup
+from assets.storage import layout
 from assets.storage.sealed import seal
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, from_bytes, to_bytes
@@ -97,7 +98,7 @@ class State:
             self.store.create(self._packed_key(position), body)
 
     def _packed_key(self, position: int) -> str:
-        return f"quarantine/{self.line}/.decided/until-{position:012d}.jsonl"
+        return f"{layout.decided(self.line)}/until-{position:012d}.jsonl"
 
     def entry(self, position: int) -> Decision:
         """The entry at `position`. Raises RejectedError where there is none."""
@@ -238,7 +239,7 @@ def keep_members(store: Store, line: str, members: pa.Table) -> tuple[tuple[Memb
         return tuple(Member(row["id"], row["rule"]) for row in members.to_pylist()), None
     buffer = io.BytesIO()
     pq.write_table(members, buffer, compression="zstd", use_dictionary=["rule"])
-    return (), _put(store, f"quarantine/{line}/.decided", buffer.getvalue(), "parquet", ".parquet")
+    return (), _put(store, layout.decided(line), buffer.getvalue(), "parquet", ".parquet")
 
 
 def keep_bytes(store: Store, line: Line, folder: str, data: bytes, kind: str, suffix: str) -> ArtifactRef:

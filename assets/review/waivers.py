@@ -1,14 +1,81 @@
-"""Waivers as they hold at one moment, gathered from the journal of decisions."""
+"""Waivers: a rule is not asked until a date; which of them hold at one moment."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assets.errors import RejectedError
+from assets.line.config import Line
+from assets.records.verdict import BatchVerdict
+from assets.review import corrections
+from assets.review.decisions import append, decide_about, needed_reason
 from assets.review.documents import Decision, Waiver, Waivers, waivable
-from assets.review.state import State
+from assets.review.state import State, select
 from assets.storage.store import Store
 
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-def gather(store: Store, line: str, now: float) -> Waivers:
-    """See `assets.review.waivers.active_waivers`."""
+
+@dataclass(frozen=True)
+class Scope:
+    """Where a rule is waived, if not in the whole line.
+
+    Attributes:
+        verdict: on the batch.
+        members: undecided records of the batch that the rule holds; None for the whole batch.
+        revise: position of the decision on all of them that the waiver replaces; 0 where they are undecided.
+    """
+
+    verdict: BatchVerdict
+    members: pa.Table | None = None
+    revise: int = 0
+
+
+def waive(state: State, line: Line, rule: str, who: str, why: str, until: float, scope: Scope | None = None) -> int:
+    """A rule is not asked until a moment: of the line, of a batch, or of some records of a batch only.
+
+    A waiver of a batch or of records also decides about those that the rule holds there: they go back.
+
+    Args:
+        until: seconds since 1970.
+        scope: None for the whole line.
+
+    Returns:
+        The decision's position.
+
+    Raises:
+        ConflictError: somebody decided about one of them meanwhile.
+        RejectedError: no reason, a rule that nobody may waive, an end that is past, or a record that cannot be trained
+            on.
+    """
+    now, why = time.time(), needed_reason(why, "waiving a rule")
+    if not waivable(rule):
+        raise RejectedError(
+            f"the rule {rule!r} cannot be waived: a record that breaks it cannot be used; correct it with "
+            "`edgeloop quarantine fix`, or reject it"
+        )
+    if not rule:
+        raise RejectedError("good records of a blocked batch break no rule; accept them with --good")
+    if until <= now:
+        raise RejectedError("a waiver ends in the future; give a later date with --until")
+    if scope is None:
+        return append(state, Decision("waive", who, why, now, rule=rule, whole=True, until=until), lambda: None)
+    whole = scope.members is None
+    draft = Decision("waive", who, why, now, scope.verdict.batch, rule=rule, whole=whole, until=until)
+    members = scope.members
+    if members is None:
+        members = select(state.refresh(), scope.verdict, rule=rule)
+        if not members.num_rows:
+            return append(state, draft, lambda: None)
+    corrections.refuse_unfit(state.store, line, scope.verdict, members)
+    return decide_about(state, draft, members, scope.revise)
+
+
+def active_waivers(store: Store, line: str, now: float) -> Waivers:
+    """What the gate does not ask at the moment `now` (seconds since 1970)."""
     return waivers_of(State(store, line), now)
 
 
@@ -61,10 +128,3 @@ def _waiver(position: int, entry: Decision, count: int) -> Waiver:
     return Waiver(
         position, rule, entry.batch, entry.whole, count or entry.count, entry.who, entry.why, entry.time, entry.until
     )
-
-
-def active_waivers(store: Store, line: str, now: float) -> Waivers:
-    """What the gate does not ask at the moment `now` (seconds since 1970)."""
-    from assets.review.waivers import gather
-
-    return gather(store, line, now)

@@ -33,9 +33,9 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
 
         started = time.monotonic()
         with refusals_fail_once():
-            record = store.head(line.name, "release", ReleaseRecord)
+            record = store.newest(line.name, ReleaseRecord)
             done = roll_out(store, line, record)
-            store.set_head(line.name, "rollout", done)
+            store.set_newest(line.name, done)
             refresh_timestamp(store)
         context.log.info("%s: %s", done.decision, done.why)
         return dg.MaterializeResult(

@@ -10,6 +10,7 @@ from typing import Literal
 from assets.line.config import Line
 from assets.release.documents import ReleaseRecord, RolloutRecord, rollout_journal
 from assets.release.repository import DeploymentChangedError, current_deployment, deploy
+from assets.storage import layout
 from assets.storage.audit import current_user
 from assets.storage.audit import record as note
 from assets.storage.store import Store
@@ -99,15 +100,15 @@ def promote(store: Store, line: Line, release: str, group: str | None = None) ->
 
     rollout = _apply(store, line.name, group, record, choose)
     if rollout.decision == "promoted":
-        store.set_head(line.name, "rollout", rollout)
+        store.set_newest(line.name, rollout)
         note(store, current_user(), "promoted", line.name, record.release, f"{group}: {rollout.why}")
     return rollout
 
 
 def releases(store: Store, line: str) -> list[ReleaseRecord]:
     """Every release of a line, oldest first."""
-    names = [name for name in store.names(f"store/{line}/releases") if name.endswith(".json")]
-    records = [store.load(f"store/{line}/releases/{name}", ReleaseRecord) for name in names]
+    names = [name for name in store.names(layout.releases(line)) if name.endswith(".json")]
+    records = [store.load(f"{layout.releases(line)}/{name}", ReleaseRecord) for name in names]
     return sorted(records, key=lambda record: (record.sequence, record.published))
 
 

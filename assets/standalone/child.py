@@ -5,19 +5,18 @@ Whatever reads the foreign file runs in here: if it crashes, the parent says so 
 
 from __future__ import annotations
 
-import json
 import os
-import resource
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from assets.errors import BudgetError, RejectedError, TransientError, of_the_machine
-from assets.processes.supervisor import die_with_parent
 from assets.standalone.request import REVISION, Request, read_request
+from edge.child import answer_pipe, die_with_parent, limit_memory, send_line
 
 READ_SECONDS = 300.0
 """The longest that reading a model and answering its first records may take."""
@@ -29,8 +28,8 @@ Send = Callable[[Mapping[str, Any]], None]
 def main(order: Path) -> None:
     """Do what the request says, and answer."""
     die_with_parent()
-    send = _sender()
-    _limit_memory()
+    send = partial(send_line, answer_pipe())
+    limit_memory(_memory())
     name = ""
     try:
         request = read_request(order.read_bytes())
@@ -47,7 +46,7 @@ def main(order: Path) -> None:
 
 
 def work(request: Request, send: Send) -> dict[str, Any]:
-    """Search, choose, compile and write; tells on the way. Returns plain JSON, see `run.Finished`.
+    """Search, choose, compile and write; tells on the way. Returns plain JSON, see `folder.Finished`.
 
     Raises:
         RejectedError: a model, records or a budget that cannot be used.
@@ -55,7 +54,7 @@ def work(request: Request, send: Send) -> dict[str, Any]:
     """
     if request.model:  # before anything slow is loaded; nothing but protobuf's parser touches the bytes before
         from assets.compilation.lint import check_model
-        from assets.standalone.external import whole_model
+        from assets.standalone.external_data import whole_model
 
         send({"stage": STAGES[0], "at": 0, "of": len(STAGES), "within": READ_SECONDS})
         check_model(whole_model(Path(request.model)), "float", request.model, interface="any")
@@ -63,8 +62,8 @@ def work(request: Request, send: Send) -> dict[str, Any]:
     from assets.compression.documents import Candidates
     from assets.compression.search import search
     from assets.evaluation.latency import machine_name
-    from assets.standalone.given import open_request
     from assets.standalone.result import write_result
+    from assets.standalone.subject import open_request
     from assets.storage.memo import cached_step
 
     def report(text: str) -> None:
@@ -91,7 +90,7 @@ def work(request: Request, send: Send) -> dict[str, Any]:
         metadata.version("onnx"),
         machine_name(),  # latencies belong to it
     )
-    found, _ = cached_step(subject.store, subject.name, "candidates", decided, Candidates, lambda: search(subject))
+    found, _ = cached_step(subject.store, subject.name, decided, Candidates, lambda: search(subject))
     found = replace(found, note="; ".join(filter(None, (note, found.note))))
     stage(3)
     chosen, why_not = None, ""
@@ -115,23 +114,9 @@ def _for_a_command(text: str, name: str, trainable: bool) -> str:
     return "\n".join(rows)
 
 
-def _sender() -> Send:
-    """Messages go to what was standard output; what libraries print goes where errors go."""
-    pipe = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-
-    def send(message: Mapping[str, Any]) -> None:
-        pipe.write(json.dumps(message).encode() + b"\n")
-
-    return send
-
-
-def _limit_memory() -> None:
-    """No more than three quarters of the machine's memory, so that a hostile file ends this process and no other."""
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = max(LEAST_MEMORY, whole * 3 // 4)
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+def _memory() -> int:
+    """Three quarters of the machine's memory in bytes, so that a hostile file ends this process and no other."""
+    return max(LEAST_MEMORY, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from assets.errors import RejectedError
 from assets.evaluation.intervals import Weighted, bootstrap
+from assets.evaluation.parity import Outputs
 from assets.line.tasks import TaskSpec
 from assets.line.training import TrainingPolicy
-from assets.tasks.contract import Objective, Outputs, Split, Task, Truth
+from assets.tasks.contract import Objective, Task, Truth
+from assets.tasks.user_metrics import Split
 from edge.contracts import AnswerSpec, Metric
 from edge.contracts.evidence import VerdictKind
 
@@ -97,11 +99,6 @@ class FidelityMetrics:
             Metric(name, one.value, split, len(y), one.low, min(1.0, one.high), kind)
             for name, one in zip(self.names, found, strict=True)
         )
-
-    def score(self, name: str, outputs: Outputs, y: Truth) -> float:
-        """One metric. Raises ValueError for an unknown name, RejectedError for answers that are not finite."""
-        _check(outputs)
-        return float(self.weighted(outputs, y, (name,))(np.ones((len(y), 1)))[0, 0])
 
     def weighted(self, outputs: Outputs, y: Truth, names: Sequence[str]) -> Weighted:
         """What computes these metrics by how often each record counts."""

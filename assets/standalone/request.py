@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -39,6 +39,8 @@ class Request:
         metric: what chooses; "" for the task's own.
         mean, std, scale, target, classes: see `assets.standalone.sources.Reading`.
         max_minutes: after which no new student is begun (an ONNX file has none); None for no limit.
+        home: root of the state that holds the lines' models and records.
+        configs: name to configuration of each line that is named here.
     """
 
     model: str
@@ -56,6 +58,8 @@ class Request:
     target: str = ""
     classes: tuple[str, ...] = ()
     max_minutes: float | None = None
+    home: str = ""
+    configs: dict[str, Any] = field(default_factory=dict)
 
 
 def read_request(data: bytes) -> Request:

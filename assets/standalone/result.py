@@ -15,7 +15,7 @@ import numpy as np
 
 from assets.compilation.build import Built, build_targets
 from assets.compilation.documents import Engine
-from assets.compilation.verify import Judge, Source
+from assets.compilation.verify import Source, Verifier
 from assets.compression.choosing.rows import front_rows
 from assets.compression.choosing.wording import recipe_in_words
 from assets.compression.documents import Candidate, Candidates, ChosenModel
@@ -112,7 +112,7 @@ def write_result(
         drawing: called when all is compiled.
 
     Returns:
-        Plain JSON, see `platform_defs.compressing.run.Finished`; "written" has each file's digest.
+        Plain JSON, see `assets.standalone.folder.Finished`; "written" has each file's digest.
     """
     place = Store(str(out))
     files, failed, facts = _files(place, subject, chosen, report) if chosen is not None else ((), {}, {})
@@ -166,7 +166,7 @@ def _files(
     files: list[TargetFile] = []
     failed: dict[str, str] = {}
     facts: dict[str, EngineFacts] = {}
-    judge = Judge(
+    verifier = Verifier(
         subject.task,
         subject.metric,
         subject.classes,
@@ -188,7 +188,7 @@ def _files(
             candidate.evidence[target.dialect],
             candidate.parity[target.dialect],
         )
-        engine = judge.engine(subject.store, built, source)
+        engine = verifier.engine(subject.store, built, source)
         if gap := chain_gap(engine.parity, subject.onnx.sha256, engine.file.sha256):
             failed[target.name] = gap
         else:

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from assets.errors import RejectedError
 
 _TYPES: Mapping[str, str] = {
@@ -66,12 +63,6 @@ def read_signature(session: Any, source: str) -> Signature:
                 f"{source}: input {port.name!r} has no batch axis; export the model with inputs of (batch, …)"
             )
     return Signature(inputs, tuple(_port(value) for value in session.get_outputs()))
-
-
-def feed_types(signature: Signature, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Arrays as the model's inputs want them: of the inputs' types."""
-    types = {port.name: np.dtype(port.dtype) for port in signature.inputs}
-    return {name: np.ascontiguousarray(value, dtype=types[name]) for name, value in feeds.items()}
 
 
 def _port(value: Any) -> Port:

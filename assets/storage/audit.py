@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from assets.storage import layout
 from assets.storage.journal import Journal
 from assets.storage.store import Store
 from edge.contracts import document, from_bytes, to_bytes
@@ -26,8 +27,6 @@ from edge.errors import ContractError, RejectedError
 USER_VARIABLE = "EDGELOOP_USER"
 MAX_WHY = 1000
 MAX_NAME = 200
-_FOLDER = "audit"
-_HEAD = "audit/head/newest.json"
 
 Action = Literal[
     "landed",
@@ -94,7 +93,7 @@ class Verified:
 
 def audit_journal(store: Store) -> Journal[AuditEntry]:
     """Every entry, in order."""
-    return Journal(store, _FOLDER, AuditEntry)
+    return Journal(store, layout.AUDIT, AuditEntry)
 
 
 def current_user() -> str:
@@ -122,7 +121,7 @@ def record(store: Store, who: str, action: Action, line: str, subject: str, why:
             time.time(), _plain(who, MAX_NAME), action, line, _plain(subject, MAX_WHY), _plain(why, MAX_WHY), previous
         )
         if journal.append_at(position + 1, entry):
-            store.save(_HEAD, _Head(position + 1, hashlib.sha256(to_bytes(entry)).hexdigest()))
+            store.save(layout.AUDIT_HEAD, _Head(position + 1, hashlib.sha256(to_bytes(entry)).hexdigest()))
             return entry
         position, previous = _follow(journal, position)
 
@@ -148,7 +147,7 @@ def verify(store: Store, expect: str | None = None) -> Verified:
     """
     if expect and not re.fullmatch("[0-9a-f]{64}", expect.lower()):
         raise RejectedError(f"digest {expect[:80]!r}: is not 64 hex digits; give the whole digest that was noted")
-    listed = sum(name.endswith(".json") for name in store.names(_FOLDER))
+    listed = sum(name.endswith(".json") for name in store.names(layout.AUDIT))
     head = _load_head(store)
     noted = {expect.lower()} if expect else set[str]()
     wanted = noted | ({head.sha256} if head else set())
@@ -190,7 +189,7 @@ def _ending_problem(entries: int, head: _Head | None, seen: set[str], noted: set
 
 def _load_head(store: Store) -> _Head | None:
     try:
-        return store.load(_HEAD, _Head)
+        return store.load(layout.AUDIT_HEAD, _Head)
     except (FileNotFoundError, ContractError):
         return None
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import from_bytes, to_bytes
 
@@ -111,4 +112,4 @@ class Journal(Generic[T]):
         return position == 0 or self.store.exists(self._key(position))
 
     def _key(self, position: int) -> str:
-        return f"{self.prefix}/{position:012d}.json"
+        return layout.entry(self.prefix, position)

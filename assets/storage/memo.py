@@ -6,12 +6,14 @@ are part of the line, so running it again would give the same result to float to
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from assets.errors import RejectedError
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef
 from edge.errors import ContractError
@@ -20,28 +22,28 @@ T = TypeVar("T")
 
 
 def cached_step(
-    store: Store, line: str, asset: str, inputs: tuple[str, ...], cls: type[T], make: Callable[[], T]
+    store: Store, line: str, inputs: tuple[str, ...], cls: type[T], make: Callable[[], T]
 ) -> tuple[T, bool]:
     """The result of a step, made now or remembered.
 
     Args:
-        asset: the step's name; its results are kept below `store/<line>/steps/<asset>/`.
         inputs: digests and a revision string; any difference makes a new result.
-        cls: the contract document that the step makes.
+        cls: the contract document that the step makes: one of an asset's (`layout.ASSETS`).
         make: makes it.
 
     Returns:
         The document, and whether it was remembered. It is also made the asset's head, unless the head is newer: an
         older result (of a smaller `position`) never replaces one that has seen more batches.
     """
-    key = f"store/{line}/steps/{asset}/{hashlib.sha256(chr(0).join(inputs).encode()).hexdigest()}.json"
+    steps = layout.steps(line, layout.asset_of(cls))
+    key = f"{steps}/{hashlib.sha256(chr(0).join(inputs).encode()).hexdigest()}.json"
     value = cached(store, key, cls)
     reused = value is not None
     if value is None:
         value = make()
         store.save(key, value)
-    if _position(value) >= _head_position(store, line, asset, cls):
-        store.set_head(line, asset, value)
+    if _position(value) >= _head_position(store, line, cls):
+        store.set_newest(line, value)
     return value, reused
 
 
@@ -52,6 +54,14 @@ def cached(store: Store, key: str, cls: type[T]) -> T | None:
     except (FileNotFoundError, ContractError):
         return None
     return value if all(store.intact(ref) for ref in _artifacts(value)) else None
+
+
+def results(store: Store, line: str, cls: type[T]) -> Iterator[T]:
+    """Every result that is remembered of a step, in no order; those of other versions of this software are left out."""
+    folder = layout.steps(line, layout.asset_of(cls))
+    for name in store.names(folder):
+        with contextlib.suppress(ContractError, FileNotFoundError):
+            yield store.load(f"{folder}/{name}", cls)
 
 
 def _artifacts(value: Any) -> Iterator[ArtifactRef]:
@@ -69,9 +79,9 @@ def _artifacts(value: Any) -> Iterator[ArtifactRef]:
             yield from _artifacts(item)
 
 
-def _head_position(store: Store, line: str, asset: str, cls: type[T]) -> int:
+def _head_position(store: Store, line: str, cls: type[T]) -> int:
     try:
-        return _position(store.head(line, asset, cls))
+        return _position(store.newest(line, cls))
     except RejectedError:  # none yet, or one that this version no longer reads
         return 0
 

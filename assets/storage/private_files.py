@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 from assets.errors import RejectedError
+from assets.storage import layout
 from assets.storage.store import Store
 
 KEYS_VARIABLE = "EDGELOOP_KEYS"
@@ -26,7 +27,7 @@ def keys_folder(store: Store) -> Path:
             f"{store.root}: private keys are kept in a folder of this machine, never in a shared store; "
             f"set {KEYS_VARIABLE} to that folder"
         )
-    return Path(store.path("keys"))
+    return Path(store.path(layout.KEYS))
 
 
 def check_private(path: Path) -> None:

@@ -7,7 +7,6 @@ it ends, so what a killed process left behind is known and removed by the next o
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -16,13 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from assets.errors import TransientError
+from assets.storage import layout
 from assets.storage.store import Store
+from edge.lock import take_lock
 
 
 def scratch_root(store: Store | None) -> Path:
     """Where scratch folders lie: beside the landing zone, so that files can be moved there, else in $TMPDIR."""
     if store is not None and store.local:
-        return Path(store.path("scratch"))
+        return Path(store.path(layout.SCRATCH))
     return Path(tempfile.gettempdir()) / f"edgeloop-scratch-{os.getuid()}"
 
 
@@ -66,11 +67,9 @@ def remove_stale(root: Path) -> int:
         except OSError:
             continue
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(lock_file.with_suffix(""))
-            removed += 1
-        except BlockingIOError:
-            pass
+            if take_lock(lock, wait_seconds=0):
+                _remove(lock_file.with_suffix(""))
+                removed += 1
         finally:
             os.close(lock)
     return removed
@@ -81,11 +80,9 @@ def _claim(root: Path) -> tuple[Path, int]:
         folder = root / uuid.uuid4().hex
         lock_file = folder.with_suffix(".lock")
         lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if lock_file.exists():  # else a cleaner was faster than our lock
-                folder.mkdir(mode=0o700)
-                return folder, lock
+        if take_lock(lock, wait_seconds=0) and lock_file.exists():  # else a cleaner was faster than our lock
+            folder.mkdir(mode=0o700)
+            return folder, lock
         os.close(lock)
 
 

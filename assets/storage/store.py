@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import fsspec
 
+from assets.storage import layout
 from edge.contracts import ArtifactRef, check_key, from_bytes, to_bytes
 from edge.errors import RejectedError, VerificationError
 
@@ -40,6 +41,11 @@ class Store:
                 "whose file system is installed"
             ) from error
         return filesystem, path.rstrip("/")
+
+    @property
+    def folder(self) -> str:
+        """The root as the file system knows it: on this machine an absolute path."""
+        return self._location[1] or "/"
 
     @property
     def local(self) -> bool:
@@ -112,7 +118,7 @@ class Store:
     def put(self, line: str, data: bytes, kind: str, suffix: str, parents: tuple[str, ...] = ()) -> ArtifactRef:
         """Store `data` under its digest, below the line's artifacts; the same bytes are stored once."""
         sha256 = hashlib.sha256(data).hexdigest()
-        key = f"store/{line}/artifacts/{sha256}{suffix}"
+        key = f"{layout.artifacts(line)}/{sha256}{suffix}"
         ref = ArtifactRef(key, sha256, len(data), kind, parents)
         if not self.create(key, data) and not self.intact(ref):
             self.write(key, data)
@@ -197,20 +203,17 @@ class Store:
         """Read a contract document. Raises FileNotFoundError, ContractError."""
         return from_bytes(cls, self.read(key), key)
 
-    def head(self, line: str, name: str, cls: type[T]) -> T:
-        """The newest result of asset `name`. Raises RejectedError where there is none yet."""
+    def newest(self, line: str, cls: type[T]) -> T:
+        """The newest result of the asset that makes such documents. Raises RejectedError where there is none yet."""
+        asset = layout.asset_of(cls)
         try:
-            return self.load(_head(line, name), cls)
+            return self.load(layout.head(line, asset), cls)
         except FileNotFoundError as error:
-            raise RejectedError(f"line {line!r} has no {name} yet; materialize {line}/{name} first") from error
+            raise RejectedError(f"line {line!r} has no {asset} yet; materialize {line}/{asset} first") from error
 
-    def set_head(self, line: str, name: str, value: Any) -> None:
-        """Make `value` the newest result of asset `name`."""
-        self.save(_head(line, name), value)
-
-
-def _head(line: str, name: str) -> str:
-    return f"store/{line}/heads/{name}.json"
+    def set_newest(self, line: str, value: Any) -> None:
+        """Make `value` the newest result of the asset that makes such documents."""
+        self.save(layout.head(line, layout.asset_of(value)), value)
 
 
 def _digest(path: Path) -> str | None:

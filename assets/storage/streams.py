@@ -102,7 +102,7 @@ def make_durable(store: Store, prefix: str) -> None:
         _sync(Path(folder))
     for folder_above in root.parents:
         _sync(folder_above)
-        if str(folder_above) == store.path("landing").rsplit("/", 1)[0]:
+        if str(folder_above) == store.folder:
             break
 
 

@@ -1,4 +1,4 @@
-"""Golden records of models that answer with a class; every classification task's `golden.py` is made of this."""
+"""Golden records of models that answer with a class: of every classification task."""
 
 from __future__ import annotations
 

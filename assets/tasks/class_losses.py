@@ -1,4 +1,4 @@
-"""Losses for models that answer with a class; every classification task's `loss.py` is made of this.
+"""Losses for models that answer with a class: of every classification task.
 
 Each is a plain mean over the batch's records, also with class weights: only then do parts of a batch, on several
 processes or one after another, add up to the loss of the whole.
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Objective
-from assets.tasks.own_losses import own_loss
+from assets.tasks.user_losses import user_loss
 
 __all__ = ["class_weights", "learns_from", "objective"]
 
@@ -55,7 +55,7 @@ def objective(policy: TrainingPolicy, y: NDArray[np.int64], classes: int) -> Obj
     """
     name = policy.loss or "cross_entropy"
     if ":" in name:
-        return own_loss(name)
+        return user_loss(name)
     weights = torch.from_numpy(class_weights(y, classes)) if policy.imbalance == "weights" else None
     smoothing = policy.label_smoothing
     if name == "cross_entropy" and weights is None:

@@ -1,4 +1,4 @@
-"""What is said about models that answer with a class; every classification task's `metrics.py` is made of this.
+"""What is said about models that answer with a class: of every classification task.
 
 Outputs are logits, (records, classes). Metrics of two classes are of the last one, which by custom is the one looked
 for; of more classes they are averages in which each class counts the same.
@@ -15,21 +15,18 @@ from numpy.typing import NDArray
 
 from assets.evaluation.hits import Labels, Outputs, hits
 from assets.evaluation.intervals import Interval, Weighted, bootstrap, bounded, wilson
-from assets.tasks.own_metrics import Split, checked, is_own, own_score
 from assets.tasks.ranking import ranking
+from assets.tasks.user_metrics import Split, checked
 from edge.contracts import CLASS_ANSWER, AnswerSpec, Metric
 from edge.contracts.evidence import VerdictKind
 
 __all__ = [
     "answer",
     "baseline",
-    "calibration_bins",
     "confusion",
-    "macro_f1",
     "merits",
     "metrics",
     "probabilities",
-    "score",
     "weighted",
 ]
 
@@ -59,14 +56,6 @@ def confusion(outputs: Outputs, y: Labels) -> Labels:
     return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
 
-def calibration_bins(outputs: Outputs, y: Labels) -> list[tuple[float, float, int]]:
-    """Mean confidence, share of hits and count of records of each of `BINS` bins of confidence that is not empty."""
-    sure = probabilities(outputs).max(axis=1)
-    right, at = hits(outputs, y), _bin(sure)
-    rows = (at == number for number in range(BINS))
-    return [(float(sure[row].mean()), float(right[row].mean()), int(row.sum())) for row in rows if row.any()]
-
-
 def weighted(outputs: Outputs, y: Labels, names: Sequence[str]) -> Weighted:
     """What computes the named metrics by how often each record counts. Raises ValueError for an unknown name."""
     if unknown := [name for name in names if name not in NAMES]:
@@ -84,18 +73,6 @@ def weighted(outputs: Outputs, y: Labels, names: Sequence[str]) -> Weighted:
         gaps = _indicator(_bin(sure), BINS, hits(outputs, y) - sure)
         parts["ece"] = lambda weights: np.abs(gaps @ weights).sum(axis=0) / weights.sum(axis=0)
     return lambda weights: np.stack([parts[name](weights) for name in names])
-
-
-def score(name: str, outputs: Outputs, y: Labels) -> float:
-    """One metric, finite: 0.5 for a ROC-AUC and 0 for a PR-AUC that lacks either kind of record.
-
-    Raises:
-        ValueError: an unknown name.
-        RejectedError: outputs that are not finite, or a metric of the user's own that fails.
-    """
-    if is_own(name):
-        return own_score(name, outputs, y)
-    return float(weighted(checked(outputs), y, (name,))(np.ones((len(y), 1)))[0, 0])
 
 
 def metrics(
@@ -122,7 +99,9 @@ def metrics(
     listed = []
     for name in NAMES:
         if name not in found:
-            listed.append(_metric(name, split, len(y), kind, score(name, outputs, y)))
+            listed.append(
+                _metric(name, split, len(y), kind, float(weighted(outputs, y, (name,))(np.ones((len(y), 1)))[0, 0]))
+            )
             continue
         one = found[name] if name == "log_loss" else bounded(found[name], rarest)
         listed.append(_metric(name, split, len(y), kind, one))
@@ -134,11 +113,6 @@ def metrics(
             if count
         ]
     return tuple(listed)
-
-
-def macro_f1(outputs: Outputs, y: Labels) -> float:
-    """Mean F1 over the classes that are either true or answered at least once; 0 to 1."""
-    return score("macro_f1", outputs, y)
 
 
 def merits(outputs: Outputs, y: Labels) -> Numbers:

@@ -17,11 +17,10 @@ from assets.evaluation.intervals import (
     bootstrap,
     paired_difference,
 )
-from assets.tasks.contract import Outputs, Task, Truth
-from assets.tasks.own_metrics import is_own
+from assets.tasks.contract import MOST_PICTURES, Outputs, Task, Truth
+from assets.tasks.user_metrics import is_user_metric
 
 Numbers = NDArray[np.float64]
-MOST_PICTURES = 2_000
 SHARES = frozenset({"accuracy", "macro_f1", "precision", "recall", "f1", "roc_auc", "pr_auc"})
 """Metrics between 0 and 1, whose differences are told in points (hundredths)."""
 
@@ -69,12 +68,12 @@ def compare(
     if task.spec.answer == "image":
         before, after = before[:MOST_PICTURES], after[:MOST_PICTURES]
     records = len(before)
-    old, new = task.metrics.score(metric, before, y), task.metrics.score(metric, after, y)
+    old, new = task.score(metric, before, y), task.score(metric, after, y)
     merits = task.metrics.merits(before, y), task.metrics.merits(after, y)
     merit = _merit(*merits, groups)
     if metric == "accuracy" and task.spec.answer == "class":
         gain = merit
-    elif is_own(metric):
+    elif is_user_metric(metric):
         gain = _own_gain(task, metric, before, after, y, groups)
     else:
         sign = task.spec.sign(metric)
@@ -114,7 +113,7 @@ def _own_gain(
 
     def gain(rows: NDArray[np.int64]) -> float:
         truth = y if task.spec.answer == "image" else y[rows]
-        return task.metrics.score(metric, after[rows], truth) - task.metrics.score(metric, before[rows], truth)
+        return task.score(metric, after[rows], truth) - task.score(metric, before[rows], truth)
 
     every = np.arange(len(before))
     value = gain(every)

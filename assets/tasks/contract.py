@@ -1,4 +1,4 @@
-"""What every task brings, loaded with torch: `load_task` joins a folder's files into a `Task`."""
+"""What every task brings, loaded with torch: `load_task` joins its modules into a `Task`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from assets.evaluation.intervals import Weighted
 from assets.line.tasks import TaskSpec, task_specs
 from assets.line.training import TrainingPolicy
+from assets.tasks.user_metrics import Outputs, Split, checked, is_user_metric, user_score
 from edge.contracts import AnswerSpec, InputSpec, Metric
 from edge.contracts.evidence import VerdictKind
 
@@ -32,14 +33,14 @@ class Attending(Protocol):
         ...
 
 
-Outputs = NDArray[np.float32]
 Truth = NDArray[Any]
 """(records,) int64 classes, or float64 numbers."""
-Split = Literal["validation", "test"]
+MOST_PICTURES = 2_000
+"""Of generated pictures so many are looked at."""
 
 
 class LossModule(Protocol):
-    """`loss.py` of a task's folder."""
+    """`loss.py` of a task's folder, or the module that its `spec.py` names instead."""
 
     def learns_from(self, y: Truth) -> NDArray[np.bool_]:
         """(records,) which training records the network is shown: all, but for anomalies the normal ones only."""
@@ -56,7 +57,7 @@ class LossModule(Protocol):
 
 
 class MetricsModule(Protocol):
-    """`metrics.py` of a task's folder."""
+    """`metrics.py` of a task's folder, or the module that its `spec.py` names instead."""
 
     def metrics(
         self,
@@ -69,22 +70,18 @@ class MetricsModule(Protocol):
     ) -> tuple[Metric, ...]:
         """Everything reported about a model on one split, with 95 % intervals where there are any.
 
-        The user's own metrics are added by `assets.tasks.own_metrics.own_metrics`.
+        The user's own metrics are added by `assets.tasks.user_metrics.user_metrics_on`.
 
         Args:
             threshold: of `AnswerSpec`, for anomalies: the hits at it are reported too.
         """
         ...
 
-    def score(self, name: str, outputs: Outputs, y: Truth) -> float:
-        """One metric of `TaskSpec.metrics`, in its own unit; finite. Raises ValueError for an unknown name.
-
-        A name with a colon is a function of the user's own, see `assets.tasks.own_metrics`.
-        """
-        ...
-
     def weighted(self, outputs: Outputs, y: Truth, names: Sequence[str]) -> Weighted:
-        """What computes these metrics by how often each record counts, see `assets.evaluation.intervals`."""
+        """What computes these metrics by how often each record counts, see `assets.evaluation.intervals`.
+
+        They are finite, also where a kind of record is missing. Raises ValueError for an unknown name.
+        """
         ...
 
     def merits(self, outputs: Outputs, y: Truth) -> NDArray[np.float64]:
@@ -101,7 +98,7 @@ class MetricsModule(Protocol):
 
 
 class GoldenModule(Protocol):
-    """`golden.py` of a task's folder."""
+    """`golden.py` of a task's folder, or the module that its `spec.py` names instead."""
 
     def pick(self, ids: Sequence[str], sizes: Sequence[int], y: Truth, classes: Sequence[str], count: int) -> list[int]:
         """Positions of the test records that devices prove themselves on; the same whatever their order."""
@@ -114,7 +111,7 @@ class GoldenModule(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """A task of a line: its facts, and its folder's modules."""
+    """A task of a line: its facts, and its modules."""
 
     spec: TaskSpec
     loss: LossModule
@@ -131,19 +128,33 @@ class Task:
         del spec
         return len(classes) if self.spec.answer == "class" else 1
 
+    def score(self, metric: str, outputs: Outputs, y: Truth) -> float:
+        """One metric, of `TaskSpec.metrics` or a function of the user's own, in its own unit; finite.
+
+        Raises:
+            ValueError: an unknown name.
+            RejectedError: outputs that are not finite, or a metric of the user's own that fails.
+        """
+        if is_user_metric(metric):
+            return user_score(metric, outputs, y)
+        outputs = checked(outputs)[:MOST_PICTURES] if self.spec.answer == "image" else checked(outputs)
+        return float(self.metrics.weighted(outputs, y, (metric,))(np.ones((len(outputs), 1)))[0, 0])
+
     def drop(self, metric: str, before: Outputs, after: Outputs, y: Truth) -> float:
         """What `after` lost of `metric` against `before` on the same records; below 0 where it gained.
 
         In the metric's own unit where more is better (accuracy: fraction), and relative to `before` where less is
         better (0.01: the error grew by one percent).
         """
-        old, new = self.metrics.score(metric, before, y), self.metrics.score(metric, after, y)
+        old, new = self.score(metric, before, y), self.score(metric, after, y)
         return old - new if self.spec.sign(metric) > 0 else (new - old) / max(abs(old), 1e-12)
 
 
 def load_task(name: str) -> Task:
     """The task of that name. Raises KeyError where there is none."""
+    spec = task_specs()[name]
     modules: Mapping[str, Any] = {
-        part: importlib.import_module(f"assets.tasks.{name}.{part}") for part in ("loss", "metrics", "golden")
+        part: importlib.import_module(f"assets.tasks.{spec.modules.get(part, f'{name}.{part}')}")
+        for part in ("loss", "metrics", "golden")
     }
-    return Task(task_specs()[name], **modules)
+    return Task(spec, **modules)

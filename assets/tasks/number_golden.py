@@ -1,4 +1,4 @@
-"""Golden records of models that answer with a number; every regression task's `golden.py` is made of this."""
+"""Golden records of models that answer with a number: of every regression task."""
 
 from __future__ import annotations
 

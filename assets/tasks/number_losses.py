@@ -1,4 +1,4 @@
-"""Losses for models that answer with a number; every regression task's `loss.py` is made of this."""
+"""Losses for models that answer with a number: of every regression task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Objective
-from assets.tasks.own_losses import own_loss
+from assets.tasks.user_losses import user_loss
 
 __all__ = ["learns_from", "objective"]
 
@@ -43,7 +43,7 @@ def objective(policy: TrainingPolicy, y: NDArray[np.float64], classes: int) -> O
     del classes
     name = policy.loss or "mse"
     if ":" in name:
-        return own_loss(name)
+        return user_loss(name)
     spread = float(np.std(y)) if len(y) else 0.0
     spread = spread if np.isfinite(spread) and spread > 1e-12 else 1.0
     chosen = LOSSES[name]

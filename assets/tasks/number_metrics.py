@@ -1,4 +1,4 @@
-"""What is said about models that answer with a number; every regression task's `metrics.py` is made of this.
+"""What is said about models that answer with a number: of every regression task.
 
 Outputs are (records, 1) in the target's own unit.
 """
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.evaluation.intervals import Weighted, bootstrap
-from assets.tasks.own_metrics import Split, checked, is_own, own_score
+from assets.tasks.user_metrics import Split, checked
 from edge.contracts import AnswerSpec, Metric
 from edge.contracts.evidence import VerdictKind
 
-__all__ = ["answer", "baseline", "merits", "metrics", "residuals", "score", "weighted"]
+__all__ = ["answer", "baseline", "merits", "metrics", "residuals", "weighted"]
 
 NAMES = ("rmse", "mae", "r2", "bias")
 Numbers = NDArray[np.float64]
@@ -46,18 +46,6 @@ def weighted(outputs: Outputs, y: Numbers, names: Sequence[str]) -> Weighted:
         return np.asarray((sizes if name == "mae" else errors) @ weights / many)
 
     return lambda weights: np.stack([metric(name, weights) for name in names])
-
-
-def score(name: str, outputs: Outputs, y: Numbers) -> float:
-    """One metric, finite. Where all labels are equal, `r2` is 1 for exact answers and else 0.
-
-    Raises:
-        ValueError: an unknown name.
-        RejectedError: outputs that are not finite, or a metric of the user's own that fails.
-    """
-    if is_own(name):
-        return own_score(name, outputs, y)
-    return float(weighted(checked(outputs), y, (name,))(np.ones((len(y), 1)))[0, 0])
 
 
 def metrics(

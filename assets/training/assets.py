@@ -14,12 +14,12 @@ from assets.evaluation.latency import machine_name
 from assets.line.config import Line
 from assets.pages.urls import page_url
 from assets.processes.launch import refusals_fail_once, run_step, torch_run
-from assets.records.dataset import DatasetVersion, dataset_key
+from assets.records.dataset import DatasetVersion
+from assets.storage import layout
 from assets.storage.memo import cached_step
 from assets.storage.store import Store
 from assets.training.dataset import accepted_shards, accepted_upto, build_dataset
 from assets.training.documents import TrainedModel
-from assets.training.progress.links import card_url, live_key
 from assets.training.triggers.claims import CLAIM_TAG, find_claim, start_claim
 from edge.contracts import digest, to_bytes
 
@@ -57,9 +57,9 @@ def _dataset(line: Line) -> dg.AssetsDefinition:
             shards = accepted_shards(store, line, accepted[1])
             inputs = (DATASET_REVISION, line.config.digest("data"), *accepted[1], *(shard.sha256 for shard in shards))
             version, reused = cached_step(
-                store, line.name, "dataset", inputs, DatasetVersion, lambda: build_dataset(store, line, accepted)
+                store, line.name, inputs, DatasetVersion, lambda: build_dataset(store, line, accepted)
             )
-            store.save(dataset_key(line.name, digest(version)), version)
+            store.save(layout.dataset(line.name, digest(version)), version)
         return dg.MaterializeResult(
             metadata={
                 "version": digest(version),
@@ -107,7 +107,7 @@ def _trained_model(line: Line) -> dg.AssetsDefinition:
     def trained_model(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
         start = time.monotonic()
         with refusals_fail_once():
-            version = store.head(line.name, "dataset", DatasetVersion)
+            version = store.newest(line.name, DatasetVersion)
             inputs = (MODEL_REVISION, digest(version), what_decides(line), machine_name())
             training = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:32]
             options = {"dataset": to_bytes(version).decode(), "training": training}
@@ -115,7 +115,6 @@ def _trained_model(line: Line) -> dg.AssetsDefinition:
             model, reused = cached_step(
                 store,
                 line.name,
-                "trained_model",
                 inputs,
                 TrainedModel,
                 lambda: run_step(context, "assets.training.train", TrainedModel, store, line, options, launcher),
@@ -123,7 +122,7 @@ def _trained_model(line: Line) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 **_metadata(model, reused, time.monotonic() - start),
-                "live page": dg.MetadataValue.url(page_url(live_key(line.name, training))),
+                "live page": dg.MetadataValue.url(page_url(layout.training_page(line.name, training))),
             }
         )
 
@@ -165,7 +164,7 @@ def _metadata(
         "seconds": seconds,
     }
     if model.card:
-        found["card"] = dg.MetadataValue.url(card_url(model.card))
+        found["card"] = dg.MetadataValue.url(page_url(model.card))
     if model.cost is not None:
         found |= {
             "training seconds": model.cost.seconds,

@@ -17,7 +17,7 @@ from assets.tasks.compare import Comparison, compare
 from assets.tasks.contract import Task
 from assets.training.documents import TrainedModel
 from assets.training.splits import Sets
-from assets.training.verify import all_metrics
+from assets.training.verify import exam_of
 from edge.contracts import Metric
 from edge.errors import VerificationError
 
@@ -55,7 +55,7 @@ def against_the_model_in_use(
     if before.shape != outputs.shape:
         raise NotComparableError("the model in use reads other records (`features` was changed)")
     found = compare(task, line.config.metric, before, outputs, sets.test.y, groups=_units(held.ids, held.groups))
-    return found, all_metrics(task, line, "test", before, sets.test.y, earlier.answer)
+    return found, exam_of(task, line, sets, earlier.answer).metrics_on("test", before)
 
 
 def labels_of(task: Task, line: Line) -> tuple[str, ...]:

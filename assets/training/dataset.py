@@ -6,9 +6,10 @@ from collections import Counter
 
 from assets.errors import RejectedError
 from assets.line.config import Line
-from assets.records.dataset import DatasetVersion
-from assets.records.read import SPLITS, distinct_rows
-from assets.records.verdict import BatchVerdict, accepted_batches, verdict_key
+from assets.records.dataset import SPLITS, DatasetVersion
+from assets.records.read import distinct_rows
+from assets.records.verdict import BatchVerdict, accepted_batches
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef
 
@@ -82,7 +83,7 @@ def build_dataset(store: Store, line: Line, accepted: tuple[int, tuple[str, ...]
 
 
 def _shards(store: Store, line: str, batch: str) -> tuple[ArtifactRef, ...]:
-    key = verdict_key(line, batch)
+    key = layout.verdict(line, batch)
     redo = f"materialize partition {batch[:12]}… of {line}/batch again"
     try:
         verdict = store.load(key, BatchVerdict)

@@ -1,23 +1,23 @@
-"""From a trained model to its card: against the model in use, samples of a generator, what else is worth saying."""
+"""What a finished training says on its card: the comparison with the model in use, a generator's samples, notes.
+
+`assets.training.card` makes the page of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from torch import nn
-
 from assets.evaluation.answers import answers, open_session
 from assets.fitting.contract import Fitted
 from assets.line.config import Line
 from assets.records.dataset import DatasetVersion
 from assets.storage.store import Store
-from assets.tasks.contract import Task
-from assets.training.card import GanEvidence, Rival, make_card
+from assets.training.card import Facts, GanEvidence, Rival, make_card
 from assets.training.comparison import NotComparableError, against_the_model_in_use
 from assets.training.documents import TrainedModel
-from assets.training.splits import Sets
-from assets.training.verify import Judged
+from assets.training.finished import FinishedTraining
+from assets.training.verify import Verified
 
 SAMPLES = 64
 
@@ -26,25 +26,21 @@ def draw_card(
     store: Store,
     line: Line,
     dataset: DatasetVersion,
-    task: Task,
-    sets: Sets,
-    network: nn.Module,
-    judged: Judged,
+    done: FinishedTraining,
+    verified: Verified,
     model: TrainedModel,
-    earlier: TrainedModel | None,
-    fitted: Fitted,
     report: Callable[[str], None],
 ) -> TrainedModel:
     """The model with its card and with what the paired test against the model in use says.
 
     Args:
         model: as it is so far.
-        earlier: the model in use; None before the first.
     """
+    task, sets, earlier, fitted = done.task, done.sets, done.earlier, done.fitted
     rival, versus = None, ""
     if earlier is not None and earlier.onnx.sha256 != model.onnx.sha256:
         try:
-            found, metrics = against_the_model_in_use(store, line, dataset, task, sets, earlier, judged.outputs)
+            found, metrics = against_the_model_in_use(store, line, dataset, task, sets, earlier, verified.outputs)
             versus = found.sentence
             better = {"better": True, "worse": False, "undecided": None}[found.verdict]
             rival = Rival(earlier.onnx.sha256, metrics, found.sentence, better)
@@ -55,7 +51,7 @@ def draw_card(
     gan = None
     if task.spec.answer == "image":
         gan = GanEvidence(answers(open_session(store.fetch(model.onnx)), sets.test, SAMPLES), sets.train)
-    card = make_card(
+    facts = Facts(
         store,
         line,
         dataset,
@@ -63,15 +59,15 @@ def draw_card(
         task,
         records=sets.test,
         spec=sets.records,
-        outputs=judged.outputs,
-        network=network,
+        outputs=verified.outputs,
+        network=done.teacher.network,
         rival=rival,
         gan=gan,
         best_epoch=fitted.best_epoch,
         folds=model.folds,
         notes=_notes(model, fitted),
     )
-    return replace(model, card=card)
+    return replace(model, card=make_card(facts))
 
 
 def _notes(model: TrainedModel, fitted: Fitted) -> tuple[str, ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from assets.errors import RejectedError
-from assets.release.documents import ReleaseRecord
+from assets.records.in_use import released_model
+from assets.storage.memo import results
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from edge.contracts import InputSpec
@@ -20,12 +20,11 @@ NUMBERS = ("target_mean", "target_std")
 def model_in_use(store: Store, line: str) -> TrainedModel | None:
     """The teacher of the line's newest release; before the first release the newest teacher; None before that."""
     try:
-        newest = store.head(line, "trained_model", TrainedModel)
+        newest = store.newest(line, TrainedModel)
     except (RejectedError, ContractError):  # none yet, or one of another version of this software
         return None
-    with contextlib.suppress(RejectedError, ContractError):
-        released = store.head(line, "release", ReleaseRecord).manifest.provenance.teacher
-        for model in (newest, *_earlier(store, line)):
+    if (released := released_model(store, line)) is not None:
+        for model in (newest, *results(store, line, TrainedModel)):
             if model.onnx.sha256 == released:
                 return model
     return newest
@@ -50,10 +49,3 @@ def misfit(earlier: TrainedModel, task: str, family: str, spec: InputSpec, archi
 
 def _numbers_apart(architecture: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in architecture.items() if name not in NUMBERS}
-
-
-def _earlier(store: Store, line: str) -> Iterator[TrainedModel]:
-    folder = f"store/{line}/steps/trained_model"
-    for name in store.names(folder):
-        with contextlib.suppress(ContractError, FileNotFoundError):
-            yield store.load(f"{folder}/{name}", TrainedModel)

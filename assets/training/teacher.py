@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from assets.families.build import build_discriminator, build_network, teacher_architecture
 from assets.families.encoding import measured
 from assets.families.pretrained import load_pretrained
-from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, TrainingSet, Watch
-from assets.fitting.fit import fit
+from assets.fitting.contract import FitControl, Fitted, TrainingSet
+from assets.fitting.fit import FREE, fit
+from assets.fitting.gan import fit_gan
 from assets.line.model import ModelFamily
 from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Task
@@ -68,50 +68,26 @@ def fit_teacher(
     learned: TrainingSet,
     validation: TrainingSet,
     classes: tuple[str, ...],
-    metric: str,
-    watch: Watch | None = None,
-    place: CheckpointPlace | None = None,
-    minutes: float | None = None,
+    control: FitControl = FREE,
 ) -> Fitted:
     """Fit the teacher in place; it ends with the weights of its best epoch.
 
     Args:
+        policy: its `metric`, or the task's own, chooses the epoch.
         learned, validation: what it is fitted to, and what chooses the epoch.
-        metric: what chooses the epoch, on validation records.
-        place: where checkpoints are kept; the training goes on from the last one.
-        minutes: the longest it may take.
 
     Raises:
         RejectedError: too few records, or a loss that is not finite.
     """
-    watch = watch or Quiet()
     if task.spec.answer == "image":
-        from assets.fitting.gan import fit_gan
-
-        def judge(pictures: NDArray[np.float32]) -> float:
-            return task.metrics.score(metric, pictures, validation.y)
-
-        discriminator = build_discriminator(model.family, teacher.architecture)
+        metric = policy.metric or task.spec.metric
         return fit_gan(
             teacher.network,
-            discriminator,
+            build_discriminator(model.family, teacher.architecture),
             learned,
             policy,
             latent=model.latent,
-            watch=watch,
-            place=place,
-            minutes=minutes,
-            judge=judge,
+            distance=lambda pictures: task.score(metric, pictures, validation.y),
+            control=control,
         )
-    return fit(
-        teacher.network,
-        task,
-        learned,
-        validation,
-        policy,
-        classes=classes,
-        metric=metric,
-        watch=watch,
-        place=place,
-        minutes=minutes,
-    )
+    return fit(teacher.network, task, learned, validation, policy, classes=classes, control=control)

@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from assets.errors import RejectedError
 from assets.families.export import OUTPUT_NAME
 from assets.families.weights import parameters_of
 from assets.fitting.checkpoints import StorePlace
-from assets.fitting.contract import CheckpointPlace, Fitted, Quiet, Watch
+from assets.fitting.contract import CheckpointPlace, FitControl, Quiet, Watch
 from assets.fitting.threads import set_up_torch
 from assets.line.config import Line
-from assets.line.model import ModelFamily
 from assets.processes.worker import Job, serve
 from assets.records.dataset import DatasetVersion
 from assets.storage.store import Store
-from assets.tasks.contract import Task, load_task
+from assets.tasks.contract import load_task
 from assets.training.comparison import labels_of
 from assets.training.cost import Meter
-from assets.training.documents import Start, TrainedModel
+from assets.training.documents import TrainedModel
 from assets.training.draw_card import draw_card
+from assets.training.finished import FinishedTraining
 from assets.training.previous_model import model_in_use
 from assets.training.progress.watch import RunWatch
-from assets.training.splits import Sets, open_sets
-from assets.training.start import choose_start
+from assets.training.splits import open_sets
 from assets.training.teacher import Teacher, build_teacher, fit_teacher
 from assets.training.tuning.budgeted import SHARE_OF_TIME, Tuning, search_settings, validate_in_folds
-from assets.training.verify import export_and_judge
+from assets.training.verify import export_and_verify
+from assets.training.warm_start import choose_start
 from edge.contracts import digest, from_bytes
-
-
-@dataclass(frozen=True)
-class Run:
-    """A training that ended, before anything is made of it."""
-
-    task: Task
-    model: ModelFamily
-    sets: Sets
-    teacher: Teacher
-    start: Start
-    earlier: TrainedModel | None
-    fitted: Fitted
-    settings: Mapping[str, float]
-    folds: tuple[float, ...]
 
 
 def train(
@@ -77,7 +62,7 @@ def run(
     report: Callable[[str], None],
     watch: Watch,
     place: CheckpointPlace | None,
-) -> Run:
+) -> FinishedTraining:
     """Open the records, choose the start, and fit the teacher. Of several processes each does this; see `train`."""
     config = line.config
     if config.model is None or config.task_spec is None:
@@ -86,11 +71,11 @@ def run(
     sets = open_sets(store, line, dataset, task, report=report)
     report(f"records: {len(sets.train)} train, {len(sets.validation)} validation, {len(sets.test)} test")
     set_up_torch(policy, sets.spec.shape)
-    classes, metric, earlier = config.data.classes, config.metric, model_in_use(store, line.name)
+    classes, earlier = config.data.classes, model_in_use(store, line.name)
 
     def trial(teacher: Teacher, epochs: int) -> float:
         short = policy.model_copy(update={"epochs": epochs, "patience": None})
-        return fit_teacher(teacher, task, model, short, sets.learned, sets.validation, classes, metric).best_score
+        return fit_teacher(teacher, task, model, short, sets.learned, sets.validation, classes).best_score
 
     tuning = Tuning(store, line, dataset, task, sets, report)
     settings: dict[str, float] = {}
@@ -108,18 +93,23 @@ def run(
     )
     report(f"training starts {started.start.why or 'from scratch'}")
     fitted = fit_teacher(
-        started.teacher, task, model, policy, sets.learned, sets.validation, classes, metric, watch, place, left
+        started.teacher, task, model, policy, sets.learned, sets.validation, classes, FitControl(watch, place, left)
     )
-    return Run(task, model, sets, started.teacher, started.start, earlier, fitted, settings, folds)
+    return FinishedTraining(task, model, sets, started.teacher, started.start, earlier, fitted, settings, folds)
 
 
 def publish(
-    store: Store, line: Line, dataset: DatasetVersion, done: Run, meter: Meter, report: Callable[[str], None]
+    store: Store,
+    line: Line,
+    dataset: DatasetVersion,
+    done: FinishedTraining,
+    meter: Meter,
+    report: Callable[[str], None],
 ) -> TrainedModel:
-    """Export a trained teacher, judge the file, and draw its card."""
+    """Export a trained teacher, verify the file, and draw its card."""
     task, fitted = done.task, done.fitted
     report(f"trained for {len(fitted.curve)} epochs, the best was {fitted.best_epoch}; exporting")
-    judged = export_and_judge(store, line, task, done.teacher, done.sets, digest(dataset), report)
+    verified = export_and_verify(store, line, task, done.teacher, done.sets, digest(dataset), report)
     cost = meter.cost()
     model = TrainedModel(
         line=line.name,
@@ -130,15 +120,15 @@ def publish(
         input=done.sets.spec,
         output=OUTPUT_NAME,
         labels=labels_of(task, line),
-        weights=judged.weights,
-        onnx=judged.onnx,
-        evidence=replace(judged.evidence, seconds=cost.seconds),
+        weights=verified.weights,
+        onnx=verified.onnx,
+        evidence=replace(verified.evidence, seconds=cost.seconds),
         architecture=done.teacher.architecture,
         curve=fitted.curve,
         task=task.name,
-        answer=judged.answer,
+        answer=verified.answer,
         metric=line.config.metric,
-        baseline=judged.baseline,
+        baseline=verified.baseline,
         start=done.start,
         cost=cost,
         ended=fitted.ended,
@@ -146,13 +136,12 @@ def publish(
         settings=done.settings,
         folds=done.folds,
     )
-    network = done.teacher.network
-    return draw_card(store, line, dataset, task, done.sets, network, judged, model, done.earlier, fitted, report)
+    return draw_card(store, line, dataset, done, verified, model, report)
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A place whose last checkpoint outlives the fitting: a crash while the model is judged costs no training."""
+    """A place whose last checkpoint outlives the fitting: a crash while the model is verified costs no training."""
 
     place: CheckpointPlace
 

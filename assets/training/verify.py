@@ -1,10 +1,9 @@
-"""Judges a trained teacher as the file that leaves this room: exported to ONNX, answered by ONNX Runtime."""
+"""Verifies a trained teacher as the file that leaves this room: exported to ONNX, answered by ONNX Runtime."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +15,15 @@ from assets.families.export import export_onnx, export_verdict
 from assets.families.weights import weights_of
 from assets.line.config import Line
 from assets.storage.store import Store
-from assets.tasks.contract import Split, Task
-from assets.tasks.own_metrics import own_metrics
+from assets.tasks.contract import Task
+from assets.tasks.exam import Exam
 from assets.training.splits import Sets, truth_of
 from assets.training.teacher import Teacher
 from edge.contracts import AnswerSpec, ArtifactRef, Evidence, Metric
 
 
 @dataclass(frozen=True)
-class Judged:
+class Verified:
     """An exported teacher with what was measured on its file.
 
     Attributes:
@@ -40,9 +39,9 @@ class Judged:
     baseline: tuple[Metric, ...]
 
 
-def export_and_judge(
+def export_and_verify(
     store: Store, line: Line, task: Task, teacher: Teacher, sets: Sets, parent: str, report: Callable[[str], None]
-) -> Judged:
+) -> Verified:
     """Export the teacher and measure the file on validation and test records.
 
     Args:
@@ -62,31 +61,25 @@ def export_and_judge(
     def drop(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
         return task.drop(metric, before, after, sets.validation.y)
 
-    verdict = export_verdict(network, model, weights.sha256, onnx.sha256, sets.validation, drop=drop)
+    verdict = export_verdict(network, model, weights.sha256, onnx.sha256, sets.validation, drop)
     if not verdict.passed:
         raise RejectedError(f"{onnx.uri}: the exported file does not answer as the network does ({verdict.note})")
     outputs = answers(session, sets.test)
     answer = task.metrics.answer(held, sets.validation.y)
-    metrics = (
-        *all_metrics(task, line, "validation", held, sets.validation.y, answer),
-        *all_metrics(task, line, "test", outputs, sets.test.y, answer),
-    )
+    metrics = exam_of(task, line, sets, answer).metrics(held, outputs)
     timed = interleaved_ms({"teacher": session}, sets.test.batch(np.arange(1)).numpy())["teacher"]
     naive = task.metrics.baseline(truth_of(task, sets), sets.test.y, line.config.data.classes)
     baseline = task.metrics.metrics("test", naive, sets.test.y, line.config.data.classes)
     report(f"test {in_words(metrics, metric)}, {onnx.size / 1000:.0f} kB")
-    return Judged(weights, onnx, Evidence(onnx.sha256, metrics, (verdict,), latency(timed)), answer, outputs, baseline)
-
-
-def all_metrics(
-    task: Task, line: Line, split: Split, outputs: NDArray[np.float32], y: NDArray[Any], answer: AnswerSpec
-) -> tuple[Metric, ...]:
-    """The task's metrics on one split, and the user's own."""
-    classes, own = line.config.data.classes, line.config.training.metrics
-    return (
-        *task.metrics.metrics(split, outputs, y, classes, threshold=answer.threshold),
-        *own_metrics(own, split, outputs, y),
+    return Verified(
+        weights, onnx, Evidence(onnx.sha256, metrics, (verdict,), latency(timed)), answer, outputs, baseline
     )
+
+
+def exam_of(task: Task, line: Line, sets: Sets, answer: AnswerSpec) -> Exam:
+    """The held-out records of a line's training, for a model that answers so."""
+    config = line.config
+    return Exam(task, config.data.classes, answer, sets.validation, sets.test, config.training.metrics)
 
 
 def in_words(metrics: tuple[Metric, ...], name: str) -> str:

@@ -10,7 +10,7 @@ from edge.agent.home import Enrolment, Home, NotEnrolledError, UsageError, read_
 from edge.agent.identity import detect_profile, device_key, public_hex
 from edge.agent.link import check_server, get
 from edge.agent.report import enroll
-from edge.contracts.envelope import is_name
+from edge.contracts import is_name
 from edge.errors import RejectedError
 
 

@@ -13,9 +13,7 @@ outbox/      reports the server has not taken yet
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from typing import TypeVar
 
 from edge.contracts import document, from_bytes, to_bytes
 from edge.errors import RejectedError, TransientError
+from edge.lock import lock_file
 
 T = TypeVar("T")
 HOME_VARIABLE = "EDGELOOP_AGENT_HOME"
@@ -150,20 +149,10 @@ class Home:
     @contextlib.contextmanager
     def locked(self, seconds: float = 10.0) -> Iterator[None]:
         """Only one agent works in a home at a time. Raises TransientError where another one does."""
-        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            deadline = time.monotonic() + seconds
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise TransientError(f"{self.path}: another edgeloop-agent is working here") from None
-                    time.sleep(0.05)
+        with lock_file(self.path / ".lock", seconds, mode=0o600) as held:
+            if not held:
+                raise TransientError(f"{self.path}: another edgeloop-agent is working here")
             yield
-        finally:
-            os.close(descriptor)
 
 
 def find_home(option: str | None) -> Home:

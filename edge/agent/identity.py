@@ -1,14 +1,14 @@
-"""The device's own key, what it signs with it (DSSE), and what it says it is."""
+"""The device's own key, and what the device says it is."""
 
 from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.agent.home import Enrolment, read_limited, sync_folder
+from edge.child import run_child
 from edge.contracts import DeviceProfile
 from edge.engine.library import PACKAGES, installed_version
 from edge.errors import IncompatibleError, RejectedError
@@ -83,15 +83,9 @@ def _compute_capability() -> int | None:
     if tool is None:
         return None
     try:
-        answer = subprocess.run(
-            [tool, "--query-gpu=compute_cap", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        ).stdout.splitlines()[0]
-        return round(float(answer) * 10)
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        ended = run_child([tool, "--query-gpu=compute_cap", "--format=csv,noheader"], seconds=10)
+        return round(float(ended.output.splitlines()[0]) * 10) if ended.code == 0 else None
+    except (OSError, ValueError, IndexError):
         return None
 
 

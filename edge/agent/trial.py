@@ -5,22 +5,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import os
-import signal
-import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.child import answer_pipe, die_with_parent, ending, python_module, run_child
 from edge.contracts import GoldenSet, ReleaseArtifact, ReleaseManifest, SelfTest, document, from_bytes, to_bytes
 from edge.errors import ContractError, EdgeError, IncompatibleError, SelfTestError, TransientError
 
 SECONDS = 120.0
-MAX_ANSWER_BYTES = 1024 * 1024
-_PR_SET_PDEATHSIG = 1
 
 
 @document("edgeloop.trial")
@@ -49,29 +42,20 @@ def run_trial(slot: Path, target: str, seconds: float = SECONDS) -> SelfTest:
         TransientError: it did not come to an end: it crashed, was ended (memory), took longer than `seconds`, or met a
             fault that may pass.
     """
-    command = [sys.executable, "-m", "edge.agent.trial", str(slot), target]
-    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
-        child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=answer, stderr=log, start_new_session=True, close_fds=True
+    ended = run_child(python_module("edge.agent.trial", str(slot), target), seconds)
+    if ended.late:
+        raise TransientError(
+            f"the self-test of {target} took longer than {seconds:.0f} s; the device is too slow "
+            "for this artifact, or its runtime hangs"
         )
-        try:
-            code = child.wait(seconds)
-        except subprocess.TimeoutExpired as error:
-            raise TransientError(
-                f"the self-test of {target} took longer than {seconds:.0f} s; the device is too slow "
-                "for this artifact, or its runtime hangs"
-            ) from error
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-        if code != 0:
-            raise TransientError(f"the self-test of {target} {_ending(code)}; it said: {_tail(log.fileno())}")
-        answer.seek(0)
-        try:
-            found = from_bytes(TrialAnswer, answer.read(MAX_ANSWER_BYTES), "self-test")
-        except ContractError as error:
-            raise TransientError(f"the self-test of {target} gave no readable answer ({error})") from error
+    if ended.code != 0:
+        how = f"crashed ({ending(ended.code)})" if ended.code < 0 else f"ended with {ending(ended.code)}"
+        said = " ".join(ended.errors[-600:].split()) or "nothing"
+        raise TransientError(f"the self-test of {target} {how}; it said: {said}")
+    try:
+        found = from_bytes(TrialAnswer, ended.output, "self-test")
+    except ContractError as error:
+        raise TransientError(f"the self-test of {target} gave no readable answer ({error})") from error
     if found.transient:
         raise TransientError(f"{target}: {found.refused}")
     if found.self_test is None:
@@ -98,17 +82,16 @@ def find_artifact(manifest: ReleaseManifest, target: str) -> ReleaseArtifact:
 
 
 def main(argv: list[str]) -> int:
-    """The child: tests, and answers on what was its stdout; what runtimes print goes to stderr."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    answer = os.dup(1)
-    os.dup2(2, 1)
+    """The child: tests, and answers on what was its standard output."""
+    die_with_parent()
+    answer = answer_pipe()
     slot, target = Path(argv[0]), argv[1]
     try:
         found = TrialAnswer(_test(slot, target))
     except EdgeError as error:
         found = TrialAnswer(None, str(error), transient=isinstance(error, TransientError))
-    with os.fdopen(answer, "wb") as file:
-        file.write(to_bytes(found))
+    with answer:
+        answer.write(to_bytes(found))
     return 0
 
 
@@ -123,21 +106,6 @@ def _test(slot: Path, target: str) -> SelfTest:
     session = open_session(artifact, slot / artifact.file.uri)
     check_signature(session, manifest.input, manifest.output, manifest.labels, manifest.answer)
     return self_test(session, golden, manifest.input, artifact.file.sha256, manifest.answer)
-
-
-def _ending(code: int) -> str:
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        return f"crashed ({signal.Signals(-code).name})"
-    except ValueError:
-        return f"crashed (signal {-code})"
-
-
-def _tail(descriptor: int) -> str:
-    size = os.fstat(descriptor).st_size
-    text = os.pread(descriptor, 600, max(0, size - 600)).decode("utf-8", "replace")
-    return " ".join(text.split()) or "nothing"
 
 
 if __name__ == "__main__":

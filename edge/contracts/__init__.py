@@ -2,15 +2,17 @@
 
 from edge.contracts.artifact import ArtifactRef, check_key, check_sha256
 from edge.contracts.codec import digest, document, from_bytes, to_bytes
+from edge.contracts.envelope import Envelope
 from edge.contracts.evidence import Evidence, Latency, Metric, ParityVerdict, chain_gap
-from edge.contracts.model import CLASS_ANSWER, AnswerSpec, GoldenRecord, GoldenSet, InputSpec
+from edge.contracts.model import CLASS_ANSWER, MAX_BATCH, AnswerSpec, GoldenRecord, GoldenSet, InputSpec
 from edge.contracts.recipe import BuildRecipe, InputShapes
 from edge.contracts.release import Deployment, PlanHeader, Provenance, ReleaseArtifact, ReleaseManifest
-from edge.contracts.report import DeviceReport, Envelope, SelfTest
-from edge.contracts.target import TARGETS, DeviceProfile, TargetProfile
+from edge.contracts.report import DeviceReport, SelfTest
+from edge.contracts.target import TARGETS, DeviceProfile, TargetProfile, is_name
 
 __all__ = [
     "CLASS_ANSWER",
+    "MAX_BATCH",
     "TARGETS",
     "AnswerSpec",
     "ArtifactRef",
@@ -39,5 +41,6 @@ __all__ = [
     "digest",
     "document",
     "from_bytes",
+    "is_name",
     "to_bytes",
 ]

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.contracts import Envelope
+from edge.contracts.codec import document
 from edge.errors import VerificationError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-
 PROFILE_TYPE = "application/vnd.edgeloop.device-profile+json"
-
-
 REPORT_TYPE = "application/vnd.edgeloop.device-report+json"
 
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+@document("edgeloop.envelope")
+@dataclass(frozen=True)
+class Envelope:
+    """A DSSE envelope (https://github.com/secure-systems-lab/dsse): payload and signature in base64, ed25519."""
 
-
-def is_name(text: str) -> bool:
-    """Whether a device, line or group may be called so: it becomes part of paths and URLs."""
-    return bool(_NAME.fullmatch(text)) and ".." not in text
+    payload_type: str
+    payload: str
+    key_id: str
+    signature: str
 
 
 def sign(key: Ed25519PrivateKey, device: str, payload_type: str, payload: bytes) -> Envelope:

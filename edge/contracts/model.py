@@ -8,6 +8,8 @@ from typing import Literal
 
 from edge.contracts.codec import document
 
+MAX_BATCH = 32
+"""The largest batch that every session takes, and that plans are built for."""
 AXES: Mapping[str, int] = {"image": 3, "table": 1, "series": 2, "text": 1, "noise": 1}
 """How many axes one record of a kind has; a "tensor" has any number of them."""
 CHANNEL_AXIS: Mapping[str, int] = {"image": 0, "table": 0, "series": 1}

@@ -55,14 +55,3 @@ class DeviceReport:
     agent_version: str
     self_test: SelfTest | None = None
     reason: str = ""
-
-
-@document("edgeloop.envelope")
-@dataclass(frozen=True)
-class Envelope:
-    """A DSSE envelope (https://github.com/secure-systems-lab/dsse): payload and signature in base64, ed25519."""
-
-    payload_type: str
-    payload: str
-    key_id: str
-    signature: str

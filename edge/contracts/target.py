@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,6 +11,12 @@ from edge.contracts.codec import document
 
 Runtime = Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
 Dialect = Literal["float", "cpu", "tensorrt"]
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+def is_name(text: str) -> bool:
+    """Whether a device, line or group may be called so: it becomes part of paths and URLs."""
+    return bool(_NAME.fullmatch(text)) and ".." not in text
 
 
 @dataclass(frozen=True)

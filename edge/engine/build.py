@@ -15,9 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -25,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import edge
+from edge.child import Ended, bare_environment, ending, python_module, run_child
 from edge.contracts import InputShapes, PlanHeader, to_bytes
 from edge.engine.header import parse_plan
 from edge.engine.library import load_tensorrt
@@ -33,13 +30,25 @@ from edge.engine.request import BuildRequest, flags_of
 from edge.engine.versions import RTX_SMS, modules_of, same_version
 from edge.errors import IncompatibleError, RejectedError, TransientError
 
-_PYTHONPATH = str(Path(edge.__file__).parent.parent)
-_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "CUDA_VISIBLE_DEVICES")
 _LOG_BYTES = 1_000_000
 _OF_MEMORY = ("bad_alloc", "memory", "resource temporarily unavailable")
 """What the libraries say where the limit was met; the last is a thread that could not be started."""
 FLAGS = flags_of()
 """Of a build with one open axis, the batch, and no options."""
+
+
+@dataclass(frozen=True)
+class BuildLimits:
+    """What a build may take.
+
+    Attributes:
+        seconds: after which its process is ended.
+        memory_mb: MiB. TensorRT-RTX: of data that the child may allocate (RLIMIT_DATA; the libraries' own code does
+            not count). TensorRT: so much must be free at the start, and bounds its workspace.
+    """
+
+    seconds: float = 600
+    memory_mb: int = 4096
 
 
 @dataclass(frozen=True)
@@ -73,8 +82,7 @@ def build_plan(
     onnx_path: str | Path,
     sm: int,
     out_path: str | Path,
-    timeout_s: float = 600,
-    memory_mb: int = 4096,
+    limits: BuildLimits = BuildLimits(),
     *,
     runtime: Literal["tensorrt", "tensorrt_rtx"] = "tensorrt_rtx",
     shapes: Sequence[InputShapes] = (),
@@ -86,9 +94,7 @@ def build_plan(
     Args:
         onnx_path: a model in the "tensorrt" Q/DQ dialect or in float.
         sm: compute capability times ten: one of `RTX_SMS`, or for TensorRT that of this machine's GPU.
-        timeout_s: seconds after which the child is ended.
-        memory_mb: MiB that the build may take. TensorRT-RTX: of data the child may allocate (RLIMIT_DATA; the
-            libraries' own code does not count). TensorRT: so much must be free at the start, and bounds its workspace.
+        limits: what the build may take.
         shapes: of every input with open axes; none where the first axis of each, and only it, is open.
         options: see `edge.engine.versions.OPTIONS`.
         timing_cache: a file of kernel timings that is read where it is there, and written; not for TensorRT-RTX, which
@@ -98,7 +104,7 @@ def build_plan(
         IncompatibleError: the library is not installed, of an unknown version, or does not build for this SM here.
         RejectedError: the builder refuses the model, crashes on it, would change it silently, or needs more memory;
             names node and reason.
-        TransientError: it took longer than `timeout_s`, or too little memory is free now.
+        TransientError: it took longer than it may, or too little memory is free now.
     """
     source, out = Path(onnx_path), Path(out_path)
     if runtime == "tensorrt_rtx" and sm not in RTX_SMS:
@@ -108,18 +114,25 @@ def build_plan(
     except OSError as error:
         raise RejectedError(f"{source}: cannot be read ({error.strerror})") from error
     name = f"{source.name} for SM{sm}"
-    request = BuildRequest(runtime, sm, memory_mb, tuple(shapes), tuple(options))
+    request = BuildRequest(runtime, sm, limits.memory_mb, tuple(shapes), tuple(options))
     if runtime == "tensorrt":
-        _check_free_memory(memory_mb, name)
+        _check_free_memory(limits.memory_mb, name)
     with tempfile.TemporaryDirectory(prefix="plan-") as folder:
         work = Path(folder)
         (work / "model.onnx").write_bytes(model)
         (work / "request.json").write_bytes(to_bytes(request))
         _copy(timing_cache, work / "timing.cache")
         started = time.perf_counter()
-        code, stderr = _run_child(work, timeout_s, name)
+        ended = run_child(
+            python_module("edge.engine.build_child"),
+            limits.seconds,
+            folder=work,
+            environment=bare_environment("CUDA_VISIBLE_DEVICES", PYTHONHASHSEED="0"),
+        )
         seconds = time.perf_counter() - started
-        log = _read_log(work, code, stderr, request, name)
+        if ended.late:
+            raise TransientError(f"{name}: the build took longer than {limits.seconds:g} s and was ended{_node(work)}")
+        log = _read_log(work, ended, request, name)
         plan = (work / "model.plan").read_bytes()
         _copy(work / "timing.cache", timing_cache)
     header = parse_plan(plan, name)
@@ -167,26 +180,7 @@ def _write(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
-def _run_child(work: Path, timeout_s: float, name: str) -> tuple[int, str]:
-    """Run the child in `work`; its exit code (negative: the signal that ended it) and the end of its stderr."""
-    environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
-    environment |= {"PYTHONPATH": _PYTHONPATH, "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
-    command = [sys.executable, "-m", "edge.engine.build_child"]
-    with (work / "stderr").open("w+b") as stderr:
-        try:
-            done = subprocess.run(
-                command, cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
-                timeout=timeout_s, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired as error:
-            raise TransientError(
-                f"{name}: the build took longer than {timeout_s:g} s and was ended{_node(work)}"
-            ) from error
-        stderr.seek(max(0, stderr.seek(0, os.SEEK_END) - 2000))
-        return done.returncode, stderr.read().decode("utf-8", "replace")
-
-
-def _read_log(work: Path, code: int, stderr: str, request: BuildRequest, name: str) -> dict[str, Any]:
+def _read_log(work: Path, ended: Ended, request: BuildRequest, name: str) -> dict[str, Any]:
     """The child's own account, or a clear error in its place."""
     try:
         log: dict[str, Any] = json.loads((work / "log.json").read_bytes()[:_LOG_BYTES])
@@ -197,15 +191,15 @@ def _read_log(work: Path, code: int, stderr: str, request: BuildRequest, name: s
         hint = f"; {limit}" if any(word in error.lower() for word in _OF_MEMORY) else ""
         kind = IncompatibleError if log.get("missing") else RejectedError
         raise kind(f"{name}: {error}{hint}")
-    if code < 0:
+    if ended.code < 0:
         raise RejectedError(
-            f"{name}: {modules_of(request.runtime)[-1]} crashed on it ({signal.Signals(-code).name}){_node(work)}; "
+            f"{name}: {modules_of(request.runtime)[-1]} crashed on it ({ending(ended.code)}){_node(work)}; "
             f"the file is damaged, beyond this version, or needs more memory ({limit}): check it with onnx.checker "
             "and export it again"
         )
-    if code or not log:
-        tail = " / ".join(stderr.split("\n")[-4:]).strip()
-        raise RejectedError(f"{name}: the build ended without an answer (exit code {code}){_node(work)}: {tail}")
+    if ended.code or not log:
+        tail = " / ".join(ended.errors.split("\n")[-4:]).strip()
+        raise RejectedError(f"{name}: the build ended without an answer (exit code {ended.code}){_node(work)}: {tail}")
     return log
 
 

@@ -9,22 +9,21 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import resource
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.contracts import from_bytes
+from edge.child import die_with_parent, limit_memory, python_module
+from edge.contracts import MAX_BATCH, from_bytes
 from edge.engine.library import load_tensorrt
 from edge.engine.messages import Messages, logger_of, parser_error
-from edge.engine.request import MAX_BATCH, USUAL_BATCH, BuildRequest
+from edge.engine.request import USUAL_BATCH, BuildRequest
 from edge.engine.versions import OPTIONS, TABLE, Rules, check_library, rules_for
 from edge.errors import IncompatibleError, RejectedError
 from edge.runtime.footprint import peak_mb
 
-_ADDR_NO_RANDOMIZE, _PR_SET_PDEATHSIG = 0x0040000, 1
+_ADDR_NO_RANDOMIZE = 0x0040000
 _CACHE = Path("timing.cache")
 Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
@@ -205,17 +204,15 @@ def _fix_addresses() -> None:
     current = personality(0xFFFFFFFF)
     if current == -1 or personality(current | _ADDR_NO_RANDOMIZE) == -1:
         return
-    command = [sys.executable, "-m", "edge.engine.build_child"]
+    command = python_module("edge.engine.build_child")
     os.execve(sys.executable, command, {**os.environ, "EDGELOOP_FIXED_ADDRESSES": "1"})  # noqa: S606 -- no shell is wanted
 
 
 def _prepare(memory_mb: int | None) -> None:
-    """End with the parent, leave no core file, and allocate no more than asked."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if memory_mb is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_mb << 20, memory_mb << 20))
+    """End with the parent, leave no core file, allocate no more than asked, and print nothing but errors."""
+    os.dup2(2, 1)
+    die_with_parent()
+    limit_memory(None if memory_mb is None else memory_mb << 20)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from edge.contracts import BuildRecipe
-from edge.engine.build import BuildLog, build_plan, builder_version
+from edge.engine.build import BuildLimits, BuildLog, build_plan, builder_version
 from edge.engine.request import flags_of
 from edge.engine.versions import version_numbers
 from edge.errors import IncompatibleError, VerificationError
@@ -39,8 +39,7 @@ def build_from(recipe: BuildRecipe, onnx_path: str | Path, out_path: str | Path,
         onnx_path,
         recipe.sm,
         out_path,
-        recipe.timeout_s,
-        recipe.memory_mb,
+        BuildLimits(recipe.timeout_s, recipe.memory_mb),
         runtime=recipe.runtime,
         shapes=recipe.shapes,
         options=recipe.options,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edge.contracts import InputShapes, document
+from edge.contracts import MAX_BATCH, InputShapes, document
 
-MAX_BATCH, USUAL_BATCH = 32, 1
+USUAL_BATCH = 1
 
 
 @document("edgeloop.build_request")

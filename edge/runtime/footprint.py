@@ -6,22 +6,18 @@
 from __future__ import annotations
 
 import json
-import os
-import resource
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import edge
+from edge.child import answer_pipe, bare_environment, die_with_parent, limit_memory, python_module, run_child, send_line
 from edge.errors import RejectedError
 
 RUNS = 5
 """Calls before the peak is read: ONNX Runtime's arena grows at the first ones only."""
 SECONDS = 120.0
 MEMORY_MB = 4096
-_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 
 @dataclass(frozen=True)
@@ -43,37 +39,27 @@ def footprint(path: str | Path, shapes: Mapping[str, tuple[int, ...]]) -> Footpr
     Raises:
         RejectedError: the process ends otherwise than with an answer, takes more than `MEMORY_MB`, or `SECONDS`.
     """
-    environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
-    environment |= {"PYTHONPATH": str(Path(edge.__file__).parent.parent), "LC_ALL": "C.UTF-8"}
-    command = [
-        sys.executable,
-        "-m",
-        "edge.runtime.footprint",
-        str(Path(path).absolute()),
-        json.dumps(shapes),
-        str(MEMORY_MB),
-    ]
+    arguments = (str(Path(path).absolute()), json.dumps(shapes), str(MEMORY_MB))
+    ended = run_child(python_module("edge.runtime.footprint", *arguments), SECONDS, environment=bare_environment())
+    if ended.late:
+        raise RejectedError(f"{path}: answering took longer than {SECONDS:g} s; use a smaller model")
     try:
-        done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False
-        )
-        answer = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}
+        answer = json.loads(ended.output) if ended.code == 0 else {}
         return Footprint(float(answer["start_mb"]), float(answer["peak_mb"]))
-    except subprocess.TimeoutExpired as error:
-        raise RejectedError(f"{path}: answering took longer than {SECONDS:g} s; use a smaller model") from error
     except (ValueError, LookupError) as error:
-        tail = " / ".join(done.stderr.decode("utf-8", "replace").strip().splitlines()[-2:])[-500:]
+        tail = " / ".join(ended.errors.strip().splitlines()[-2:])[-500:]
         raise RejectedError(
-            f"{path}: answering with it ended without a number (exit code {done.returncode}): {tail}; it may take "
+            f"{path}: answering with it ended without a number (exit code {ended.code}): {tail}; it may take "
             f"{MEMORY_MB} MiB"
         ) from error
 
 
 def main(arguments: list[str]) -> int:
-    """Load, answer, and print the peak."""
-    path, shapes, memory = arguments[0], json.loads(arguments[1]), int(arguments[2]) << 20
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    """Load, answer, and say the peak."""
+    path, shapes = arguments[0], json.loads(arguments[1])
+    die_with_parent()
+    limit_memory(int(arguments[2]) << 20)
+    pipe = answer_pipe()
     import numpy as np
     import onnxruntime as ort
 
@@ -90,7 +76,7 @@ def main(arguments: list[str]) -> int:
     }
     for _ in range(RUNS):
         session.run(None, fed)
-    print(json.dumps(asdict(Footprint(start, peak_mb()))))
+    send_line(pipe, asdict(Footprint(start, peak_mb())))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Models run by ONNX Runtime."""
+"""An ONNX file as an inference session, run by ONNX Runtime; the package `onnx` is not needed for it."""
 
 from __future__ import annotations
 

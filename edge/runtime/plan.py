@@ -1,4 +1,4 @@
-"""A TensorRT or TensorRT-RTX plan as an inference session."""
+"""A plan as an inference session, run by TensorRT or TensorRT-RTX."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.contracts import MAX_BATCH
 from edge.engine.header import Header, parse_plan
 from edge.engine.library import load_tensorrt
 from edge.engine.versions import same_version
 from edge.errors import IncompatibleError, RejectedError
 from edge.runtime.cuda import Cuda
-from edge.runtime.signature import MAX_BATCH, Signature, check_batch, check_model_file, signature_of
+from edge.runtime.signature import Signature, check_batch, check_model_file, signature_of
 
 
 class PlanSession:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.contracts import CLASS_ANSWER, AnswerSpec, GoldenSet, InputSpec, Latency, SelfTest
+from edge.contracts import CLASS_ANSWER, MAX_BATCH, AnswerSpec, GoldenSet, InputSpec, Latency, SelfTest
 from edge.errors import RejectedError
 from edge.runtime.machine import machine_name
 from edge.runtime.preprocess import golden_tensor
-from edge.runtime.signature import MAX_BATCH, InferenceSession
+from edge.runtime.signature import InferenceSession
 
 WARMUP_CALLS = 3
 TIMED_CALLS = 30

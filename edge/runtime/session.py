@@ -1,6 +1,6 @@
 """Inference sessions: one interface over ONNX Runtime and TensorRT plans.
 
-Runtimes are imported when a session is opened, so a device needs only the one it uses.
+A runtime's library is loaded when its session is opened, so a device needs only the one it uses.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge.contracts import ReleaseArtifact
 from edge.runtime.onnx import OnnxSession
+from edge.runtime.plan import PlanSession
 from edge.runtime.signature import InferenceSession
 
 
@@ -21,6 +22,4 @@ def open_session(artifact: ReleaseArtifact, path: str | Path) -> InferenceSessio
     """
     if artifact.target.runtime == "onnxruntime":
         return OnnxSession(path)
-    from edge.runtime.plan import PlanSession
-
     return PlanSession(path, artifact.target.runtime)

@@ -11,11 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.contracts import CLASS_ANSWER, AnswerSpec, InputSpec
+from edge.contracts import CLASS_ANSWER, MAX_BATCH, AnswerSpec, InputSpec
 from edge.errors import RejectedError
-
-MAX_BATCH = 32
-"""The largest batch that every session takes; plans are built for it."""
 
 
 @dataclass(frozen=True)

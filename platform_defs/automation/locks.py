@@ -7,14 +7,13 @@ only spares work.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from assets.storage import layout
 from assets.storage.store import Store
+from edge.lock import lock_file
 
-POLL_SECONDS = 0.1
 BUSY = "another process works on this line now, `edgeloop run` or another sensor"
 SENSOR_SECONDS = 5.0
 """A sensor holds the lock for less; whoever holds it longer is `edgeloop run`."""
@@ -30,18 +29,7 @@ def line_lock(store: Store, line: str, wait_seconds: float = 0.0) -> Iterator[bo
     if not store.local:
         yield True
         return
-    path = Path(store.path(f"locks/{line}.lock"))
+    path = Path(store.path(layout.lock(line)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        deadline = time.monotonic() + wait_seconds
-        while not (held := _try_lock(file.fileno())) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+    with lock_file(path, wait_seconds) as held:
         yield held
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

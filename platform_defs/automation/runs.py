@@ -10,7 +10,8 @@ import dagster as dg
 
 from assets.line.config import Line
 from assets.records.batch import Landing
-from assets.records.verdict import read_verdict, stands, verdict_key
+from assets.records.verdict import read_verdict, stands
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.triggers.claims import CLAIM_TAG, Claim
 from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, RUN_KEY_TAG
@@ -79,7 +80,7 @@ def claim_state(instance: dg.DagsterInstance, claim: Claim | None, most: int) ->
 def is_judged(store: Store, line: Line, landing: Landing) -> bool:
     """Whether a verdict stands; one that was landed again may have to be judged under rules that changed."""
     if not landing.again:
-        return store.exists(verdict_key(line.name, landing.batch))
+        return store.exists(layout.verdict(line.name, landing.batch))
     verdict = read_verdict(store, line.name, landing.batch)
     return verdict is not None and stands(verdict, line)
 

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.release.repository import refresh_timestamp
+from assets.storage import layout
 from assets.storage.store import Store
 
 
@@ -25,7 +26,7 @@ def _sign_job() -> None:
     description="Devices refuse stale metadata, so it is signed again long before it expires.",
 )
 def _hourly(store: dg.ResourceParam[Store]) -> dg.RunRequest | dg.SkipReason:
-    if not store.exists("tuf/metadata/timestamp.json"):
+    if not store.exists(layout.TUF_TIMESTAMP):
         return dg.SkipReason("nothing was released yet")
     return dg.RunRequest()
 

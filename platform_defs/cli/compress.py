@@ -10,9 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from assets.errors import BudgetError, CompileError, RejectedError
+from assets.storage.store import Store
 from edge.contracts import TARGETS
 from edge.runtime.machine import machine_arch
+from platform_defs import catalog
 from platform_defs.cli.output import JsonFlag, Profile, print_json, print_rows, progress, say, tell
+from platform_defs.home import find_home
 
 _COLUMNS = {
     "validation_drop": ("drop", 4),
@@ -110,10 +113,11 @@ def compress(
     fits; the nearest misses are told.
     """
     from assets.standalone.request import Request, parse_budget
-    from platform_defs.compressing.models import find_data, find_model
-    from platform_defs.compressing.run import compress as run
+    from assets.standalone.run import compress as run
+    from platform_defs.cli.compress_names import find_data, find_model
 
-    path, line, weights = find_model(model)
+    home = find_home()
+    path, line, weights = find_model(model, Store(home))
     source, data_line = find_data(data, line)
     limits = parse_budget(budget).model_dump(mode="json") if budget or not line else None
     request = Request(
@@ -132,6 +136,8 @@ def compress(
         target=target_column,
         classes=tuple(name.strip() for name in classes.split(",")) if classes else (),
         max_minutes=max_minutes,
+        home=home,
+        configs={name: catalog.find_line(name).config.model_dump(mode="json") for name in {line, data_line} - {""}},
     )
     if as_json:
         result = run(request, lambda text: None)

@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from assets.errors import RejectedError
-from assets.line.data import Reader
+from assets.line.readers import READERS, Reader
 from assets.storage.store import Store
 from platform_defs.catalog import find_line
 from platform_defs.cli.output import JsonFlag, console, print_json, print_rows, say, tell
@@ -46,7 +46,7 @@ def inspect(
     _check_grid(grid)
     data = find_line(line).config.data if line is not None else None
     store = Store(find_home())
-    forbidden = store.path("landing").rsplit("/", 1)[0] if store.local else None
+    forbidden = store.folder if store.local else None
     with Moving("looking at the source", quiet=as_json) as report:
         found = inspect_source(source, data, "table" if reader == "csv" else reader, forbidden, report)
     written = _write_grid(found, grid)
@@ -126,7 +126,7 @@ def _show(found: Inspection) -> None:
     for name, value in found.facts.items():
         listed = ", ".join(f"{key} {count:,}" for key, count in value.items()) if isinstance(value, dict) else value
         say(f"{name}: {listed}")
-    if found.rows and found.reader not in ("image_folder", "audio_folder"):
+    if found.rows and READERS[found.reader].form != "files":
         columns = [name for name in found.rows[0] if name != "split" or any(row["split"] for row in found.rows)][:7]
         print_rows("First records", list(found.rows), columns, as_json=False, empty="")
     for written, meant in {**found.aliases, **found.maybe}.items():

@@ -13,7 +13,7 @@ from platform_defs.cli import listing
 from platform_defs.cli.output import JsonFlag, LineName, Profile, print_rows, progress
 
 if TYPE_CHECKING:
-    from assets.families.check import Finding
+    from assets.families.check_network import Finding
 
 lines = typer.Typer(
     name="lines",
@@ -57,14 +57,14 @@ def _silent(_: str) -> None:
 
 
 def _model(line: Line) -> tuple[Finding, ...]:
-    from assets.tasks.check import check_model
+    from assets.tasks.check_line import check_model
 
     return check_model(line.config)
 
 
 def _source(line: Line) -> tuple[Finding, ...]:
     """What the line's own data source writes, read by the line's reader; nothing where it has none."""
-    from assets.families.check import Finding
+    from assets.families.check_network import Finding
     from assets.ingest.inspection.check import check_source
 
     if line.config.data.source is None:

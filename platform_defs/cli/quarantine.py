@@ -18,6 +18,8 @@ from assets.review.documents import end_of_day
 from assets.review.returns import release as release_decided
 from assets.review.selection import Selection
 from assets.review.state import State
+from assets.review.waivers import Scope
+from assets.review.waivers import waive as waive_rule
 from assets.storage.audit import current_user
 from platform_defs.cli import held
 from platform_defs.cli.held import Batch, opened
@@ -143,12 +145,12 @@ def waive(
     if not batch and not record:
         state, config, verdicts = opened(line)
         refuse_unknown(rule, config, verdicts)
-        position = decisions.waive(state, config, rule, name, why, end)
+        position = waive_rule(state, config, rule, name, why, end)
         _told(line, [_result(state, position)], as_json)
         return
 
     def decide(state: State, config: Line, verdict: BatchVerdict, members: pa.Table) -> int:
-        return decisions.waive(state, config, rule, name, why, end, verdict, members if record else None)
+        return waive_rule(state, config, rule, name, why, end, Scope(verdict, members if record else None))
 
     selection = replace(_selection(record, batch, rule, None), empty=not record)
     _decide(line, batch, selection, decide, as_json)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from assets.errors import LineError
 from assets.line.config import parse_line
-from assets.line.data import SECTIONS
+from assets.line.readers import READERS, Reader
 
 HEADER = """\
 # A line: one thing being learned and shipped. Its name is this folder's name.
@@ -23,7 +23,7 @@ HEADER = """\
 class LineParams(BaseModel):
     """What the scaffolder may be told. `edgeloop inspect SOURCE` writes a `data` section for what is there."""
 
-    reader: Literal["image_folder", "idx", "cifar10", "table", "csv", "series", "text", "audio_folder"] = Field(
+    reader: Literal[Reader, "csv"] = Field(
         default="image_folder", description="The form of the data; csv says the same as table."
     )
     classes: str = Field(default="negative,positive", description="The classes, separated by commas.")
@@ -60,7 +60,7 @@ def line_attributes(params: LineParams) -> dict[str, Any]:
     """A complete line for the given data, with settings that suit a first run on a laptop."""
     reader = "table" if params.reader == "csv" else params.reader
     data: dict[str, Any] = {"reader": reader, "classes": _split(params.classes)}
-    section = SECTIONS[reader]
+    section = READERS[reader].section
     if section == "image":
         side, channels = (28, 1) if reader == "idx" else (32, 3)
         data["image"] = {"height": side, "width": side, "channels": channels}
@@ -72,7 +72,7 @@ def line_attributes(params: LineParams) -> dict[str, Any]:
         data["text"] = {"column": "text", "target": params.target}
     else:
         data["audio"] = {"rate": 16_000, "seconds": 1.0}
-    if reader in {"idx", "cifar10"}:
+    if READERS[reader].form == "arrays":
         data["carve"] = ["validation"]  # these sets declare train and test only
     models = {"image": {"family": "cnn", "width": 32, "depth": 3}, "table": {"family": "mlp", "width": 64, "depth": 2}}
     made: dict[str, Any] = {

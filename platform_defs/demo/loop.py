@@ -20,6 +20,7 @@ from assets.line.config import Line
 from assets.records.verdict import BatchVerdict, read_verdict
 from assets.release.repository import ensure_repository
 from assets.rollout.promote import releases
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.triggers.claims import claim_journal
 from edge.contracts import DeviceReport
@@ -77,7 +78,7 @@ class _Stage:
         """What `ready` gives, once it does. Raises TransientError where a process died, or nothing happens any more."""
         self.news = time.monotonic()
         while (value := ready()) is None:
-            logs = f"{self.store.path('demo')}/*.log"
+            logs = f"{self.store.path(layout.DEMO)}/*.log"
             for name, process in self.processes.items():
                 if process.poll() is not None:
                     raise TransientError(f"the {name} ended with code {process.returncode}; {logs} says why; try again")
@@ -95,7 +96,7 @@ def close_the_loop(store: Store, report: Report) -> tuple[Step, ...]:
         TransientError: something did not happen; the text says what and where to look.
     """
     line = find_line(LINE)
-    folder = Path(store.path("demo"))
+    folder = Path(store.path(layout.DEMO))
     _check_line_loads()
     report("writing three batches of handwritten digits as PNG class folders")
     paths = write_batches(folder / "batches")
@@ -142,7 +143,7 @@ def _activated(stage: _Stage, batch: str) -> DeviceReport | None:
     """The newest report with which the demo device activated a release that was trained on `batch`."""
     store = stage.store
     made = {item.release for item in releases(store, stage.line.name) if batch in item.manifest.provenance.batches}
-    folder = f"devices/{DEVICE}/reports"
+    folder = layout.device_reports(DEVICE)
     for name in reversed(store.names(folder)):
         report = store.load(f"{folder}/{name}", ReceivedReport).report
         if report.event == "activated" and report.release in made:

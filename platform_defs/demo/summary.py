@@ -12,12 +12,11 @@ from rich.table import Table
 
 from assets.compilation.documents import Engine, Engines
 from assets.compression.documents import Candidate, Candidates, ChosenModel
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from edge.contracts import Evidence
 from platform_defs.demo.loop import DEVICE, LINE, Step
-
-SUMMARY = "demo/summary.json"
 
 
 def summarize(store: Store, steps: Sequence[Step], seconds: float) -> dict[str, Any]:
@@ -26,10 +25,10 @@ def summarize(store: Store, steps: Sequence[Step], seconds: float) -> dict[str, 
     Running the demo again finds everything done: the seconds stay those of the run that did the work, and those of this
     run stand beside them.
     """
-    model = store.head(LINE, "trained_model", TrainedModel)
-    candidates = store.head(LINE, "candidates", Candidates)
-    chosen = store.head(LINE, "chosen_model", ChosenModel)
-    engines = store.head(LINE, "engines", Engines)
+    model = store.newest(LINE, TrainedModel)
+    candidates = store.newest(LINE, Candidates)
+    chosen = store.newest(LINE, ChosenModel)
+    engines = store.newest(LINE, Engines)
     summary = {
         "line": LINE,
         "seconds": round(seconds, 1),
@@ -41,14 +40,14 @@ def summarize(store: Store, steps: Sequence[Step], seconds: float) -> dict[str, 
         "device": _device(steps),
     }
     _keep_first_seconds(store, summary)
-    store.write(SUMMARY, json.dumps(summary, indent=2).encode())
+    store.write(layout.DEMO_SUMMARY, json.dumps(summary, indent=2).encode())
     return summary
 
 
 def _keep_first_seconds(store: Store, summary: dict[str, Any]) -> None:
     """Take the seconds from the last summary where it is of the same batches."""
     try:
-        last = json.loads(store.read(SUMMARY))
+        last = json.loads(store.read(layout.DEMO_SUMMARY))
         if [row["batch"] for row in last["batches"]] != [row["batch"] for row in summary["batches"]]:
             return
         summary["seconds"] = last["seconds"]

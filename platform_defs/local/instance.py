@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,7 +13,9 @@ import yaml
 
 from assets.errors import EdgeError, RejectedError, of_the_machine
 from assets.line.profiles import FULL, base_home, chosen_profile
+from assets.storage import layout
 from assets.storage.store import Store
+from edge.lock import lock_file
 from platform_defs.catalog import LINES_FOLDER
 from platform_defs.home import HOME_VARIABLE, find_home
 
@@ -85,8 +86,7 @@ def _make_storages(home: Path) -> None:
     made = home / ".storages-made"
     if made.exists():
         return
-    with (home / ".storages.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with lock_file(home / ".storages.lock"):
         if not made.exists():
             with open_instance() as instance:
                 instance.get_runs(limit=1)
@@ -108,13 +108,8 @@ def open_instance() -> dg.DagsterInstance:
 @contextlib.contextmanager
 def daemon_lock(store: Store) -> Iterator[bool]:
     """Claim the one daemon of this state; yields False where another process runs it already."""
-    folder = store.path("locks") if store.local else os.environ["DAGSTER_HOME"]
+    folder = store.path(layout.LOCKS) if store.local else os.environ["DAGSTER_HOME"]
     path = Path(folder) / "daemon.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+    with lock_file(path, wait_seconds=0) as held:
+        yield held

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-STOP_SECONDS = 20.0
+from edge.child import python_module, start_child, stop_child
 
 
 def script(name: str) -> str:
@@ -29,20 +28,14 @@ def supervised(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "assets.processes.supervisor", *command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "DAGSTER_DISABLE_TELEMETRY": "yes", **(environment or {})},
+        process = start_child(
+            python_module("assets.processes.supervisor", *command),
+            output,
+            subprocess.STDOUT,
+            environment={**os.environ, "DAGSTER_DISABLE_TELEMETRY": "yes", **(environment or {})},
+            own_session=False,
         )
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(timeout=STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        stop_child(process)

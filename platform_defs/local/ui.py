@@ -13,6 +13,7 @@ from pathlib import Path
 
 from assets.errors import RejectedError, TransientError
 from assets.release.repository import ensure_repository
+from assets.storage import layout
 from assets.storage.store import Store
 from platform_defs.catalog import LINES_FOLDER, list_lines
 from platform_defs.local.instance import daemon_lock, open_instance
@@ -34,7 +35,7 @@ def serve_all(store: Store, port: int, reports_port: int, devices_port: int, rep
     _refuse_taken(ports)
     os.environ["EDGELOOP_REPORTS_URL"] = f"http://{HOST}:{reports_port}"
     workspace = str(LINES_FOLDER.parent.parent / "workspace.yaml")
-    logs = Path(store.path("logs"))  # not in Dagster's home: its telemetry sends away, then removes, `logs/` there
+    logs = Path(store.path(layout.LOGS))  # not in Dagster's home: its telemetry sends away, then removes, `logs/` there
     ensure_repository(store, [entry.name for entry in list_lines() if entry.line])
     with open_instance():
         pass  # its databases exist now: children that all found none would make each twice, and break them for good

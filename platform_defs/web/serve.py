@@ -28,6 +28,7 @@ from starlette.routing import BaseRoute, Route
 
 from assets.errors import RejectedError, TransientError
 from assets.feedback.intake import MAX_BODY_BYTES, Intake, RefusedError
+from assets.storage import layout
 from assets.storage.store import Store
 from platform_defs.web.guard import KnownHosts
 
@@ -67,10 +68,10 @@ def device_app(store: Store) -> Starlette:
         return await _take(request, lambda body: (201, {"sequence": intake.report(body).report.sequence}))
 
     async def metadata(request: Request) -> Response:
-        return await _file(store, f"tuf/metadata/{request.path_params['path']}", "no-cache")
+        return await _file(store, layout.tuf_metadata(request.path_params["path"]), "no-cache")
 
     async def targets(request: Request) -> Response:
-        return await _file(store, f"tuf/targets/{request.path_params['path']}", "public, max-age=31536000, immutable")
+        return await _file(store, layout.tuf_target(request.path_params["path"]), "public, max-age=31536000, immutable")
 
     return Starlette(
         routes=[
@@ -97,7 +98,7 @@ def report_app(store: Store, review: Sequence[BaseRoute] | None = None) -> Starl
         review = review_routes(store)
 
     async def index(request: Request) -> Response:
-        page = await _file(store, "reports/index.html", None, PAGE_TYPES[".html"])
+        page = await _file(store, layout.LINES_PAGE, None, PAGE_TYPES[".html"])
         return page if page.status_code == 200 else HTMLResponse(NO_REPORTS, headers=PAGE_HEADERS)
 
     async def page(request: Request) -> Response:
@@ -107,7 +108,7 @@ def report_app(store: Store, review: Sequence[BaseRoute] | None = None) -> Starl
         media_type = PAGE_TYPES.get(Path(path).suffix)
         if media_type is None:
             return _refuse(404, "only pages and pictures are here; add /index.html to open a report")
-        return await _file(store, f"reports/{path}", None, media_type)
+        return await _file(store, layout.page(path), None, media_type)
 
     return Starlette(
         routes=[
@@ -227,7 +228,7 @@ async def _file(store: Store, key: str, cache: str | None, media_type: str = "ap
 
 def _plain_file(store: Store, key: str) -> Path | None:
     """The file's path, unless it is missing, not a plain file, or reached through a link below the root."""
-    root = Path(store.path(key.split("/", 1)[0])).parent.resolve()
+    root = Path(store.folder).resolve()
     path = root / key
     try:
         return path if path.resolve(strict=True) == path and path.is_file() else None

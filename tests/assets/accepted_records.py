@@ -14,7 +14,8 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 from assets.line.config import Line, parse_line
 from assets.records.record import RECORD_COLUMNS
-from assets.records.verdict import Accepted, BatchVerdict, accepted_journal, verdict_key
+from assets.records.verdict import Accepted, BatchVerdict, accepted_journal
+from assets.storage import layout
 from assets.storage.store import Store
 
 Record = tuple[str, str, str, str, bytes]
@@ -59,7 +60,7 @@ def accept(store: Store, line: str, records: Sequence[Record], batch: str) -> No
     verdict = BatchVerdict(
         line, batch, "accepted", "all good", count, count, 0, 0, (), (), "reports/x/index.html", 0.1, records=(ref,)
     )
-    store.save(verdict_key(line, batch), verdict)
+    store.save(layout.verdict(line, batch), verdict)
     accepted_journal(store, line).append(Accepted(batch, count, 0.0))
 
 

@@ -16,7 +16,8 @@ from PIL import Image
 from assets.line.config import Line, parse_line
 from assets.records.batch import Landing, landing_journal
 from assets.records.record import QUARANTINE_COLUMNS
-from assets.records.verdict import BatchVerdict, verdict_key
+from assets.records.verdict import BatchVerdict
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef
 
@@ -112,6 +113,6 @@ def hold(
         line.name, batch, "blocked", "held", count, 0, count, 0, (), (), "reports/x/index.html", 0.1,
         quarantine=tuple(refs),
     )  # fmt: skip
-    store.save(verdict_key(line.name, batch), verdict)
+    store.save(layout.verdict(line.name, batch), verdict)
     landing_journal(store, line.name).append(Landing(batch, batch[:16], time.time()))
     return verdict

@@ -114,8 +114,8 @@ def read(files: Files, contract: dict[str, Any], folder: Path) -> tuple[int, int
     """Land and read the files as the gate would; how many records and refusals there were."""
     import shutil
 
-    from assets.ingest.contract import read_chunks
     from assets.ingest.landing import land
+    from assets.ingest.reading import read_landed
     from assets.line.config import parse_line
     from assets.records.reason import Reason
 
@@ -127,7 +127,7 @@ def read(files: Files, contract: dict[str, Any], folder: Path) -> tuple[int, int
     line = parse_line("fuzz", {"data": contract}, "fuzz")
     store = Store(str(folder / "state"))
     records = refused = 0
-    for item in read_chunks(store, line, land(store, line, folder / "source").batch):
+    for item in read_landed(store, line, land(store, line, folder / "source").batch):
         if isinstance(item, Reason):
             refused += item.outcome == "refused"
             assert item.reason

@@ -161,12 +161,12 @@ def _quantized(folder: Path) -> dict[str, Any]:
 def _plan(path: Path) -> tuple[str, bool]:
     """Why no plan came, "" for one; and whether that was a crash or a limit in the child."""
     from assets.compilation.shapes import input_shapes
-    from edge.engine.build import build_plan
+    from edge.engine.build import BuildLimits, build_plan
 
     data = path.read_bytes()
     try:
         shapes = input_shapes(data, {name: [array.shape] for name, array in _feeds(data).items()})
-        build_plan(path, SM, path.with_suffix(".plan"), SECONDS, MEMORY_MB, shapes=shapes)
+        build_plan(path, SM, path.with_suffix(".plan"), BuildLimits(SECONDS, MEMORY_MB), shapes=shapes)
     except TransientError as error:
         return _short(error), True
     except EdgeError as error:

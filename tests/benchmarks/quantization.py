@@ -20,7 +20,7 @@ def measure() -> list[dict[str, Any]]:
     """Medians of interleaved rounds, batch 1, one thread; accuracy on the same test records."""
     store = Store(find_home())
     try:
-        found = store.head(LINE, "candidates", Candidates)
+        found = store.newest(LINE, Candidates)
     except RejectedError as error:
         raise SystemExit(f"{error} (`make demo` does)") from error
     draw = np.random.default_rng(0)

@@ -132,7 +132,7 @@ def test_one_line_by_command_and_its_state_apart_from_the_full_one(project: Proj
     store = Store(str(project.root / ".edgeloop" / "profiles" / "debug"))
     (release,) = releases(store, "breast-cancer")
     assert release.manifest.provenance.batches == (landed["batch"],)
-    assert len(store.head("breast-cancer", "trained_model", TrainedModel).curve) == 6
+    assert len(store.newest("breast-cancer", TrainedModel).curve) == 6
     wrong = project.run("edgeloop", "run", "breast-cancer", "--profile", "debgu", check=False)
     assert wrong.returncode == 1
     assert "has no profile 'debgu'; it has full, debug" in wrong.stderr

@@ -6,9 +6,7 @@ Answers each line of JSON on its standard input with one line on its standard ou
 from __future__ import annotations
 
 import json
-import os
 import re
-import resource
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -18,20 +16,17 @@ from typing import Any
 from assets.compilation.lint.graph import free_inputs
 from assets.compilation.lint.rules import OPEN_AXIS, Finding, found
 from assets.compilation.lint.run import lint_model
-from assets.processes.supervisor import die_with_parent
+from edge.child import answer_pipe, die_with_parent, limit_memory, send_line
 
 
 def main(arguments: list[str]) -> int:
     """Serve until the parent is done."""
     die_with_parent()
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what native code prints is no answer
+    answers = answer_pipe()
     import onnxruntime as ort
 
     ort.disable_telemetry_events()
-    memory = int(arguments[0]) << 20
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    limit_memory(int(arguments[0]) << 20)
     stage = Path("stage")
     for line in sys.stdin:
         request = json.loads(line)
@@ -46,8 +41,7 @@ def main(arguments: list[str]) -> int:
                     findings = tuple(_opened(data, request["dialect"] == "tensorrt", request["interface"] == "device"))
             except MemoryError:
                 findings = (found("survives-checking", "", f"it needs more than {arguments[0]} MiB to be read"),)
-        answers.write(json.dumps({"findings": [asdict(finding) for finding in findings]}) + "\n")
-        answers.flush()
+        send_line(answers, {"findings": [asdict(finding) for finding in findings]})
     return 0
 
 

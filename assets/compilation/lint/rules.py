@@ -1,4 +1,4 @@
-"""The rules' names, why each is there, and what to do where it is broken; `README.md` of the room lists them."""
+"""The table of rules: names, why each is there, what to do where it is broken; what asks them is in `*_checks.py`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ MAX_NODES = 50_000
 MAX_GRAPHS = 200
 MAX_NAME = 500
 MAX_TENSOR_BYTES = 1024**3
-MAX_BATCH = 32
 OPEN_AXIS = 64
-"""How long an open axis is taken to be where tensors are counted; a batch of a user's own file is taken to be 1."""
+"""How long an open axis is taken to be where tensors are counted; a batch of a foreign file is taken to be 1."""
 MAX_TRIPS = 10_000
 MIN_OPSET, MAX_OPSET = 13, 22
 """Per-channel Q/DQ came with 13; ONNX Runtime 1.23, the last for JetPack 6's Python, has no QuantizeLinear of 23."""
@@ -25,7 +24,7 @@ class Rule:
     """One rule: what was met without it, and what to do about a file that breaks it.
 
     Attributes:
-        scope: "file" any ONNX file; "device" the interface that devices have; "any" the interface of a user's own file;
+        scope: "file" any ONNX file; "device" the interface that devices have; "any" the interface of a foreign file;
             "tensorrt", "cpu" files of that dialect.
     """
 
@@ -172,7 +171,7 @@ _ROWS = (
         "a plan is optimized for stated sizes; a record has the shape that its line states",
         "fix every axis but the first",
     ),
-    # A user's own file.
+    # A foreign file.
     ("known-shape", "any", "an unknown rank or an axis of no length cannot be fed", "export with true shapes"),
     (
         "numeric-interface",
@@ -237,7 +236,7 @@ RULES: Mapping[str, Rule] = {name: Rule(name, scope, why, remedy) for name, scop
 _SCOPES: Mapping[str, str] = {
     "file": "every file",
     "device": "what a line ships to devices",
-    "any": "a user's own file",
+    "any": "a foreign file",
     "tensorrt": "the TensorRT dialect",
     "cpu": "the CPU dialect",
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Literal
 
-from assets.compilation.lint import dialects, file, interface, rules, tensors
+from assets.compilation.lint import dialect_checks, file_checks, interface_checks, opset_checks, rules, tensor_checks
 from assets.compilation.lint.rules import Finding, found
+from edge.contracts import MAX_BATCH
 from edge.contracts.target import Dialect
 
 Interface = Literal["device", "any"]
@@ -24,7 +25,7 @@ def lint_model(
     Args:
         data: the file's bytes, or anything at all.
         dialect: "tensorrt" adds the rules of the Q/DQ form that TensorRT reads, "cpu" those of ONNX Runtime.
-        interface: "device" for what a line ships; "any" for a user's own file, of several inputs and outputs, fixed or
+        interface: "device" for what a line ships; "any" for a foreign file, of several inputs and outputs, fixed or
             open axes.
         sms: compute capabilities it will be built for, where one has rules of its own.
     """
@@ -46,25 +47,36 @@ def lint_model(
 
 def _groups(dialect: Dialect, shape: Interface, sms: Collection[int]) -> Iterator[Group]:
     """Rules run in groups: a later group may only trust what the earlier ones have shown."""
-    yield (file.counts,)
-    yield (file.names,)
-    yield (file.versions, file.domains, file.external_data, file.kinds_of_values, file.unique_names)
-    yield (file.sound,)
+    yield (file_checks.counts,)
+    yield (file_checks.names,)
     yield (
-        interface.device if shape == "device" else interface.foreign,
-        tensors.loops,
-        _sizes_at(rules.MAX_BATCH if shape == "device" else 1),
-        tensors.finite,
-        tensors.scales,
+        opset_checks.versions,
+        opset_checks.domains,
+        file_checks.external_data,
+        file_checks.kinds_of_values,
+        file_checks.unique_names,
+    )
+    yield (file_checks.sound,)
+    yield (
+        interface_checks.device if shape == "device" else interface_checks.foreign,
+        tensor_checks.loops,
+        _sizes_at(MAX_BATCH if shape == "device" else 1),
+        tensor_checks.finite,
+        tensor_checks.scales,
     )
     if dialect == "tensorrt":
-        yield (dialects.quantization, dialects.pairs, dialects.float64, dialects.products_for(sms))
+        yield (
+            dialect_checks.quantization,
+            dialect_checks.pairs,
+            dialect_checks.float64,
+            dialect_checks.products_for(sms),
+        )
     elif dialect == "cpu":
-        yield (dialects.cpu,)
+        yield (dialect_checks.cpu,)
 
 
 def _sizes_at(batch: int) -> Callable[[Any], Iterator[Finding]]:
-    return lambda model: tensors.sizes(model, batch)
+    return lambda model: tensor_checks.sizes(model, batch)
 
 
 def _apply(rule: Callable[[Any], Iterator[Finding]], model: Any) -> Iterator[Finding]:

@@ -6,30 +6,21 @@ their memory ends the child, and comes back as a finding like any other.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import select
-import signal
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import assets
 from assets.compilation.lint.rules import MAX_MODEL_BYTES, RULES, Finding, found
 from assets.compilation.lint.run import Interface
 from assets.errors import CompileError, TransientError
+from edge.child import JsonLines, bare_environment, ending, python_module
 from edge.contracts.target import Dialect
 
 SECONDS = 120.0
 MEMORY_MB = 6144
 START_SECONDS = 120.0
-_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
 _MAX_ANSWER = 1_000_000
 
 
@@ -44,7 +35,7 @@ class Checker:
     def __init__(self, seconds: float = SECONDS, memory_mb: int = MEMORY_MB) -> None:
         self._seconds, self._memory_mb = seconds, memory_mb
         self._folder = tempfile.TemporaryDirectory(prefix="edgeloop-lint-")
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: JsonLines | None = None
         self.restarts = 0
 
     def __enter__(self) -> Checker:
@@ -90,46 +81,24 @@ class Checker:
         rule = "loads" if stage.startswith("ONNX Runtime") else "survives-checking"
         return (found(rule, "", f"{stage} {answer}"),)
 
-    def _ask(self, child: subprocess.Popen[bytes], request: dict[str, Any], seconds: float) -> dict[str, Any] | str:
+    def _ask(self, child: JsonLines, request: dict[str, Any], seconds: float) -> dict[str, Any] | str:
         """The child's answer, or in words how it ended."""
-        assert child.stdin is not None
-        assert child.stdout is not None
-        with contextlib.suppress(OSError):  # it has ended; how is told below
-            child.stdin.write(json.dumps(request).encode() + b"\n")
-            child.stdin.flush()
-        line, deadline = b"", time.monotonic() + seconds
-        while not line.endswith(b"\n") and len(line) < _MAX_ANSWER:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([child.stdout], [], [], left)[0]:
-                return f"took longer than {seconds:g} s on it"
-            if not (part := os.read(child.stdout.fileno(), 65536)):
-                code = child.wait()
-                how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-                return f"crashed on it ({how})"
-            line += part
+        child.send(request)
         try:
-            answer: dict[str, Any] = json.loads(line)
+            answer = child.receive(seconds, _MAX_ANSWER)
+        except TimeoutError:
+            return f"took longer than {seconds:g} s on it"
         except ValueError:
             return "gave no answer"
-        return answer
+        return f"crashed on it ({ending(child.wait())})" if answer is None else answer
 
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._child is not None and self._child.poll() is None:
+    def _started(self) -> JsonLines:
+        if self._child is not None and self._child.alive():
             return self._child
         self._end()
-        root = str(Path(assets.__file__).parent.parent)
-        environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
-        environment |= {"PYTHONPATH": root, "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-W", "ignore", "-m", "assets.compilation.lint.child", str(self._memory_mb)]
-        with self._log().open("wb") as log:
-            self._child = subprocess.Popen(
-                command,
-                cwd=self._folder.name,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
+        command = python_module("assets.compilation.lint.child", str(self._memory_mb))
+        environment = bare_environment("TMPDIR", OMP_NUM_THREADS="1", PYTHONWARNINGS="ignore")
+        self._child = JsonLines(command, self._log(), folder=self._folder.name, environment=environment)
         ready = self._ask(self._child, {}, START_SECONDS)
         if not isinstance(ready, dict):
             told = self._log().read_text("utf-8", "replace")[-300:]
@@ -149,15 +118,9 @@ class Checker:
 
     def _end(self) -> None:
         child, self._child = self._child, None
-        if child is None:
-            return
-        self.restarts += child.poll() is not None
-        child.kill()
-        child.wait()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):  # what was not yet sent is of no use to anybody
-                    pipe.close()
+        if child is not None:
+            self.restarts += not child.alive()
+            child.end()
 
 
 def check_model(

@@ -5,16 +5,11 @@ from __future__ import annotations
 import math
 
 from assets.compression.documents import Recipe
+from assets.line.number_formats import FORMATS
 from assets.line.tasks import CLASS_METRICS, lower_is_better
 from assets.pages import templates
 from assets.pages.templates import measure, words
 
-FORMATS = {
-    "float32": "float32",
-    "int8": "INT8",
-    "float16": "FP16",
-    "weights8": "weights in INT8, the rest in float32",
-}
 RANGES = {"minmax": "min-max", "entropy": "entropy", "percentile": "percentile"}
 
 
@@ -34,8 +29,8 @@ def recipe_in_words(recipe: Recipe) -> str:
         parts.append(f"{_epochs(recipe.epochs)} of distillation")
     if recipe.qat:
         parts.append(f"{_epochs(recipe.qat)} with INT8 simulated")
-    ranges = f" ({RANGES[recipe.ranges]} ranges)" if recipe.format == "int8" else ""
-    parts.append(f"{FORMATS[recipe.format]}{ranges}")
+    form = FORMATS[recipe.format]
+    parts.append(f"{form.words} ({RANGES[recipe.ranges]} ranges)" if form.ranges else form.words)
     if recipe.floats:
         parts.append(f"{len(recipe.floats)} layer{'s' if len(recipe.floats) > 1 else ''} left in float")
     return "; ".join(parts)

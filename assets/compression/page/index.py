@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 
 from assets.compression.documents import Candidates, ChosenModel
 from assets.compression.page.make import environment
+from assets.storage import layout
+from assets.storage.memo import results
 from assets.storage.store import Store
-from edge.errors import ContractError
 
 MAX_SEARCHES = 200
 
@@ -36,18 +36,15 @@ def write_index(store: Store, found: Candidates, chosen: ChosenModel | None, why
     said = why_not.partition("\n")[0].removesuffix(":").removesuffix("; nearest first")
     newest = _entry(chosen, key) if chosen is not None else Entry(_file(key), "nothing fits", found.position, said)
     entries = {newest.file: newest}
-    folder = f"store/{found.line}/steps/chosen_model"
-    for name in store.names(folder):
-        with contextlib.suppress(ContractError, FileNotFoundError):  # of another version, or gone
-            kept = store.load(f"{folder}/{name}", ChosenModel)
-            if kept.page and store.exists(kept.page):
-                entries.setdefault(_file(kept.page), _entry(kept, kept.page))
+    for kept in results(store, found.line, ChosenModel):
+        if kept.page and store.exists(kept.page):
+            entries.setdefault(_file(kept.page), _entry(kept, kept.page))
     rows = sorted(entries.values(), key=lambda entry: (entry is not newest, -entry.position, entry.file))
     more = max(0, len(rows) - MAX_SEARCHES)
     page = (
         environment().get_template("compressions.html").render(line=found.line, entries=rows[:MAX_SEARCHES], more=more)
     )
-    store.write(f"reports/{found.line}/compression/index.html", page.encode("utf-8", "replace"))
+    store.write(layout.searches(found.line), page.encode("utf-8", "replace"))
 
 
 def _entry(chosen: ChosenModel, key: str) -> Entry:

@@ -5,17 +5,20 @@ layer alone would cost.
 """
 
 from assets.compression.quantize.calibrate import Calibration, Feeds, calibrations
+from assets.compression.quantize.conversion import StudentInt8, conversion_of
 from assets.compression.quantize.dialects import needs_7_bits, quantizable, quantize
 from assets.compression.quantize.float16 import to_float16
 from assets.compression.quantize.layers import Dialect
 from assets.compression.quantize.sensitivity import sensitivity
-from assets.compression.quantize.weights import weights_to_int8
+from assets.compression.quantize.weights8 import weights_to_int8
 
 __all__ = [
     "Calibration",
     "Dialect",
     "Feeds",
+    "StudentInt8",
     "calibrations",
+    "conversion_of",
     "needs_7_bits",
     "quantizable",
     "quantize",

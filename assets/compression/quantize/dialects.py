@@ -28,7 +28,7 @@ from assets.compression.quantize.integers import (
 )
 from assets.compression.quantize.layers import Dialect, Layer, Plan, layers_of, plan_of
 from assets.compression.quantize.prepare import loads, prepared
-from assets.compression.quantize.weights import SmallWeights
+from assets.compression.quantize.weights8 import SmallWeights
 from assets.errors import RejectedError
 from assets.families.export import slim
 from edge.contracts import TargetProfile

@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from assets.compression.quantize.conversion import Conversion
 from assets.compression.quantize.graphs import sort_nodes
 from assets.compression.quantize.layers import Dialect
+from assets.compression.quantize.prepare import loads, prepared
 from assets.errors import RejectedError
+from assets.families.export import slim
 
 LARGEST = 65504.0
 """Of FP16. Larger constants, e.g. the -1e9 of an attention mask, become this, not infinite."""
@@ -31,9 +34,6 @@ def to_float16(model: bytes, dialect: Dialect = "tensorrt") -> bytes:
         RejectedError: a file that cannot be prepared (see `prepared`), or not be converted.
     """
     from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    from assets.compression.quantize.prepare import loads, prepared
-    from assets.families.export import slim
 
     proto = prepared(model)
     if dialect == "cpu":
@@ -66,3 +66,7 @@ def _half_weights(proto: Any) -> Any:
     del proto.graph.node[:]
     proto.graph.node.extend(nodes)
     return proto
+
+
+CONVERSION = Conversion(to_float16, lambda int8: not int8.stands or "tensorrt" in int8.shipped)
+"""Of students too where a plan is built: a small one is smaller than its INT8 plan, whose kernels it does not carry."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from assets.compression.quantize.as_float32 import as_float32
 from assets.compression.quantize.graphs import DEQUANTIZE, QUANTIZE, Graph, all_nodes, attribute, drop, opset_of
-from assets.compression.quantize.widen import widened
 from assets.errors import RejectedError
 
 MIN_OPSET, MAX_OPSET = 13, 22
@@ -47,7 +47,7 @@ def _prepared(model: bytes) -> bytes:
         if proto.functions:
             proto = inline_local_functions(proto)
         _plain_constants(proto.graph)
-        proto = widened(proto)
+        proto = as_float32(proto)
         proto = _folded(proto)
         _means_to_pools(proto)
         _names(proto.graph)

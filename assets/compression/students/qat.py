@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assets.errors import RejectedError
-from assets.fitting.contract import CheckpointPlace, TrainingSet, Watch
-from assets.fitting.fit import QUIET, fit
+from assets.fitting.contract import FitControl, TrainingSet
+from assets.fitting.fit import FREE, fit
 from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Objective, Task
 
@@ -46,11 +46,8 @@ def train_quantized(
     *,
     classes: Sequence[str],
     objective: Objective | None = None,
-    metric: str | None = None,
     reduce_range: bool = False,
-    watch: Watch = QUIET,
-    place: CheckpointPlace | None = None,
-    minutes: float | None = None,
+    control: FitControl = FREE,
 ) -> nn.Module:
     """A copy of `network` whose weights were trained with INT8 simulated, in evaluation mode; itself stays as it is.
 
@@ -81,10 +78,7 @@ def train_quantized(
         policy,
         classes=classes,
         objective=objective,
-        metric=metric,
-        watch=watch,
-        place=place,
-        minutes=minutes,
+        control=control,
     )
     return simulated.plain()
 

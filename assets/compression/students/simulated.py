@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from assets.compression.documents import Candidate, Tried
-from assets.compression.network import Network, refused
+from assets.compression.formats.network import Network, refused
 from assets.compression.quantize import needs_7_bits
 from assets.compression.rule import candidate_name
 from assets.compression.students.qat import quantized_policy, train_quantized
@@ -20,7 +20,7 @@ from assets.errors import RejectedError
 from assets.families.build import build_network
 from assets.families.export import export_onnx, export_verdict
 from assets.families.weights import predict, set_weights
-from assets.fitting.contract import CheckpointPlace, Progress
+from assets.fitting.contract import CheckpointPlace, FitControl, Progress
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,11 @@ def try_qat(trials: Trials, teacher: Trainable, network: Network, int8: Candidat
                 subject.task,
                 teacher.train,
                 subject.validation,
-                quantized_policy(teacher.policy, epochs),
+                quantized_policy(teacher.policy, epochs).model_copy(update={"metric": subject.metric}),
                 classes=subject.classes,
                 objective=objective_of(subject, teacher),
-                metric=subject.metric,
                 reduce_range=narrow,
-                watch=watch,
-                place=place,
+                control=FitControl(watch, place),
             )
         except RejectedError as error:
             why = refused(error)
@@ -75,7 +73,7 @@ def try_qat(trials: Trials, teacher: Trainable, network: Network, int8: Candidat
         )
         file = export_onnx(learned, subject.input)
         onnx = subject.keep_onnx(file, weights.sha256)
-        exported = export_verdict(learned, file, weights.sha256, onnx.sha256, subject.validation, drop=subject.lost)
+        exported = export_verdict(learned, file, weights.sha256, onnx.sha256, subject.validation, subject.lost)
         taught = replace(
             made,
             recipe=recipe,

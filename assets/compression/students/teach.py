@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from assets.compression.documents import Recipe, Tried
 from assets.compression.evidence import timings_of
-from assets.compression.network import Network, look, refused, spread
+from assets.compression.formats.network import Network, assess, refused, spread
 from assets.compression.prune import count_macs, prune
 from assets.compression.quantize import needs_7_bits
 from assets.compression.rule import network_name
@@ -25,7 +25,7 @@ from assets.evaluation.latency import machine_name
 from assets.families.build import build_network
 from assets.families.export import export_onnx, export_verdict
 from assets.families.weights import architecture_of, parameters_of, predict, set_weights
-from assets.fitting.contract import CheckpointPlace, Fitted, Progress, Quiet
+from assets.fitting.contract import CheckpointPlace, FitControl, Fitted, Progress, Quiet
 from assets.fitting.fit import fit
 from assets.tasks.contract import Objective
 from edge.contracts import ArtifactRef
@@ -97,7 +97,7 @@ def try_student(trials: Trials, teacher: Trainable, recipe: Recipe, cut: Cut, pr
         )
         file = export_onnx(student, subject.input)
         onnx = subject.keep_onnx(file, weights.sha256)
-        exported = export_verdict(student, file, weights.sha256, onnx.sha256, subject.validation, drop=subject.lost)
+        exported = export_verdict(student, file, weights.sha256, onnx.sha256, subject.validation, subject.lost)
         chain = (cut.verdict, distilled, exported)
         made = Made(
             name=network_name(recipe),
@@ -132,7 +132,7 @@ def with_quick_int8(subject: Subject, made: Made) -> Made:
     try:
         calibration = network.calibrated(("minmax",))["minmax"]
         files = network.quantized(calibration, network.dialects)
-        seen = look(network, files, time.monotonic())
+        seen = assess(network, files, time.monotonic())
     except RejectedError as error:
         refused(error)
         return replace(made, int8=made.onnx, int8_drop=made.drop)
@@ -165,12 +165,10 @@ def teach(
         subject.task,
         teacher.train,
         subject.validation,
-        student_policy(teacher.policy, epochs, student),
+        student_policy(teacher.policy, epochs, student).model_copy(update={"metric": subject.metric}),
         classes=subject.classes,
         objective=objective_of(subject, teacher),
-        metric=subject.metric,
-        watch=Told(subject.report, name),
-        place=place,
+        control=FitControl(Told(subject.report, name), place),
     )
 
 

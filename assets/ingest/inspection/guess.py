@@ -14,9 +14,10 @@ from assets.ingest.inspection.guess_rows import Column, Rows, columns_of, first_
 from assets.ingest.inspection.source_files import SourceFiles
 from assets.ingest.inspection.spellings import label_order
 from assets.line.data import SECTIONS, DataContract
-from assets.readers.cifar import _META, _NAME, _class_names
-from assets.readers.idx import _NAME as _IDX_NAME
-from assets.readers.images import _place
+from assets.line.readers import READERS
+from assets.readers.cifar import CIFAR_META, CIFAR_NAME, class_names
+from assets.readers.idx import IDX_NAME
+from assets.readers.images import folder_label
 from assets.readers.rows import is_named_as_rows
 from assets.records.batch import LandedFile
 from assets.records.limits import RETURNED_SUFFIX
@@ -26,7 +27,6 @@ MOST_LOOKED_AT = 60
 """Files whose first bytes are looked at."""
 _ROWS = "rows"
 _ASIDE = ("rul_", "readme")
-_BY_NAME = ("idx", "cifar10")
 _ANY_LABEL = tuple(str(number) for number in range(256))
 _PICTURES: tuple[Callable[[bytes], bool], ...] = (
     lambda head: head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"II*\0", b"MM\0*", b"GIF8")),
@@ -57,7 +57,7 @@ def guess(files: Sequence[LandedFile], source: SourceFiles, reader: str | None =
     if reader is None:
         if not kinds:
             return Guess(None, notes=(_nothing(own),))
-        reader = max(kinds, key=lambda name: (name in _BY_NAME, kinds[name], name))
+        reader = max(kinds, key=lambda name: (name in READERS and READERS[name].form == "arrays", kinds[name], name))
     found = _for_reader("" if reader == _ROWS else reader, own, source)
     ours = (reader, _kind(found.data) if found.data else "")
     others = [f"{kind} {count:,}" for kind, count in kinds.most_common() if kind not in ours]
@@ -68,7 +68,7 @@ def guess(files: Sequence[LandedFile], source: SourceFiles, reader: str | None =
 
 
 def _kind(data: DataContract) -> str:
-    return _ROWS if data.reader in ("table", "series", "text") else data.reader
+    return _ROWS if data.form == "rows" else data.reader
 
 
 def _for_reader(reader: str, own: Sequence[LandedFile], source: SourceFiles) -> Guess:
@@ -95,9 +95,9 @@ def _kinds(files: Sequence[LandedFile], source: SourceFiles) -> Counter[str]:
     for file in files[::step]:
         name = file.path.rsplit("/", 1)[-1]
         head = source.head(file, 16)
-        if _IDX_NAME.fullmatch(name):
+        if IDX_NAME.fullmatch(name):
             kinds["idx"] += 1
-        elif _NAME.fullmatch(name):
+        elif CIFAR_NAME.fullmatch(name):
             kinds["cifar10"] += 1
         elif is_picture(head):
             kinds["image_folder"] += 1
@@ -134,7 +134,7 @@ def _guess(reader: str, classes: Sequence[str], section: dict[str, Any], notes: 
 
 def _labelled(path: str) -> str | None:
     try:
-        return _place(path)[1]
+        return folder_label(path)[1]
     except RejectedError:
         return None
 
@@ -163,9 +163,9 @@ def _of_folders(reader: str, files: Sequence[LandedFile]) -> Guess:
 
 def _cifar_classes(files: Sequence[LandedFile], source: SourceFiles) -> list[str]:
     for file in files:
-        if _META.fullmatch(file.path.rsplit("/", 1)[-1]):
+        if CIFAR_META.fullmatch(file.path.rsplit("/", 1)[-1]):
             try:
-                return _class_names(source.read(file, 1024**2), file)
+                return class_names(source.read(file, 1024**2), file)
             except RejectedError:
                 continue
     return []

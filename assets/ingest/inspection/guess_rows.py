@@ -11,10 +11,15 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, BinaryIO, Literal, cast
 
+import pyarrow as pa
+
 from assets.errors import RejectedError
 from assets.ingest.inspection.source_files import SourceFiles
 from assets.readers.cells import number
+from assets.readers.columnar import typed_blocks
 from assets.readers.csvrows import BLOCK_BYTES, Blocks, Form, Lines, first_row, rows_of
+from assets.readers.frames import check_frames
+from assets.readers.pages import read_footer
 from assets.records.batch import LandedFile
 from assets.records.limits import MAX_CELL_CHARS, MAX_COLUMNS
 
@@ -136,9 +141,6 @@ def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
 
 
 def _parquet(file: LandedFile, stream: BinaryIO) -> Rows | None:
-    from assets.readers.columnar import typed_blocks
-    from assets.readers.pages import read_footer
-
     footer = read_footer(stream, file.size)
     names = tuple(name for name in footer.names if name in footer.plain)
     stream.seek(0)
@@ -146,11 +148,6 @@ def _parquet(file: LandedFile, stream: BinaryIO) -> Rows | None:
 
 
 def _arrow(stream: BinaryIO) -> Rows | None:
-    import pyarrow as pa
-
-    from assets.readers.columnar import typed_blocks
-    from assets.readers.frames import check_frames
-
     start = 8 if stream.read(6) == b"ARROW1" else 0
     check_frames(stream, start)
     stream.seek(start)

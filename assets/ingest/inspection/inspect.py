@@ -26,7 +26,7 @@ from assets.ingest.inspection.spellings import Spelling, label_order, spellings
 from assets.ingest.sources.collecting import Collected, Limits, Progress, collect, shown_source
 from assets.ingest.sources.remote import is_url, local_path
 from assets.line.data import SECTIONS, DataContract
-from assets.readers import read_files
+from assets.readers.dispatch import read_files
 from assets.records.batch import LandedFile
 from assets.records.limits import MAX_BATCH_BYTES, MAX_FILES, largest_file
 from assets.records.paths import system_part
@@ -41,7 +41,6 @@ SAMPLE_BYTES = 2 * 1024**3
 """Bytes that are unpacked from archives, or fetched from other machines."""
 REFUSALS = 20
 """Refusals that are shown, of all that are counted."""
-_BY_FILE = ("image_folder", "audio_folder")
 
 
 @dataclass(frozen=True)
@@ -135,11 +134,11 @@ def _cut(found: Collected) -> str:
 
 def _sample(files: Sequence[LandedFile], data: DataContract | None) -> list[LandedFile]:
     """All files, or as many of those that are a record each as a look takes, in no order, so that any part is fair."""
-    if data is None or (data.reader not in _BY_FILE and len(files) <= SAMPLE_FILES):
+    if data is None or (data.form != "files" and len(files) <= SAMPLE_FILES):
         return list(files)
     step = max(1, len(files) // SAMPLE_FILES)
     chosen = list(files[::step])
-    if data.reader in _BY_FILE:
+    if data.form == "files":
         random.Random(0).shuffle(chosen)  # noqa: S311 -- the same every time
     return chosen[:SAMPLE_FILES]
 
@@ -228,7 +227,7 @@ def _yaml(guessed: Guess, is_guess: bool, seen: Seen, labels: dict[str, int], al
 
 
 def _classes(data: DataContract, labels: dict[str, int], aliases: dict[str, str]) -> list[str]:
-    if data.reader in ("idx", "cifar10"):
+    if data.form == "arrays":
         if label_order(data.classes[0])[0]:  # names, as batches.meta has them
             return list(data.classes)
         highest = max((label_order(label)[1] for label in labels), default=9)

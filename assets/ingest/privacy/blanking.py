@@ -11,7 +11,7 @@ from assets.errors import RejectedError
 from assets.ingest.privacy.texts import text_layout
 from assets.line.data import DataContract
 from assets.readers.csvrows import Blocks, Lines, rows_of
-from assets.records.forgotten import SAID
+from assets.records.forgotten import FORGOTTEN_REASON
 from assets.records.limits import MAX_LINE_CHARS
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def blank_rows(content: bytes, ids: frozenset[str]) -> bytes:
     import pyarrow.parquet as pq
 
     empty: dict[str, object] = {
-        "input": b"", "group": "", "time": None, "reason": SAID, "remedy": "",
+        "input": b"", "group": "", "time": None, "reason": FORGOTTEN_REASON, "remedy": "",
         "_phash": None, "_embedding": None,
     }  # fmt: skip
     with pq.ParquetFile(io.BytesIO(content)) as opened:
@@ -133,7 +133,7 @@ def blank_rows(content: bytes, ids: frozenset[str]) -> bytes:
                 hits = pc.is_in(table.column(key), value_set=wanted)
                 if pc.any(hits).as_py():
                     order = pc.if_else(hits, pa.scalar(None, pa.int64()), pa.array(range(table.num_rows)))
-                    said = pc.starts_with(table.column("reason"), SAID) if "reason" in columns else None
+                    said = pc.starts_with(table.column("reason"), FORGOTTEN_REASON) if "reason" in columns else None
                     for name in columns:
                         field = schema.field(name)
                         before = table.column(name)

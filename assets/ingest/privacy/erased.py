@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from assets.records.batch import BatchManifest, LandedFile
-from assets.records.forgotten import SAID
+from assets.records.forgotten import FORGOTTEN_REASON
 from assets.records.reason import Reason
 from assets.records.record import Record
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.storage.streams import file_size, holds
 from edge.contracts import document
@@ -60,14 +61,9 @@ class Erased:
 def load_erased(store: Store, line: str, drop: str) -> Erased:
     """What was erased in a drop."""
     try:
-        return store.load(erased_key(line, drop), Erased)
+        return store.load(layout.erased(line, drop), Erased)
     except FileNotFoundError:
         return Erased()
-
-
-def erased_key(line: str, drop: str) -> str:
-    """Where a drop's `Erased` is kept."""
-    return f"landing/{line}/{drop}/erased.json"
 
 
 def as_it_is(store: Store, line: str, drop: str, manifest: BatchManifest, erased: Erased) -> BatchManifest:
@@ -76,7 +72,7 @@ def as_it_is(store: Store, line: str, drop: str, manifest: BatchManifest, erased
         return manifest
     now = {}
     for file in erased.files:
-        key = f"landing/{line}/{drop}/files/{file.path}"
+        key = f"{layout.landed_files(line, drop)}/{file.path}"
         found = file_size(store, key)
         versions = [entry for entry in reversed(file.versions) if entry.size == found]
         sound = (entry for entry in versions if holds(store, key, entry.sha256, entry.size))
@@ -116,5 +112,5 @@ def not_erased(files: Sequence[LandedFile], erased: Erased) -> list[LandedFile]:
 def _refused(place: str) -> Reason:
     path, mark, number = place.rpartition("#")
     if mark and number.isdecimal():
-        return Reason(path, f"line {number}", "refused", SAID, REMEDY)
-    return Reason(place, "whole file", "refused", SAID, REMEDY)
+        return Reason(path, f"line {number}", "refused", FORGOTTEN_REASON, REMEDY)
+    return Reason(place, "whole file", "refused", FORGOTTEN_REASON, REMEDY)

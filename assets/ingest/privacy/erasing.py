@@ -18,11 +18,12 @@ import fsspec
 
 from assets.ingest.landing import find_landing, load_manifest
 from assets.ingest.privacy.blanking import blank_lines, blank_pictures, blank_rows, blank_typed
-from assets.ingest.privacy.erased import ErasedFile, erased_key, load_erased
+from assets.ingest.privacy.erased import ErasedFile, load_erased
 from assets.ingest.privacy.guard import KIND
 from assets.line.config import Line
 from assets.records.batch import LandedFile
 from assets.records.limits import RETURNED_SUFFIX
+from assets.storage import layout
 from assets.storage.scratch import scratch_folder, scratch_root
 from assets.storage.sealed import MAGIC, is_sealed, open_unsealed, seal_stream
 from assets.storage.store import Store
@@ -31,7 +32,9 @@ from assets.storage.streams import CHUNK, copy_in, file_size, hash_stream, holds
 TOMBSTONE = b"edgeloop: this file was forgotten on request\n"
 
 
-def erase(store: Store, line: Line, batch: str, records: Mapping[str, bytes], ids: frozenset[str]) -> tuple[str, ...]:
+def erase_landed(
+    store: Store, line: Line, batch: str, records: Mapping[str, bytes], ids: frozenset[str]
+) -> tuple[str, ...]:
     """Take records out of a landed batch's files; what was taken out before is left as it is.
 
     Args:
@@ -71,7 +74,7 @@ def _erase_file(
     """
     erased = load_erased(store, line.name, drop)
     entry = erased.of(declared.path) or ErasedFile(declared.path, (), (declared,))
-    key = f"landing/{line.name}/{drop}/files/{declared.path}"
+    key = f"{layout.landed_files(line.name, drop)}/{declared.path}"
     newest = entry.versions[-1]
     done = set(records) <= set(entry.places) and not declared.path.endswith(RETURNED_SUFFIX)
     if (done and holds(store, key, newest.sha256, newest.size)) or file_size(store, key) is None:
@@ -95,7 +98,7 @@ def _erase_file(
         places = tuple(sorted({*entry.places, *records}))
         versions = (*(version for version in entry.versions if version != now), now)
         files = (*(file for file in erased.files if file.path != entry.path), ErasedFile(entry.path, places, versions))
-        store.save(erased_key(line.name, drop), replace(erased, files=files))
+        store.save(layout.erased(line.name, drop), replace(erased, files=files))
         with new.open("rb") as stream:
             copy_in(store, key, stream, now.size)
     make_durable(store, key.rpartition("/")[0])

@@ -20,6 +20,7 @@ from assets.errors import RejectedError
 from assets.ingest.privacy.strip import strip_picture
 from assets.ingest.privacy.texts import CutShortError, filter_text
 from assets.ingest.privacy.tokens import Tokens, pseudonym_key
+from assets.ingest.privacy.typed import filter_typed
 from assets.line.config import Line
 from assets.line.data import DataContract
 from assets.readers import rows
@@ -48,9 +49,9 @@ class Protection:
         """Whether a file of this name may have to be changed."""
         if path.lower().endswith(RETURNED_SUFFIX):
             return False
-        if self.data.reader == "image_folder":
+        if self.data.image is not None and self.data.form == "files":
             return self.data.privacy.strip_metadata
-        return self.data.reader in {"table", "series", "text"} and self.columns and not self._is_remaining(path)
+        return self.data.form == "rows" and self.columns and not self._is_remaining(path)
 
     def filter(self, path: str, source: BinaryIO, size: int, target: BinaryIO) -> bool:
         """Write what may be kept of a file to `target`; False where the file may be kept as it is.
@@ -90,8 +91,6 @@ class Protection:
             if head.startswith(magic):
                 raise RejectedError(text)
         if head.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
-            from assets.ingest.privacy.typed import filter_typed
-
             filter_typed(source, size, target, policy, tokens)
         elif head.startswith(b"\x1f\x8b"):
             packed = zlib.compressobj(6, wbits=31)  # gzip without a name or a time

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from assets.errors import LandingError, RejectedError
 from assets.ingest.privacy.filtering import Protection, filtered, protection
+from assets.ingest.privacy.strip import strip_picture
 from assets.ingest.sources.collecting import Collected, SourceFile
 from assets.line.config import Line
 from assets.readers.files import Files
@@ -21,12 +22,12 @@ from assets.records.batch import LandedFile
 from assets.records.limits import RETURNED_SUFFIX
 from assets.records.paths import printable
 from assets.records.reason import refusal
+from assets.storage import layout
 from assets.storage.sealed import open_unsealed, seal_stream, unseal
 from assets.storage.store import Store
 
 KIND = "landed"
 """What landed files are sealed as."""
-_NOTE = "filtered.txt"
 
 
 def guard_source(store: Store, line: Line, found: Collected, scratch: Path, name: str) -> Collected:
@@ -62,7 +63,7 @@ def guard_source(store: Store, line: Line, found: Collected, scratch: Path, name
 
 def note_filtered(store: Store, line: Line, drop: str) -> None:
     """Note beside a drop's manifest, before that is written, that its files were filtered by the policy of today."""
-    store.write(_note_key(line, drop), _policy(line))
+    store.write(layout.filtered(line.name, drop), _policy(line))
 
 
 class GuardedFiles:
@@ -81,8 +82,6 @@ class GuardedFiles:
         if self._protect is None or not self._protect.applies(file.path):
             return content
         if self._protect.data.image is not None:
-            from assets.ingest.privacy.strip import strip_picture
-
             return strip_picture(content)
         with self.open(file) as stream:
             return stream.read()
@@ -131,12 +130,8 @@ def _policy(line: Line) -> bytes:
     return hashlib.sha256(f"filter-1 {line.config.digest('data')}".encode()).hexdigest().encode()
 
 
-def _note_key(line: Line, drop: str) -> str:
-    return f"landing/{line.name}/{drop}/{_NOTE}"
-
-
 def _is_filtered(store: Store, line: Line, drop: str) -> bool:
     try:
-        return store.read(_note_key(line, drop)) == _policy(line)
+        return store.read(layout.filtered(line.name, drop)) == _policy(line)
     except FileNotFoundError:
         return False

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from assets.quality.checks.columns import class_codes
 from assets.quality.spool import Spool
-
-SIDES = ("train", "validation", "test")
+from assets.records.dataset import SPLITS
 
 
 @dataclass(frozen=True)
@@ -21,13 +20,13 @@ class Balance:
 
     Attributes:
         counts: class to records, every class of the line in its order.
-        sides: side to class to records; only classes that have some.
+        splits: split to class to records; only classes that have some.
         other: records with another label; missing: records without one.
         imbalance: records of the largest class for one of the smallest that has any; 1.0 where fewer than two have.
     """
 
     counts: Mapping[str, int]
-    sides: Mapping[str, Mapping[str, int]]
+    splits: Mapping[str, Mapping[str, int]]
     other: int
     missing: int
     imbalance: float
@@ -40,24 +39,24 @@ class Balance:
 
     def untested(self) -> tuple[str, ...]:
         """Classes with test or validation records in the batch, but without train records: nothing can learn them."""
-        train = self.sides["train"]
+        train = self.splits["train"]
         return tuple(
             name
             for name in self.counts
-            if not train.get(name) and (self.sides["test"].get(name) or self.sides["validation"].get(name))
+            if not train.get(name) and (self.splits["test"].get(name) or self.splits["validation"].get(name))
         )
 
 
 def class_balance(
     spool: Spool,
     classes: Sequence[str],
-    sides: NDArray[np.int8],
+    splits: NDArray[np.int8],
     sound: NDArray[np.bool_] | None = None,
 ) -> Balance:
     """Count the classes of a batch; for lines without classes every count is empty.
 
     Args:
-        sides: (rows,) 0 train, 1 validation, 2 test.
+        splits: (rows,) 0 train, 1 validation, 2 test.
         sound: (rows,) which records count; all where it is None.
     """
     labels = spool.column("_label")
@@ -66,14 +65,14 @@ def class_balance(
     none = np.asarray(pc.equal(pc.fill_null(labels, ""), "").combine_chunks(), dtype=bool) & keep
     known = keep & (found >= 0)
     counts = np.bincount(found[known], minlength=len(classes))
-    per_side = {}
-    for side, name in enumerate(SIDES):
-        here = np.bincount(found[known & (sides == side)], minlength=len(classes))
-        per_side[name] = {classes[place]: int(here[place]) for place in np.flatnonzero(here).tolist()}
+    per_split = {}
+    for split, name in enumerate(SPLITS):
+        here = np.bincount(found[known & (splits == split)], minlength=len(classes))
+        per_split[name] = {classes[place]: int(here[place]) for place in np.flatnonzero(here).tolist()}
     there = counts[counts > 0]
     return Balance(
         {name: int(count) for name, count in zip(classes, counts, strict=True)},
-        per_side,
+        per_split,
         int((keep & (found < 0) & ~none).sum()),
         int(none.sum()),
         float(there.max() / there.min()) if there.size > 1 else 1.0,

@@ -1,4 +1,4 @@
-"""Columns of a batch as numpy arrays, for the own checks."""
+"""Columns of a batch as numpy arrays, for the computed checks."""
 
 from __future__ import annotations
 
@@ -65,11 +65,6 @@ def _lengths(chunk: pa.ListArray) -> NDArray[np.int64]:
     if chunk.null_count:
         lengths[~np.asarray(chunk.is_valid())] = 0
     return lengths
-
-
-def strings(column: pa.ChunkedArray) -> NDArray[np.object_]:
-    """A text column as Python strings; "" where there is none."""
-    return np.array([value or "" for value in column.to_pylist()], dtype=object)
 
 
 def codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:

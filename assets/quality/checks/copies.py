@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from assets.quality.checks.columns import MAX_FINDINGS, class_codes, codes, id_bytes
 from assets.quality.checks.derived import Derived
 from assets.quality.spool import Spool
+from assets.records.dataset import SPLITS
 from assets.records.verdict import Finding
 
 Rows = NDArray[np.int64]
@@ -19,17 +20,17 @@ Rows = NDArray[np.int64]
 def find_copies(
     spool: Spool,
     classes: Sequence[str],
-    sides: NDArray[np.int8],
+    splits: NDArray[np.int8],
     earlier: pa.Table,
     sound: NDArray[np.bool_] | None = None,
 ) -> Derived:
     """Which records are exact copies (same `_id`) of another one, and which are known.
 
     Ids are compared by their first 8 bytes, and in full where those are equal. Of copies that are sound, one stays: the
-    first of the test side, else of the validation side, else of the train side.
+    first of the test split, else of the validation split, else of the train split.
 
     Args:
-        sides: (rows,) 0 train, 1 validation, 2 test.
+        splits: (rows,) 0 train, 1 validation, 2 test.
         earlier: accepted records of the line, columns `_id` and `_label`; the first record of an id counts.
         sound: (rows,) which records break no other critical rule; all where it is None.
 
@@ -49,20 +50,17 @@ def find_copies(
         return Derived({"_copy_of": copy_of, "_labels_of_id": labels_of, "_known_label": known})
     labels_of[members] = _labels(spool, members, groups, classes)
     ok = np.ones(members.size, dtype=bool) if sound is None else np.asarray(sound, dtype=bool)[members]
-    copies, kept = _kept(members[ok], groups[ok], sides)
+    copies, kept = _kept(members[ok], groups[ok], splits)
     files = dict(zip((unique := np.unique(kept)).tolist(), _files(spool, unique), strict=True))
     copy_of[copies] = [files[row] for row in kept.tolist()]
-    leaks = (sides[copies] == 0) & (sides[kept] != 0)
+    leaks = (splits[copies] == 0) & (splits[kept] != 0)
     findings = []
     for place in np.lexsort((copies, ~leaks))[:MAX_FINDINGS].tolist():  # leaks first
         row, stays = int(copies[place]), int(kept[place])
         kind = "leak" if leaks[place] else "copy"
-        detail = f"its input is exactly that of a {_SIDES[sides[stays]]} record" if leaks[place] else "an exact copy"
+        detail = f"its input is exactly that of a {SPLITS[splits[stays]]} record" if leaks[place] else "an exact copy"
         findings.append(Finding(kind, row, files[stays], stays, 1.0, detail))
     return Derived({"_copy_of": copy_of, "_labels_of_id": labels_of, "_known_label": known}, tuple(findings))
-
-
-_SIDES = ("train", "validation", "test")
 
 
 def _keys(spool: Spool) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
@@ -115,9 +113,9 @@ def _labels(spool: Spool, members: Rows, groups: Rows, classes: Sequence[str]) -
     return np.maximum(counts[groups], 1)
 
 
-def _kept(members: Rows, groups: Rows, sides: NDArray[np.int8]) -> tuple[Rows, Rows]:
+def _kept(members: Rows, groups: Rows, splits: NDArray[np.int8]) -> tuple[Rows, Rows]:
     """Rows that are copies, and the row each is a copy of."""
-    order = np.lexsort((members, -sides[members].astype(np.int64), groups))
+    order = np.lexsort((members, -splits[members].astype(np.int64), groups))
     members, groups = members[order], groups[order]
     kept = members[np.searchsorted(groups, groups)]
     copies = members != kept

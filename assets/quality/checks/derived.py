@@ -1,4 +1,4 @@
-"""What an own check adds to the gate's table."""
+"""What a computed check adds to the gate's table."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def frame_of(
 
     Args:
         table: the chunk, with at least the columns behind `names`.
-        derived: columns of the whole batch that own checks added.
+        derived: columns of the whole batch that computed checks added.
         start: position of the chunk's first record in the batch.
         names: columns to build: visible ones, own ones (`_label`) and derived ones.
 

@@ -5,42 +5,26 @@ from __future__ import annotations
 import gc
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.forkserver import set_forkserver_preload
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
 
 from assets.errors import TransientError
-from assets.line.data import DataContract
-from assets.quality.columns import Sparse, stored_columns
+from assets.quality.columns import stored_columns
+from assets.quality.engines.contract import PARALLEL_RECORDS, Answer, Task
 from assets.quality.engines.pandas_frame import frame_of
-from assets.quality.engines.pandas_suite import Answer, Asked, ask, warm_up
+from assets.quality.engines.pandas_suite import ask, warm_up
 from assets.quality.spool import read_chunk
 
-PARALLEL_RECORDS = 200_000
-"""Fewer records are judged in this process: starting others costs more than they save."""
 COLLECT_EVERY = 5
 """Questions over one column after which memory is collected: about 20 ms each time, against some copies of a frame."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """One suite on a few chunks together. `derived` are slices of derived columns, positions from 0."""
-
-    start: int
-    paths: tuple[Path, ...]
-    derived: Mapping[str, Sparse]
-    columns: tuple[tuple[str, ...], ...]
-    questions: tuple[Asked, ...]
-    data: DataContract
 
 
 class Judges:

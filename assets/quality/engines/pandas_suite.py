@@ -9,49 +9,18 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+
+from assets.quality.engines.contract import NO_ROWS, Answer, Question
 
 RESULT_FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
 
 
-class Asked(NamedTuple):
-    """What the suite is asked: an expectation's class name and its settings. Crosses to other processes."""
-
-    expectation: str
-    settings: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one expectation found in one frame.
-
-    Attributes:
-        holds: whether Great Expectations says so; of no meaning where `problem` is set.
-        rows: positions in the frame of the records that break it, ascending.
-        seen: records that were judged (those with a value, where the expectation passes over the others).
-        found: what was observed, for one about the frame as a whole.
-        problem: why the check itself broke; None where it did not.
-        raw: Great Expectations' own result as JSON, without the rows.
-    """
-
-    holds: bool
-    rows: NDArray[np.int64]
-    seen: int
-    found: str
-    problem: str | None
-    raw: Mapping[str, Any]
-
-
-NO_ROWS = np.empty(0, dtype=np.int64)
-
-
-def ask(frame: pd.DataFrame, questions: Sequence[Asked]) -> list[Answer]:
+def ask(frame: pd.DataFrame, questions: Sequence[Question]) -> list[Answer]:
     """Every expectation's answer on a frame with index 0, 1, 2, …, in their order.
 
     One that Great Expectations cannot even set up, or gives no result for, has a `problem`.

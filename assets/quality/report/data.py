@@ -28,7 +28,7 @@ class ReportData:
     Attributes:
         verdict: as it will stand, without its pages.
         spool: the records, all of them.
-        derived: columns that own checks added.
+        derived: columns that computed checks added.
         decision: `broken` says for each record which rule of `rules` it broke; checks; why the batch is blocked.
             `assets.quality.decide.explained` gives reasons for any rows.
         reasons: the first of all reasons, refusals before quarantined records.

@@ -11,7 +11,7 @@ from assets.line.config import Line
 from assets.quality.report.charts import polyline
 from assets.quality.report.words import cut, environment
 from assets.records.batch import landing_journal
-from assets.records.verdict import verdict_key
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import document
 
@@ -71,19 +71,19 @@ def write_indexes(store: Store, line: Line) -> None:
             ),
         )
     )
-    store.write(f"reports/{line.name}/index.html", page.encode())
+    store.write(layout.line_page(line.name), page.encode())
     if line.config.model is not None:  # training and compression replace them
         empty = environment().get_template("models.html").render(line=line.name, entries=(), more=0)
-        store.create(f"reports/{line.name}/models/index.html", empty.encode())
+        store.create(layout.cards(line.name), empty.encode())
         empty = environment().get_template("compressions.html").render(line=line.name, entries=(), more=0)
-        store.create(f"reports/{line.name}/compression/index.html", empty.encode())
-    names = [name for name in store.names("reports") if name != "index.html"]
+        store.create(layout.searches(line.name), empty.encode())
+    names = [name for name in store.names(layout.REPORTS) if name != "index.html"]
     lines = []
     for name in names[:MAX_LINES]:
         newest, older = (entries[:1], more + len(entries) - 1) if name == line.name else _history(store, name, 1)
         lines.append({"name": name, "newest": newest[0] if newest else None, "batches": older + len(newest)})
     page = environment().get_template("lines.html").render(lines=lines, more=max(0, len(names) - MAX_LINES))
-    store.write("reports/index.html", page.encode())
+    store.write(layout.LINES_PAGE, page.encode())
 
 
 def _history(store: Store, line: str, most: int) -> tuple[list[Entry], int]:
@@ -100,7 +100,7 @@ def _history(store: Store, line: str, most: int) -> tuple[list[Entry], int]:
 
 def _summary(store: Store, line: str, batch: str) -> Summary | None:
     try:
-        return store.load(verdict_key(line, batch), Summary)
+        return store.load(layout.verdict(line, batch), Summary)
     except FileNotFoundError:
         return None
 

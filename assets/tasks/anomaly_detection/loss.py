@@ -8,7 +8,7 @@ from torch import Tensor
 
 from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Objective
-from assets.tasks.own_losses import own_loss
+from assets.tasks.user_losses import user_loss
 
 NORMAL = 0
 """The line's first class is the normal one; every other is anomalous."""
@@ -30,7 +30,7 @@ def objective(policy: TrainingPolicy, y: NDArray[np.int64], classes: int) -> Obj
     """
     del y, classes
     if policy.loss is not None and ":" in policy.loss:
-        return own_loss(policy.loss)
+        return user_loss(policy.loss)
 
     def loss(_inputs: Tensor, _targets: Tensor, outputs: Tensor) -> Tensor:
         return outputs.float().mean()

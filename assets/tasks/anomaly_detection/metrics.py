@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from assets.evaluation.intervals import Weighted, bootstrap, bounded, wilson
 from assets.tasks.anomaly_detection.loss import NORMAL
-from assets.tasks.own_metrics import Split, checked, is_own, own_score
 from assets.tasks.ranking import placements, ranking
+from assets.tasks.user_metrics import Split, checked
 from edge.contracts import AnswerSpec, Metric
 from edge.contracts.evidence import VerdictKind
 
@@ -37,18 +37,6 @@ def weighted(outputs: Outputs, y: Labels, names: Sequence[str]) -> Weighted:
         return np.stack([both[name] for name in names])
 
     return metric
-
-
-def score(name: str, outputs: Outputs, y: Labels) -> float:
-    """One metric, finite: 0.5 for a ROC-AUC and 0 for a PR-AUC that lacks either kind of record.
-
-    Raises:
-        ValueError: an unknown name.
-        RejectedError: outputs that are not finite, or a metric of the user's own that fails.
-    """
-    if is_own(name):
-        return own_score(name, outputs, y)
-    return float(weighted(checked(outputs), y, (name,))(np.ones((len(y), 1)))[0, 0])
 
 
 def metrics(

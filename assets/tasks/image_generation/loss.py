@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Objective
-from assets.tasks.own_losses import own_loss
+from assets.tasks.user_losses import user_loss
 
 
 def learns_from(y: NDArray[Any]) -> NDArray[np.bool_]:
@@ -72,7 +72,7 @@ def objective(policy: TrainingPolicy, y: NDArray[Any], classes: int) -> Objectiv
     del y, classes
     name = policy.loss or "adversarial"
     if ":" in name:
-        return own_loss(name)
+        return user_loss(name)
 
     def loss(_inputs: Tensor, targets: Tensor, outputs: Tensor) -> Tensor:
         logits, real = outputs.float().reshape(len(targets)), targets.float()

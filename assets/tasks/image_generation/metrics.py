@@ -1,7 +1,7 @@
 """What is said about generated pictures, held against real ones that the generator has never seen.
 
 Outputs are generated pictures, and `y` real ones, both (pictures, channels, height, width) with values 0 to 1; their
-numbers may differ. Both are compared by their `features`, of which the first `MOST` of either are looked at.
+numbers may differ. Both are compared by their `features`, of which the first `MOST_PICTURES` of either are looked at.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.evaluation.intervals import LEAST_RESAMPLES, Weighted, bootstrap
+from assets.tasks.contract import MOST_PICTURES
 from assets.tasks.image_generation.features import Pictures, features
-from assets.tasks.own_metrics import Split, checked, is_own, own_score
+from assets.tasks.user_metrics import Split, checked
 from edge.contracts import AnswerSpec, Metric
 from edge.contracts.evidence import VerdictKind
 
 NAMES = ("frechet", "nn_precision", "nn_recall")
-MOST = 2_000
 NEIGHBOURS = 3
 """As in Kynkäänniemi et al. 2019."""
 Numbers = NDArray[np.float64]
@@ -76,20 +76,7 @@ def weighted(outputs: Pictures, y: Pictures, names: Sequence[str]) -> Weighted:
     Raises:
         ValueError: an unknown name.
     """
-    return _weighted(features(outputs), features(y[:MOST]), names)
-
-
-def score(name: str, outputs: Pictures, y: Pictures) -> float:
-    """One metric, finite.
-
-    Raises:
-        ValueError: an unknown name.
-        RejectedError: outputs that are not finite, or a metric of the user's own that fails.
-    """
-    if is_own(name):
-        return own_score(name, outputs, y)
-    made = checked(outputs)[:MOST]
-    return float(weighted(made, y, (name,))(np.ones((len(made), 1)))[0, 0])
+    return _weighted(features(outputs), features(y[:MOST_PICTURES]), names)
 
 
 def metrics(
@@ -102,7 +89,7 @@ def metrics(
 ) -> tuple[Metric, ...]:
     """All of `NAMES`. The distance has an interval by bootstrap over the generated pictures; the real ones stay."""
     del classes, threshold
-    made, real = features(checked(outputs)[:MOST]), features(y[:MOST])
+    made, real = features(checked(outputs)[:MOST_PICTURES]), features(y[:MOST_PICTURES])
     # Each resample costs a decomposition, so few are drawn.
     (found,) = bootstrap(lambda r: _weighted(made[r], real, NAMES[:1]), len(made), resamples=LEAST_RESAMPLES)
     shares = _weighted(made, real, NAMES[1:])(np.ones((len(made), 1)))[:, 0]
@@ -117,8 +104,11 @@ def metrics(
 
 def merits(outputs: Pictures, y: Pictures) -> Numbers:
     """(generated,) minus the squared distance to the nearest real picture, in features."""
-    real = features(y[:MOST])
-    nearest = [_squares(features(outputs[at : at + MOST]), real).min(axis=1) for at in range(0, len(outputs), MOST)]
+    real = features(y[:MOST_PICTURES])
+    nearest = [
+        _squares(features(outputs[at : at + MOST_PICTURES]), real).min(axis=1)
+        for at in range(0, len(outputs), MOST_PICTURES)
+    ]
     return -np.concatenate(nearest)
 
 

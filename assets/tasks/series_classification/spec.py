@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assets.line.tasks import CLASS_LOSSES, CLASS_METRICS, TaskSpec
+from assets.line.tasks import CLASS_LOSSES, CLASS_METRICS, CLASS_MODULES, TaskSpec
 
 SPEC = TaskSpec(
     name="series_classification",
@@ -12,5 +12,6 @@ SPEC = TaskSpec(
     metric="accuracy",
     metrics=CLASS_METRICS,
     losses=CLASS_LOSSES,
+    modules=CLASS_MODULES,
     note="Windows of a unit's readings to classes.",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assets.line.tasks import NUMBER_LOSSES, NUMBER_METRICS, TaskSpec
+from assets.line.tasks import NUMBER_LOSSES, NUMBER_METRICS, NUMBER_MODULES, TaskSpec
 
 SPEC = TaskSpec(
     name="tabular_regression",
@@ -12,5 +12,6 @@ SPEC = TaskSpec(
     metric="rmse",
     metrics=NUMBER_METRICS,
     losses=NUMBER_LOSSES,
+    modules=NUMBER_MODULES,
     note="Rows of a table to a number.",
 )

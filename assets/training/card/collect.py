@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 from assets.pages.templates import cut, measure, words
+from assets.training.card.answers import describe_answers
 from assets.training.card.data import CardData
 from assets.training.card.facts import Facts
-from assets.training.card.judging import judge
 from assets.training.card.origin import batches_of
 from assets.training.card.samples import SEALED
 from assets.training.card.scores import scores_of, verdict_of
@@ -25,7 +25,7 @@ def collect(facts: Facts) -> CardData:
     """Everything on the page."""
     model, line, spec = facts.model, facts.line, facts.task.spec
     data = line.config.data
-    judged = judge(facts)
+    answered = describe_answers(facts)
     base = next((one.value for one in model.baseline if (one.name, one.split) == (model.metric, "test")), None)
     curves = list(learning_plots(model.curve, model.metric, facts.best_epoch, base))
     curves += [plot] if (plot := rate_plot(model.curve)) is not None else []
@@ -48,13 +48,13 @@ def collect(facts: Facts) -> CardData:
         rival=facts.rival.model if facts.rival is not None else "",
         notes=tuple(cut(note) for note in (*_fold_note(facts), *facts.notes)),
         curves=tuple(curves),
-        plots=judged.plots,
-        confusion=judged.confusion,
-        slices=judged.slices,
-        errors_title=judged.title,
-        errors=judged.errors,
-        explained=judged.explained,
-        generated=judged.generated,
+        plots=answered.plots,
+        confusion=answered.confusion,
+        slices=answered.slices,
+        errors_title=answered.title,
+        errors=answered.errors,
+        explained=answered.explained,
+        generated=answered.generated,
         hidden=SEALED if data.privacy.encrypt else "",
         training=training_facts(model, line),
         settings=setting_facts(model, line),

@@ -25,12 +25,18 @@ class Facts:
     """What a card is made from.
 
     Attributes:
-        records: the test split, as the model is judged on it.
+        model: with its evidence; its `card` is not read.
+        records: the test split, as the model is measured on it.
         spec: of the records; a generator's: of the pictures.
-        outputs: of the exported file on these records, (n, …) float32; a generator's pictures.
-        best_epoch: whose weights were kept, from 1.
-        folds: scores of a cross-validation by the line's metric.
-        notes: further sentences.
+        outputs: of the exported file on `records`: (n, classes) logits, (n, 1) numbers or scores; of a generator its
+            pictures (n, channels, height, width), 0 to 1.
+        network: with the weights that were exported, for explanations; None: there are none.
+        rival: the model in use, on the same records; None where there is none.
+        gan: of a generator.
+        best_epoch: whose weights were kept, from 1; None: not known.
+        folds: scores of a cross-validation, by the line's metric.
+        notes: further sentences for people.
+        seconds: most time that explanations take.
     """
 
     store: Store
@@ -41,13 +47,13 @@ class Facts:
     records: Judged
     spec: InputSpec
     outputs: NDArray[np.float32]
-    network: nn.Module | None
-    rival: Rival | None
-    gan: GanEvidence | None
-    best_epoch: int | None
-    folds: tuple[float, ...]
-    notes: tuple[str, ...]
-    seconds: float
+    network: nn.Module | None = None
+    rival: Rival | None = None
+    gan: GanEvidence | None = None
+    best_epoch: int | None = None
+    folds: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 10.0
 
     @property
     def singles(self) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 
 from assets.pages.templates import measure, sentence, words
+from assets.storage import layout
+from assets.storage.memo import results
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from assets.training.templates import environment
-from edge.errors import ContractError
 
 MAX_MODELS = 200
 
@@ -37,17 +37,14 @@ def write_index(store: Store, newest: TrainedModel) -> None:
         newest: a model that has its card, and need not be kept yet.
     """
     found = {newest.card: newest}
-    folder = f"store/{newest.line}/steps/trained_model"
-    for name in store.names(folder):
-        with contextlib.suppress(ContractError, FileNotFoundError):  # of another version, or gone
-            model = store.load(f"{folder}/{name}", TrainedModel)
-            if model.card and store.exists(model.card):
-                found.setdefault(model.card, model)
+    for model in results(store, newest.line, TrainedModel):
+        if model.card and store.exists(model.card):
+            found.setdefault(model.card, model)
     models = sorted(found.values(), key=lambda model: (model is not newest, -model.position, model.card))
     entries = [_entry(model) for model in models[:MAX_MODELS]]
     more = max(0, len(models) - MAX_MODELS)
     page = environment().get_template("models.html").render(line=newest.line, entries=entries, more=more)
-    store.write(f"reports/{newest.line}/models/index.html", page.encode())
+    store.write(layout.cards(newest.line), page.encode())
 
 
 def _entry(model: TrainedModel) -> Entry:

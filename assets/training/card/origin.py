@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from assets.errors import RejectedError
 from assets.records.dataset import DatasetVersion
 from assets.records.forgotten import fetch_shard
-from assets.records.verdict import BatchVerdict, verdict_key
+from assets.records.verdict import BatchVerdict
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.card.data import Batch
 from edge.errors import ContractError, VerificationError
@@ -23,7 +24,7 @@ def batches_of(store: Store, dataset: DatasetVersion) -> tuple[tuple[Batch, ...]
     """The newest batches, newest first, with links from the card to their reports, and how many are left out."""
     shown = []
     for batch in reversed(dataset.batches[-MAX_BATCHES:]):
-        there = store.exists(f"reports/{dataset.line}/{batch}/index.html")
+        there = store.exists(layout.report(dataset.line, batch))
         shown.append(Batch(batch, f"../{batch}/index.html" if there else ""))
     return tuple(shown), max(0, len(dataset.batches) - MAX_BATCHES)
 
@@ -39,7 +40,7 @@ def batch_names(store: Store, dataset: DatasetVersion, ids: Sequence[str]) -> li
         with contextlib.suppress(
             FileNotFoundError, ContractError, VerificationError, RejectedError, OSError, ValueError
         ):
-            index = store.load(verdict_key(dataset.line, batch), BatchVerdict).ids
+            index = store.load(layout.verdict(dataset.line, batch), BatchVerdict).ids
             if index is None:
                 continue
             read += index.size

@@ -26,7 +26,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers on the test records, as slices judge them.
+    """The answers on the test records, as slices count them.
 
     Attributes:
         good: (records,) bool hits of classes and anomalies; None for numbers.
@@ -48,7 +48,7 @@ class Answers:
         assert parts is not None
         return len(parts)
 
-    def judge(self, name: str, rows: NDArray[np.bool_] | Labels) -> Slice:
+    def slice_of(self, name: str, rows: NDArray[np.bool_] | Labels) -> Slice:
         """One slice against all records; `rows` picks at least one."""
         if self.good is not None:
             part = self.good[rows]
@@ -67,7 +67,7 @@ class Answers:
 
 def by_class(answers: Answers, y: Labels, classes: Sequence[str]) -> SliceGroup | None:
     """One slice per true class, the classes with few records too: they are the ones to look at."""
-    found = [answers.judge(classes[label], y == label) for label in range(len(classes)) if (y == label).any()]
+    found = [answers.slice_of(classes[label], y == label) for label in range(len(classes)) if (y == label).any()]
     return _group("By class", answers, found, 0, 2 * MAX_SLICES)
 
 
@@ -78,7 +78,7 @@ def by_name(title: str, answers: Answers, names: Sequence[str], *, singles: bool
     if len(met) < 2:
         return None
     large = [at for at in np.argsort(-counts, kind="stable") if counts[at] >= LEAST_RECORDS and met[at]][:200]
-    found = [answers.judge(str(met[at])[:80], inverse == at) for at in large]
+    found = [answers.slice_of(str(met[at])[:80], inverse == at) for at in large]
     return _group(title, answers, found, int((counts < LEAST_RECORDS).sum()), MAX_SLICES, singles=singles)
 
 
@@ -118,7 +118,7 @@ def _by_quantile(title: str, answers: Answers, column: Numbers, shown: Callable[
     for part in range(len(edges) - 1):
         rows = finite & (at == part)
         if int(rows.sum()) >= LEAST_RECORDS:
-            found.append(answers.judge(f"{shown(edges[part])} to {shown(edges[part + 1])}", rows))
+            found.append(answers.slice_of(f"{shown(edges[part])} to {shown(edges[part + 1])}", rows))
         else:
             small += bool(rows.any())
     return _group(title, answers, found, small, MAX_SLICES, singles=True)

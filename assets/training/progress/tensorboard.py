@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from assets.fitting.contract import Progress
+from assets.storage import layout
 from assets.storage.store import Store
-from assets.training.progress.links import tensorboard_key
 
 KEEP_SECONDS = 60.0
 """How often the logs are copied to a state that is no local folder."""
@@ -24,7 +24,7 @@ class Scalars:
     """
 
     def __init__(self, store: Store, line: str, training: str) -> None:
-        self._store, self._key = store, tensorboard_key(line, training)
+        self._store, self._key = store, layout.tensorboard(line, training)
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._writer: Any = None
         self._kept = time.monotonic()

@@ -17,8 +17,8 @@ from typing import Any, Self
 from assets.errors import RejectedError
 from assets.fitting.contract import Progress
 from assets.pages.urls import page_url
+from assets.storage import layout
 from assets.storage.store import Store
-from assets.training.progress.links import live_key
 from assets.training.progress.live import Live, live_page, numbers
 from assets.training.progress.tensorboard import Scalars
 
@@ -60,7 +60,7 @@ class RunWatch:
             send: hands JSON to the parent process (see `assets.processes.worker.Job.send`).
             metric: what chooses the epoch.
         """
-        self._store, self._key = store, live_key(line, training)
+        self._store, self._key = store, layout.training_page(line, training)
         self._report, self._send, self._clock = report, send, clock
         self.url = page_url(self._key)
         self._live = Live(line, training, metric, rows=self._earlier())

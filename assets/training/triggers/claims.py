@@ -16,6 +16,7 @@ from typing import Literal
 from assets.errors import RejectedError
 from assets.line.config import RetrainPolicy
 from assets.records.verdict import Accepted, accepted_after
+from assets.storage import layout
 from assets.storage.journal import Journal
 from assets.storage.store import Store
 from assets.training.triggers.skips import note_skip
@@ -73,7 +74,7 @@ class Decision:
 
 def claim_journal(store: Store, line: str) -> Journal[Claim]:
     """Every claim of the line, in order."""
-    return Journal(store, f"store/{line}/claims", Claim)
+    return Journal(store, layout.claims(line), Claim)
 
 
 def decide(
@@ -205,7 +206,7 @@ def start_claim(store: Store, line: str, run_key: str, run_id: str, is_over: Cal
     """
     name = hashlib.sha256(run_key.encode()).hexdigest()[:32]
     for attempt in range(1, 10_000):
-        key = f"store/{line}/attempts/{name}/{attempt:04d}"
+        key = layout.attempt(line, name, attempt)
         if store.create(key, run_id.encode()):
             return
         holder = store.read(key).decode()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assets.records.verdict import Accepted
+from assets.storage import layout
 from assets.storage.journal import Journal
 from assets.storage.store import Store
 from edge.contracts import document
@@ -36,7 +37,7 @@ class Skip:
 
 def skip_journal(store: Store, line: str) -> Journal[Skip]:
     """Every noted skip of the line, in order."""
-    return Journal(store, f"store/{line}/skips", Skip)
+    return Journal(store, layout.skips(line), Skip)
 
 
 def note_skip(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from assets.families.weights import predict
 from assets.fitting.checkpoints import StorePlace
-from assets.fitting.contract import CheckpointPlace, Fitted, TrainingSet, Watch
+from assets.fitting.contract import CheckpointPlace, FitControl, Fitted, TrainingSet
 from assets.line.config import Line
 from assets.line.model import ModelFamily
 from assets.line.training import TrainingPolicy
@@ -19,7 +19,7 @@ from assets.storage.store import Store
 from assets.tasks.contract import Task
 from assets.training.splits import Sets
 from assets.training.teacher import build_teacher, fit_teacher
-from assets.training.tuning.folds import Joined, Spread, cross_validate
+from assets.training.tuning.folds import GroupedRecords, Joined, Spread, cross_validate
 from assets.training.tuning.trial_log import Tries
 from edge.contracts import digest
 
@@ -64,16 +64,12 @@ class Tuning:
         policy: TrainingPolicy,
         learned: TrainingSet,
         validation: TrainingSet,
-        watch: Watch | None,
-        place: CheckpointPlace | None,
-        minutes: float | None,
+        control: FitControl,
     ) -> tuple[Fitted, Callable[[TrainingSet], NDArray[np.float32]]]:
         """Fit a fresh teacher; how it went, and what it answers."""
         config, task = self.line.config, self.task
         teacher = build_teacher(task, model, self.sets, config.data.classes, policy.seed)
-        fitted = fit_teacher(
-            teacher, task, model, policy, learned, validation, config.data.classes, config.metric, watch, place, minutes
-        )
+        fitted = fit_teacher(teacher, task, model, policy, learned, validation, config.data.classes, control)
         return fitted, lambda records: predict(teacher.network, records).numpy()
 
 
@@ -85,26 +81,20 @@ def search_settings(
     Raises:
         RejectedError: see `assets.training.tuning.search.search`.
     """
-    from assets.training.tuning.search import REVISION, search
+    from assets.training.tuning.search import REVISION, Goal, search
 
+    metric = tuning.line.config.metric
     sets, tries = tuning.sets, tuning.tries("search")
 
-    def trial(
-        one: ModelFamily,
-        short: TrainingPolicy,
-        watch: Watch,
-        place: CheckpointPlace | None,
-        minutes: float | None,
-    ) -> Fitted:
-        return tuning.fit_fresh(one, short, sets.learned, sets.validation, watch, place, minutes)[0]
+    def trial(one: ModelFamily, short: TrainingPolicy, control: FitControl) -> Fitted:
+        return tuning.fit_fresh(one, short, sets.learned, sets.validation, control)[0]
 
     found = search(
         model,
         policy,
         trial,
         tries,
-        metric=tuning.line.config.metric,
-        sign=tuning.task.spec.sign(tuning.line.config.metric),
+        goal=Goal(metric, tuning.task.spec.sign(metric)),
         report=tuning.report,
         place=tuning.places(f"search{REVISION}"),
         minutes=tuning.minutes,
@@ -125,19 +115,11 @@ def validate_in_folds(tuning: Tuning, model: ModelFamily, policy: TrainingPolicy
     def fold(
         learned: TrainingSet, chooses: TrainingSet, judged: TrainingSet, place: CheckpointPlace | None
     ) -> NDArray[np.float32]:
-        return tuning.fit_fresh(model, policy, learned, chooses, None, place, each)[1](judged)
+        return tuning.fit_fresh(model, policy, learned, chooses, FitControl(place=place, minutes=each))[1](judged)
 
+    ids, groups = (*sets.train.ids, *sets.validation.ids), (*sets.train.groups, *sets.validation.groups)
+    records = GroupedRecords(Joined(sets.train, sets.validation), ids, groups)
     spread = cross_validate(
-        tuning.task,
-        Joined(sets.train, sets.validation),
-        (*sets.train.ids, *sets.validation.ids),
-        (*sets.train.groups, *sets.validation.groups),
-        fold,
-        tries,
-        folds=policy.folds,
-        seed=policy.seed,
-        metric=tuning.line.config.metric,
-        report=tuning.report,
-        place=tuning.places("fold"),
+        tuning.task, records, policy, fold, tries, report=tuning.report, place=tuning.places("fold")
     )
     return spread, sum(float(one["seconds"]) for one in tries.done) / 60

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from assets.errors import RejectedError
 from assets.fitting.contract import CheckpointPlace, TrainingSet
+from assets.line.training import TrainingPolicy
 from assets.tasks.contract import Task
 from assets.training.splits import Part
 from assets.training.tuning.trial_log import Tries
@@ -82,6 +83,19 @@ class Joined:
         return found
 
 
+@dataclass(frozen=True)
+class GroupedRecords:
+    """The records of a cross-validation: training and validation records, see `Joined`.
+
+    Attributes:
+        ids, groups: of each record; a group's name, "" for a record on its own.
+    """
+
+    records: TrainingSet
+    ids: Sequence[str]
+    groups: Sequence[str]
+
+
 def deal(ids: Sequence[str], groups: Sequence[str], y: NDArray[Any], parts: int, seed: int) -> Rows:
     """(records,) the part of each record, 0 to `parts` - 1; the same whatever order the records are in.
 
@@ -119,24 +133,19 @@ def deal(ids: Sequence[str], groups: Sequence[str], y: NDArray[Any], parts: int,
 
 def cross_validate(
     task: Task,
-    records: TrainingSet,
-    ids: Sequence[str],
-    groups: Sequence[str],
+    records: GroupedRecords,
+    policy: TrainingPolicy,
     fold: Fold,
     tries: Tries,
     *,
-    folds: int,
-    seed: int,
-    metric: str,
     report: Callable[[str], None],
     place: Callable[[int], CheckpointPlace | None] = lambda number: None,
 ) -> Spread:
-    """Fit `folds` teachers and tell how far their scores are apart.
+    """Fit `policy.folds` teachers and tell how far their scores are apart.
 
     Args:
-        records: training and validation records, see `Joined`.
-        ids, groups: of each record; a group's name, "" for a record on its own.
-        tries: parts that were judged already are not judged again.
+        policy: its `metric`, or the task's own, is the score.
+        tries: parts that were scored already are not scored again.
         place: where part `number`'s checkpoints go, so that a killed one goes on.
 
     Raises:
@@ -144,23 +153,25 @@ def cross_validate(
     """
     if task.spec.answer == "image":
         raise RejectedError("training.folds: a generator of pictures is not cross-validated; take `folds` out")
-    y = records.y
+    folds, seed, metric = policy.folds, policy.seed, policy.metric or task.spec.metric
+    whole, ids, groups = records.records, records.ids, records.groups
+    y = whole.y
     part = deal(ids, groups, y, folds, seed)
     learns = task.loss.learns_from(y)
     for number in range(len(tries.done), folds):
         began = time.monotonic()
-        judged, others = np.flatnonzero(part == number), np.flatnonzero(part != number)
+        scored, others = np.flatnonzero(part == number), np.flatnonzero(part != number)
         named = [(ids[int(row)], groups[int(row)]) for row in others]
         chooses = deal([own for own, _ in named], [group for _, group in named], y[others], CHOOSERS, seed) == 0
         learned = others[~chooses]
         where = place(number)
-        sets = (Part(records, learned[learns[learned]]), Part(records, others[chooses]), Part(records, judged))
+        sets = (Part(whole, learned[learns[learned]]), Part(whole, others[chooses]), Part(whole, scored))
         outputs = fold(*sets, where)
         if where is not None:
             where.remove()
-        score = task.metrics.score(metric, outputs, y[judged])
-        tries.add({"score": score, "records": len(judged), "seconds": time.monotonic() - began})
-        report(f"cross-validation {number + 1}/{folds}: {metric} {score:.4f} on {len(judged)} records")
+        score = task.score(metric, outputs, y[scored])
+        tries.add({"score": score, "records": len(scored), "seconds": time.monotonic() - began})
+        report(f"cross-validation {number + 1}/{folds}: {metric} {score:.4f} on {len(scored)} records")
     scores = tuple(float(one["score"]) for one in tries.done)
     mean, deviation = float(np.mean(scores)), float(np.std(scores, ddof=1))
     sentence = (
@@ -168,4 +179,4 @@ def cross_validate(
         f"({min(scores):.4f} to {max(scores):.4f})"
     )
     report(sentence)
-    return Spread(metric, scores, mean, deviation, len(records), sentence)
+    return Spread(metric, scores, mean, deviation, len(whole), sentence)

@@ -17,7 +17,7 @@ import optuna
 from pydantic import ValidationError
 
 from assets.errors import RejectedError
-from assets.fitting.contract import CheckpointPlace, Fitted, Progress, Quiet, Watch
+from assets.fitting.contract import CheckpointPlace, FitControl, Fitted, Progress, Quiet
 from assets.line.model import ModelFamily
 from assets.line.training import SearchSpace, TrainingPolicy
 from assets.training.tuning.trial_log import Tries
@@ -29,9 +29,17 @@ OF_MODEL = frozenset({"dropout", "width", "depth"})
 """Settings of the line's section `model`; the others are of `training`."""
 CHOICES = ("batch_size", "width", "depth")
 Settings = Mapping[str, float]
-Trial = Callable[[ModelFamily, TrainingPolicy, Watch, CheckpointPlace | None, float | None], Fitted]
-"""Fits one teacher: its section `model`, its section `training`, who looks on, where checkpoints go, most minutes."""
+Trial = Callable[[ModelFamily, TrainingPolicy, FitControl], Fitted]
+"""Fits one teacher by its sections `model` and `training`."""
 Places = Callable[[int], CheckpointPlace | None]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is searched for: settings with more (`sign` 1) or with less (-1) of a metric."""
+
+    metric: str
+    sign: int
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,7 @@ def search(
     trial: Trial,
     tries: Tries,
     *,
-    metric: str,
-    sign: int,
+    goal: Goal,
     report: Callable[[str], None],
     place: Places = lambda number: None,
     minutes: float | None = None,
@@ -71,14 +78,13 @@ def search(
     Args:
         trial: tries one, on the training records, judged on the validation records.
         tries: what was tried already is not tried again.
-        sign: 1 where more of `metric` is better, -1 where less is.
         place: where trial `number`'s checkpoints go, so that a killed one goes on.
         minutes: no further trial begins after so many, those of earlier processes included.
 
     Raises:
         RejectedError: a setting of the space that does not go with the rest of the line, or no trial that succeeded.
     """
-    space = policy.search
+    space, metric, sign = policy.search, goal.metric, goal.sign
     assert space is not None, "a search has a space"
     _check(space, model, policy)
     study = _study(space, sign, policy.seed)
@@ -93,16 +99,16 @@ def search(
         asked = study.ask(_distributions(space))
         settings = {name: float(value) for name, value in asked.params.items()}
         began = time.monotonic()
-        looking = _Looking(asked, metric)
+        pruning = _Pruning(asked, metric)
         where = place(number)
         chosen = applied(model, policy, settings)
         short = chosen[1].model_copy(update={"epochs": space.epochs, "search": None, "folds": 0})
         left = None if minutes is None else minutes - _spent(tries)
         score: float | None = None
         try:
-            fitted = trial(chosen[0], short, looking, where, left)
+            fitted = trial(chosen[0], short, FitControl(pruning, where, left))
             score, state = fitted.best_score, "complete"
-            looking.values |= _curve(fitted.curve, metric)  # of epochs before a crash, too
+            pruning.values |= _curve(fitted.curve, metric)  # of epochs before a crash, too
         except optuna.TrialPruned:
             state = "pruned"
         except RejectedError as error:  # e.g. a learning rate at which the loss is not finite
@@ -114,12 +120,12 @@ def search(
                 "settings": settings,
                 "score": score if state == "complete" else None,
                 "state": state,
-                "epochs": {str(epoch): value for epoch, value in looking.values.items()},
+                "epochs": {str(epoch): value for epoch, value in pruning.values.items()},
                 "seconds": time.monotonic() - began,
             }
         )
         study.tell(asked, score if state == "complete" else None, state=_STATES[state])
-        report(_line(number, space.trials, settings, state, metric, score, len(looking.values)))
+        report(_line(number, space.trials, settings, state, metric, score, len(pruning.values)))
     complete = [one for one in tries.done if one["state"] == "complete"]
     if not complete:
         raise RejectedError(
@@ -147,7 +153,7 @@ def applied(model: ModelFamily, policy: TrainingPolicy, settings: Settings) -> t
     )
 
 
-class _Looking(Quiet):
+class _Pruning(Quiet):
     """Tells Optuna how a trial goes, and ends it where it is behind. What it raises goes through `fit`."""
 
     def __init__(self, asked: optuna.Trial, metric: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from assets.errors import of_the_machine
+from assets.storage import layout
 from assets.storage.store import Store
 
 
@@ -25,7 +26,7 @@ class Tries:
             asked: everything that decides what a try gives; with anything else, another list is begun.
         """
         name = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
-        self._store, self._key = store, f"store/{line}/tries/{name}.json"
+        self._store, self._key = store, layout.tries(line, name)
         self.done: list[dict[str, Any]] = []
         try:
             found = json.loads(store.read(self._key))

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from assets.errors import ConflictError, RejectedError
 from assets.records.verdict import BatchVerdict
-from assets.review import decisions
+from assets.review import decisions, waivers
 from assets.review.documents import end_of_day
 from assets.review.returns import release as release_decided
 from assets.review.state import select
@@ -44,7 +44,7 @@ def revoke(quarantine: Quarantine, request: Request, form: Form) -> str:
 def waive(quarantine: Quarantine, request: Request, form: Form) -> str:
     """Waive a rule for the line's batches to come."""
     until = _end_of(form.one("until"))
-    done = decisions.waive(quarantine.state, quarantine.line, form.one("rule"), form.one("who"), form.one("why"), until)
+    done = waivers.waive(quarantine.state, quarantine.line, form.one("rule"), form.one("who"), form.one("why"), until)
     return f"/review/{quarantine.line.name}?done={done}"
 
 
@@ -83,7 +83,7 @@ def _decide_one(quarantine: Quarantine, verdict: BatchVerdict, members: pa.Table
             rules = members["rule"].unique().to_pylist()
             if len(rules) != 1:
                 raise RejectedError("the chosen records break different rules; waive one at a time")
-            return decisions.waive(state, line, rules[0], who, why, until, verdict, members, revise)
+            return waivers.waive(state, line, rules[0], who, why, until, waivers.Scope(verdict, members, revise))
     correction = decisions.Correction(form.one("label"), _cells(quarantine, form), form.file or None)
     if not (correction.label or correction.changes or correction.file):
         raise RejectedError("choose the true label, or correct something else")

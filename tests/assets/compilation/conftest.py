@@ -14,7 +14,8 @@ from PIL import Image
 from assets.compression.documents import Candidate, ChosenModel, Recipe
 from assets.evaluation.answers import logits, open_session
 from assets.line.config import Line, parse_line
-from assets.records.dataset import DatasetVersion, dataset_key
+from assets.records.dataset import DatasetVersion
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.tasks.class_metrics import metrics as class_metrics
 from assets.training.dataset import build_dataset
@@ -102,5 +103,5 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         records.append((hashlib.sha256(data).hexdigest(), LABELS[answer], split, f"{seed}.png", data))
     accept(store, line.name, records, "b" * 64)
     dataset = build_dataset(store, line)
-    store.save(dataset_key(line.name, digest(dataset)), dataset)
+    store.save(layout.dataset(line.name, digest(dataset)), dataset)
     yield Made(store, line, dataset, make_chosen(store, line.name, digest(dataset), files), files)

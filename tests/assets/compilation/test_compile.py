@@ -21,14 +21,13 @@ from assets.compilation.build import Built
 from assets.compilation.compile import compile_targets
 from assets.compilation.documents import Engine, Engines
 from assets.compilation.plans import build_plans
-from assets.compilation.verify import Judge, Source
+from assets.compilation.verify import Source, Verifier
 from assets.errors import CompileError, RejectedError
 from assets.evaluation import answers as measure
 from assets.evaluation.answers import logits
 from assets.evaluation.hits import hits
 from assets.line.config import parse_line
 from assets.loading.held_out import open_judged
-from assets.records.read import load_split
 from assets.storage.store import Store
 from assets.tasks.contract import load_task
 from edge.contracts import (
@@ -49,6 +48,7 @@ from edge.errors import VerificationError
 from edge.runtime.machine import machine_arch
 from edge.runtime.selftest import self_test
 from edge.runtime.session import open_session
+from tests.assets.loading.loading_parts import load_split
 from tests.edge.onnx_models import conv_net
 
 pytestmark = [
@@ -60,13 +60,13 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def engines(made: Any) -> dict[str, Engine]:
     result = compile_targets(made.store, made.line, made.chosen, lambda _: None)
-    made.store.set_head(made.line.name, "test_result", result)
+    made.store.save("test/result.json", result)
     return {engine.target.name: engine for engine in result.engines}
 
 
 @pytest.fixture
 def result(made: Any, engines: dict[str, Engine]) -> Engines:
-    return made.store.head(made.line.name, "test_result", Engines)
+    return made.store.load("test/result.json", Engines)
 
 
 def kinds(engine: Engine) -> list[tuple[str, str]]:
@@ -199,10 +199,10 @@ def test_a_compiler_that_loses_accuracy_does_not_pass(failed: Engines) -> None:
 def test_an_answer_that_is_no_number_does_not_pass(made: Any) -> None:
     held = open_judged(made.store, made.dataset, "validation", made.chosen.input, made.line.config)
     task = load_task("image_classification")
-    judge = Judge(task, "accuracy", made.line.config.data.classes, made.chosen.answer, held, held)
+    verifier = Verifier(task, "accuracy", made.line.config.data.classes, made.chosen.answer, held, held)
     fine = np.zeros((len(held.y), 4), np.float32)
     broken = np.full_like(fine, np.nan)
-    verdict = judge.verdict("measured", "a" * 64, "b" * 64, fine, broken, "a test")
+    verdict = verifier.verdict("measured", "a" * 64, "b" * 64, fine, broken, "a test")
     assert verdict.passed is False
     assert "NaN or infinite" in verdict.note
 
@@ -210,14 +210,14 @@ def test_an_answer_that_is_no_number_does_not_pass(made: Any) -> None:
 def test_a_rewrite_of_a_fixed_batch_is_timed_with_as_many_records(made: Any) -> None:
     held = open_judged(made.store, made.dataset, "validation", made.chosen.input, made.line.config)
     task = load_task("image_classification")
-    judge = Judge(task, "accuracy", made.line.config.data.classes, made.chosen.answer, held, held)
+    verifier = Verifier(task, "accuracy", made.line.config.data.classes, made.chosen.answer, held, held)
     model = conv_net(batch=4)
     before = made.store.put("fixed", model.SerializeToString(), "onnx", ".onnx")
     model.doc_string = "rewritten"
     after = made.store.put("fixed", model.SerializeToString(), "onnx", ".onnx")
     known = made.chosen.candidate.evidence["float"]
     source = Source(before, made.store.fetch(before), known, ())
-    engine = judge.engine(made.store, Built(TARGETS["cpu-x86"], after, before.sha256, "a test"), source)
+    engine = verifier.engine(made.store, Built(TARGETS["cpu-x86"], after, before.sha256, "a test"), source)
     assert engine.evidence.latency.batch == 4
     assert engine.parity[-1].passed
 
@@ -227,7 +227,7 @@ def test_a_failed_engine_turns_the_check_red_and_the_engines_in_use_stay(
     made: Any, failed: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(str(tmp_path))
-    store.set_head(made.line.name, "chosen_model", made.chosen)
+    store.set_newest(made.line.name, made.chosen)
     monkeypatch.setattr(assets_module, "run_step", lambda *_: failed)
     done = materialize(made, store)
     assert not done.success
@@ -235,7 +235,7 @@ def test_a_failed_engine_turns_the_check_red_and_the_engines_in_use_stay(
     assert (check.check_name, check.passed) == ("engine_matches_onnx", False)
     assert "rtx-sm86: compile failed its parity check: loses " in str(check.description)
     with pytest.raises(RejectedError, match="no engines yet"):
-        store.head(made.line.name, "engines", Engines)
+        store.newest(made.line.name, Engines)
 
 
 def test_what_was_not_run_on_its_target_is_called_simulated(made: Any, engines: dict[str, Engine]) -> None:
@@ -344,7 +344,7 @@ def materialize(made: Any, store: Store) -> dg.ExecuteInProcessResult:
 
 @pytest.mark.filterwarnings("ignore")  # Pipes warns of its own calls
 def test_the_asset_compiles_in_a_child_and_remembers(made: Any) -> None:
-    made.store.set_head(made.line.name, "chosen_model", made.chosen)
+    made.store.set_newest(made.line.name, made.chosen)
     for reused in (False, True):
         done = materialize(made, made.store)
         assert done.success
@@ -354,7 +354,7 @@ def test_the_asset_compiles_in_a_child_and_remembers(made: Any) -> None:
         (event,) = done.asset_materializations_for_node("shapes__engines")
         assert event.metadata["reused"].value is reused
         assert "| rtx-sm86 |" in str(event.metadata["engines"].value)
-    assert len(made.store.head(made.line.name, "engines", Engines).engines) == 4
+    assert len(made.store.newest(made.line.name, Engines).engines) == 4
 
 
 def test_without_a_chosen_model_the_asset_says_what_to_do(made: Any, tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from sklearn.datasets import load_diabetes
 
 from assets.compilation.compile import compile_targets
 from assets.compilation.documents import Engines
-from assets.compression import network as network_module
 from assets.compression.choosing.choose import choose
 from assets.compression.documents import ChosenModel
+from assets.compression.formats import network as network_module
 from assets.compression.search import search
 from assets.compression.subject import open_subject
 from assets.line.config import Line, parse_line
-from assets.records.dataset import dataset_key
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.dataset import build_dataset
 from assets.training.documents import TrainedModel
@@ -56,7 +56,7 @@ def diabetes_line() -> Line:
 def to_engines(store: Store, line: Line, records: list[Record]) -> tuple[TrainedModel, ChosenModel, Engines]:
     accept(store, line.name, records, "a" * 64)
     dataset = build_dataset(store, line)
-    store.save(dataset_key(line.name, digest(dataset)), dataset)
+    store.save(layout.dataset(line.name, digest(dataset)), dataset)
     model = train(store, line, dataset, lambda _: None)
     found = search(open_subject(store, line, dataset, model, lambda _: None))
     chosen = choose(found, line.config.budget, [TARGETS[name] for name in line.config.targets])

@@ -10,7 +10,8 @@ import pytest
 from assets.compression import assets as compression_assets
 from assets.compression.assets import FITS_BUDGET, build_assets
 from assets.compression.documents import Candidates, ChosenModel
-from assets.records.dataset import DatasetVersion, dataset_key
+from assets.records.dataset import DatasetVersion
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training import assets as training_assets
 from assets.training.documents import TrainedModel
@@ -37,14 +38,14 @@ def _run(store: Store, line: Any, *, raises: bool = True) -> dg.ExecuteInProcess
 @pytest.mark.filterwarnings("ignore")  # Pipes warns of its own calls
 def test_candidates_are_made_in_a_child_and_one_is_chosen(made: Any) -> None:
     store = made.store
-    store.save(dataset_key("digits", digest(made.dataset)), made.dataset)
-    store.set_head("digits", "dataset", made.dataset)
-    store.set_head("digits", "trained_model", made.model)
+    store.save(layout.dataset("digits", digest(made.dataset)), made.dataset)
+    store.set_newest("digits", made.dataset)
+    store.set_newest("digits", made.model)
     result = _run(store, made.line)
     assert result.success
-    found = store.head("digits", "candidates", Candidates)
+    found = store.newest("digits", Candidates)
     assert [candidate.name for candidate in found.candidates] == [one.name for one in made.found.candidates]
-    chosen = store.head("digits", "chosen_model", ChosenModel)
+    chosen = store.newest("digits", ChosenModel)
     (check,) = result.get_asset_check_evaluations()
     assert (check.check_name, check.passed) == (FITS_BUDGET, True)
     assert chosen.candidate.name.encode() in store.read(chosen.page)
@@ -63,7 +64,7 @@ def test_candidates_are_made_in_a_child_and_one_is_chosen(made: Any) -> None:
     assert index.index(page.rpartition("/")[2]) < index.index(chosen.page.rpartition("/")[2])  # the newest first
     (remembered,) = refused.asset_materializations_for_node("digits__candidates")
     assert remembered.metadata["reused"].value is True
-    assert store.head("digits", "chosen_model", ChosenModel) == chosen  # the model in use stays
+    assert store.newest("digits", ChosenModel) == chosen  # the model in use stays
 
 
 def test_without_a_teacher_the_asset_says_what_to_do(tmp_path: Any) -> None:
@@ -75,7 +76,7 @@ def test_without_a_teacher_the_asset_says_what_to_do(tmp_path: Any) -> None:
 
 def test_a_dataset_that_is_gone_is_named(made: Any, tmp_path: Any) -> None:
     store = Store(str(tmp_path))
-    store.set_head("digits", "trained_model", made.model)
+    store.set_newest("digits", made.model)
     (candidates, _) = build_assets(digits_line())
     with pytest.raises(dg.Failure, match="this dataset version is missing; materialize digits/dataset again"):
         candidates(dg.build_asset_context(), store=store)
@@ -90,9 +91,9 @@ def test_a_latency_belongs_to_its_machine(made: Any, tmp_path: Any, monkeypatch:
     asset = {compression_assets: room.build_assets(made.line)[0], training_assets: room.build_assets(made.line)[1]}[
         room
     ]
-    store.save(dataset_key("digits", digest(made.dataset)), made.dataset)
-    store.set_head("digits", "dataset", made.dataset)
-    store.set_head("digits", "trained_model", made.model)
+    store.save(layout.dataset("digits", digest(made.dataset)), made.dataset)
+    store.set_newest("digits", made.dataset)
+    store.set_newest("digits", made.model)
     monkeypatch.setattr(room, "run_step", lambda *_: runs.append(1) or answer)
     for machine, expected in (("one cpu", 1), ("one cpu", 1), ("another cpu", 2)):
         monkeypatch.setattr(room, "machine_name", lambda machine=machine: f"{tmp_path} {machine}")

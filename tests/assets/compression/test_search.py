@@ -11,9 +11,9 @@ import onnx
 import pytest
 import torch
 
-from assets.compression import network as network_module
 from assets.compression.choosing.choose import choose
 from assets.compression.documents import Candidate, Candidates
+from assets.compression.formats import network as network_module
 from assets.compression.prune import count_macs, prune
 from assets.compression.quantize import needs_7_bits
 from assets.compression.search import search
@@ -29,9 +29,9 @@ from assets.families.weights import predict
 from assets.fitting.contract import Fitted
 from assets.line.compression import Budget, CompressionPolicy
 from assets.line.model import ModelFamily
-from assets.records.read import load_split
 from assets.storage.store import Store
 from edge.contracts import TARGETS, InputSpec, TargetProfile, chain_gap, from_bytes, to_bytes
+from tests.assets.loading.loading_parts import load_split
 
 
 def test_every_candidate_has_every_dialect_and_no_gap(made: Any) -> None:

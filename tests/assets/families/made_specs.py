@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from assets.families.build import teacher_architecture
-from assets.families.check import Subject
+from assets.families.check_network import Subject
 from assets.families.network import TARGET_MEAN, TARGET_STD
 from assets.line.model import ModelFamily
 from edge.contracts import InputSpec

@@ -390,4 +390,4 @@ def test_fleet_health_asset(store: Store, intake: Intake) -> None:
         result = dg.materialize(build_assets(line), resources={"store": store})
         (check,) = result.get_asset_check_evaluations()
         assert (check.check_name, check.passed) == ("devices_run_their_release", passed)
-        assert store.head("toy", "fleet_health", FleetHealth).devices[0].release == release
+        assert store.newest("toy", FleetHealth).devices[0].release == release

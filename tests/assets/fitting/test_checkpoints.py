@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from assets.errors import RejectedError, TransientError
-from assets.fitting.checkpoints import DamagedError, from_checkpoint, remove_checkpoints, to_checkpoint
+from assets.fitting.checkpoints import DamagedError, from_checkpoint, to_checkpoint
 from assets.storage.store import Store
 from tests.assets.fitting.toy_training import (
     KeyboardError,
@@ -103,10 +103,11 @@ def test_a_checkpoint_runs_no_code() -> None:
 
 def test_checkpoints_lie_in_the_store_until_they_are_taken_away(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    run(network(), place=place(store), **EACH_STEP)
+    kept = place(store)
+    run(network(), place=kept, **EACH_STEP)
     assert store.names("store/tiny/checkpoints") == ["toy"]
-    remove_checkpoints(store, "tiny")
-    remove_checkpoints(store, "tiny")
+    kept.remove()
+    kept.remove()
     assert store.names("store/tiny/checkpoints") == []
 
 

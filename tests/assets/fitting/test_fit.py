@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assets.errors import RejectedError
-from assets.fitting import pace
-from assets.fitting.contract import Fitted, MemorySet
+from assets.fitting import progress
+from assets.fitting.contract import Fitted
 from assets.fitting.fit import fit
 from assets.fitting.threads import set_up_torch
 from assets.line.training import Augmentation
@@ -30,6 +30,7 @@ from tests.assets.fitting.toy_training import (
     run,
     weights_difference,
 )
+from tests.memory_set import MemorySet
 
 
 def _accuracy(net: nn.Module) -> float:
@@ -153,7 +154,7 @@ def test_a_time_limit_keeps_the_best_so_far() -> None:
 
 
 def test_slow_records_are_made_ready_beside_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "PROGRESS_SECONDS", 0.0)
     usual, slow, seen = network(), network(), Seen()
     one, other = run(usual), run(slow, Slow(TRAIN, 0.003), watch=seen)
     assert difference(one, other) == 0

@@ -15,11 +15,12 @@ from torch import nn
 
 from assets.errors import RejectedError
 from assets.families.build import build_discriminator, build_network
-from assets.fitting.contract import Fitted, MemorySet, Progress
+from assets.fitting.contract import FitControl, Fitted, Progress
 from assets.fitting.gan import fit_gan
 from assets.line.training import TrainingPolicy
-from assets.tasks.image_generation.metrics import score
+from assets.tasks.contract import load_task
 from edge.contracts import InputSpec
+from tests.memory_set import MemorySet
 
 LATENT = 8
 NOISE = InputSpec("noise", "noise", (LATENT,), (), ())
@@ -44,14 +45,15 @@ def networks(family: str = "mlp_gan", width: int = 8) -> tuple[nn.Module, nn.Mod
 
 
 def frechet(made: NDArray[np.float32]) -> float:
-    return score("frechet", made[:300], HELD_OUT)
+    return load_task("image_generation").score("frechet", made[:300], HELD_OUT)
 
 
 def train(generator: nn.Module, discriminator: nn.Module, **settings: Any) -> Fitted:
-    own = {name: settings.pop(name) for name in ("place", "minutes", "judge", "watch") if name in settings}
+    distance = settings.pop("distance", None)
+    control = FitControl(**{name: settings.pop(name) for name in ("place", "minutes", "watch") if name in settings})
     standing = {"epochs": 2, "batch_size": 64, "learning_rate": 2e-3, "schedule": "cosine", "ema": 0.9}
     policy = TrainingPolicy.model_validate(standing | settings)
-    return fit_gan(generator, discriminator, TRAIN, policy, latent=LATENT, **own)
+    return fit_gan(generator, discriminator, TRAIN, policy, latent=LATENT, distance=distance, control=control)
 
 
 class Seen:
@@ -101,7 +103,7 @@ def test_it_learns_the_digits() -> None:
     torch.manual_seed(1)
     untrained = frechet(generator(torch.randn(600, LATENT)).detach().numpy())
     watch = Seen()
-    fitted = train(generator, discriminator, epochs=12, judge=frechet, watch=watch, ema=0.95)
+    fitted = train(generator, discriminator, epochs=12, distance=frechet, watch=watch, ema=0.95)
     noise = torch.randn(600, LATENT, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
         made = generator(noise).numpy()
@@ -185,7 +187,7 @@ def test_the_averaged_weights_are_kept() -> None:
 
 
 def test_a_time_limit_ends_it_with_a_judged_epoch() -> None:
-    fitted = train(*networks(), epochs=50, minutes=1e-9, judge=frechet)
+    fitted = train(*networks(), epochs=50, minutes=1e-9, distance=frechet)
     assert fitted.ended == "time limit"
     assert fitted.steps == 1
     assert len(fitted.curve) == 1
@@ -193,7 +195,7 @@ def test_a_time_limit_ends_it_with_a_judged_epoch() -> None:
 
 def test_patience_ends_it() -> None:
     calls = iter(range(1, 100))
-    fitted = train(*networks(), epochs=9, patience=2, judge=lambda _made: float(next(calls)))
+    fitted = train(*networks(), epochs=9, patience=2, distance=lambda _made: float(next(calls)))
     assert (fitted.ended, fitted.best_epoch, len(fitted.curve)) == ("patience", 1, 3)
 
 

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from assets.fitting.checkpoints import StorePlace
-from assets.fitting.contract import CheckpointPlace, Fitted, MemorySet, Progress, TrainingSet, Watch
+from assets.fitting.contract import CheckpointPlace, FitControl, Fitted, Progress, TrainingSet, Watch
 from assets.fitting.fit import fit
 from assets.line.training import TrainingPolicy
 from assets.processes.worker import Job, serve
 from assets.storage.store import Store
 from assets.tasks.contract import load_task
 from assets.training.triggers.claims import Claim
+from tests.memory_set import MemorySet
 
 CLASSES = ("a", "b", "c")
 
@@ -51,8 +52,10 @@ def policy(**settings: Any) -> TrainingPolicy:
 
 def run(net: nn.Module, train: TrainingSet = TRAIN, **settings: Any) -> Fitted:
     """Fit; settings are `fit`'s own or the policy's."""
-    names = ("objective", "metric", "watch", "place", "minutes")
-    own = {name: settings.pop(name) for name in names if name in settings}
+    own = {name: settings.pop(name) for name in ("objective",) if name in settings}
+    own["control"] = FitControl(
+        **{name: settings.pop(name) for name in ("watch", "place", "minutes") if name in settings}
+    )
     return fit(net, load_task("tabular_classification"), train, VALIDATION, policy(**settings), classes=CLASSES, **own)
 
 

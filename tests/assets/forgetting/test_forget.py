@@ -17,15 +17,16 @@ from PIL import Image
 
 from assets.errors import RejectedError
 from assets.forgetting.forget import forget
-from assets.ingest.contract import read_chunks
 from assets.ingest.landing import land
+from assets.ingest.reading import read_landed
 from assets.line.config import Line, parse_line
 from assets.quality.gate import judge
-from assets.records.dataset import DatasetVersion, dataset_key
+from assets.records.dataset import DatasetVersion
 from assets.records.forgotten import forgotten_ids
 from assets.records.read import distinct_rows
 from assets.records.reason import Reason
 from assets.records.verdict import BatchVerdict, read_verdict
+from assets.storage import layout
 from assets.storage.audit import latest
 from assets.storage.sealed import is_sealed
 from assets.storage.store import Store
@@ -84,7 +85,7 @@ def _holding(root: Path, *needles: bytes) -> list[str]:
 
 
 def _record(store: Store, line: Line, batch: str, file: str) -> str:
-    for item in read_chunks(store, line, batch):
+    for item in read_landed(store, line, batch):
         if isinstance(item, pa.Table):
             for row in item.select(["_file", "_id"]).to_pylist():
                 if row["_file"] == file:
@@ -126,7 +127,7 @@ def test_a_row_is_forgotten_everywhere(tmp_path: Path, monkeypatch: pytest.Monke
     else:
         assert len(_holding(home, PACKED, SECRET.encode())) >= 2
     dataset = DatasetVersion(line.name, 1, (batch,), before.records, line.config.data.classes, {}, 0.15, 0.2)
-    store.save(dataset_key(line.name, digest(dataset)), dataset)
+    store.save(layout.dataset(line.name, digest(dataset)), dataset)
 
     outcome = forget(store, line, record[:12], "asked for it")
 
@@ -149,7 +150,7 @@ def test_a_row_is_forgotten_everywhere(tmp_path: Path, monkeypatch: pytest.Monke
     entries = [(entry.who, entry.action, entry.subject, entry.why) for _, entry in latest(store, 10)]
     assert entries.count(("ann", "forgot", record, "asked for it")) == 1
 
-    items = list(read_chunks(store, line, batch))
+    items = list(read_landed(store, line, batch))
     places = [row for item in items if isinstance(item, pa.Table) for row in item.column("_file").to_pylist()]
     assert len(places) == 59
     assert place not in places
@@ -263,7 +264,7 @@ def test_a_kill_at_any_moment_is_repaired(tmp_path: Path, monkeypatch: pytest.Mo
                 pass
         if step > 2:  # behind the audit log and the tombstone
             assert record not in _counted(store, line, _verdict(store, line, batch))
-        read = [item for item in read_chunks(store, line, batch) if isinstance(item, pa.Table)]
+        read = [item for item in read_landed(store, line, batch) if isinstance(item, pa.Table)]
         assert sum(table.num_rows for table in read) in {59, 60}
         forget(store, line, record)
         assert ("forgot", record) in {(entry.action, entry.subject) for _, entry in latest(store, 10)}

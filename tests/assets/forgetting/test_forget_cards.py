@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from assets.forgetting.forget import Trace, _erase_cards, _trace_key
+from assets.forgetting.forget import Trace, _erase_cards
 from assets.line.config import parse_line
 from assets.pages.redaction import page_mark
-from assets.records.dataset import DatasetVersion, dataset_key
+from assets.records.dataset import DatasetVersion
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from edge.contracts import ArtifactRef, Evidence, InputSpec, to_bytes
@@ -23,7 +24,7 @@ def _model(store: Store, name: str, shard: str) -> str:
     ref = ArtifactRef(f"store/clinic/artifacts/{name * 64}", name * 64, 1, "onnx", ())
     parquet = ArtifactRef(f"store/clinic/artifacts/{shard * 64}.parquet", shard * 64, 1, "parquet", ())
     version = DatasetVersion("clinic", 1, (), (parquet,), ("a", "b"), {}, 0.2, 0.2)
-    store.save(dataset_key("clinic", name), version)
+    store.save(layout.dataset("clinic", name), version)
     card = f"reports/clinic/models/{name}.html"
     spec = InputSpec("table", "input", (1,), (0.0,), (1.0,), ("age",))
     model = TrainedModel(
@@ -37,7 +38,7 @@ def _model(store: Store, name: str, shard: str) -> str:
 def test_its_picture_and_figures_go_and_the_rest_stays(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     held, free = _model(store, "a", "c"), _model(store, "b", "d")
-    store.write(_trace_key("clinic", RECORD), to_bytes(Trace(RECORD, shards=("c" * 64,))))
+    store.write(layout.trace("clinic", RECORD), to_bytes(Trace(RECORD, shards=("c" * 64,))))
     table = {"target": "state", "columns": ["age"]}
     line = parse_line("clinic", {"data": {"reader": "table", "classes": ["a", "b"], "table": table}}, "test")
     for _ in range(2):  # repeating it changes nothing else

@@ -17,8 +17,8 @@ import pytest
 from assets.errors import LandingError
 from assets.ingest import copying
 from assets.ingest import landing as landing_module
-from assets.ingest.contract import read_chunks
 from assets.ingest.landing import find_landing, journal_unlisted, land, load_manifest
+from assets.ingest.reading import read_landed
 from assets.line.config import Line
 from assets.records.batch import BatchManifest, LandedFile, landing_journal
 from assets.records.reason import Reason
@@ -97,7 +97,7 @@ def test_only_plain_files_below_the_source_are_taken(tmp_path: Path, store: Stor
     left_out = {thing.path: thing for thing in manifest.left_out}
     assert set(left_out) == set(skipped) - {".git", "cat/Thumbs.db"}
     assert "links are not followed" in left_out["loop"].reason
-    read = [item for item in read_chunks(store, pictures, landed.batch) if isinstance(item, Reason)]
+    read = [item for item in read_landed(store, pictures, landed.batch) if isinstance(item, Reason)]
     assert {reason.file for reason in read} >= set(left_out)
     assert set(skipped) == {".git", "cat/Thumbs.db", "link.png", "folder", "loop", "pipe", "socket"} | strange
     assert "links are not followed" in skipped["loop"].reason
@@ -293,7 +293,7 @@ def test_a_changed_manifest_is_refused(tmp_path: Path, store: Store, pictures: L
     one = LandedFile("cat/1.png", "0" * 64, 3)
     store.write(f"landing/pets/{landed.drop}/manifest.json", to_bytes(BatchManifest("pets", (one,))))
     with pytest.raises(LandingError, match="changed after it was landed"):
-        list(read_chunks(store, pictures, landed.batch))
+        list(read_landed(store, pictures, landed.batch))
 
 
 def test_a_remote_source_and_store_work(pictures: Line) -> None:

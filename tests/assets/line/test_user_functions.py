@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from assets.errors import LineError
-from assets.line.user_functions import load_own
+from assets.line.user_functions import load_user_function
 
 
 @pytest.fixture(autouse=True)
@@ -25,11 +25,11 @@ def _write(name: str, text: str) -> str:
 
 def test_a_module_in_the_working_folder_is_found() -> None:
     name = _write("own_one", "def loss(outputs, targets):\n    return 7\n")
-    assert load_own(f"{name}:loss", "training.loss")(1, 2) == 7
+    assert load_user_function(f"{name}:loss", "training.loss")(1, 2) == 7
 
 
 def test_an_installed_module_is_found() -> None:
-    assert load_own("json:dumps", "training.loss")([1]) == "[1]"
+    assert load_user_function("json:dumps", "training.loss")([1]) == "[1]"
 
 
 @pytest.mark.parametrize(
@@ -47,4 +47,4 @@ def test_an_installed_module_is_found() -> None:
 def test_what_is_wrong_is_said(text: str, path: str, reason: str) -> None:
     _write("own_two", text)
     with pytest.raises(LineError, match=reason):
-        load_own(path, "training.loss")
+        load_user_function(path, "training.loss")

@@ -13,13 +13,19 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from assets.line.config import Line, parse_line
+from assets.line.model import FeaturePolicy
+from assets.loading.series import read_series
 from assets.readers.series import series_id
-from assets.records.dataset import DatasetVersion
+from assets.records.dataset import DatasetVersion, Split
+from assets.records.read import Records, checked_tensor, empty_split, labels_of, raw_inputs
 from assets.records.record import RECORD_COLUMNS
-from assets.records.verdict import Accepted, BatchVerdict, accepted_journal, verdict_key
+from assets.records.verdict import Accepted, BatchVerdict, accepted_journal
+from assets.storage import layout
 from assets.storage.sealed import seal
 from assets.storage.store import Store
 from assets.training.dataset import build_dataset
+from edge.contracts import InputSpec
+from edge.runtime.preprocess import input_type
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ def dataset_of(store: Store, line: Line, records: Sequence[Stored], shards: int 
     verdict = BatchVerdict(
         line.name, batch, "accepted", "good", count, count, 0, 0, (), (), "reports/x/index.html", 0.1, records=(*refs,)
     )
-    store.save(verdict_key(line.name, batch), verdict)
+    store.save(layout.verdict(line.name, batch), verdict)
     accepted_journal(store, line.name).append(Accepted(batch, count, 0.0))
     return build_dataset(store, line)
 
@@ -123,3 +129,22 @@ def rows_line(**features: object) -> Line:
     table = {"target": "price", "columns": ["a", "b"], "categories": {"b": ["low", "high"]}}
     data = {"reader": "table", "table": table}
     return parse_line("houses", {"data": data, "model": "mlp", "features": features}, "test")
+
+
+def load_split(
+    store: Store,
+    dataset: DatasetVersion,
+    split: Split,
+    spec: InputSpec,
+    features: FeaturePolicy = FeaturePolicy(),  # noqa: B008  frozen
+) -> Records:
+    """Every record of a split as tensors, made one by one by the preprocessing that the device uses."""
+    if spec.kind == "series":
+        return read_series(store, dataset, split, spec, features).arrays()
+    inputs, rows = raw_inputs(store, dataset, split)
+    if not rows:
+        raise empty_split(dataset, split)
+    x = np.empty((len(rows), *spec.shape), dtype=input_type(spec))
+    for number, (data, row) in enumerate(zip(inputs, rows, strict=True)):
+        x[number] = checked_tensor(dataset, split, spec, row.id, data)
+    return Records(x, labels_of(dataset, rows), tuple(row.id for row in rows), tuple(inputs))

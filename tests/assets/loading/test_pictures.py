@@ -26,14 +26,14 @@ from assets.loading.cache import CACHE_VARIABLE
 from assets.loading.pictures import normalized_batch
 from assets.loading.records import RecordSet, open_split
 from assets.loading.sources import PictureSource, PixelSource
-from assets.records.dataset import DatasetVersion
-from assets.records.forgotten import Tombstone, tombstone_key
-from assets.records.read import SPLITS, load_split
+from assets.records.dataset import SPLITS, DatasetVersion
+from assets.records.forgotten import Tombstone
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.normalize import input_spec
 from edge.contracts import InputSpec, to_bytes
 from edge.runtime.preprocess import image_tensor, record_tensor
-from tests.assets.loading.loading_parts import Stored, dataset_of, pictures, pictures_line
+from tests.assets.loading.loading_parts import Stored, dataset_of, load_split, pictures, pictures_line
 
 ROOT = Path(__file__).parents[3]
 
@@ -243,7 +243,7 @@ def test_what_is_forgotten_leaves_the_cache(tmp_path: Path, made: list[Stored], 
     kept = files(tmp_path / "cache")
     gone = before.ids[3]
     stone = Tombstone("pets", gone, 0.0, "me", "asked")
-    store.write(tombstone_key("pets", gone), to_bytes(stone))
+    store.write(layout.tombstone("pets", gone), to_bytes(stone))
     if cache_gb:
         cache.drop_before(store, "pets")  # what `forget` calls
         assert files(tmp_path / "cache") == []
@@ -265,7 +265,7 @@ def test_forgetting_calls_the_cache(tmp_path: Path, made: list[Stored]) -> None:
     store, line = Store(str(tmp_path)), pictures_line()
     dataset = dataset_of(store, line, made)
     gone = opened(store, line, dataset).ids[0]
-    store.write(tombstone_key("pets", gone), to_bytes(Tombstone("pets", gone, 0.0, "me", "asked")))
+    store.write(layout.tombstone("pets", gone), to_bytes(Tombstone("pets", gone, 0.0, "me", "asked")))
     erase(store, line)
     assert files(tmp_path / "cache") == []
 

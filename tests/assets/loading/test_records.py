@@ -11,13 +11,24 @@ import torch
 
 from assets.errors import RejectedError
 from assets.loading.records import RecordSet, open_split
-from assets.records.forgotten import Tombstone, tombstone_key
-from assets.records.read import SPLITS, Records, load_split
+from assets.records.dataset import SPLITS
+from assets.records.forgotten import Tombstone
+from assets.records.read import Records
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.normalize import input_spec
 from edge.contracts import to_bytes
 from edge.runtime.preprocess import record_tensor
-from tests.assets.loading.loading_parts import Stored, dataset_of, engines, reading, rows_line, series_line, texts_line
+from tests.assets.loading.loading_parts import (
+    Stored,
+    dataset_of,
+    engines,
+    load_split,
+    reading,
+    rows_line,
+    series_line,
+    texts_line,
+)
 
 LIVES = {"1": 12, "2": 3, "3": 40, "4": 9, "5": 30}
 SIDES = {"1": "train", "2": "train", "3": "validation", "4": "test", "5": "test"}
@@ -94,7 +105,7 @@ def test_a_forgotten_reading_is_in_no_window(tmp_path: Path) -> None:
     before = open_split(store, dataset, "train", spec, line.config)
     gone = made[4].id
     assert gone in before.ids
-    store.write(tombstone_key("engines", gone), to_bytes(Tombstone("engines", gone, 0.0, "me", "asked")))
+    store.write(layout.tombstone("engines", gone), to_bytes(Tombstone("engines", gone, 0.0, "me", "asked")))
     after = open_split(store, dataset, "train", spec, line.config)
     assert gone not in after.ids
     assert not any(made[4].input in after.input_of(row) for row in range(len(after)))
@@ -169,6 +180,6 @@ def test_an_empty_split_is_refused(tmp_path: Path) -> None:
     dataset = dataset_of(store, line, made)
     spec = input_spec(store, dataset, line.config)
     gone = made[2].id
-    store.write(tombstone_key("sms", gone), to_bytes(Tombstone("sms", gone, 0.0, "me", "asked")))
+    store.write(layout.tombstone("sms", gone), to_bytes(Tombstone("sms", gone, 0.0, "me", "asked")))
     with pytest.raises(RejectedError, match="the test split has no record"):
         open_split(store, dataset, "test", spec, line.config)

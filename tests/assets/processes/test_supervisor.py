@@ -34,7 +34,7 @@ def _alive(pid: int) -> bool:
 
 
 def _wait_for(path: Path) -> list[int]:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not path.exists():
         assert time.monotonic() < deadline, "the tree of processes did not start"
         time.sleep(0.05)
@@ -42,7 +42,7 @@ def _wait_for(path: Path) -> list[int]:
 
 
 def _assert_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while any(_alive(pid) for pid in pids):
         assert time.monotonic() < deadline, f"still alive: {[pid for pid in pids if _alive(pid)]}"
         time.sleep(0.05)
@@ -57,7 +57,7 @@ def test_a_signal_ends_the_whole_tree(tmp_path: Path, signum: signal.Signals) ->
     pids = _wait_for(pids_file)
     assert all(_alive(pid) for pid in pids)
     supervisor.send_signal(signum)
-    assert supervisor.wait(timeout=20) == 128 + signum
+    assert supervisor.wait(timeout=120) == 128 + signum
     _assert_gone(pids)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 
-def kill(what: str, folder: Path, *numbers: int, timeout: float = 300) -> dict[str, Any]:
+def kill(what: str, folder: Path, *numbers: int, timeout: float = 290) -> dict[str, Any]:
     """Run `killing` in a process of its own; what it found."""
     command = [sys.executable, "-m", "tests.assets.quality.killing", what, str(folder), *map(str, numbers)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)

@@ -12,8 +12,11 @@ from typing import get_args
 import pytest
 
 from assets.errors import LandingError, RejectedError
-from assets.line.data import DataContract, Reader
-from assets.readers import READERS, BatchFiles, Files, read_files, reader_of, record_maker
+from assets.line.data import DataContract
+from assets.line.readers import READERS, Reader
+from assets.readers.dispatch import read_files
+from assets.readers.files import BatchFiles, Files
+from assets.readers.registry import reader_of, record_maker
 from assets.records.batch import LandedFile
 from assets.records.reason import Reason
 from assets.storage.store import Store
@@ -84,7 +87,7 @@ def test_many_threads_read_at_once(anywhere: Store) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join()
     assert found == [CONTENT] * 8
 
 

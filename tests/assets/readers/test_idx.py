@@ -272,4 +272,4 @@ def test_the_real_bad_files() -> None:
 
 
 def test_the_name_rule_is_quick_on_long_names() -> None:
-    assert idx._NAME.fullmatch("images-" * 36 + "ubyte") is None
+    assert idx.IDX_NAME.fullmatch("images-" * 36 + "ubyte") is None

@@ -202,7 +202,7 @@ def test_room_is_shared_and_one_too_large_waits_to_be_alone() -> None:
     lock = threading.Lock()
 
     def use(amount: int) -> None:
-        with room.taken(amount):
+        with room.reserve(amount):
             with lock:
                 inside[0] += min(amount, 10)
                 most[0] = max(most[0], inside[0])
@@ -214,7 +214,7 @@ def test_room_is_shared_and_one_too_large_waits_to_be_alone() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=10)
+        thread.join()
     assert 0 < most[0] <= 10
 
 

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from assets.ingest.contract import read_chunks
 from assets.ingest.landing import land
+from assets.ingest.reading import read_landed
 from assets.line.config import Line
 from assets.line.data import DataContract
-from assets.readers import read_files, returned
+from assets.readers import returned
+from assets.readers.dispatch import read_files
 from assets.readers.images import record_of
 from assets.readers.returned import read_returned
 from assets.records.batch import LandedFile
@@ -169,7 +170,7 @@ def test_they_lie_beside_other_files(pictures: Line, store: Store, tmp_path: Any
     (folder / "cat" / "1.png").write_bytes(picture(1))
     (folder / PATH).write_bytes(written(stored([picture(2)], label=["dog"])))
     landed = land(store, pictures, folder)
-    chunks = [item for item in read_chunks(store, pictures, landed.batch) if not isinstance(item, Reason)]
+    chunks = [item for item in read_landed(store, pictures, landed.batch) if not isinstance(item, Reason)]
     found = [row for chunk in chunks for row in chunk.select(["_label", "_file"]).to_pylist()]
     assert found == [{"_label": "cat", "_file": "cat/1.png"}, {"_label": "dog", "_file": f"{PATH}#1"}]
 

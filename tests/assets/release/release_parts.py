@@ -8,7 +8,8 @@ from typing import Any
 from assets.compilation.documents import Engine, Engines
 from assets.compression.documents import Candidate, ChosenModel, Recipe
 from assets.line.config import Line, parse_line
-from assets.records.dataset import DatasetVersion, dataset_key
+from assets.records.dataset import DatasetVersion
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import (
     TARGETS,
@@ -97,7 +98,7 @@ def land_heads(store: Store, line: Line, position: int = 1, *, broken: str = "")
         ),
     )
     kept = replace(dataset, position=position + 1) if broken == "dataset" else dataset
-    store.save(dataset_key(name, engines.dataset), kept)
-    store.set_head(name, "chosen_model", chosen)
-    store.set_head(name, "engines", engines)
+    store.save(layout.dataset(name, engines.dataset), kept)
+    store.set_newest(name, chosen)
+    store.set_newest(name, engines)
     return engines

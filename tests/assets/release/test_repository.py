@@ -44,7 +44,7 @@ def store(tmp_path: Path) -> Store:
 def release(store: Store, position: int = 1, name: str = "toy") -> tuple[ReleaseManifest, dict[str, bytes]]:
     line = toy_line(name=name)
     engines = land_heads(store, line, position)
-    chosen = store.head(name, "chosen_model", ChosenModel)
+    chosen = store.newest(name, ChosenModel)
     dataset = load_dataset(store, name, engines.dataset)
     manifest, files = build_manifest(store, engines, chosen, dataset, demo_keys=True)
     return manifest, dict(files)
@@ -182,7 +182,7 @@ def test_publishes_at_once_are_all_there(store: Store, url: str, tmp_path: Path)
         subprocess.Popen([sys.executable, "-c", script, store.root, name], stdout=subprocess.PIPE, text=True)
         for name in names
     ]
-    said = [run.communicate(timeout=60)[0].split() for run in runs]
+    said = [run.communicate(timeout=280)[0].split() for run in runs]
     assert [run.returncode for run in runs] == [0, 0]
     client = updater(url, store, tmp_path / "client")
     for name, ids in zip(names, said, strict=True):

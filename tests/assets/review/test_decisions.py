@@ -11,10 +11,11 @@ from assets.errors import ConflictError, RejectedError
 from assets.records.verdict import BatchVerdict
 from assets.review import state as state_module
 from assets.review.corrections import checked_changes
-from assets.review.decisions import Correction, accept, fix, locate, reject, revoke, waive
+from assets.review.decisions import Correction, accept, fix, locate, reject, revoke
 from assets.review.documents import decisions_journal
 from assets.review.state import State, select
 from assets.review.summary import groups
+from assets.review.waivers import waive
 from assets.storage.audit import latest
 from assets.storage.store import Store
 from tests.assets.held_records import CLASS, NEAR, SUSPECT, hold, row, table_line, text, text_line

@@ -16,16 +16,17 @@ import pytest
 from assets.errors import ConflictError
 from assets.forgetting.forget import forget
 from assets.line.config import Line
-from assets.records.batch import MANIFEST, landing_journal
-from assets.records.forgotten import Tombstone, tombstone_key
+from assets.records.batch import landing_journal
+from assets.records.forgotten import Tombstone
 from assets.records.record import RECORD_COLUMNS
 from assets.records.verdict import read_verdict
 from assets.review import returns
-from assets.review.decisions import Correction, accept, fix, reject, revoke, waive
+from assets.review.decisions import Correction, accept, fix, reject, revoke
 from assets.review.documents import decisions_journal
 from assets.review.returns import release, unfinished
 from assets.review.state import State, select
-from assets.review.waivers import active_waivers
+from assets.review.waivers import Scope, active_waivers, waive
+from assets.storage import layout
 from assets.storage.store import Store
 from tests.assets.held_records import NEAR, SUSPECT, hold, picture, picture_line, png, row, table_line, text, text_line
 
@@ -35,7 +36,7 @@ LINE = text_line()
 def landed(store: Store, line: Line, batch: str) -> list[dict[str, Any]]:
     """The records of a returned batch, as its files hold them."""
     prefix = f"landing/{line.name}/{batch[:16]}"
-    assert store.exists(f"{prefix}/{MANIFEST}")
+    assert store.exists(f"{prefix}/manifest.json")
     rows = []
     for name in store.names(f"{prefix}/files"):
         assert name.startswith("returned-")
@@ -55,7 +56,7 @@ def test_what_was_decided_comes_back_as_a_new_batch(store: Store) -> None:
     verdict, state = hold(store, LINE, records, shards=2), State(store, "sms")
     fix(state, LINE, verdict, select(state, verdict, ids=[records[0]["id"]]), "ann", Correction("spam"))
     accept(state, LINE, verdict, select(state, verdict, ids=[records[1]["id"]]), "ann", "it is")
-    waive(state, LINE, NEAR, "ann", "resends are fine", time.time() + 60, verdict)
+    waive(state, LINE, NEAR, "ann", "resends are fine", time.time() + 60, Scope(verdict))
     reject(state, verdict, select(state, verdict, ids=[records[3]["id"]]), "ann", "no")
     made = release(state, LINE, "ann")
     assert made.records == 3
@@ -237,7 +238,7 @@ def test_what_was_forgotten_meanwhile_does_not_come_back(store: Store) -> None:
     verdict, state = hold(store, LINE, records), State(store, "sms")
     accept(state, LINE, verdict, select(state, verdict), "ann", "fine")
     gone = records[0]["id"]
-    store.save(tombstone_key("sms", gone), Tombstone("sms", gone, 0.0, "ann", "asked"))
+    store.save(layout.tombstone("sms", gone), Tombstone("sms", gone, 0.0, "ann", "asked"))
     made = release(state, LINE, "ann")
     assert [row["id"] for row in landed(store, LINE, made.batch)] == [records[1]["id"]]
 

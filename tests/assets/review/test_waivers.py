@@ -9,11 +9,11 @@ import pytest
 
 from assets.errors import RejectedError
 from assets.quality.rules import rules_of
-from assets.review.decisions import accept, reject, revoke, waive
+from assets.review.decisions import accept, reject, revoke
 from assets.review.documents import RETURN_RULES, STRUCTURAL, waivable
 from assets.review.returns import release
 from assets.review.state import State, select
-from assets.review.waivers import active_waivers
+from assets.review.waivers import Scope, active_waivers, waive
 from assets.storage.store import Store
 from tests.assets.held_records import NEAR, SUSPECT, hold, picture_line, table_line, text, text_line
 
@@ -39,8 +39,8 @@ def test_a_waiver_of_a_batch_and_of_records(store: Store) -> None:
         State(store, "sms"),
         time.time(),
     )
-    waive(state, LINE, SUSPECT, "ann", "why", now + 100, verdict)
-    waive(state, LINE, NEAR, "ann", "why", now + 100, verdict, select(state, verdict, rule=NEAR))
+    waive(state, LINE, SUSPECT, "ann", "why", now + 100, Scope(verdict))
+    waive(state, LINE, NEAR, "ann", "why", now + 100, Scope(verdict, select(state, verdict, rule=NEAR)))
     waivers = active_waivers(store, "sms", now)
     assert waivers.waived(SUSPECT, verdict.batch, IDS).tolist() == [True, True]
     assert waivers.waived(SUSPECT, "returned", IDS).tolist() == [True, False]  # what was held is let through for good
@@ -89,14 +89,14 @@ def test_asking_for_many_is_quick(store: Store) -> None:
     accept(state, LINE, verdict, select(state, verdict), "ann", "fine")
     waivers = active_waivers(store, "sms", time.time())
     many = pa.array([bytes.fromhex(record["id"]) for record in records] * 500, pa.binary(32))
-    began = time.monotonic()
+    began = time.process_time()
     assert waivers.waived(SUSPECT, "x", many).all()
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5  # a hundredth
 
 
 def test_what_a_waiver_held_is_undecided_again_when_it_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     verdict, state, now = hold(store, LINE, [text("a", "ham")]), State(store, "sms"), time.time()
-    waive(state, LINE, SUSPECT, "ann", "for a day", now + 100, verdict)
+    waive(state, LINE, SUSPECT, "ann", "for a day", now + 100, Scope(verdict))
     assert not select(state, verdict).num_rows
     monkeypatch.setattr(time, "time", lambda: now + 101)
     assert select(state, verdict).num_rows == 1

@@ -40,14 +40,14 @@ def run(store: Store, line: Line, fine: bool = True) -> dg.ExecuteInProcessResul
 
 
 def rollout_of(store: Store) -> RolloutRecord:
-    return store.head("toy", "rollout", RolloutRecord)
+    return store.newest("toy", RolloutRecord)
 
 
 def test_release_carries_the_whole_proof(store: Store) -> None:
     line = toy_line("auto")
     engines = land_heads(store, line, 2)
     result = run(store, line)
-    record = store.head("toy", "release", ReleaseRecord)
+    record = store.newest("toy", ReleaseRecord)
     manifest = record.manifest
     assert (manifest.sequence, manifest.demo_keys, len(manifest.provenance.batches)) == (2, True, 2)
     for artifact in manifest.artifacts:
@@ -185,7 +185,7 @@ def test_promote_between_decision_and_signature_is_not_overwritten(
     for position in (1, 2, 3):
         land_heads(store, line, position)
         run(store, line)
-        records.append(store.head("toy", "release", ReleaseRecord))
+        records.append(store.newest("toy", ReleaseRecord))
     promote(store, line, records[0].release)
     real = rollout.deploy
 
@@ -207,14 +207,14 @@ def test_run_uses_its_own_dataset_and_chosen_model(store: Store) -> None:
     """Someone materializes `dataset` and `chosen_model` by hand after the engines were made: that is no gap."""
     line = toy_line("auto")
     engines = land_heads(store, line, 1)
-    chosen = store.head("toy", "chosen_model", ChosenModel)
+    chosen = store.newest("toy", ChosenModel)
     dataset = load_dataset(store, "toy", engines.dataset)
     store.write("store/toy/steps/chosen_model/0.json", b"{}")
     store.save(f"store/toy/steps/chosen_model/{'1' * 64}.json", chosen)
-    store.set_head("toy", "dataset", replace(dataset, position=2))
-    store.set_head("toy", "chosen_model", replace(chosen, dataset="9" * 64, position=2))
+    store.set_newest("toy", replace(dataset, position=2))
+    store.set_newest("toy", replace(chosen, dataset="9" * 64, position=2))
     run(store, line)
-    record = store.head("toy", "release", ReleaseRecord)
+    record = store.newest("toy", ReleaseRecord)
     assert record.manifest.provenance.dataset == engines.dataset
     Path(store.path(f"store/toy/steps/chosen_model/{'1' * 64}.json")).unlink()
     result = run(store, line, fine=False)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from assets.storage.memo import cached_step
+from assets.storage.memo import cached_step, results
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, document
 
 
-@document("test.result")
+@document("edgeloop.dataset")
 @dataclass(frozen=True)
 class Result:
     position: int
@@ -34,7 +34,7 @@ class Step:
         return made
 
     def run(self, position: int, *inputs: str) -> tuple[Result, bool]:
-        return cached_step(self.store, "x", "step", inputs, Result, self.make(position))
+        return cached_step(self.store, "x", inputs, Result, self.make(position))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_damaged_results_are_made_again(step: Step, damage: str) -> None:
     elif damage == "changed":
         path.write_bytes(b"bytes X")
     else:
-        (memory,) = Path(step.store.path("store/x/steps/step")).iterdir()
+        (memory,) = Path(step.store.path("store/x/steps/dataset")).iterdir()
         memory.write_bytes(b"{")
     assert step.run(1, "a") == (result, False)
     assert step.store.fetch(result.files[0]) == b"bytes 1"
@@ -72,4 +72,11 @@ def test_damaged_results_are_made_again(step: Step, damage: str) -> None:
 def test_an_older_result_never_replaces_a_newer_head(step: Step) -> None:
     step.run(2, "new")
     step.run(1, "old")
-    assert step.store.head("x", "step", Result).position == 2
+    assert step.store.newest("x", Result).position == 2
+
+
+def test_results_of_another_version_are_left_out(step: Step) -> None:
+    made = {step.run(position, name)[0] for position, name in ((1, "a"), (2, "b"))}
+    step.store.write("store/x/steps/dataset/later.json", b'{"type": "edgeloop.dataset", "version": "9.0"}')
+    assert set(results(step.store, "x", Result)) == made
+    assert list(results(step.store, "y", Result)) == []

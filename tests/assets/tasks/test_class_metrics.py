@@ -16,7 +16,9 @@ from torch.nn import functional
 from assets.errors import RejectedError
 from assets.line.training import TrainingPolicy
 from assets.tasks import class_losses, class_metrics
-from assets.tasks.class_metrics import score
+from assets.tasks.contract import load_task
+
+score = load_task("image_classification").score
 
 CLASSES = tuple("abcdefgh")
 
@@ -28,6 +30,12 @@ def answered(draw: st.DrawFn, least: int = 2, most: int = 5) -> tuple[NDArray[np
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     outputs = np.round(rng.normal(size=(records, classes)), draw(st.integers(0, 3))).astype(np.float32)
     return outputs, rng.integers(0, classes, records)
+
+
+def test_macro_f1_weighs_rare_classes_as_much_as_common_ones() -> None:
+    outputs = np.zeros((10, 3), dtype=np.float32)
+    outputs[:, 0] = 1  # always class 0; class 2 is neither true nor answered
+    assert score("macro_f1", outputs, np.array([0] * 9 + [1])) == pytest.approx((18 / 19 + 0) / 2)
 
 
 @given(answered())
@@ -89,14 +97,21 @@ def test_intervals_hold_their_value(case: tuple[NDArray[np.float32], NDArray[np.
         assert metric.value <= metric.high + 1e-9
 
 
+def test_macro_f1_weighs_rare_classes_as_much_as_common_ones() -> None:
+    outputs = np.zeros((10, 3), dtype=np.float32)
+    outputs[:, 0] = 1  # always class 0; class 2 is neither true nor answered
+    y = np.array([0] * 9 + [1])
+    assert score("macro_f1", outputs, y) == pytest.approx((18 / 19 + 0) / 2)
+
+
 @given(answered())
 def test_the_confusion_matrix_counts_every_record(case: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
     outputs, y = case
     expected = reference.confusion_matrix(y, outputs.argmax(axis=1), labels=np.arange(outputs.shape[1]))
     assert class_metrics.confusion(outputs, y).tolist() == expected.tolist()
-    bins = class_metrics.calibration_bins(outputs, y)
-    assert sum(count for _, _, count in bins) == len(y)
-    error = sum(abs(sure - right) * count for sure, right, count in bins) / len(y)
+    sure, right = class_metrics.probabilities(outputs).max(axis=1), outputs.argmax(axis=1) == y
+    at = np.minimum((sure * class_metrics.BINS).astype(int), class_metrics.BINS - 1)
+    error = sum(abs((right[at == one] - sure[at == one]).sum()) for one in range(class_metrics.BINS)) / len(y)
     assert score("ece", outputs, y) == pytest.approx(error)
 
 

@@ -52,7 +52,11 @@ def test_there_are_the_tasks_of_the_platform() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_folder_has_the_same_files_as_the_others(name: str) -> None:
     files = {path.name for path in (FOLDER / name).iterdir()}
-    assert {"README.md", "__init__.py", "golden.py", "loss.py", "metrics.py", "spec.py"} <= files
+    assert {"README.md", "__init__.py", "spec.py"} <= files
+    parts = {"loss", "metrics", "golden"}
+    modules = task_specs()[name].modules
+    assert {path.removesuffix(".py") for path in files} & parts == parts - set(modules)
+    assert {f"{module}.py" for module in modules.values()} <= {path.name for path in FOLDER.iterdir()}
     text = (FOLDER / name / "README.md").read_text()
     sections = re.findall(r"^## (.*)$", text, re.MULTILINE)
     wanted = ["Data", "Answer", "Loss", "Metrics", "Sanity baseline", "Golden records", "Families", "Example"]
@@ -87,7 +91,7 @@ def test_metrics_are_finite_and_inside_their_intervals(name: str) -> None:
         assert np.isfinite(metric.value)
         assert metric.low is None or metric.low <= metric.value <= (metric.high or 0.0)
     for metric_name in task.spec.metrics:
-        assert task.metrics.score(metric_name, outputs, y) == pytest.approx(named[metric_name].value)
+        assert task.score(metric_name, outputs, y) == pytest.approx(named[metric_name].value)
     assert found == task.metrics.metrics("test", outputs, y, CLASSES, "simulated", answer.threshold)
 
 
@@ -95,7 +99,7 @@ def test_metrics_are_finite_and_inside_their_intervals(name: str) -> None:
 def test_unknown_metrics_are_refused(name: str) -> None:
     task, y, outputs = _case(name)
     with pytest.raises(ValueError, match="no metric 'glamour'; there are"):
-        task.metrics.score("glamour", outputs, y)
+        task.score("glamour", outputs, y)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -135,7 +139,7 @@ def test_the_baseline_answers_as_the_model_would(name: str) -> None:
     task, y, outputs = _case(name)
     naive = task.metrics.baseline(_labels(task.spec, 2), y, CLASSES)
     assert (naive.shape, naive.dtype) == (outputs.shape, np.float32)
-    assert all(np.isfinite(task.metrics.score(metric, naive, y)) for metric in task.spec.metrics)
+    assert all(np.isfinite(task.score(metric, naive, y)) for metric in task.spec.metrics)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -18,8 +18,8 @@ from assets.tasks.compare import compare
 from assets.tasks.contract import load_task
 from assets.tasks.image_generation import loss as gan
 from assets.tasks.image_generation.features import features
-from assets.tasks.own_metrics import own_metrics
 from assets.tasks.ranking import placements
+from assets.tasks.user_metrics import user_metrics_on
 
 ANOMALY, PICTURES = load_task("anomaly_detection"), load_task("image_generation")
 
@@ -28,7 +28,7 @@ ANOMALY, PICTURES = load_task("anomaly_detection"), load_task("image_generation"
 def test_anomaly_areas_are_scikit_learns(pairs: list[tuple[int, int]]) -> None:
     scores, y = np.array(pairs).T
     outputs, bad = scores[:, None].astype(np.float32), y != 0
-    roc, area = (ANOMALY.metrics.score(name, outputs, y) for name in ("roc_auc", "pr_auc"))
+    roc, area = (ANOMALY.score(name, outputs, y) for name in ("roc_auc", "pr_auc"))
     if bad.any() and not bad.all():
         assert roc == pytest.approx(reference.roc_auc_score(bad, scores))
         assert ANOMALY.metrics.merits(outputs, y).mean() == pytest.approx(roc)
@@ -171,13 +171,13 @@ def test_a_metric_of_the_users_own_scores_and_compares(own: str) -> None:
     task = load_task("tabular_regression")
     y = np.arange(40.0)
     high, low = (np.where(np.arange(40) < n, y + 1, y - 1).astype(np.float32)[:, None] for n in (30, 10))
-    assert task.metrics.score(f"{own}:metric", high, y) == pytest.approx(0.75)
-    (one,) = own_metrics((f"{own}:metric",), "test", high, y)
+    assert task.score(f"{own}:metric", high, y) == pytest.approx(0.75)
+    (one,) = user_metrics_on((f"{own}:metric",), "test", high, y)
     assert (one.name, one.value, one.records) == (f"{own}:metric", 0.75, 40)
     found = compare(task, f"{own}:metric", low, high, y)
     assert (found.verdict, found.gain.value) == ("better", 0.5)
     assert found.gain.low < 0.5 < found.gain.high
     with pytest.raises(RejectedError, match=r"broken fails on outputs \(40, 1\) .*KeyError: 'colour'"):
-        task.metrics.score(f"{own}:broken", high, y)
+        task.score(f"{own}:broken", high, y)
     with pytest.raises(RejectedError, match="endless gives nan"):
-        task.metrics.score(f"{own}:endless", high, y)
+        task.score(f"{own}:endless", high, y)

@@ -9,17 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.errors import RejectedError
-from assets.records.forgotten import Tombstone, tombstone_key
-from assets.records.read import load_split, raw_inputs
+from assets.records.forgotten import Tombstone
+from assets.records.read import raw_inputs
 from assets.records.splits import drawn_split
 from assets.records.splits import record_split as record_side
-from assets.records.verdict import Accepted, BatchVerdict, accepted_journal, verdict_key
+from assets.records.verdict import Accepted, BatchVerdict, accepted_journal
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.dataset import build_dataset
 from assets.training.normalize import input_spec
 from edge.contracts import digest
 from edge.errors import VerificationError
 from tests.assets.accepted_records import Record, accept, cancer_line, cancer_records, digit_records, digits_line
+from tests.assets.loading.loading_parts import load_split
 
 A, B = "a" * 64, "b" * 64
 
@@ -57,9 +59,9 @@ def test_a_record_that_is_forgotten_makes_another_version(store: Store) -> None:
     accept(store, "digits", records[:5], B)
     before = build_dataset(store, digits_line())
     elsewhere = Tombstone("digits", "e" * 64, 1.0, "ann", "")
-    store.save(tombstone_key("digits", elsewhere.record), elsewhere)
+    store.save(layout.tombstone("digits", elsewhere.record), elsewhere)
     assert build_dataset(store, digits_line()) == before
-    store.save(tombstone_key("digits", records[3][0]), Tombstone("digits", records[3][0], 1.0, "ann", ""))
+    store.save(layout.tombstone("digits", records[3][0]), Tombstone("digits", records[3][0], 1.0, "ann", ""))
     after = build_dataset(store, digits_line())
     assert (before.forgotten, after.forgotten) == (0, 1)
     assert sum(after.splits.values()) == sum(before.splits.values()) - 1
@@ -118,15 +120,15 @@ def test_a_class_that_the_line_no_longer_has_is_refused(store: Store) -> None:
 
 def test_a_verdict_that_does_not_hold_is_refused(store: Store) -> None:
     accept(store, "digits", digit_records(range(50)), A)
-    good = store.load(verdict_key("digits", A), BatchVerdict)
-    store.save(verdict_key("digits", B), good)
+    good = store.load(layout.verdict("digits", A), BatchVerdict)
+    store.save(layout.verdict("digits", B), good)
     accepted_journal(store, "digits").append(Accepted(B, 50, 1.0))
     with pytest.raises(RejectedError, match="verdict of another batch"):
         build_dataset(store, digits_line())
-    store.save(verdict_key("digits", B), BatchVerdict("digits", B, "blocked", "", 0, 0, 0, 0, (), (), "r", 0.0))
+    store.save(layout.verdict("digits", B), BatchVerdict("digits", B, "blocked", "", 0, 0, 0, 0, (), (), "r", 0.0))
     with pytest.raises(RejectedError, match="does not accept it"):
         build_dataset(store, digits_line())
-    Path(store.path(verdict_key("digits", B))).unlink()
+    Path(store.path(layout.verdict("digits", B))).unlink()
     with pytest.raises(RejectedError, match="is missing; materialize partition bbb"):
         build_dataset(store, digits_line())
 
@@ -146,7 +148,7 @@ def test_records_that_were_changed_are_refused(store: Store) -> None:
 def test_records_that_are_no_parquet_are_refused(store: Store, bytes_: bytes) -> None:
     ref = store.put("digits", bytes_, "parquet", ".parquet")
     verdict = BatchVerdict("digits", A, "accepted", "", 1, 1, 0, 0, (), (), "r", 0.0, records=(ref,))
-    store.save(verdict_key("digits", A), verdict)
+    store.save(layout.verdict("digits", A), verdict)
     accepted_journal(store, "digits").append(Accepted(A, 1, 0.0))
     with pytest.raises(RejectedError, match="not a records Parquet"):
         build_dataset(store, digits_line())

@@ -17,7 +17,6 @@ from assets.evaluation.answers import logits, open_session
 from assets.families.build import build_network
 from assets.families.weights import predict, set_weights
 from assets.records.dataset import DatasetVersion
-from assets.records.read import load_split
 from assets.storage.memo import cached_step
 from assets.storage.store import Store
 from assets.training.assets import build_assets, what_decides
@@ -27,6 +26,7 @@ from assets.training.train import train
 from edge.contracts import digest, from_bytes, to_bytes
 from edge.errors import VerificationError
 from tests.assets.accepted_records import accept, cancer_line, cancer_records, digit_records, digits_line
+from tests.assets.loading.loading_parts import load_split
 
 A, B = "a" * 64, "b" * 64
 
@@ -186,8 +186,8 @@ def test_the_assets_run_in_children_and_remember(tmp_path: Path) -> None:
 
     assert [reused(first, "dataset"), reused(first, "trained_model")] == [False, False]
     assert [reused(again, "dataset"), reused(again, "trained_model")] == [True, True]
-    model = store.head("digits", "trained_model", TrainedModel)
-    assert model.dataset == digest(store.head("digits", "dataset", DatasetVersion))
+    model = store.newest("digits", TrainedModel)
+    assert model.dataset == digest(store.newest("digits", DatasetVersion))
 
 
 def test_an_older_dataset_never_replaces_a_newer_one(tmp_path: Path) -> None:
@@ -196,10 +196,10 @@ def test_an_older_dataset_never_replaces_a_newer_one(tmp_path: Path) -> None:
     old = build_dataset(store, line)
     accept(store, "digits", digit_records(range(100, 150)), B)
     new = build_dataset(store, line)
-    cached_step(store, "digits", "dataset", ("new",), DatasetVersion, lambda: new)
-    made, _ = cached_step(store, "digits", "dataset", ("old",), DatasetVersion, lambda: old)
+    cached_step(store, "digits", ("new",), DatasetVersion, lambda: new)
+    made, _ = cached_step(store, "digits", ("old",), DatasetVersion, lambda: old)
     assert made == old
-    assert store.head("digits", "dataset", DatasetVersion) == new
+    assert store.newest("digits", DatasetVersion) == new
 
 
 def test_without_a_batch_the_asset_fails_once(tmp_path: Path) -> None:

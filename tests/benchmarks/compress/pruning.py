@@ -13,6 +13,7 @@ from torch import nn
 
 from assets.compression.subject import Trainable
 from assets.families.export import export_onnx
+from assets.fitting.contract import FitControl
 from assets.fitting.fit import fit, narrow
 from tests.benchmarks.compress.contract import Given, Made
 from tests.benchmarks.compress.ort import BEST, FEW, made, reason
@@ -76,10 +77,9 @@ def _tuned(network: nn.Module, trainable: Trainable, given: Given, seconds: floa
         given.subject.task,
         train,
         given.subject.validation,
-        policy.model_copy(update={"epochs": epochs, "patience": None}),
+        policy.model_copy(update={"epochs": epochs, "patience": None, "metric": given.subject.metric}),
         classes=given.subject.classes,
-        metric=given.subject.metric,
-        minutes=1.15 * seconds / 60,
+        control=FitControl(minutes=1.15 * seconds / 60),
     )
     return time.monotonic() - start, epochs
 

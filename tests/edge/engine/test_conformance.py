@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import operator
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ import numpy as np
 import onnx
 import pytest
 
+import edge
+from edge.child import bare_environment
 from edge.contracts import BuildRecipe, InputShapes
 from edge.engine import build as build_module
 from edge.engine import recipe as recipe_module
-from edge.engine.build import build_plan
+from edge.engine.build import BuildLimits, build_plan
 from edge.engine.build_child import build
 from edge.engine.header import parse_plan
 from edge.engine.library import installed_version, load_tensorrt
@@ -194,7 +197,8 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "import types\nimport edge.runtime.cuda as cuda\ncuda.Cuda = lambda: types.SimpleNamespace(sm=87)\n"
     )
     here = str(Path(__file__).parent)
-    monkeypatch.setattr(build_module, "_PYTHONPATH", f"{folder}:{here}:{build_module._PYTHONPATH}")
+    path = f"{folder}:{here}:{Path(edge.__file__).parent.parent}"
+    monkeypatch.setattr(build_module, "bare_environment", partial(bare_environment, PYTHONPATH=path))
     return folder
 
 
@@ -202,11 +206,11 @@ def test_a_device_builds_its_own_plan_in_a_child(device: Path, tmp_path: Path) -
     model = tmp_path / "net.onnx"
     onnx.save(conv_net(True), model)
     cache = tmp_path / "kept" / "timings"
-    log = build_plan(model, 87, tmp_path / "p.plan", runtime="tensorrt", memory_mb=64, timing_cache=cache)
+    log = build_plan(model, 87, tmp_path / "p.plan", BuildLimits(memory_mb=64), runtime="tensorrt", timing_cache=cache)
     assert (log.header.tag, log.header.version, log.header.sm) == ("ftrt", "10.3.0.30", 87)
     assert cache.read_bytes() == b"timings+"
     with pytest.raises(IncompatibleError, match="which is SM87, not SM110"):
-        build_plan(model, 110, tmp_path / "p.plan", runtime="tensorrt", memory_mb=64)
+        build_plan(model, 110, tmp_path / "p.plan", BuildLimits(memory_mb=64), runtime="tensorrt")
 
 
 def test_a_device_follows_a_recipe_or_says_why_not(
@@ -233,11 +237,11 @@ def test_a_device_follows_a_recipe_or_says_why_not(
 
 def test_a_build_waits_for_memory(quantized: Path, tmp_path: Path) -> None:
     with pytest.raises(TransientError, match=r"needs about 99999999 MiB, \d+ MiB are free; it waits"):
-        build_plan(quantized, 87, tmp_path / "p.plan", runtime="tensorrt", memory_mb=99_999_999)
+        build_plan(quantized, 87, tmp_path / "p.plan", BuildLimits(memory_mb=99_999_999), runtime="tensorrt")
 
 
 def test_a_machine_without_the_library_says_so(quantized: Path, tmp_path: Path) -> None:
     if installed_version("tensorrt"):
         pytest.skip("TensorRT is installed here")
     with pytest.raises(IncompatibleError, match="tensorrt does not load on this machine"):
-        build_plan(quantized, 87, tmp_path / "p.plan", runtime="tensorrt", memory_mb=64)
+        build_plan(quantized, 87, tmp_path / "p.plan", BuildLimits(memory_mb=64), runtime="tensorrt")

@@ -306,7 +306,7 @@ except RejectedError as error:
     print(grown, error)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], input=png_header(side, side), capture_output=True, check=True, timeout=60
+        [sys.executable, "-c", code], input=png_header(side, side), capture_output=True, check=True, timeout=280
     )
     grown, text = done.stdout.decode().split(" ", 1)
     assert "64,000,000" in text

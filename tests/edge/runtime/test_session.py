@@ -10,11 +10,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edge.contracts import ArtifactRef, Evidence, InputSpec, PlanHeader, ReleaseArtifact, TargetProfile
+from edge.contracts import MAX_BATCH, ArtifactRef, Evidence, InputSpec, PlanHeader, ReleaseArtifact, TargetProfile
 from edge.errors import IncompatibleError, RejectedError
 from edge.runtime.onnx import OnnxSession
 from edge.runtime.session import open_session
-from edge.runtime.signature import MAX_BATCH, Signature, check_signature
+from edge.runtime.signature import Signature, check_signature
 from tests.edge.onnx_models import CLASSES, SHAPE, conv_net
 
 SPEC = InputSpec("image", "input", SHAPE, (0.5,), (0.25,))

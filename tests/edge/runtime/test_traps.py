@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import time
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,12 @@ from PIL import Image
 
 from edge.errors import RejectedError
 from edge.runtime.preprocess import decode_image
+
+
+@pytest.fixture
+def undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No picture library is asked: what is refused is refused from its bytes."""
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("a decoder was asked"))
 
 
 def encoded(picture: Image.Image, format_: str, **options: Any) -> bytes:
@@ -49,15 +54,14 @@ def test_the_tiff_of_these_tests_is_sound() -> None:
     np.testing.assert_array_equal(decode_image(content, 1)[..., 0], grey())
 
 
+@pytest.mark.usefixtures("undecoded")
 @pytest.mark.parametrize("tag", [273, 324])
-def test_a_tiff_of_a_million_pieces_is_refused_quickly(tag: int) -> None:
+def test_a_tiff_of_a_million_pieces_is_refused_before_it_is_decoded(tag: int) -> None:
     many = 1_000_000
     pieces = (4, many, struct.pack("<I", 8) * many)
     tags = {**grey_tags(1000, 1000), tag: pieces, tag + (6 if tag == 273 else 1): (4, many, bytes(4 * many))}
-    began = time.monotonic()
     with pytest.raises(RejectedError, match="1,000,000 values"):
         decode_image(tiff(tags), 3)
-    assert time.monotonic() - began < 1
 
 
 def test_a_tiff_of_one_huge_tile_is_refused() -> None:
@@ -83,14 +87,13 @@ def test_a_tiff_that_is_cut_is_refused(content: bytes) -> None:
         decode_image(content, 3)
 
 
-def test_a_jpeg_of_endless_scans_is_refused_quickly() -> None:
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(request: pytest.FixtureRequest) -> None:
     content = encoded(Image.new("L", (2000, 2000)), "JPEG", progressive=True)
     scan = content[content.rindex(b"\xff\xda") : -2]
-    began = time.monotonic()
+    assert decode_image(content[:-2] + scan * 5 + b"\xff\xd9", 1).shape == (2000, 2000, 1)
+    request.getfixturevalue("undecoded")
     with pytest.raises(RejectedError, match="scans"):
         decode_image(content[:-2] + scan * 5000 + b"\xff\xd9", 3)
-    assert time.monotonic() - began < 1
-    assert decode_image(content[:-2] + scan * 5 + b"\xff\xd9", 1).shape == (2000, 2000, 1)
 
 
 def webp_header(width: int, height: int) -> bytes:

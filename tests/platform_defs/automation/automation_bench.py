@@ -15,7 +15,8 @@ from dagster._core.execution.plan.objects import StepFailureData, UserFailureDat
 from assets.ingest.landing import land
 from assets.line.config import Line, parse_line
 from assets.records.batch import BatchManifest, LandedFile, Landing, landing_journal
-from assets.records.verdict import Accepted, BatchVerdict, accepted_journal, verdict_key
+from assets.records.verdict import Accepted, BatchVerdict, accepted_journal
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import digest, to_bytes
 from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, LineJobs, build_jobs
@@ -116,7 +117,7 @@ class Bench:
 
     def judge(self, batch: str, state: str = "accepted", records: int = 10) -> None:
         """Write what the gate writes."""
-        if self.store.exists(verdict_key(self.line.name, batch)):
+        if self.store.exists(layout.verdict(self.line.name, batch)):
             return
         accepted = records if state == "accepted" else 0
         counts = {"seen": records, "accepted": accepted, "quarantined": records - accepted, "refused": 0}
@@ -131,7 +132,7 @@ class Bench:
             seconds=0.0,
             **counts,
         )
-        self.store.save(verdict_key(self.line.name, batch), verdict)
+        self.store.save(layout.verdict(self.line.name, batch), verdict)
         if accepted:
             accepted_journal(self.store, self.line.name).append(Accepted(batch, records, 0.0))
 

@@ -334,7 +334,7 @@ def test_a_short_tick_does_not_turn_a_command_away(bench: Bench) -> None:
     with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with line_lock(bench.store, "tiny", wait_seconds=20) as free:
+        with line_lock(bench.store, "tiny", wait_seconds=280) as free:
             assert free
 
 

@@ -160,7 +160,7 @@ def test_a_slow_scan_holds_no_tick_up_and_is_told_later(bench: Bench, monkeypatc
 
     def slow(store: Store, line: Line) -> Scanned:
         calls.append(line.name)
-        go.wait(20)
+        go.wait(280)
         return scan(store, line)
 
     monkeypatch.setattr(scanning, "scan", slow)

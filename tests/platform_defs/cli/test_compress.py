@@ -16,12 +16,11 @@ import pytest
 from typer.testing import CliRunner
 
 from assets.errors import RejectedError, StepDiedError
-from assets.standalone import child
+from assets.standalone import child, run
 from assets.standalone.request import Request, parse_budget
 from assets.standalone.result import CompressedModel
 from edge.contracts import chain_gap, from_bytes
 from platform_defs.cli.main import app
-from platform_defs.compressing import run
 from tests.assets.foreign_models import foreign
 
 RECORDS = 90

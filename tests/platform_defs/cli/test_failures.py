@@ -24,7 +24,7 @@ def _edgeloop(*arguments: str, **environment: str) -> subprocess.CompletedProces
     code = "from platform_defs.cli.main import main; main()"
     known = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments], check=False, env=known, capture_output=True, timeout=120
+        [sys.executable, "-c", code, *arguments], check=False, env=known, capture_output=True, timeout=280
     )
 
 

@@ -9,11 +9,11 @@ import hashlib
 import json
 import shutil
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from tuf.ngclient import Updater, UpdaterConfig
 
@@ -134,11 +134,18 @@ def test_the_report_of_the_blocked_batch_says_so(project: Project, summary: dict
     assert read_verdict(project.store, "digits", blocked["batch"]) is not None
 
 
+def _work(project: Project) -> set[str]:
+    """The runs that judged or retrained."""
+    with dg.DagsterInstance.from_config(str(project.root / ".edgeloop" / "dagster")) as instance:
+        jobs = ("digits_judge", "digits_retrain")
+        return {run.run_id for job in jobs for run in instance.get_runs(dg.RunsFilter(job_name=job))}
+
+
 def test_running_it_again_is_safe_and_does_nothing_twice(project: Project, summary: dict[str, Any]) -> None:
-    began = time.monotonic()
-    project.run("edgeloop", "demo", timeout=120)
+    before = _work(project)
+    project.run("edgeloop", "demo", timeout=280)
     again = json.loads(project.store.read("demo/summary.json"))
-    assert time.monotonic() - began < summary["seconds"] / 2, "work was done twice"
+    assert _work(project) == before, "work was done twice"
     for key in ("stages", "chosen", "targets"):
         assert again[key] == summary[key]
     assert again["device"]["release"] == summary["device"]["release"]

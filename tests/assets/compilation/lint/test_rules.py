@@ -259,7 +259,7 @@ def test_files_of_too_many_bytes_nodes_or_branches_are_found_before_they_cost_ti
     assert findings(SOUND) == ["size-limit"]
     monkeypatch.undo()
     assert findings(nested(12)) == ["graph-limit"]
-    monkeypatch.setattr("assets.compilation.lint.file.MAX_NODES", 4)
+    monkeypatch.setattr("assets.compilation.lint.file_checks.MAX_NODES", 4)
     assert findings(SOUND) == ["graph-limit"]
 
 

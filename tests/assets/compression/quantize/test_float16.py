@@ -16,7 +16,7 @@ from assets.compression.quantize import (
     to_float16,
     weights_to_int8,
 )
-from assets.compression.quantize.weights import RECURRENT
+from assets.compression.quantize.weights8 import RECURRENT
 from assets.errors import RejectedError
 from assets.evaluation.answers import open_session
 from tests.assets.foreign_models import NAMES, foreign

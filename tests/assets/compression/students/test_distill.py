@@ -17,11 +17,11 @@ from assets.compression.students.features import FEATURES, Seen, apart, attentio
 from assets.errors import RejectedError
 from assets.families.build import build_network
 from assets.families.weights import predict, weights_of
-from assets.fitting.contract import MemorySet
 from assets.fitting.fit import fit
 from assets.line.training import Augmentation, TrainingPolicy
 from assets.tasks.contract import Attending, load_task
 from edge.contracts import InputSpec
+from tests.memory_set import MemorySet
 
 PICTURE = InputSpec("image", "input", (1, 8, 8), (0.0,), (1.0,))
 TABLE = InputSpec("table", "input", (4,), (0.0,) * 4, (1.0,) * 4, ("a", "b", "c", "d"))

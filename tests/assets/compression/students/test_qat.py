@@ -20,11 +20,11 @@ from assets.evaluation.answers import answers, open_session
 from assets.families.build import build_network
 from assets.families.export import export_onnx
 from assets.families.weights import predict, weights_of
-from assets.fitting.contract import MemorySet
 from assets.fitting.fit import fit
 from assets.line.training import TrainingPolicy
 from assets.tasks.contract import load_task
 from edge.contracts import InputSpec
+from tests.memory_set import MemorySet
 
 SPEC = InputSpec("image", "input", (1, 8, 8), (0.5,), (0.5,))
 CLASSES = tuple("0123456789")

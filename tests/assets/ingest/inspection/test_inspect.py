@@ -21,16 +21,16 @@ from pyarrow import feather
 from typer.testing import CliRunner
 
 from assets.errors import LandingError
-from assets.ingest.contract import read_chunks
 from assets.ingest.inspection import inspect as inspect_module
 from assets.ingest.inspection.inspect import Inspection, inspect_source
 from assets.ingest.inspection.source_files import SourceFiles
 from assets.ingest.inspection.spellings import Spelling, spellings
 from assets.ingest.landing import land
+from assets.ingest.reading import read_landed
 from assets.ingest.sources.collecting import SourceFile
 from assets.line.config import parse_line
 from assets.line.data import DataContract
-from assets.readers import read_files
+from assets.readers.dispatch import read_files
 from assets.records.reason import Reason
 from assets.storage.store import Store
 from platform_defs.cli.main import app
@@ -54,7 +54,7 @@ def judged(store: Store, source: Path, data: DataContract) -> tuple[int, set[tup
     """Records and refusals as the gate reads them."""
     line = parse_line("x", {"data": data.model_dump(exclude_none=True)}, "test")
     landed = land(store, line, source)
-    items = list(read_chunks(store, line, landed.batch))
+    items = list(read_landed(store, line, landed.batch))
     reasons = {(r.file, r.reason) for r in items if isinstance(r, Reason) and r.outcome == "refused"}
     return sum(item.num_rows for item in items if not isinstance(item, Reason)), reasons
 

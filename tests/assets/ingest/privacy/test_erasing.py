@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 
 from assets.errors import LandingError
-from assets.ingest.contract import erase_landed, read_chunks
 from assets.ingest.landing import land
 from assets.ingest.privacy.erased import load_erased
+from assets.ingest.privacy.erasing import erase_landed
+from assets.ingest.reading import read_landed
 from assets.line.config import Line, parse_line
 from assets.line.data import DataContract
 from assets.records.reason import Reason
@@ -26,7 +27,7 @@ def _line(**data: object) -> Line:
 
 
 def _read(store: Store, line: Line, batch: str) -> tuple[dict[str, dict[str, object]], list[Reason]]:
-    items = list(read_chunks(store, line, batch))
+    items = list(read_landed(store, line, batch))
     rows = [row for item in items if isinstance(item, pa.Table) for row in item.to_pylist()]
     return {str(row["_file"]): row for row in rows}, [item for item in items if isinstance(item, Reason)]
 

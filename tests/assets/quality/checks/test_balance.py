@@ -13,7 +13,7 @@ def test_counts_of_classes_sides_and_others(make_spool: Any) -> None:
     spool = make_spool(7, chunk=3, label=["a", "a", "a", "b", "", "typo", "a"])
     balance = class_balance(spool, ("a", "b", "c"), np.array([0, 0, 2, 2, 0, 0, 1], dtype=np.int8))
     assert balance.counts == {"a": 4, "b": 1, "c": 0}
-    assert balance.sides == {"train": {"a": 2}, "validation": {"a": 1}, "test": {"a": 1, "b": 1}}
+    assert balance.splits == {"train": {"a": 2}, "validation": {"a": 1}, "test": {"a": 1, "b": 1}}
     assert (balance.other, balance.missing, balance.imbalance) == (1, 1, 4.0)
     assert balance.untested() == ("b",)
     assert balance.single is None

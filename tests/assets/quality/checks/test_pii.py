@@ -102,13 +102,13 @@ def test_nothing_and_nulls(make_spool: Any) -> None:
     "unit", ["a@", "1.", "1:", "1 ", "+1-", "a.", "A1", "aa11 ", "1111 ", "(1)", "1-1.1/", "a@a.", "::", "0"]
 )
 def test_hostile_texts_take_no_time(unit: str) -> None:
-    text = unit * (100_000 // len(unit))
-    started = time.monotonic()
+    text = unit * (300_000 // len(unit))
+    started = time.process_time()
     for _ in found_in(text):
         pass
     for _ in found_in("+" + text + "x"):
         pass
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 20  # a hundredth; an expression that looks back takes minutes
 
 
 @given(st.text(max_size=200))

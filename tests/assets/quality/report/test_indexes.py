@@ -9,7 +9,8 @@ from pathlib import Path
 from assets.line.config import Line
 from assets.quality.report import write_indexes
 from assets.records.batch import Landing, landing_journal
-from assets.records.verdict import BatchVerdict, verdict_key
+from assets.records.verdict import BatchVerdict
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import to_bytes
 from tests.assets.quality.report.conftest import MakeBatch, make_line
@@ -22,7 +23,7 @@ def remember(store: Store, line: Line, number: int, verdict: BatchVerdict | None
     landing_journal(store, line.name).append(Landing(batch, f"drop{number}", 1.79e9 + number * 3600))
     if verdict is not None:
         kept = replace(verdict, line=line.name, batch=batch)
-        store.write(verdict_key(line.name, batch), to_bytes(kept))
+        store.write(layout.verdict(line.name, batch), to_bytes(kept))
     return batch
 
 

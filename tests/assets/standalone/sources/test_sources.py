@@ -291,19 +291,19 @@ def test_tables_that_the_model_does_not_read_are_refused(tmp_path: Path, text: s
 def test_fidelity_is_one_minus_the_relative_error_of_each_output_alike() -> None:
     truth = np.concatenate([100 * _rows(50, 4), _rows(50, 2)], axis=1)
     task = fidelity_task((4, 2))
-    assert task.metrics.score("fidelity", truth, truth) == 1
+    assert task.score("fidelity", truth, truth) == 1
     off = truth.copy()
     off[:, 4:] *= 1.1  # the small output counts as much as the large one
-    assert task.metrics.score("fidelity", off, truth) == pytest.approx(1 - 0.1 / np.sqrt(2), abs=1e-6)
+    assert task.score("fidelity", off, truth) == pytest.approx(1 - 0.1 / np.sqrt(2), abs=1e-6)
     assert task.drop("fidelity", truth, off, truth) == pytest.approx(0.1 / np.sqrt(2), abs=1e-6)
     noisy = truth + RANDOM.normal(size=truth.shape).astype(np.float32) * 0.1
     found = compare(task, "fidelity", truth, noisy, truth)
     assert found.gain.low < found.gain.value < found.gain.high < 0
     one = task.metrics.metrics("test", noisy, truth, ())[0]
     assert one.low is not None and one.high is not None and one.low < one.value < one.high
-    assert task.metrics.score("fidelity", np.zeros((3, 6), np.float32), np.zeros((3, 6), np.float32)) == 1
+    assert task.score("fidelity", np.zeros((3, 6), np.float32), np.zeros((3, 6), np.float32)) == 1
     with pytest.raises(RejectedError, match="NaN or infinity"):
-        task.metrics.score("fidelity", np.full_like(truth, np.nan), truth)
+        task.score("fidelity", np.full_like(truth, np.nan), truth)
     assert (
         task.golden.agrees(truth, truth * np.float32(1.01)).all()
         and not task.golden.agrees(truth, truth * np.float32(1.2)).any()
@@ -314,9 +314,9 @@ def test_agreement_is_the_share_of_equal_choices() -> None:
     truth = np.eye(4, dtype=np.float32)
     off = truth.copy()
     off[0] = (0, 1, 0, 0)
-    assert fidelity_task((4,), ranked=True).metrics.score("agreement", off, truth) == 0.75
+    assert fidelity_task((4,), ranked=True).score("agreement", off, truth) == 0.75
     with pytest.raises(ValueError, match="no metric 'agreement'"):
-        fidelity_task((4,)).metrics.score("agreement", off, truth)
+        fidelity_task((4,)).score("agreement", off, truth)
 
 
 def test_no_source_and_no_such_kind_of_file(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from assets.line.config import Line, parse_line
 from assets.records.dataset import DatasetVersion
 from assets.storage.store import Store
 from assets.tasks.contract import Task, load_task
-from assets.training.card import GanEvidence
+from assets.training.card import Facts, GanEvidence
 from assets.training.documents import Cost, Start, TrainedModel
 from edge.contracts import AnswerSpec, ArtifactRef, Evidence, InputSpec, Latency
 
@@ -63,10 +63,10 @@ class CardCase:
     network: nn.Module
     gan: GanEvidence | None = None
 
-    def arguments(self) -> dict[str, Any]:
-        """The keyword arguments."""
-        names = ("records", "spec", "outputs", "network", "gan")
-        return {name: getattr(self, name) for name in names}
+    def facts(self, **more: Any) -> Facts:
+        """What its card is made from."""
+        names = ("store", "line", "dataset", "model", "task", "records", "spec", "outputs", "network", "gan")
+        return Facts(**{name: getattr(self, name) for name in names} | more)
 
 
 LINES: dict[str, dict[str, Any]] = {

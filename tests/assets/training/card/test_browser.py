@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ import torch
 from playwright.sync_api import Browser, sync_playwright
 
 from assets.fitting.contract import Progress
+from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.card import make_card
-from assets.training.progress.links import live_key
 from assets.training.progress.live import Live, live_page
 from assets.training.progress.watch import RunWatch
 from platform_defs.web.serve import Server, report_app
@@ -46,7 +47,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for kind in ("pictures", "texts", "numbers"):
         case = make_case(kind, store)
         case = poisoned(case) if kind == "texts" else case
-        key = make_card(store, case.line, case.dataset, case.model, case.task, **case.arguments(), notes=(EVIL,))
+        key = make_card(replace(case, store=store).facts(notes=(EVIL,)))
         made[kind] = folder / f"{kind}.html"
         made[kind].write_bytes(store.read(key))
     rows = tuple(
@@ -99,13 +100,13 @@ def test_the_live_page_asks_for_itself_again(browser: Browser, tmp_path: Path) -
         page = context.new_page()
         with RunWatch(store, "digits", "run-1", report=lambda text: None, metric="accuracy") as watch:
             watch.progress(Progress(9, 20, 430, 1000, 1240.0, 71.0), 0.31)
-            deadline = time.monotonic() + 20
-            while not store.exists(live_key("digits", "run-1")) and time.monotonic() < deadline:
+            deadline = time.monotonic() + 120
+            while not store.exists(layout.training_page("digits", "run-1")) and time.monotonic() < deadline:
                 time.sleep(0.02)
             page.goto(f"{server.url}/digits/training/run-1.html")
-            page.get_by_text("About 1 min 10 s left").wait_for(timeout=20_000)  # it may be the page before, at first
+            page.get_by_text("About 1 min 10 s left").wait_for(timeout=120_000)  # it may be the page before, at first
             watch.done("reports/digits/models/x.html")
-        page.get_by_role("link", name="Open the model card").wait_for(timeout=20_000)
+        page.get_by_role("link", name="Open the model card").wait_for(timeout=120_000)
 
 
 def test_the_card_can_be_printed(browser: Browser, pages: dict[str, Path]) -> None:

@@ -53,9 +53,7 @@ def case_of(store: Store) -> CaseOf:
 
 
 def card_of(case: CardCase, **more: Any) -> str:
-    key = make_card(
-        case.store, case.line, case.dataset, case.model, case.task, **{**case.arguments(), "seconds": 600.0, **more}
-    )
+    key = make_card(case.facts(**{"seconds": 600.0, **more}))
     assert key == f"reports/{case.line.name}/models/{case.model.onnx.sha256}.html"
     return case.store.read(key).decode()
 

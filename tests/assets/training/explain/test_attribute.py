@@ -19,7 +19,7 @@ def table(columns: int) -> InputSpec:
     return InputSpec("table", "input", (columns,), (0.0,) * columns, (1.0,) * columns, names)
 
 
-def ask(network: nn.Module, spec: InputSpec, x: Tensor, seconds: float = 10.0) -> Attributions:
+def ask(network: nn.Module, spec: InputSpec, x: Tensor, seconds: float = 600.0) -> Attributions:
     return explain(network, Question(spec, x, torch.zeros(len(x), dtype=torch.int64)), seconds)
 
 

@@ -15,12 +15,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from assets.errors import RejectedError
 from assets.fitting.contract import Progress
 from assets.pages.templates import duration
+from assets.storage import layout
 from assets.storage.store import Store
-from assets.training.progress.links import live_key
 from assets.training.progress.live import eta_words
 from assets.training.progress.watch import RunWatch
 
-KEY = live_key("digits", "run-1")
+KEY = layout.training_page("digits", "run-1")
 
 
 class Clock:

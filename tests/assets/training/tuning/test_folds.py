@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
-from assets.fitting.contract import CheckpointPlace, MemorySet, TrainingSet
+from assets.fitting.contract import CheckpointPlace, FitControl, TrainingSet
 from assets.fitting.fit import fit
 from assets.line.training import TrainingPolicy
 from assets.storage.store import Store
 from assets.tasks.contract import load_task
-from assets.training.tuning.folds import Joined, Spread, cross_validate, deal
+from assets.training.tuning.folds import GroupedRecords, Joined, Spread, cross_validate, deal
 from assets.training.tuning.trial_log import Tries
+from tests.memory_set import MemorySet
 
 TASK = load_task("tabular_classification")
 
@@ -91,7 +92,7 @@ class Folds:
             chooser,
             TrainingPolicy(epochs=3, batch_size=16, learning_rate=0.1),
             classes=("a", "b"),
-            place=place,
+            control=FitControl(place=place),
         )
         with torch.no_grad():
             return network(judged.batch(np.arange(len(judged)))).numpy()  # type: ignore[no-any-return]
@@ -100,8 +101,10 @@ class Folds:
 def _validate(store: Store, fold: Folds, said: list[str], **options: Any) -> Spread:
     records, ids, groups = _records()
     tries = Tries(store, "line", {"folds": 3})
-    given_options = {"folds": 3, "seed": 0, "metric": "accuracy"} | options
-    return cross_validate(TASK, records, ids, groups, fold, tries, report=said.append, **given_options)
+    policy = TrainingPolicy(folds=3, seed=0, metric="accuracy")
+    return cross_validate(
+        TASK, GroupedRecords(records, ids, groups), policy, fold, tries, report=said.append, **options
+    )
 
 
 def test_every_record_is_judged_once_and_the_spread_is_told(tmp_path: Path) -> None:
@@ -143,14 +146,10 @@ def test_anomalies_are_judged_but_never_learned_from(tmp_path: Path) -> None:
 
     found = cross_validate(
         task,
-        MemorySet(x, y),
-        [str(at) for at in range(60)],
-        [""] * 60,
+        GroupedRecords(MemorySet(x, y), [str(at) for at in range(60)], [""] * 60),
+        TrainingPolicy(folds=4, seed=0, metric="roc_auc"),
         fold,
         Tries(Store(str(tmp_path)), "line", {}),
-        folds=4,
-        seed=0,
-        metric="roc_auc",
         report=lambda text: None,
     )
     assert set(learned_labels) == {0}
@@ -163,13 +162,9 @@ def test_generators_are_not_cross_validated(tmp_path: Path) -> None:
     with pytest.raises(RejectedError, match="a generator of pictures is not cross-validated"):
         cross_validate(
             load_task("image_generation"),
-            records,
-            ids,
-            groups,
+            GroupedRecords(records, ids, groups),
+            TrainingPolicy(folds=3, seed=0, metric="frechet"),
             Folds(),
             tries,
-            folds=3,
-            seed=0,
-            metric="frechet",
             report=print,
         )

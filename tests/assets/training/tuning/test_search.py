@@ -11,14 +11,15 @@ import pytest
 import torch
 
 from assets.errors import RejectedError
-from assets.fitting.contract import CheckpointPlace, Fitted, MemorySet, Progress, Watch
+from assets.fitting.contract import FitControl, Fitted, Progress
 from assets.fitting.fit import fit
 from assets.line.model import ModelFamily
 from assets.line.training import SearchSpace, TrainingPolicy
 from assets.storage.store import Store
 from assets.tasks.contract import load_task
-from assets.training.tuning.search import Searched, Trial, applied, search
+from assets.training.tuning.search import Goal, Searched, Trial, applied, search
 from assets.training.tuning.trial_log import Tries
+from tests.memory_set import MemorySet
 
 MODEL = ModelFamily(family="mlp", width=16)
 SPACE = SearchSpace(trials=5, epochs=4, learning_rate=(1e-4, 1.0), batch_size=(16, 32))
@@ -49,9 +50,7 @@ class Tried:
         self,
         model: ModelFamily,
         policy: TrainingPolicy,
-        watch: Watch,
-        place: CheckpointPlace | None,
-        minutes: float | None,
+        control: FitControl,
     ) -> Fitted:
         if len(self.asked) == self.kill_at:
             raise KilledError
@@ -59,15 +58,13 @@ class Tried:
         torch.manual_seed(0)
         network = torch.nn.Sequential(torch.nn.Linear(4, model.width), torch.nn.ReLU(), torch.nn.Linear(model.width, 2))
         task = load_task("tabular_classification")
-        return fit(
-            network, task, TRAIN, VALIDATION, policy, classes=("a", "b"), watch=watch, place=place, minutes=minutes
-        )
+        return fit(network, task, TRAIN, VALIDATION, policy, classes=("a", "b"), control=control)
 
 
 def _search(store: Store, trial: Trial, policy: TrainingPolicy = POLICY, **options: Any) -> tuple[Searched, list[str]]:
     said: list[str] = []
     tries = Tries(store, "line", {"policy": policy.model_dump(mode="json")})
-    found = search(MODEL, policy, trial, tries, metric="accuracy", sign=1, report=said.append, **options)
+    found = search(MODEL, policy, trial, tries, goal=Goal("accuracy", 1), report=said.append, **options)
     return found, said
 
 
@@ -109,14 +106,14 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
 def test_a_trial_behind_the_others_ends_early(tmp_path: Path) -> None:
     ended: list[int] = []
 
-    def trial(model: ModelFamily, policy: TrainingPolicy, watch: Watch, place: object, minutes: float | None) -> Fitted:
+    def trial(model: ModelFamily, policy: TrainingPolicy, control: FitControl) -> Fitted:
         good = policy.learning_rate == 1e-3 or len(ended) < 4
         rows: list[Mapping[str, float]] = []
         ended.append(0)
         for epoch in range(1, policy.epochs + 1):
             rows.append({"epoch": epoch, "validation_accuracy": (0.9 if good else 0.1) * epoch / policy.epochs})
             ended[-1] = epoch
-            watch.epoch(rows[-1], Progress(epoch, policy.epochs, epoch, policy.epochs, 1.0, None))
+            control.watch.epoch(rows[-1], Progress(epoch, policy.epochs, epoch, policy.epochs, 1.0, None))
         return Fitted(tuple(rows), policy.epochs, rows[-1]["validation_accuracy"], 1, 0, "epochs", 1.0)
 
     policy = TrainingPolicy(search=SearchSpace(trials=6, epochs=6, learning_rate=(1e-4, 1e-2)))
@@ -148,7 +145,7 @@ def test_less_is_better_where_it_is(tmp_path: Path) -> None:
     said: list[str] = []
     policy = POLICY.model_copy(update={"search": SearchSpace(trials=25, learning_rate=(1e-4, 1.0))})
     tries = Tries(Store(str(tmp_path)), "line", {})
-    found = search(MODEL, policy, trial, tries, metric="rmse", sign=-1, report=said.append)
+    found = search(MODEL, policy, trial, tries, goal=Goal("rmse", -1), report=said.append)
     assert found.score == min(one["score"] for one in tries.done)
     assert found.score < 0.2
 

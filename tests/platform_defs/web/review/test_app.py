@@ -67,7 +67,7 @@ class Browser:
         self.headers: dict[str, str] = {}
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> int:
-        connection = http.client.HTTPConnection(self.netloc, timeout=20)
+        connection = http.client.HTTPConnection(self.netloc, timeout=120)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.cookies and "Cookie" not in sent:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())

@@ -1,0 +1,56 @@
+"""The model in use, as far as other rooms than its own must know it: read from what training and release stored.
+
+Documents are read narrowly: of all that their rooms wrote, only the fields named here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from assets.errors import RejectedError
+from assets.records.dataset import DatasetVersion, dataset_key
+from assets.storage.store import Store
+from edge.contracts import document
+
+
+@document("edgeloop.trained_model", "1.1")
+@dataclass(frozen=True)
+class _TrainedModel:
+    """Of `assets.training.documents.TrainedModel`: the dataset version it was trained on."""
+
+    dataset: str
+
+
+@dataclass(frozen=True)
+class _Provenance:
+    teacher: str
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    provenance: _Provenance
+
+
+@document("edgeloop.release_record")
+@dataclass(frozen=True)
+class _Release:
+    """Of `assets.release.documents.ReleaseRecord`: which trained model it ships."""
+
+    manifest: _Manifest
+
+
+def trained_batches(store: Store, line: str) -> tuple[str, ...]:
+    """Ids of the batches that the line's newest model was trained on; none where there is no model yet."""
+    try:
+        version = store.head(line, "trained_model", _TrainedModel).dataset
+        return store.load(dataset_key(line, version), DatasetVersion).batches
+    except (RejectedError, FileNotFoundError):
+        return ()
+
+
+def released_model(store: Store, line: str) -> str | None:
+    """SHA-256 of the ONNX file of the model behind the line's newest release; None before the first."""
+    try:
+        return store.head(line, "release", _Release).manifest.provenance.teacher
+    except RejectedError:
+        return None

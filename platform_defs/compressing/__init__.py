@@ -1,1 +1,0 @@
-"""Compressing one model outside any line: what `edgeloop compress` does."""
