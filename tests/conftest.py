@@ -24,19 +24,41 @@ settings.load_profile("edgeloop")
 
 LONGEST_FIRST = (
     "platform_defs/demo/test_loop.py",
+    "assets/compression",
     "platform_defs/local/test_runner.py",
     "platform_defs/test_browser.py",
     "platform_defs/test_lines.py",
-    "assets/families/test_check.py",
     "platform_defs/automation/test_daemon.py",
     "platform_defs/components/test_model_line.py",
+    "assets/families",
     "assets/quality/test_gate.py",
     "assets/quality/test_crash.py",
+    "assets/fitting/test_processes.py",
+    "edge/engine",
 )
-"""Files that take a minute or more: begun first, so that no worker waits for the other at the end."""
+"""What takes a minute or more: begun first, so that no worker waits for the other at the end."""
+TOGETHER = ("assets/compression", "edge/engine")
+"""Folders whose tests share what takes long to make, so that one worker runs them all; elsewhere a file is one's."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, everything else in its order."""
-    places = {str(Path(__file__).parent / name): place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: places.get(str(item.path), len(places)))
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest first, everything else in its order; and what a worker runs together."""
+    items.sort(key=lambda item: _first(LONGEST_FIRST, item))
+    if config.getoption("loadgroup", default=False):
+        for item in items:
+            group = next((folder for folder in TOGETHER if _below(item, folder)), _place(item))
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _place(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).as_posix()
+
+
+def _below(item: pytest.Item, place: str) -> bool:
+    return f"{_place(item)}/".startswith(f"{place}/")
+
+
+def _first(places: tuple[str, ...], item: pytest.Item) -> int:
+    """The number of the first of `places` that the test lies in; how many there are where it lies in none."""
+    return next((number for number, place in enumerate(places) if _below(item, place)), len(places))

@@ -33,7 +33,7 @@ class Sparse:
         """From a dense column, in which None and NaN stand for no value."""
         missing = column != column  # noqa: PLR0124 -- NaN
         if column.dtype == object:
-            missing |= np.equal(column, None)
+            missing |= np.equal(column, np.array(None, dtype=object))
         rows = np.flatnonzero(~missing.astype(bool))
         return cls(rows, column[rows])
 

@@ -29,7 +29,6 @@ from assets.records.forgotten import (
     current,
     fetch_shard,
     forgotten_ids,
-    trace_key,
 )
 from assets.records.reason import Reason
 from assets.records.verdict import BatchVerdict, CheckOutcome, verdict_history
@@ -231,7 +230,7 @@ def erase_again(store: Store, line: Line) -> None:
     One without a trace is left: its forgetting has only begun, and where it was must be known before it is gone.
     """
     forgotten = (identity.hex() for identity in forgotten_ids(store, line.name))
-    ids = frozenset(identity for identity in forgotten if store.exists(trace_key(line.name, identity)))
+    ids = frozenset(identity for identity in forgotten if store.exists(layout.trace(line.name, identity)))
     if ids:
         Erasing(store, line, ids).run()
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from assets.errors import RejectedError
-from assets.records.dataset import DatasetVersion, dataset_key
+from assets.records.dataset import DatasetVersion
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import document
 
@@ -42,8 +43,8 @@ class _Release:
 def trained_batches(store: Store, line: str) -> tuple[str, ...]:
     """Ids of the batches that the line's newest model was trained on; none where there is no model yet."""
     try:
-        version = store.head(line, "trained_model", _TrainedModel).dataset
-        return store.load(dataset_key(line, version), DatasetVersion).batches
+        version = store.newest(line, _TrainedModel).dataset
+        return store.load(layout.dataset(line, version), DatasetVersion).batches
     except (RejectedError, FileNotFoundError):
         return ()
 
@@ -51,6 +52,6 @@ def trained_batches(store: Store, line: str) -> tuple[str, ...]:
 def released_model(store: Store, line: str) -> str | None:
     """SHA-256 of the ONNX file of the model behind the line's newest release; None before the first."""
     try:
-        return store.head(line, "release", _Release).manifest.provenance.teacher
+        return store.newest(line, _Release).manifest.provenance.teacher
     except RejectedError:
         return None

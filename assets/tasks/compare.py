@@ -17,8 +17,8 @@ from assets.evaluation.intervals import (
     bootstrap,
     paired_difference,
 )
-from assets.tasks.contract import MOST_PICTURES, Outputs, Task, Truth
-from assets.tasks.user_metrics import is_user_metric
+from assets.tasks.contract import MOST_PICTURES, Task, Truth
+from assets.tasks.user_metrics import Outputs, is_user_metric
 
 Numbers = NDArray[np.float64]
 SHARES = frozenset({"accuracy", "macro_f1", "precision", "recall", "f1", "roc_auc", "pr_auc"})

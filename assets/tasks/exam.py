@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from assets.tasks.contract import Outputs, Split, Task, Truth
-from assets.tasks.user_metrics import user_metrics_on
+from assets.tasks.contract import Task, Truth
+from assets.tasks.user_metrics import Outputs, Split, user_metrics_on
 from edge.contracts import AnswerSpec, Metric
 from edge.contracts.evidence import VerdictKind
 

@@ -65,7 +65,7 @@ def class_balance(
     none = np.asarray(pc.equal(pc.fill_null(labels, ""), "").combine_chunks(), dtype=bool) & keep
     known = keep & (found >= 0)
     counts = np.bincount(found[known], minlength=len(classes))
-    per_split = {}
+    per_split: dict[str, dict[str, int]] = {}
     for split, name in enumerate(SPLITS):
         here = np.bincount(found[known & (splits == split)], minlength=len(classes))
         per_split[name] = {classes[place]: int(here[place]) for place in np.flatnonzero(here).tolist()}

@@ -177,7 +177,7 @@ from tests.assets.loading.loading_parts import pictures_line
 from assets.loading import sources
 from assets.loading.records import open_split
 from assets.storage.store import Store
-from assets.training.documents import DatasetVersion
+from assets.records.dataset import DatasetVersion
 store, line = Store(sys.argv[1]), pictures_line()
 dataset = store.load("dataset.json", DatasetVersion)
 sources.SMALL = 0

@@ -15,6 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from assets.compilation.lint import Checker, check_models
+from assets.compilation.lint.supervised import SECONDS
 from assets.errors import CompileError, TransientError
 from tests.edge.onnx_models import conv_net
 
@@ -88,7 +89,7 @@ def test_a_file_that_takes_too_long_is_found_and_the_next_is_read() -> None:
         (finding,) = checker.lint(SOUND, "tensorrt")
         assert finding.rule == "survives-checking"
         assert "took longer than 0.1 s" in finding.reason
-        checker._seconds = supervised.SECONDS
+        checker._seconds = SECONDS
         assert checker.lint(SOUND, "tensorrt") == ()
 
 
