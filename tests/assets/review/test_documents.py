@@ -21,5 +21,5 @@ def test_a_day_ends_at_midnight_utc_and_a_moment_is_itself(text: str, end: str) 
 
 @pytest.mark.parametrize("text", ["", "soon", "2027-02-30"])
 def test_what_is_no_day_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - Python's own words
+    with pytest.raises(ValueError):
         end_of_day(text)
