@@ -25,7 +25,7 @@ the middle, conductors on top.* What a room needs lies below it or to its left; 
 ![the rooms, from the device at the bottom to the command line on top](house.svg)
 
 Feedback comes back through storage, never through an import: what the gate and the trainer must know of the model in
-use, the release writes down as a small document (`assets/records/in_use.py`). `assets/line/tasks.py` finds
+use is read, narrowly, from what training and release stored (`assets/records/in_use.py`). `assets/line/tasks.py` finds
 `tasks/*/spec.py` by their folder, the one thing that is not imported by name.
 """
 
