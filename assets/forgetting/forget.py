@@ -28,7 +28,7 @@ from assets.records.dataset import DatasetVersion
 from assets.records.forgotten import Tombstone, current, fetch_shard, forgotten_ids
 from assets.records.verdict import BatchVerdict, verdict_history
 from assets.release.documents import ReleaseRecord
-from assets.release.repository import current_deployment
+from assets.release.published import serving_releases
 from assets.storage import layout
 from assets.storage.audit import current_user, record
 from assets.storage.memo import results
@@ -196,7 +196,7 @@ def _outcome(store: Store, line: Line, identity: str, new: bool, trace: Trace, m
         for one in _releases(store, name)
         if one.manifest.provenance.dataset in datasets or one.release in trace.golden
     ]
-    serving = [one for one in _serving(store, name) if one in releases]
+    serving = [one for one in serving_releases(store, name) if one in releases]
     still = [f"{place}: not found in the landing zone; look whether it lies elsewhere" for place in missing]
     still += [
         f"release {one[:12]}: its golden set holds the record, and devices are pointed at it; run the line, promote "
@@ -212,7 +212,7 @@ def _outcome(store: Store, line: Line, identity: str, new: bool, trace: Trace, m
 
 def _erase_golden(store: Store, line: Line, ids: frozenset[str]) -> None:
     """Golden sets that hold a forgotten record: of releases that no device is pointed at, and of engines."""
-    serving = set(_serving(store, line.name))
+    serving = set(serving_releases(store, line.name))
     golden = {one for identity in ids for one in store.load(layout.trace(line.name, identity), Trace).golden}
     for release in _releases(store, line.name):
         if release.release in golden - serving:
@@ -236,15 +236,6 @@ def _erase_cards(store: Store, line: Line, ids: frozenset[str]) -> None:
 
 def _releases(store: Store, line: str) -> list[ReleaseRecord]:
     return [one for _, one in _documents(store, layout.releases(line), ReleaseRecord)]
-
-
-def _serving(store: Store, line: str) -> list[str]:
-    """Releases that a group of devices is pointed at."""
-    found = []
-    for group in store.names(layout.rollouts(line)):
-        if (deployment := current_deployment(store, line, group)) is not None:
-            found.append(deployment.release)
-    return found
 
 
 def _documents(store: Store, folder: str, cls: type[T]) -> Iterator[tuple[str, T]]:

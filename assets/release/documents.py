@@ -45,8 +45,10 @@ class RolloutRecord:
 
 
 def rollout_journal(store: Store, line: str, group: str) -> Journal[RolloutRecord]:
-    """Every promotion of a group, in order of its serials: a history. What counts is signed, see
-    `assets.release.repository.current_deployment`; fleet health takes from here when a group was pointed."""
+    """Every promotion of a group, in order of its serials: a history, which says when and why.
+
+    Where the group is pointed now is signed: `assets.release.repository.current_deployment`.
+    """
     return Journal(store, layout.rollout(line, group), RolloutRecord)
 
 

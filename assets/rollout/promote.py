@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from typing import Literal
 
 from assets.line.config import Line
 from assets.release.documents import ReleaseRecord, RolloutRecord, rollout_journal
+from assets.release.published import find_release
 from assets.release.repository import DeploymentChangedError, current_deployment, deploy
-from assets.storage import layout
 from assets.storage.audit import current_user
 from assets.storage.audit import record as note
 from assets.storage.store import Store
 from edge.contracts import Deployment, ReleaseManifest
-from edge.errors import RejectedError
 
 Decision = Literal["promoted", "unchanged", "waiting"]
 Promotion = Literal["manual", "gated", "auto"]
 Choose = Callable[[Deployment | None], tuple[Decision, str]]
 MENDED = "recorded later: the step that signed it was interrupted before it could"
-SHORTEST_PREFIX = 6
 
 
 def pending_targets(manifest: ReleaseManifest) -> tuple[str, ...]:
@@ -103,26 +100,6 @@ def promote(store: Store, line: Line, release: str, group: str | None = None) ->
         store.set_newest(line.name, rollout)
         note(store, current_user(), "promoted", line.name, record.release, f"{group}: {rollout.why}")
     return rollout
-
-
-def releases(store: Store, line: str) -> list[ReleaseRecord]:
-    """Every release of a line, oldest first."""
-    names = [name for name in store.names(layout.releases(line)) if name.endswith(".json")]
-    records = [store.load(f"{layout.releases(line)}/{name}", ReleaseRecord) for name in names]
-    return sorted(records, key=lambda record: (record.sequence, record.published))
-
-
-def find_release(store: Store, line: str, prefix: str) -> ReleaseRecord:
-    """The one release whose id starts with `prefix`. Raises RejectedError."""
-    if not re.fullmatch(rf"[0-9a-f]{{{SHORTEST_PREFIX},64}}", prefix):
-        raise RejectedError(f"release {prefix!r}: give {SHORTEST_PREFIX} to 64 hex digits of a release's id")
-    found = [record for record in releases(store, line) if record.release.startswith(prefix)]
-    if not found:
-        raise RejectedError(f"line {line!r} has no release {prefix!r}; see: edgeloop releases {line}")
-    if len(found) > 1:
-        ids = ", ".join(record.release[:16] for record in found)
-        raise RejectedError(f"release {prefix!r} fits several: {ids}; give more digits")
-    return found[0]
 
 
 def _apply(store: Store, line: str, group: str, record: ReleaseRecord, choose: Choose) -> RolloutRecord:

@@ -10,8 +10,8 @@ import typer
 from assets.feedback.fleet import fleet as read_fleet
 from assets.records.batch import landing_journal
 from assets.records.verdict import BatchVerdict, read_verdict
+from assets.release.published import releases as read_releases
 from assets.release.repository import current_deployment
-from assets.rollout.promote import releases as read_releases
 from assets.storage.store import Store
 from platform_defs.catalog import find_line, list_lines
 from platform_defs.cli.output import JsonFlag, LineName, Profile, print_rows

@@ -18,6 +18,8 @@ from assets.review.documents import end_of_day
 from assets.review.returns import release as release_decided
 from assets.review.selection import Selection
 from assets.review.state import State
+from assets.review.waivers import Scope
+from assets.review.waivers import waive as waive_rule
 from assets.storage.audit import current_user
 from platform_defs.cli import held
 from platform_defs.cli.held import Batch, opened
@@ -138,8 +140,6 @@ def waive(
     With --batch or --record, what the rule holds there goes back with `release`.
     """
     from assets.quality.rules import refuse_unknown
-    from assets.review.waivers import Scope
-    from assets.review.waivers import waive as waive_rule
 
     end, name = _end_of(until), who or current_user()
     if not batch and not record:

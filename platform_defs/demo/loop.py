@@ -18,8 +18,8 @@ from assets.feedback.documents import ReceivedReport
 from assets.ingest.landing import land
 from assets.line.config import Line
 from assets.records.verdict import BatchVerdict, read_verdict
+from assets.release.published import releases
 from assets.release.repository import ensure_repository
-from assets.rollout.promote import releases
 from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.triggers.claims import claim_journal

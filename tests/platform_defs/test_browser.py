@@ -25,7 +25,7 @@ from playwright.sync_api import BrowserContext, Page, Response, expect, sync_pla
 from assets.ingest.landing import land
 from assets.line.config import Line
 from assets.records.verdict import read_verdict
-from assets.rollout.promote import releases
+from assets.release.published import releases
 from platform_defs.local.instance import daemon_lock
 from platform_defs.made.digits import load_digits
 from tests.projects import BIN, ROOT, TINY, Project, make_project

@@ -19,7 +19,7 @@ from assets.compression.documents import ChosenModel
 from assets.compression.search import search
 from assets.compression.subject import open_subject
 from assets.line.config import Line
-from assets.rollout.promote import releases
+from assets.release.published import releases
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from assets.training.train import train

@@ -14,10 +14,11 @@ from assets.line.config import Line
 from assets.records.read import load_dataset
 from assets.release import assets as release_assets
 from assets.release.documents import ReleaseRecord, RolloutRecord, rollout_journal
+from assets.release.published import releases
 from assets.release.repository import current_deployment
 from assets.rollout import assets as rollout_assets
 from assets.rollout import promote as rollout
-from assets.rollout.promote import promote, releases
+from assets.rollout.promote import promote
 from assets.storage.store import Store
 from edge.contracts import Deployment, chain_gap
 from edge.errors import RejectedError

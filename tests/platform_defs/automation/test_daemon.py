@@ -20,7 +20,7 @@ import pytest
 from assets.ingest.landing import land
 from assets.line.config import Line
 from assets.records.verdict import accepted_batches, read_verdict
-from assets.rollout.promote import releases
+from assets.release.published import releases
 from assets.training.triggers.claims import CLAIM_TAG, claim_journal
 from tests.projects import BIN, TINY, Project, make_project, write_points
 

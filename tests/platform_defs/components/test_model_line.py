@@ -13,7 +13,7 @@ import yaml
 
 from assets.line.config import parse_line
 from assets.line.data import SECTIONS
-from assets.rollout.promote import releases
+from assets.release.published import releases
 from platform_defs.catalog import read_line
 from platform_defs.components.scaffolder import LineParams, line_attributes
 from tests.projects import TINY, Project, make_project, write_points

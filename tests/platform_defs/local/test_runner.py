@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from assets.feedback.documents import EnrolledDevice
 from assets.records.verdict import accepted_batches
-from assets.rollout.promote import releases
+from assets.release.published import releases
 from assets.training.triggers.claims import claim_journal
 from edge.contracts import DeviceProfile
 from platform_defs.cli.main import app, main
