@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,44 @@ TINY: dict[str, Any] = {
     "budget": {"max_drop": 0.5},
     "targets": ["cpu-x86"],
 }
+
+PROMPT = """
+import io, json, sys
+from contextlib import redirect_stderr, redirect_stdout
+from platform_defs.cli.main import main
+for line in sys.stdin:
+    sys.argv, code = ["edgeloop", *json.loads(line)], 0
+    with redirect_stdout(io.StringIO()) as output, redirect_stderr(io.StringIO()) as errors:
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+    print(json.dumps([code, output.getvalue(), errors.getvalue()]), flush=True)
+"""
+"""Runs one `edgeloop` command after another: most of what a short one costs is to load Dagster."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One process in which the commands of a project are run."""
+
+    process: subprocess.Popen[str]
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """What `edgeloop COMMAND` would do and print."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, f"{command} ended the process"
+        done = subprocess.CompletedProcess(command, *json.loads(answer))
+        assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *command: str) -> Any:
+        """What a command says with `--json`."""
+        return json.loads(self.run(*command, "--json").stdout)
 
 
 @dataclass(frozen=True)
@@ -80,6 +121,19 @@ class Project:
         )
         assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
+
+    @contextmanager
+    def prompt(self) -> Iterator[Prompt]:
+        """A process for the commands that only read or write a little."""
+        with subprocess.Popen(
+            [sys.executable, "-c", PROMPT],
+            cwd=self.root,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            yield Prompt(process)
 
 
 def make_project(root: Path) -> Project:

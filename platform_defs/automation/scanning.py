@@ -40,7 +40,7 @@ _scans: dict[tuple[str, str], _Scan] = {}
 _lock = threading.Lock()
 
 
-def scan_beside(store: Store, line: Line, wait_seconds: float = WAIT_SECONDS) -> Scanned | None:
+def scan_beside(store: Store, line: Line, wait_seconds: float | None = None) -> Scanned | None:
     """Start the line's slow scan, unless one is under way; its result, or None where it takes longer than the wait.
 
     Raises:
@@ -52,7 +52,7 @@ def scan_beside(store: Store, line: Line, wait_seconds: float = WAIT_SECONDS) ->
         if work is None:
             work = _scans[key] = _Scan(store, line)
             threading.Thread(target=work.run, name=f"scan of {line.name}", daemon=True).start()
-    if not work.done.wait(wait_seconds):
+    if not work.done.wait(WAIT_SECONDS if wait_seconds is None else wait_seconds):
         return None
     with _lock:
         _scans.pop(key, None)

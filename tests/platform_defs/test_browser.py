@@ -49,8 +49,9 @@ UNPARTITIONED = (
     "fleet_health",
 )
 PORTS = ("--port", "--reports-port", "--devices-port")
-START_SECONDS, STOP_SECONDS, RUN_SECONDS = 90, 40, 150
-expect.set_options(timeout=60_000)
+START_SECONDS, STOP_SECONDS, RUN_SECONDS = 240, 120, 280
+expect.set_options(timeout=120_000)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def visiting(pictures: Path) -> Iterator[Visitor]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
         # without a locale the Dagster UI stays blank
         context = browser.new_context(locale="en-US", viewport={"width": 1500, "height": 950})
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(120_000)
         try:
             yield Visitor(context)
         except BaseException as error:

@@ -115,11 +115,11 @@ def test_a_killed_search_goes_on_where_it_was(made: Any, tmp_path: Path) -> None
     (lost,) = [tried for tried in found.tried if tried.name.endswith("-proxy")]
     assert "its proxy loses" in lost.why
 
-    before = found.seconds
     third: list[str] = []
     again_found = search(subject_of(store, third.append))
     assert _epochs(third) == []
-    assert again_found.seconds == pytest.approx(before, rel=0.5)  # those of trials made before count
+    longest = max(one.seconds for one in found.candidates)
+    assert again_found.seconds > longest / 2  # it made none of them, and yet their seconds count
 
 
 def _documents(store: Store) -> list[str]:

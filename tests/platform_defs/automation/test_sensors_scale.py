@@ -164,7 +164,6 @@ def test_a_slow_scan_holds_no_tick_up_and_is_told_later(bench: Bench, monkeypatc
         return scan(store, line)
 
     monkeypatch.setattr(scanning, "scan", slow)
-    monkeypatch.setattr("platform_defs.automation.scanning.WAIT_SECONDS", 0.01)
     bench.drop("from-robot", 1)
     assert scan_beside(bench.store, bench.line, 0.01) is None
     assert scan_beside(bench.store, bench.line, 0.01) is None

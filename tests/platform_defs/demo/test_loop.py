@@ -79,9 +79,9 @@ def test_every_target_has_a_real_file_and_an_honest_verdict(summary: dict[str, A
 def test_the_device_runs_what_came_of_the_second_batch(project: Project, summary: dict[str, Any]) -> None:
     device = summary["device"]
     assert device["self_test"]["passed"]
-    fleet = json.loads(project.run("edgeloop", "fleet", "--json").stdout)
+    with project.prompt() as prompt:
+        fleet, releases = prompt.json("fleet"), prompt.json("releases", "digits")
     assert [(row["device"], row["release"]) for row in fleet] == [(device["device"], device["release"])]
-    releases = json.loads(project.run("edgeloop", "releases", "digits", "--json").stdout)
     assert [row["release"] for row in releases][-1] == device["release"]
     assert len(releases) == 2
 

@@ -6,9 +6,9 @@ import json
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -21,7 +21,7 @@ from assets.training.triggers.claims import claim_journal
 from edge.contracts import DeviceProfile
 from platform_defs.cli.main import app, main
 from platform_defs.cli.output import printable
-from tests.projects import BIN, TINY, Project, make_project, write_points
+from tests.projects import BIN, TINY, Project, Prompt, make_project, write_points
 
 COMMANDS = ("demo", "inspect", "land", "run", "promote", "ui", "lines", "batches", "releases", "retrains", "fleet")
 
@@ -31,6 +31,7 @@ class Worked:
     """A project in which `edgeloop run` ran once, and a second one beside it was turned away."""
 
     project: Project
+    prompt: Prompt
     good: str
     bad: str
     first: subprocess.CompletedProcess[str]
@@ -38,26 +39,27 @@ class Worked:
 
 
 @pytest.fixture(scope="module")
-def worked(tmp_path_factory: pytest.TempPathFactory) -> Worked:
+def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
     project = make_project(tmp_path_factory.mktemp("cli") / "project")
     project.add_line("tiny", TINY)
     _write_line(project, "broken", "max_drop: 0.5", "max_drop: 3")
     good, bad = project.root / "good", project.root / "bad"
     write_points(good / "points.csv", seed=1)
     write_points(bad / "points.csv", seed=2, rows=10)
-    landed = [json.loads(project.run("edgeloop", "land", "tiny", str(path), "--json").stdout) for path in (good, bad)]
-    assert [batch["new"] for batch in landed] == [True, True]
-    command = [str(BIN / "edgeloop"), "run", "tiny"]
-    environment = {**project.environment, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        command, cwd=project.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        begun = process.stdout.readline()  # it holds the line from here on
-        beside = project.run("edgeloop", "run", "tiny", check=False)
-        output, errors = process.communicate(timeout=200)
-    first = subprocess.CompletedProcess(command, process.returncode, begun + output, errors)
-    return Worked(project, landed[0]["batch"], landed[1]["batch"], first, beside)
+    with project.prompt() as prompt:
+        landed = [prompt.json("land", "tiny", str(path)) for path in (good, bad)]
+        assert [batch["new"] for batch in landed] == [True, True]
+        command = [str(BIN / "edgeloop"), "run", "tiny"]
+        environment = {**project.environment, "PYTHONUNBUFFERED": "1"}
+        with subprocess.Popen(
+            command, cwd=project.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            begun = process.stdout.readline()  # it holds the line from here on
+            beside = project.run("edgeloop", "run", "tiny", check=False)
+            output, errors = process.communicate(timeout=280)
+        first = subprocess.CompletedProcess(command, process.returncode, begun + output, errors)
+        yield Worked(project, prompt, landed[0]["batch"], landed[1]["batch"], first, beside)
 
 
 def _write_line(project: Project, name: str, old: str, new: str) -> None:
@@ -67,10 +69,6 @@ def _write_line(project: Project, name: str, old: str, new: str) -> None:
     assert old in text
     (lines / name).mkdir()
     (lines / name / "defs.yaml").write_text(text.replace(old, new))
-
-
-def _json(project: Project, *command: str) -> Any:
-    return json.loads(project.run("edgeloop", *command, "--json").stdout)
 
 
 def test_run_judges_trains_and_releases(worked: Worked) -> None:
@@ -92,66 +90,66 @@ def test_one_command_at_a_time_works_on_a_line(worked: Worked) -> None:
 
 def test_running_again_does_nothing_and_says_why(worked: Worked) -> None:
     began = len(list(claim_journal(worked.project.store, "tiny").after(0)))
-    again = _json(worked.project, "run", "tiny")
+    again = worked.prompt.json("run", "tiny")
     assert again == {"judged": {}, "retrained": [], "note": "no accepted batch is waiting", "failed": []}
     assert len(list(claim_journal(worked.project.store, "tiny").after(0))) == began
-    known = _json(worked.project, "land", "tiny", str(worked.project.root / "good"))
+    known = worked.prompt.json("land", "tiny", str(worked.project.root / "good"))
     assert (known["batch"], known["new"]) == (worked.good, False)
 
 
 def test_batches_says_what_became_of_each(worked: Worked) -> None:
-    found = {row["batch"]: row for row in _json(worked.project, "batches", "tiny")}
+    found = {row["batch"]: row for row in worked.prompt.json("batches", "tiny")}
     assert list(found) == [worked.good, worked.bad]
     assert (found[worked.good]["state"], found[worked.good]["accepted"]) == ("accepted", 60)
     assert (found[worked.bad]["state"], found[worked.bad]["seen"], found[worked.bad]["accepted"]) == ("blocked", 10, 0)
     assert found[worked.bad]["why"]
-    table = worked.project.run("edgeloop", "batches", "tiny").stdout
+    table = worked.prompt.run("batches", "tiny").stdout
     assert "blocked" in table
 
 
 def test_lines_lists_the_broken_one_with_its_error(worked: Worked) -> None:
-    found = {row["line"]: row for row in _json(worked.project, "lines")}
+    found = {row["line"]: row for row in worked.prompt.json("lines")}
     assert (found["tiny"]["state"], found["tiny"]["targets"]) == ("ok", ["cpu-x86"])
     assert found["broken"]["state"] == "broken"
     assert "budget.max_drop = 3: Input should be less than or equal to 0.5" in found["broken"]["description"]
-    checked = worked.project.run("edgeloop", "lines", "--check", check=False)
+    checked = worked.prompt.run("lines", "--check", check=False)
     assert checked.returncode == 1
 
 
 def test_releases_and_promotion_by_hand(worked: Worked) -> None:
-    (row,) = _json(worked.project, "releases", "tiny")
+    (row,) = worked.prompt.json("releases", "tiny")
     assert (row["sequence"], row["targets"], row["batches"]) == (1, "cpu-x86", 1)
-    told = worked.project.run("edgeloop", "promote", "tiny", row["release"][:8]).stdout
+    told = worked.prompt.run("promote", "tiny", row["release"][:8]).stdout
     assert told == "canary: promoted, promoted by hand\n"
-    again = _json(worked.project, "promote", "tiny", row["release"])
+    again = worked.prompt.json("promote", "tiny", row["release"])
     assert (again["decision"], again["release"]) == ("unchanged", row["release"])
 
 
 def test_retrains_lists_every_decision(worked: Worked) -> None:
-    (row,) = _json(worked.project, "retrains", "tiny")
+    (row,) = worked.prompt.json("retrains", "tiny")
     assert (row["decision"], row["trigger"], row["records"], row["batch_ids"]) == (
         "trained",
         "command",
         60,
         [worked.good],
     )
-    assert "trained" in worked.project.run("edgeloop", "retrains", "tiny").stdout
+    assert "trained" in worked.prompt.run("retrains", "tiny").stdout
 
 
 def test_fleet_lists_what_each_device_says(worked: Worked) -> None:
     profile = DeviceProfile("edge-1", "tiny", "canary", "x86_64", "ab" * 32)
     worked.project.store.save("devices/edge-1/profile.json", EnrolledDevice(profile, time.time() - 60))
-    (row,) = _json(worked.project, "fleet")
+    (row,) = worked.prompt.json("fleet")
     assert (row["device"], row["line"], row["event"], row["release"]) == ("edge-1", "tiny", "enrolled", "")
     assert 60 <= row["seconds_ago"] < 300
-    assert "edge-1" in worked.project.run("edgeloop", "fleet").stdout
+    assert "edge-1" in worked.prompt.run("fleet").stdout
 
 
 def test_a_batch_that_cannot_be_judged_hinders_no_other(worked: Worked) -> None:
     project = worked.project
     _write_line(project, "hindered", "min_records: 20", "min_records: 1000")
     paths = [write_points(project.root / f"{seed}.csv", seed=seed) for seed in (8, 9)]
-    damaged, sound = (_json(project, "land", "hindered", str(path)) for path in paths)
+    damaged, sound = (worked.prompt.json("land", "hindered", str(path)) for path in paths)
     manifest = project.root / f".edgeloop/landing/hindered/{damaged['drop']}/manifest.json"
     manifest.write_text("{")
     done = project.run("edgeloop", "run", "hindered", "--json", check=False)
@@ -166,7 +164,7 @@ def test_an_interrupted_run_stops_there(worked: Worked) -> None:
     project = worked.project
     _write_line(project, "interrupted", "min_records: 20", "min_records: 1000")
     for seed in (11, 12):
-        project.run("edgeloop", "land", "interrupted", str(write_points(project.root / f"{seed}.csv", seed=seed)))
+        worked.prompt.run("land", "interrupted", str(write_points(project.root / f"{seed}.csv", seed=seed)))
     environment = {**project.environment, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         [str(BIN / "edgeloop"), "run", "interrupted"], cwd=project.root, env=environment, stdout=subprocess.PIPE
@@ -174,7 +172,7 @@ def test_an_interrupted_run_stops_there(worked: Worked) -> None:
         assert process.stdout is not None
         assert b"interrupted_judge: batch" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=280)
     assert process.returncode == 130
     with dg.DagsterInstance.from_config(str(project.root / ".edgeloop" / "dagster")) as instance:
         (run,) = instance.get_runs(filters=dg.RunsFilter(job_name="interrupted_judge"))
@@ -182,7 +180,7 @@ def test_an_interrupted_run_stops_there(worked: Worked) -> None:
 
 
 def test_a_broken_line_is_told_without_a_traceback(worked: Worked) -> None:
-    done = worked.project.run("edgeloop", "run", "broken", check=False)
+    done = worked.prompt.run("run", "broken", check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "edgeloop: platform_defs/lines/broken/defs.yaml: line 'broken' is broken\n"
