@@ -26,6 +26,7 @@ from assets.errors import CompileError, RejectedError
 from assets.evaluation import answers as measure
 from assets.evaluation.answers import logits
 from assets.evaluation.hits import hits
+from assets.evaluation.latency import machine_name
 from assets.line.config import parse_line
 from assets.loading.held_out import open_judged
 from assets.storage.store import Store
@@ -93,7 +94,7 @@ def test_onnx_targets_ship_the_very_file(made: Any, engines: dict[str, Engine]) 
     assert (here.evidence.size, here.evidence.builder, here.evidence.flags) == (here.file.size, "", "")
     assert here.evidence.peak_mb is not None
     assert 20 < here.evidence.peak_mb < 1000
-    assert here.evidence.peak_on == measure.machine_name()
+    assert here.evidence.peak_on == machine_name()
     assert there.evidence.peak_mb is None
     assert here.parity[-1].records == 30
 
