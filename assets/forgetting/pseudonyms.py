@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assets.ingest.privacy.tokens import forget_pseudonym_key
+from assets.ingest.privacy.pseudonyms import forget_pseudonym_key
 from assets.storage.audit import current_user, record
 from assets.storage.store import Store
 

@@ -16,7 +16,7 @@ from assets.compression.quantize import quantizable, sensitivity
 from assets.compression.rule import candidate_name, limits_in_words, loses_too_much
 from assets.compression.trials import Trial, Trials
 from assets.evaluation.parity import Outputs
-from assets.fitting.fit import Part
+from assets.fitting.contract import Part
 
 MOST_RECORDS = 512
 """Most validation records on which single layers are quantized alone; what comes of it is measured on all."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from assets.forgetting.pseudonyms import forget_pseudonyms
-from assets.ingest.privacy.tokens import pseudonym_key
+from assets.ingest.privacy.pseudonyms import pseudonym_key
 from assets.storage.audit import latest
 from assets.storage.store import Store
 

@@ -1,0 +1,7 @@
+"""A line and a store for tests of readers that land a batch."""
+
+from __future__ import annotations
+
+from tests.assets.ingest.conftest import pictures, store
+
+__all__ = ["pictures", "store"]
