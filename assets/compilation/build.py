@@ -22,6 +22,7 @@ from assets.compilation.shapes import LINE_INPUTS, Inputs, Shape, input_shapes
 from assets.errors import CompileError
 from assets.evaluation.answers import open_session
 from assets.evaluation.latency import machine_name
+from assets.records.line_store import LineStore
 from assets.storage import layout
 from assets.storage.memo import cached
 from assets.storage.store import Store
@@ -177,7 +178,7 @@ class _Work:
             return {}
         shapes = self._shapes("tensorrt")
         built = build_plans(
-            self.store, self.name, self.refs["tensorrt"], sms, self.report, runtime=runtime, shapes=shapes
+            LineStore(self.store, self.name), self.refs["tensorrt"], sms, self.report, runtime=runtime, shapes=shapes
         )
         return {name: built[sm] for name, sm in wanted.items()}
 

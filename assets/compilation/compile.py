@@ -16,11 +16,9 @@ from assets.compilation.verify import DEVICE_RECORDS, Source, Verifier
 from assets.compression.documents import ChosenModel
 from assets.evaluation.answers import logits, open_session
 from assets.evaluation.as_tensorrt import open_as_tensorrt
-from assets.line.config import Line
 from assets.loading.held_out import Judged, open_judged
 from assets.processes.worker import Job, serve
-from assets.records.read import load_dataset
-from assets.storage.store import Store
+from assets.records.line_store import BoundLine
 from assets.tasks.contract import load_task
 from edge.contracts import TARGETS, GoldenSet, from_bytes
 from edge.contracts.target import Dialect
@@ -28,7 +26,7 @@ from edge.runtime.onnx import OnnxSession
 from edge.runtime.signature import check_signature
 
 
-def compile_targets(store: Store, line: Line, chosen: ChosenModel, report: Callable[[str], None]) -> Engines:
+def compile_targets(line: BoundLine, chosen: ChosenModel, report: Callable[[str], None]) -> Engines:
     """One engine per target of the line, with the golden set that devices test them against.
 
     Only the dialects that the targets run are judged and shipped; the float file answers the golden records. An engine
@@ -44,12 +42,12 @@ def compile_targets(store: Store, line: Line, chosen: ChosenModel, report: Calla
     assert config.task_spec is not None, "a line with a chosen model has a task"
     targets = [TARGETS[name] for name in config.targets]
     dialects: tuple[Dialect, ...] = ("float", *(target.dialect for target in targets))
-    files = {dialect: store.fetch(candidate.onnx[dialect]) for dialect in dict.fromkeys(dialects)}
+    files = {dialect: line.store.fetch(candidate.onnx[dialect]) for dialect in dict.fromkeys(dialects)}
     sms = [target.sm for target in targets if target.runtime == "tensorrt_rtx" and target.sm is not None]
-    check_files(store, line.name, {dialect: candidate.onnx[dialect] for dialect in files}, files, sms)
+    check_files(line.store, line.name, {dialect: candidate.onnx[dialect] for dialect in files}, files, sms)
     report(f"{candidate.name}: {', '.join(files)} keep every rule")
-    dataset = load_dataset(store, line.name, chosen.dataset)
-    held, test = (open_judged(store, dataset, split, chosen.input, config) for split in ("validation", "test"))
+    dataset = line.dataset(chosen.dataset)
+    held, test = (open_judged(line.store, dataset, split, chosen.input, config) for split in ("validation", "test"))
     verifier = Verifier(
         task=load_task(config.task_spec.name),
         metric=chosen.metric,
@@ -65,10 +63,10 @@ def compile_targets(store: Store, line: Line, chosen: ChosenModel, report: Calla
         dialect: Source(candidate.onnx[dialect], data, candidate.evidence[dialect], candidate.parity[dialect])
         for dialect, data in files.items()
     }
-    built = build_targets(store, line.name, candidate.onnx, targets, linted=True, report=report)
+    built = build_targets(line.store, line.name, candidate.onnx, targets, linted=True, report=report)
     engines = []
     for target in targets:
-        engines.append(verifier.engine(store, built[target.name], sources[target.dialect]))
+        engines.append(verifier.engine(line.store, built[target.name], sources[target.dialect]))
         told = engines[-1].parity[-1 if engines[-1].recipe is None else -2].note
         report(f"{target.name}: {built[target.name].note}; {told}")
     return Engines(
@@ -112,7 +110,7 @@ def _golden(verifier: Verifier, chosen: ChosenModel, files: dict[Dialect, bytes]
 def step(job: Job) -> Engines:
     """`Job.options`: "chosen", the `ChosenModel` document as text."""
     chosen = from_bytes(ChosenModel, str(job.options["chosen"]).encode(), "options.chosen")
-    return compile_targets(job.store, job.line, chosen, job.report)
+    return compile_targets(job.line, chosen, job.report)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Literal
 
 from assets.compilation.recipes import memory_needed
 from assets.errors import CompileError, EdgeError
+from assets.records.line_store import LineStore
 from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, InputShapes, PlanHeader, TargetProfile, document
@@ -75,8 +76,7 @@ def why_not_here(target: TargetProfile) -> str:
 
 
 def build_plans(
-    store: Store,
-    line: str,
+    line: LineStore,
     model: ArtifactRef,
     sms: Sequence[int],
     report: Callable[[str], None],
@@ -102,15 +102,15 @@ def build_plans(
     try:
         version = builder_version(runtime)
     except IncompatibleError as error:
-        raise CompileError(f"line {line!r} names {runtime} targets, but {error}") from error
-    data = store.fetch(model)
+        raise CompileError(f"line {line.name!r} names {runtime} targets, but {error}") from error
+    data = line.store.fetch(model)
     with (
         tempfile.TemporaryDirectory(prefix="edgeloop-plans-") as folder,
         ThreadPoolExecutor(max_workers=min(len(sms), os.cpu_count() or 1)) as pool,
     ):
         source = Path(folder) / "model.onnx"
         source.write_bytes(data)
-        made = _Maker(store, line, model, source, version, runtime, tuple(shapes))
+        made = _Maker(line.store, line.name, model, source, version, runtime, tuple(shapes))
         futures = {sm: pool.submit(made.plan, sm) for sm in sms}
         plans = {sm: future.result() for sm, future in futures.items()}
     for sm, (plan, reused) in plans.items():

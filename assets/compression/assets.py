@@ -20,9 +20,8 @@ from assets.line.config import Line
 from assets.line.tasks import change_in_words
 from assets.pages.urls import page_url
 from assets.processes.launch import refusals_fail_once, run_step
-from assets.records.read import load_dataset
+from assets.records.line_store import BoundLine, LineStore, bind
 from assets.storage import layout
-from assets.storage.memo import cached_step
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from edge.contracts import TARGETS, TargetProfile, digest, to_bytes
@@ -55,13 +54,11 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
         start = time.monotonic()
         with refusals_fail_once():
             model = store.newest(line.name, TrainedModel)
-            dataset = load_dataset(store, line.name, model.dataset)
+            dataset = LineStore(store, line.name).dataset(model.dataset)
             options = {"dataset": to_bytes(dataset).decode(), "model": to_bytes(model).decode()}
             policy = line.config.digest("data", "features", "training", "compress", "targets")
             budget = line.config.budget
-            found, reused = cached_step(
-                store,
-                line.name,
+            found, reused = LineStore(store, line.name).cached_step(
                 (
                     CANDIDATES_REVISION,
                     digest(model),
@@ -70,7 +67,7 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
                     machine_name(),
                 ),
                 Candidates,
-                lambda: run_step(context, "assets.compression.search", Candidates, store, line, options),
+                lambda: run_step(context, "assets.compression.search", Candidates, bind(store, line), options),
             )
         return dg.MaterializeResult(
             metadata={
@@ -116,22 +113,20 @@ def _chosen_model(line: Line) -> dg.AssetsDefinition:
             inputs = (CHOICE_REVISION, digest(found), line.config.digest("budget", "targets"))
             key = layout.search(line.name, hashlib.sha256(chr(0).join(inputs).encode()).hexdigest())
             try:
-                chosen, reused = cached_step(
-                    store,
-                    line.name,
+                chosen, reused = LineStore(store, line.name).cached_step(
                     inputs,
                     ChosenModel,
                     lambda: replace(choose(found, line.config.budget, targets), page=key),
                 )
             except BudgetError as error:
-                _write_page(store, line, found, None, str(error), key)
+                _write_page(bind(store, line), found, None, str(error), key)
                 page = dg.MetadataValue.url(page_url(key))
                 yield dg.AssetCheckResult(
                     passed=False, check_name=FITS_BUDGET, metadata={"why": str(error), "page": page}
                 )
                 raise
             if not reused or not store.exists(key):
-                _write_page(store, line, found, chosen, "", key)
+                _write_page(bind(store, line), found, chosen, "", key)
         yield dg.MaterializeResult(metadata=_metadata(chosen, targets, reused))
         yield dg.AssetCheckResult(
             passed=True,
@@ -150,15 +145,13 @@ def _targets(line: Line) -> list[TargetProfile]:
     return [TARGETS[name] for name in line.config.targets]
 
 
-def _write_page(
-    store: Store, line: Line, found: Candidates, chosen: ChosenModel | None, why_not: str, key: str
-) -> None:
+def _write_page(line: BoundLine, found: Candidates, chosen: ChosenModel | None, why_not: str, key: str) -> None:
     """The page is written where nothing fits too: it shows by how much."""
     from assets.compression.page import make_page, write_index  # draws, which the code location need not load for
 
-    data = make_page(found, chosen, why_not, _targets(line), budget=line.config.budget, linked=True)
-    store.write(key, data)
-    write_index(store, found, chosen, why_not, key)
+    data = make_page(found, chosen, why_not, _targets(line.line), budget=line.config.budget, linked=True)
+    line.store.write(key, data)
+    write_index(line.store, found, chosen, why_not, key)
 
 
 def _tried(found: Candidates) -> str:

@@ -111,7 +111,7 @@ def step(job: Job) -> Candidates:
     """`Job.options`: "dataset" and "model", the documents as text."""
     dataset = from_bytes(DatasetVersion, str(job.options["dataset"]).encode(), "options.dataset")
     model = from_bytes(TrainedModel, str(job.options["model"]).encode(), "options.model")
-    return search(open_subject(job.store, job.line, dataset, model, job.report))
+    return search(open_subject(job.line, dataset, model, job.report))
 
 
 if __name__ == "__main__":

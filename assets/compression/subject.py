@@ -21,11 +21,11 @@ from assets.families.weights import set_weights, weights_of
 from assets.fitting.contract import TrainingSet
 from assets.fitting.threads import set_up_torch
 from assets.line.compression import Budget, CompressionPolicy
-from assets.line.config import Line
 from assets.line.tasks import change_in_words
 from assets.line.training import TrainingPolicy
 from assets.loading.held_out import Judged, open_judged
 from assets.records.dataset import DatasetVersion
+from assets.records.line_store import BoundLine
 from assets.storage.store import Store
 from assets.tasks.contract import Task, load_task
 from assets.tasks.exam import Exam
@@ -176,7 +176,7 @@ class Subject:
 
 
 def open_subject(
-    store: Store, line: Line, dataset: DatasetVersion, model: TrainedModel, report: Callable[[str], None]
+    line: BoundLine, dataset: DatasetVersion, model: TrainedModel, report: Callable[[str], None]
 ) -> Subject:
     """A line's teacher with its records.
 
@@ -194,16 +194,16 @@ def open_subject(
         )
     config, task, private = line.config, load_task(model.task), model.epsilon is not None
     set_up_torch(config.training, model.input.shape)
-    train = None if private else open_judged(store, dataset, "train", model.input, config)
-    validation = open_judged(store, dataset, "validation", model.input, config)
+    train = None if private else open_judged(line.store, dataset, "train", model.input, config)
+    validation = open_judged(line.store, dataset, "validation", model.input, config)
     trainable = None
     if train is not None and model.answer.kind != "image":
         outputs = task.outputs(config.data.classes, model.input)
         network = build_network(model.family, model.input, outputs, model.architecture)
-        set_weights(network, store.fetch(model.weights), model.weights.uri)
+        set_weights(network, line.store.fetch(model.weights), model.weights.uri)
         trainable = Trainable(network.eval(), model.family, model.weights, train, config.training, outputs)
     return Subject(
-        store=store,
+        store=line.store,
         name=line.name,
         task=task,
         metric=model.metric,
@@ -213,14 +213,14 @@ def open_subject(
         output=model.output,
         labels=model.labels,
         onnx=model.onnx,
-        file=store.fetch(model.onnx),
+        file=line.store.fetch(model.onnx),
         evidence=model.evidence,
         policy=config.compress,
         budget=config.budget,
         targets=tuple(TARGETS[name] for name in config.targets),
         calibration=validation if train is None else train,
         validation=validation,
-        test=open_judged(store, dataset, "test", model.input, config),
+        test=open_judged(line.store, dataset, "test", model.input, config),
         trainable=trainable,
         position=model.position,
         dataset=model.dataset,

@@ -9,6 +9,7 @@ import dagster as dg
 from assets.feedback.documents import FleetHealth
 from assets.line.config import Line
 from assets.processes.launch import refusals_fail_once
+from assets.records.line_store import LineStore
 from assets.storage.store import Store
 
 MARKUP = frozenset("|<>[]()`*~!#&@$\\")
@@ -42,7 +43,7 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
 
         started = time.monotonic()
         with refusals_fail_once():
-            health = summarize(store, line.name, line.config.rollout.group)
+            health = summarize(LineStore(store, line.name), line.config.rollout.group)
             store.set_newest(line.name, health)
         context.log.info("%d devices, %d wrong, %d silent", len(health.devices), len(health.wrong), len(health.silent))
         yield dg.MaterializeResult(

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from assets.feedback.documents import DeviceStatus, EnrolledDevice, FleetHealth
 from assets.feedback.intake import latest_report
+from assets.records.line_store import LineStore
 from assets.release.documents import rollout_journal
 from assets.release.repository import current_deployment
 from assets.storage import layout
@@ -31,7 +32,7 @@ def fleet(store: Store, now: float | None = None) -> tuple[DeviceStatus, ...]:
     return tuple(status for status in found if status is not None)
 
 
-def summarize(store: Store, line: str, group: str, now: float | None = None) -> FleetHealth:
+def summarize(line: LineStore, group: str, now: float | None = None) -> FleetHealth:
     """A line's devices against what their group is pointed at.
 
     A device that has not answered since the rollout is silent, not wrong: it may be asleep. One that refused the
@@ -40,12 +41,12 @@ def summarize(store: Store, line: str, group: str, now: float | None = None) -> 
     Raises:
         VerificationError: the repository's metadata or the group's deploy file was changed.
     """
-    devices = tuple(status for status in fleet(store, now) if status.line == line)
+    devices = tuple(status for status in fleet(line.store, now) if status.line == line.name)
     members = [status for status in devices if status.group == group]
-    release, since = _rollout(store, line, group)
+    release, since = _rollout(line, group)
     answered = [status for status in members if status.event != "enrolled" and status.received >= since]
     return FleetHealth(
-        line=line,
+        line=line.name,
         group=group,
         release=release,
         devices=devices,
@@ -58,16 +59,16 @@ def summarize(store: Store, line: str, group: str, now: float | None = None) -> 
     )
 
 
-def _rollout(store: Store, line: str, group: str) -> tuple[str, float]:
+def _rollout(line: LineStore, group: str) -> tuple[str, float]:
     """What the repository points the group at ("" for nothing), and when (never, where nothing noted it).
 
     The journal only dates it. A promotion cut off before its entry has no date until the next rollout step writes one,
     and until then no device is called wrong for not following it.
     """
-    current = current_deployment(store, line, group)
+    current = current_deployment(line, group)
     if current is None:
         return "", 0.0
-    journal = rollout_journal(store, line, group)
+    journal = rollout_journal(line, group)
     last = journal.at(journal.length())
     return current.release, last.time if last is not None and last.deployment == current else math.inf
 

@@ -20,18 +20,17 @@ from typing import TypeVar
 
 from assets.errors import RejectedError
 from assets.forgetting.golden import erase_engines, erase_release, golden_holds
-from assets.line.config import Line
 from assets.loading.cache import drop_before
 from assets.pages.redaction import page_mark, without_marked
 from assets.quality.erasing import Erasing, held_rows, verdict_batches
 from assets.records.dataset import DatasetVersion
 from assets.records.forgotten import Tombstone, current, fetch_shard, forgotten_ids
-from assets.records.verdict import BatchVerdict, verdict_history
+from assets.records.line_store import BoundLine, LineStore
+from assets.records.verdict import BatchVerdict
 from assets.release.documents import ReleaseRecord
 from assets.release.published import serving_releases
 from assets.storage import layout
-from assets.storage.audit import current_user, record
-from assets.storage.memo import results
+from assets.storage.audit import AuditLog, current_user
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from edge.contracts import document, to_bytes
@@ -84,7 +83,7 @@ class Outcome:
     still: tuple[str, ...]
 
 
-def forget(store: Store, line: Line, prefix: str, why: str = "", who: str | None = None) -> Outcome:
+def forget(line: BoundLine, prefix: str, why: str = "", who: str | None = None) -> Outcome:
     """Forget the record whose id begins with `prefix`, everywhere; every record with these very values has that id.
 
     Args:
@@ -95,40 +94,40 @@ def forget(store: Store, line: Line, prefix: str, why: str = "", who: str | None
         RejectedError: no record, or several, have such an id; the state is of an older version.
     """
     name = line.name
-    identity = _resolve(store, name, prefix.lower())
+    identity = _resolve(LineStore(line.store, name), prefix.lower())
     who = who or current_user()
-    with _locked(store, name):
+    with _locked(LineStore(line.store, name)):
         stone = Tombstone(name, identity, time.time(), who, why)
-        if not store.exists(layout.tombstone(name, identity)):
+        if not line.store.exists(layout.tombstone(name, identity)):
             # Before its tombstone: a kill in between has it on record twice, rather than never.
-            record(store, who, "forgot", name, identity, why)
-        new = store.create(layout.tombstone(name, identity), to_bytes(stone))
-        trace = _trace(store, line, identity)
-        missing = erase(store, line)
-    return _outcome(store, line, identity, new, trace, missing)
+            AuditLog(line.store).record(who, "forgot", name, identity, why)
+        new = line.store.create(layout.tombstone(name, identity), to_bytes(stone))
+        trace = _trace(line, identity)
+        missing = erase(line)
+    return _outcome(line, identity, new, trace, missing)
 
 
-def erase(store: Store, line: Line) -> tuple[str, ...]:
+def erase(line: BoundLine) -> tuple[str, ...]:
     """Take every forgotten record of the line out of what is kept.
 
     Returns:
         Places in the landing zone where a record should have been, and was not found.
     """
-    ids = frozenset(identity.hex() for identity in forgotten_ids(store, line.name))
+    ids = frozenset(identity.hex() for identity in forgotten_ids(line))
     if not ids:
         return ()
     for identity in ids:
-        if not store.exists(layout.trace(line.name, identity)):  # a kill came before its trace
-            _trace(store, line, identity)
-    drop_before(store, line.name)
-    work = Erasing(store, line, ids)
+        if not line.store.exists(layout.trace(line.name, identity)):  # a kill came before its trace
+            _trace(line, identity)
+    drop_before(line)
+    work = Erasing(line.store, line.line, ids)
     work.run()
-    _erase_golden(store, line, ids)
-    _erase_cards(store, line, ids)
+    _erase_golden(line, ids)
+    _erase_cards(line, ids)
     return tuple(dict.fromkeys(work.missing))
 
 
-def _resolve(store: Store, line: str, prefix: str) -> str:
+def _resolve(line: LineStore, prefix: str) -> str:
     """The one id that begins so, among those kept or forgotten."""
     if not re.fullmatch(rf"[0-9a-f]{{{SHORTEST_PREFIX},64}}", prefix):
         raise RejectedError(
@@ -136,14 +135,18 @@ def _resolve(store: Store, line: str, prefix: str) -> str:
         )
     if len(prefix) == 64:
         return prefix
-    found = {identity.hex() for identity in forgotten_ids(store, line) if identity.hex().startswith(prefix)}
-    for batch in verdict_batches(store, line):
-        found |= set(_ids(store, store.load(layout.verdict(line, batch), BatchVerdict), prefix))
+    found = {identity.hex() for identity in forgotten_ids(line) if identity.hex().startswith(prefix)}
+    for batch in verdict_batches(line):
+        found |= set(_ids(line.store, line.store.load(layout.verdict(line.name, batch), BatchVerdict), prefix))
         if len(found) > 1:
             break
     if len(found) != 1:
-        what = "several records begin so, give more digits" if found else f"there is none; see: edgeloop batches {line}"
-        raise RejectedError(f"line {line!r}: record {prefix!r}: {what}")
+        what = (
+            "several records begin so, give more digits"
+            if found
+            else f"there is none; see: edgeloop batches {line.name}"
+        )
+        raise RejectedError(f"line {line.name!r}: record {prefix!r}: {what}")
     return found.pop()
 
 
@@ -158,45 +161,49 @@ def _ids(store: Store, verdict: BatchVerdict, prefix: str) -> Iterator[str]:
         yield from pc.filter(ids, pc.starts_with(ids, prefix)).to_pylist()
 
 
-def _trace(store: Store, line: Line, identity: str) -> Trace:
+def _trace(line: BoundLine, identity: str) -> Trace:
     """Where the record is; kept before anything is erased, and found again afterwards."""
     key = layout.trace(line.name, identity)
     with contextlib.suppress(FileNotFoundError):
-        return store.load(key, Trace)
+        return line.store.load(key, Trace)
     wanted = frozenset({identity})
     accepted, held, shards = [], [], []
-    for batch in verdict_batches(store, line.name):
-        verdicts = [store.load(layout.verdict(line.name, batch), BatchVerdict)]
-        verdicts += [entry for _, entry in verdict_history(store, line.name, batch).after(0)]
+    for batch in verdict_batches(line):
+        verdicts = [line.store.load(layout.verdict(line.name, batch), BatchVerdict)]
+        verdicts += [entry for _, entry in line.verdict_history(batch).after(0)]
         for verdict in verdicts:
             for ref in verdict.records:
-                if any(held_rows(store, (ref,), wanted)):
+                if any(held_rows(line.store, (ref,), wanted)):
                     accepted.append(batch)
-                    now = current(store, ref)
+                    now = current(line.store, ref)
                     shards += [ref.sha256, now.sha256, *now.parents]
-            if any(held_rows(store, verdict.quarantine, wanted)):
+            if any(held_rows(line.store, verdict.quarantine, wanted)):
                 held.append(batch)
-    golden = [one.release for one in _releases(store, line.name) if golden_holds(store, line, one, wanted)]
+    golden = [one.release for one in _releases(line) if golden_holds(line, one, wanted)]
     trace = Trace(identity, *(tuple(dict.fromkeys(found)) for found in (accepted, held, shards, golden)))
-    store.create(key, to_bytes(trace))
-    return store.load(key, Trace)
+    line.store.create(key, to_bytes(trace))
+    return line.store.load(key, Trace)
 
 
-def _outcome(store: Store, line: Line, identity: str, new: bool, trace: Trace, missing: tuple[str, ...]) -> Outcome:
+def _outcome(line: BoundLine, identity: str, new: bool, trace: Trace, missing: tuple[str, ...]) -> Outcome:
     name = line.name
     shards = set(trace.shards)
     datasets = {
         file.removesuffix(".json")
-        for file, version in _documents(store, layout.datasets(name), DatasetVersion)
+        for file, version in _documents(line.store, layout.datasets(name), DatasetVersion)
         if shards & {ref.sha256 for ref in version.shards}
     }
-    models = {model.onnx.sha256: None for model in results(store, name, TrainedModel) if model.dataset in datasets}
+    models = {
+        model.onnx.sha256: None
+        for model in LineStore(line.store, name).results(TrainedModel)
+        if model.dataset in datasets
+    }
     releases = [
         one.release
-        for one in _releases(store, name)
+        for one in _releases(LineStore(line.store, name))
         if one.manifest.provenance.dataset in datasets or one.release in trace.golden
     ]
-    serving = [one for one in serving_releases(store, name) if one in releases]
+    serving = [one for one in serving_releases(LineStore(line.store, name)) if one in releases]
     still = [f"{place}: not found in the landing zone; look whether it lies elsewhere" for place in missing]
     still += [
         f"release {one[:12]}: its golden set holds the record, and devices are pointed at it; run the line, promote "
@@ -204,38 +211,38 @@ def _outcome(store: Store, line: Line, identity: str, new: bool, trace: Trace, m
         for one in trace.golden
         if one in serving
     ]
-    date = store.load(layout.tombstone(name, identity), Tombstone).date
+    date = line.store.load(layout.tombstone(name, identity), Tombstone).date
     batches = tuple(dict.fromkeys((*trace.accepted, *trace.held)))
     found = (tuple(sorted(datasets)), tuple(models), tuple(releases), tuple(serving), tuple(still))
     return Outcome(identity, new, date, batches, *found)
 
 
-def _erase_golden(store: Store, line: Line, ids: frozenset[str]) -> None:
+def _erase_golden(line: BoundLine, ids: frozenset[str]) -> None:
     """Golden sets that hold a forgotten record: of releases that no device is pointed at, and of engines."""
-    serving = set(serving_releases(store, line.name))
-    golden = {one for identity in ids for one in store.load(layout.trace(line.name, identity), Trace).golden}
-    for release in _releases(store, line.name):
+    serving = set(serving_releases(line))
+    golden = {one for identity in ids for one in line.store.load(layout.trace(line.name, identity), Trace).golden}
+    for release in _releases(line):
         if release.release in golden - serving:
-            erase_release(store, release)
-    erase_engines(store, line, ids)
+            erase_release(line.store, release)
+    erase_engines(line, ids)
 
 
-def _erase_cards(store: Store, line: Line, ids: frozenset[str]) -> None:
+def _erase_cards(line: BoundLine, ids: frozenset[str]) -> None:
     """Model cards without the records, and without figures that may tell their values."""
-    shards = {one for identity in ids for one in store.load(layout.trace(line.name, identity), Trace).shards}
+    shards = {one for identity in ids for one in line.store.load(layout.trace(line.name, identity), Trace).shards}
     marks = frozenset(page_mark(identity) for identity in ids)
-    for model in results(store, line.name, TrainedModel):
+    for model in line.results(TrainedModel):
         with contextlib.suppress(FileNotFoundError):
-            version = store.load(layout.dataset(line.name, model.dataset), DatasetVersion)
+            version = line.store.load(layout.dataset(line.name, model.dataset), DatasetVersion)
             if not model.card or shards.isdisjoint(ref.sha256 for ref in version.shards):
                 continue
-            page = store.read(model.card).decode()
+            page = line.store.read(model.card).decode()
             if (cut := without_marked(page, marks, values=True)) != page:
-                store.write(model.card, cut.encode())
+                line.store.write(model.card, cut.encode())
 
 
-def _releases(store: Store, line: str) -> list[ReleaseRecord]:
-    return [one for _, one in _documents(store, layout.releases(line), ReleaseRecord)]
+def _releases(line: LineStore) -> list[ReleaseRecord]:
+    return [one for _, one in _documents(line.store, layout.releases(line.name), ReleaseRecord)]
 
 
 def _documents(store: Store, folder: str, cls: type[T]) -> Iterator[tuple[str, T]]:
@@ -245,12 +252,12 @@ def _documents(store: Store, folder: str, cls: type[T]) -> Iterator[tuple[str, T
 
 
 @contextlib.contextmanager
-def _locked(store: Store, line: str) -> Iterator[None]:
+def _locked(line: LineStore) -> Iterator[None]:
     """One at a time on this machine; machines that share a store may overlap, and repeating it repairs that."""
-    if not store.local:
+    if not line.store.local:
         yield
         return
-    path = Path(store.path(layout.lock(f"forget-{line}")))
+    path = Path(line.store.path(layout.lock(f"forget-{line.name}")))
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock_file(path):
         yield

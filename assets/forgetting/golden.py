@@ -10,6 +10,7 @@ from assets.compilation.documents import Engines
 from assets.errors import RejectedError
 from assets.line.config import Line
 from assets.readers.registry import make_record
+from assets.records.line_store import BoundLine
 from assets.release.documents import ReleaseRecord, golden_key
 from assets.storage import layout
 from assets.storage.store import Store
@@ -18,14 +19,14 @@ from edge.errors import ContractError
 from edge.runtime.preprocess import parse_row, row_values
 
 
-def golden_holds(store: Store, line: Line, release: ReleaseRecord, ids: frozenset[str]) -> bool:
+def golden_holds(line: BoundLine, release: ReleaseRecord, ids: frozenset[str]) -> bool:
     """Whether a release's golden set holds one of these records (64 hex digits); False where it was taken away."""
     key = golden_key(release)
     try:
-        golden = from_bytes(GoldenSet, store.read(key), key)
+        golden = from_bytes(GoldenSet, line.store.read(key), key)
     except FileNotFoundError:
         return False
-    return _holds(line, release.manifest.input, golden, ids)
+    return _holds(line.line, release.manifest.input, golden, ids)
 
 
 def erase_release(store: Store, release: ReleaseRecord) -> bool:
@@ -33,15 +34,15 @@ def erase_release(store: Store, release: ReleaseRecord) -> bool:
     return store.remove(golden_key(release))
 
 
-def erase_engines(store: Store, line: Line, ids: frozenset[str]) -> int:
+def erase_engines(line: BoundLine, ids: frozenset[str]) -> int:
     """Remove engines whose golden set holds one of these records: they are made again, with another set."""
     steps = layout.steps(line.name, "engines")
     removed = 0
-    for key in (*(f"{steps}/{name}" for name in store.names(steps)), layout.head(line.name, "engines")):
+    for key in (*(f"{steps}/{name}" for name in line.store.names(steps)), layout.head(line.name, "engines")):
         with contextlib.suppress(FileNotFoundError, ContractError):
-            engines = store.load(key, Engines)
-            if _holds(line, engines.input, engines.golden, ids):
-                removed += store.remove(key)
+            engines = line.store.load(key, Engines)
+            if _holds(line.line, engines.input, engines.golden, ids):
+                removed += line.store.remove(key)
     return removed
 
 

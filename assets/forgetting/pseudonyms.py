@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from assets.ingest.privacy.pseudonyms import forget_pseudonym_key
-from assets.storage.audit import current_user, record
-from assets.storage.store import Store
+from assets.records.line_store import LineStore
+from assets.storage.audit import AuditLog, current_user
 
 
-def forget_pseudonyms(store: Store, line: str, why: str = "", who: str | None = None) -> bool:
+def forget_pseudonyms(line: LineStore, why: str = "", who: str | None = None) -> bool:
     """Remove the key that leads from the line's tokens back to values, and note who did.
 
     Args:
@@ -16,7 +16,7 @@ def forget_pseudonyms(store: Store, line: str, why: str = "", who: str | None = 
     Returns:
         Whether there was a key.
     """
-    gone = forget_pseudonym_key(store, line)
+    gone = forget_pseudonym_key(line)
     if gone:
-        record(store, who or current_user(), "forgot", line, "the key of its pseudonyms", why)
+        AuditLog(line.store).record(who or current_user(), "forgot", line.name, "the key of its pseudonyms", why)
     return gone

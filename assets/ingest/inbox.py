@@ -23,12 +23,11 @@ from assets.errors import RejectedError, TransientError
 from assets.ingest.inbox_files import MAX_ENTRIES, InboxFiles
 from assets.ingest.landing import Landed, land, load_manifest
 from assets.ingest.listing import names_below
-from assets.line.config import Line
+from assets.records.line_store import BoundLine, LineStore, bind
 from assets.records.paths import is_system_name, name_problem, shown, system_part
 from assets.records.reason import Reason
 from assets.records.verdict import rules_digest
 from assets.storage import layout
-from assets.storage.store import Store
 from edge.contracts import document
 
 QUIET_SECONDS = float(os.environ.get("EDGELOOP_QUIET_SECONDS", "60"))
@@ -79,7 +78,7 @@ class PickedUp:
     problems: tuple[Reason, ...] = ()
 
 
-def pick_up(store: Store, line: Line, quiet: float = QUIET_SECONDS) -> PickedUp:
+def pick_up(line: BoundLine, quiet: float = QUIET_SECONDS) -> PickedUp:
     """Land each drop of the line's inbox that is ready, and clear it away. What is wrong with one stops no other.
 
     Its time grows with the files in the inbox, which holds only what has not landed yet.
@@ -87,10 +86,10 @@ def pick_up(store: Store, line: Line, quiet: float = QUIET_SECONDS) -> PickedUp:
     Args:
         quiet: seconds without a change after which a drop without a marker is complete.
     """
-    work = _Work(store, line, quiet, time.time())
-    held = {name for key in _taken_keys(store, line.name) if (name := work.clear(key))}
-    names = {name for name in names_below(store, layout.inbox(line.name)) if not is_system_name(name)}
-    before = _load_seen(store, line.name) if names else {}
+    work = _Work(line, quiet, time.time())
+    held = {name for key in _taken_keys(line) if (name := work.clear(key))}
+    names = {name for name in names_below(line.store, layout.inbox(line.name)) if not is_system_name(name)}
+    before = _load_seen(line) if names else {}
     everything = frozenset(names)
     looked = 0
     for name in sorted(names - held):
@@ -102,16 +101,16 @@ def pick_up(store: Store, line: Line, quiet: float = QUIET_SECONDS) -> PickedUp:
             continue
         work.look(name, before.get(name), f"{name}{FILE_MARKER}" in everything)
     if names and work.seen != before:
-        store.save(layout.inbox_seen(line.name), InboxSeen(work.seen))
+        line.store.save(layout.inbox_seen(line.name), InboxSeen(work.seen))
     return PickedUp(tuple(work.landed), work.waiting, tuple(work.problems))
 
 
 class _Work:
     """One look into the inbox."""
 
-    def __init__(self, store: Store, line: Line, quiet: float, now: float) -> None:
-        self._store, self._line, self._quiet, self._now = store, line, quiet, now
-        self._inbox = InboxFiles(store, line.name)
+    def __init__(self, line: BoundLine, quiet: float, now: float) -> None:
+        self._store, self._line, self._quiet, self._now = line.store, line.line, quiet, now
+        self._inbox = InboxFiles(line.store, line.name)
         self.seen: dict[str, Seen] = {}
         self.landed: list[str] = []
         self.problems: list[Reason] = []
@@ -145,7 +144,7 @@ class _Work:
 
     def _land(self, name: str, files: Mapping[str, str], seen: Seen) -> None:
         try:
-            landed = land(self._store, self._line, self._inbox.source(name))
+            landed = land(bind(self._store, self._line), self._inbox.source(name))
         except RejectedError as error:  # the same files would be refused again: not read again until they change
             self.seen[name] = replace(seen, problem=str(error))
             self._tell(name, str(error))
@@ -165,7 +164,7 @@ class _Work:
         """Files of a drop that its batch does not hold; where nothing was left out, it holds what archives held."""
         if not any(reason.outcome == "refused" for reason in landed.skipped):
             return ()
-        manifest = load_manifest(self._store, self._line.name, landed.drop, landed.batch)
+        manifest = load_manifest(LineStore(self._store, self._line.name), landed.drop, landed.batch)
         held = {path for file in manifest.files for path in (file.path, f"{name}/{file.path}")}
         markers = {f"{name}/{marker}" for marker in FOLDER_MARKERS}
         return tuple(path for path in files if path not in held and path not in markers and not system_part(path))
@@ -194,9 +193,9 @@ class _Work:
         self.problems.append(Reason(place, "whole drop", "refused", reason or shown(problem), remedy))
 
 
-def _load_seen(store: Store, line: str) -> Mapping[str, Seen]:
+def _load_seen(line: LineStore) -> Mapping[str, Seen]:
     try:
-        return store.load(layout.inbox_seen(line), InboxSeen).drops
+        return line.store.load(layout.inbox_seen(line.name), InboxSeen).drops
     except (FileNotFoundError, RejectedError):
         return {}  # every drop is looked at once more before it lands
 
@@ -207,6 +206,6 @@ def _digest(files: Mapping[str, str], rules: str) -> str:
     ).hexdigest()
 
 
-def _taken_keys(store: Store, line: str) -> list[str]:
-    names = names_below(store, layout.inbox_taken(line))
-    return [f"{layout.inbox_taken(line)}/{name}" for name in sorted(names) if not name.startswith(".")]
+def _taken_keys(line: LineStore) -> list[str]:
+    names = names_below(line.store, layout.inbox_taken(line.name))
+    return [f"{layout.inbox_taken(line.name)}/{name}" for name in sorted(names) if not name.startswith(".")]

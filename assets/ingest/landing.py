@@ -22,14 +22,14 @@ from assets.ingest.listing import known as known_landing
 from assets.ingest.listing import list_batch, unlisted_drops
 from assets.ingest.privacy.erased import load_erased, not_erased
 from assets.ingest.sources.collecting import Collected, Limits, Progress, SourceFile, collect, shown_source
-from assets.line.config import Line
 from assets.records.batch import BatchManifest, LandedFile, Landing, LeftOut
 from assets.records.limits import MAX_BATCH_BYTES, MAX_FILES, MAX_LEFT_OUT, largest_file
+from assets.records.line_store import BoundLine, LineStore
 from assets.records.paths import name_problem, shown
 from assets.records.reason import Reason
-from assets.records.verdict import read_verdict, rules_digest, stands
+from assets.records.verdict import rules_digest, stands
 from assets.storage import layout
-from assets.storage.audit import current_user, record
+from assets.storage.audit import AuditLog, current_user
 from assets.storage.scratch import scratch_folder, scratch_root
 from assets.storage.store import Store
 from assets.storage.streams import file_size, holds
@@ -68,7 +68,7 @@ class Unlisted:
     broken: tuple[Reason, ...]
 
 
-def land(store: Store, line: Line, source: str | Path, tell: Progress | None = None) -> Landed:
+def land(line: BoundLine, source: str | Path, tell: Progress | None = None) -> Landed:
     """Copy a source's plain files into the landing zone and declare them as a batch, manifest last.
 
     Archives in the source are unpacked, files of other machines fetched, each once, into a scratch folder that is
@@ -89,16 +89,16 @@ def land(store: Store, line: Line, source: str | Path, tell: Progress | None = N
     """
     from assets.ingest.privacy.guard import guard_source  # lazily: Arrow is heavy for a sensor's tick
 
-    forbidden = store.folder if store.local else None
+    forbidden = line.store.folder if line.store.local else None
     reader = line.config.data.reader
     limits = Limits(lambda path: largest_file(reader, path), MAX_FILES, MAX_BATCH_BYTES, MAX_BATCH_BYTES)
     name = shown_source(source)
-    with scratch_folder(scratch_root(store)) as scratch:
+    with scratch_folder(scratch_root(line.store)) as scratch:
         found = collect(source, limits, scratch, forbidden, tell)
-        return land_collected(store, line, guard_source(store, line, found, scratch, name), Taking(name, tell))
+        return land_collected(line, guard_source(line, found, scratch, name), Taking(name, tell))
 
 
-def land_collected(store: Store, line: Line, found: Collected, taking: Taking) -> Landed:
+def land_collected(line: BoundLine, found: Collected, taking: Taking) -> Landed:
     """Land files that were collected; see `land`."""
     from assets.ingest.privacy.guard import note_filtered
 
@@ -107,35 +107,37 @@ def land_collected(store: Store, line: Line, found: Collected, taking: Taking) -
     data, batch = to_bytes(manifest), digest(manifest)
     if len(data) > MAX_DOCUMENT_BYTES:
         raise LandingError(f"{taking.name}: its paths are too many for one manifest; land it in several parts")
-    known = known_landing(store, line.name, batch)
+    known = known_landing(line, batch)
     drop = known.drop if known else batch[:16]
     declared = dict(zip(manifest.files, found.files, strict=True))
     repaired: tuple[str, ...] = ()
-    note_filtered(store, line, drop)
-    if known or store.exists(layout.manifest(line.name, drop)):
-        kept = not_erased(manifest.files, load_erased(store, line.name, drop))
-        repaired = _repair(store, line.name, drop, {file: declared[file] for file in kept}, data, taking)
+    note_filtered(line, drop)
+    if known or line.store.exists(layout.manifest(line.name, drop)):
+        kept = not_erased(manifest.files, load_erased(line, drop))
+        repaired = _repair(line, drop, {file: declared[file] for file in kept}, data, taking)
     else:
-        taking.copy(store, layout.landed_files(line.name, drop), declared)
-        store.create(layout.manifest(line.name, drop), data)
+        taking.copy(line.store, layout.landed_files(line.name, drop), declared)
+        line.store.create(layout.manifest(line.name, drop), data)
     if known is None:
         # Before it is listed: a kill in between has it on record twice, rather than never.
-        record(store, current_user(), "landed", line.name, batch, f"{len(declared):,} files, {len(skipped):,} left out")
-        new = list_batch(store, line.name, Landing(batch, drop, time.time()))
+        AuditLog(line.store).record(
+            current_user(), "landed", line.name, batch, f"{len(declared):,} files, {len(skipped):,} left out"
+        )
+        new = list_batch(line, Landing(batch, drop, time.time()))
         return Landed(batch, drop, len(declared), skipped, new=new)
-    reason = _reason_to_judge(store, line, batch, bool(repaired))
-    again = bool(reason) and list_batch(store, line.name, Landing(batch, drop, time.time(), reason))
+    reason = _reason_to_judge(line, batch, bool(repaired))
+    again = bool(reason) and list_batch(line, Landing(batch, drop, time.time(), reason))
     return Landed(batch, drop, len(declared), skipped, new=False, repaired=repaired, again=again)
 
 
-def find_landing(store: Store, line: str, batch: str) -> Landing:
+def find_landing(line: LineStore, batch: str) -> Landing:
     """Where a batch lies. Raises LandingError where it is not ready."""
-    if (landing := known_landing(store, line, batch)) is not None:
+    if (landing := known_landing(line, batch)) is not None:
         return landing
-    raise LandingError(f"line {line!r}: no batch {batch!r} is ready in the landing zone; land it first")
+    raise LandingError(f"line {line.name!r}: no batch {batch!r} is ready in the landing zone; land it first")
 
 
-def load_manifest(store: Store, line: str, drop: str, batch: str | None = None) -> BatchManifest:
+def load_manifest(line: LineStore, drop: str, batch: str | None = None) -> BatchManifest:
     """The manifest in folder `drop`, checked.
 
     Args:
@@ -144,15 +146,17 @@ def load_manifest(store: Store, line: str, drop: str, batch: str | None = None) 
     Raises:
         RejectedError: broken, not this line's, too large, or not the batch's.
     """
-    key = layout.manifest(line, drop)
-    size = file_size(store, key)
+    key = layout.manifest(line.name, drop)
+    size = file_size(line.store, key)
     if size is None:
         raise LandingError(f"{key}: the manifest is missing or is not a plain file; land the batch again")
     if size > MAX_DOCUMENT_BYTES:
         raise LandingError(f"{key}: {size:,} bytes, a manifest has at most {MAX_DOCUMENT_BYTES:,}; split the batch")
-    manifest = from_bytes(BatchManifest, store.read(key), key)
-    if manifest.line != line:
-        raise LandingError(f"{key}: it is of line {manifest.line!r}, not {line!r}; move it to that line's landing zone")
+    manifest = from_bytes(BatchManifest, line.store.read(key), key)
+    if manifest.line != line.name:
+        raise LandingError(
+            f"{key}: it is of line {manifest.line!r}, not {line.name!r}; move it to that line's landing zone"
+        )
     if problem := _manifest_problem(manifest):
         raise LandingError(f"{key}: {problem}")
     if batch is not None and digest(manifest) != batch:
@@ -163,21 +167,21 @@ def load_manifest(store: Store, line: str, drop: str, batch: str | None = None) 
     return manifest
 
 
-def journal_unlisted(store: Store, line: str) -> Unlisted:
+def journal_unlisted(line: LineStore) -> Unlisted:
     """Find ready batches that the journal does not list, and list them: the slow scan.
 
     They come from other tools that write the landing zone, and from a kill between manifest and journal. Its time grows
     with the number of folders, about a second for a million; only folders that no journal entry names are looked into.
     """
     added, broken = [], []
-    for drop in unlisted_drops(store, line):
+    for drop in unlisted_drops(line):
         if problem := name_problem(drop):
             broken.append(Reason(shown(drop), "whole folder", "refused", problem, "rename the folder"))
             continue
-        if drop == layout.INBOX or not store.exists(layout.manifest(line, drop)):
+        if drop == layout.INBOX or not line.store.exists(layout.manifest(line.name, drop)):
             continue
         try:
-            batch = digest(load_manifest(store, line, drop))
+            batch = digest(load_manifest(line, drop))
         except RejectedError as error:
             place = f"{drop}/{layout.MANIFEST}"
             broken.append(
@@ -185,7 +189,7 @@ def journal_unlisted(store: Store, line: str) -> Unlisted:
             )
             continue
         landing = Landing(batch, drop, time.time())
-        if list_batch(store, line, landing):
+        if list_batch(line, landing):
             added.append(landing)
     return Unlisted(tuple(added), tuple(broken))
 
@@ -200,24 +204,24 @@ def _left_out(skipped: Sequence[Reason]) -> tuple[LeftOut, ...]:
 
 
 def _repair(
-    store: Store, line: str, drop: str, files: Mapping[LandedFile, SourceFile], manifest: bytes, taking: Taking
+    line: LineStore, drop: str, files: Mapping[LandedFile, SourceFile], manifest: bytes, taking: Taking
 ) -> tuple[str, ...]:
     """Copy anew each landed file that is not the declared one, and the manifest; returns their paths.
 
     Args:
         files: none in which a record was forgotten: that would bring it back.
     """
-    folder, key = layout.landed_files(line, drop), layout.manifest(line, drop)
+    folder, key = layout.landed_files(line.name, drop), layout.manifest(line.name, drop)
     damaged = {
         declared: file
         for declared, file in files.items()
-        if not holds(store, f"{folder}/{declared.path}", declared.sha256, declared.size)
+        if not holds(line.store, f"{folder}/{declared.path}", declared.sha256, declared.size)
     }
     if damaged:
-        taking.copy(store, folder, damaged)
+        taking.copy(line.store, folder, damaged)
     repaired = [declared.path for declared in damaged]
-    if not _declares(store, key, manifest):
-        store.write(key, manifest)
+    if not _declares(line.store, key, manifest):
+        line.store.write(key, manifest)
         repaired.append(layout.MANIFEST)
     return tuple(repaired)
 
@@ -232,14 +236,14 @@ def _declares(store: Store, key: str, manifest: bytes) -> bool:
         return False
 
 
-def _reason_to_judge(store: Store, line: Line, batch: str, repaired: bool) -> str:
+def _reason_to_judge(line: BoundLine, batch: str, repaired: bool) -> str:
     """What tells this occasion to judge a known batch from others; "" where there is nothing to judge."""
-    verdict = read_verdict(store, line.name, batch)
+    verdict = line.verdict(batch)
     if verdict is None:
         return f"repaired-{time.time_ns()}" if repaired else ""
-    if stands(verdict, line):
+    if stands(verdict, line.line):
         return ""
-    return f"rules-{rules_digest(line)[:16]}"
+    return f"rules-{rules_digest(line.line)[:16]}"
 
 
 def _manifest_problem(manifest: BatchManifest) -> str | None:

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import fsspec
 
 from assets.errors import RejectedError
-from assets.records.batch import Landing, landing_journal
+from assets.records.batch import Landing
+from assets.records.line_store import LineStore
 from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import check_sha256, document, from_bytes, to_bytes
@@ -38,37 +39,39 @@ class Listing:
     after: int
 
 
-def known(store: Store, line: str, batch: str) -> Landing | None:
+def known(line: LineStore, batch: str) -> Landing | None:
     """The first journal entry of a batch; None where it is not listed. Reads a few entries, however many there are."""
     try:
         check_sha256(batch)
-        after = _after(store, layout.ready(line, batch, ""))
+        after = _after(line.store, layout.ready(line.name, batch, ""))
     except (FileNotFoundError, ValueError):
         return None
-    entries = landing_journal(store, line).after(after)
+    entries = line.landings().after(after)
     return next((landing for _, landing in entries if landing.batch == batch), None)
 
 
-def list_batch(store: Store, line: str, landing: Landing) -> bool:
+def list_batch(line: LineStore, landing: Landing) -> bool:
     """List a batch in the landing journal, unless it is listed for the same reason; whether it was listed now."""
-    journal = landing_journal(store, line)
-    key = layout.ready(line, landing.batch, landing.again)
-    if not store.exists(key):
-        store.create(key, to_bytes(Listing(landing.batch, landing.drop, journal.length())))
+    journal = line.landings()
+    key = layout.ready(line.name, landing.batch, landing.again)
+    if not line.store.exists(key):
+        line.store.create(key, to_bytes(Listing(landing.batch, landing.drop, journal.length())))
 
     def same(entry: Landing) -> bool:
         return (entry.batch, entry.again) == (landing.batch, landing.again)
 
-    return journal.append_once(landing, same, _after(store, key))[1]
+    return journal.append_once(landing, same, _after(line.store, key))[1]
 
 
-def unlisted_drops(store: Store, line: str) -> list[str]:
+def unlisted_drops(line: LineStore) -> list[str]:
     """Folders directly below `landing/<line>/` that no journal entry names, sorted; hidden ones are passed over.
 
     One listing of the names, without a look into any folder, and a read for each thousand of entries.
     """
-    names = set(names_below(store, layout.landing(line)))  # first: what is listed meanwhile is in the journal already
-    for drops in _listed_drops(store, line):
+    names = set(
+        names_below(line.store, layout.landing(line.name))
+    )  # first: what is listed meanwhile is in the journal already
+    for drops in _listed_drops(line):
         names.difference_update(drops)
     return sorted(name for name in names if not name.startswith("."))
 
@@ -84,18 +87,18 @@ def names_below(store: Store, prefix: str) -> list[str]:
     return store.names(prefix)
 
 
-def _listed_drops(store: Store, line: str) -> Iterator[list[str]]:
+def _listed_drops(line: LineStore) -> Iterator[list[str]]:
     """The folders that the journal names, a thousand entries at a time."""
-    journal = landing_journal(store, line)
+    journal = line.landings()
     part = 0
     while True:
-        key = layout.drops(line, part)
-        drops = _read_drops(store, key)
+        key = layout.drops(line.name, part)
+        drops = _read_drops(line.store, key)
         if drops is None:
             drops = [landing.drop for _, landing in journal.after(part * THOUSAND, THOUSAND)]
             if len(drops) == THOUSAND:
                 with contextlib.suppress(OSError):  # a copy that cannot be kept is made again next time
-                    store.write(key, json.dumps(drops).encode())
+                    line.store.write(key, json.dumps(drops).encode())
         yield drops
         if len(drops) < THOUSAND:
             return

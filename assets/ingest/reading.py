@@ -9,16 +9,15 @@ import pyarrow as pa
 from assets.ingest.landing import find_landing, load_manifest
 from assets.ingest.privacy.erased import as_it_is, load_erased, without_erased
 from assets.ingest.privacy.guard import GuardedFiles
-from assets.line.config import Line
 from assets.readers.dispatch import read_batch
 from assets.readers.files import BatchFiles
 from assets.records.chunks import chunked
+from assets.records.line_store import BoundLine
 from assets.records.reason import Reason
 from assets.storage import layout
-from assets.storage.store import Store
 
 
-def read_landed(store: Store, line: Line, batch: str) -> Iterator[pa.Table | Reason]:
+def read_landed(line: BoundLine, batch: str) -> Iterator[pa.Table | Reason]:
     """The records of a landed batch as tables of bounded size, and a reason for each thing that is not a record.
 
     Records come in the order of the manifest; the tables' columns are those of `assets.records.chunks.chunk_schema`.
@@ -28,11 +27,11 @@ def read_landed(store: Store, line: Line, batch: str) -> Iterator[pa.Table | Rea
         LandingError: no such batch is ready, or its manifest or a file of it was changed or lost since; landing the
             same source again repairs that.
     """
-    landing = find_landing(store, line.name, batch)
-    manifest = load_manifest(store, line.name, landing.drop, batch)
+    landing = find_landing(line, batch)
+    manifest = load_manifest(line, landing.drop, batch)
     data = line.config.data
-    landed = BatchFiles(store, layout.landed_files(line.name, landing.drop))
-    source = GuardedFiles(landed, store, line, landing.drop)
-    erased = load_erased(store, line.name, landing.drop)
-    manifest = as_it_is(store, line.name, landing.drop, manifest, erased)
+    landed = BatchFiles(line.store, layout.landed_files(line.name, landing.drop))
+    source = GuardedFiles(landed, line, landing.drop)
+    erased = load_erased(line, landing.drop)
+    manifest = as_it_is(line, landing.drop, manifest, erased)
     return chunked(without_erased(read_batch(manifest, source, data), erased.places()), data)

@@ -15,6 +15,7 @@ from assets.line.config import Line
 from assets.records.batch import BatchManifest, LandedFile
 from assets.records.forgotten import current
 from assets.records.limits import RETURNED_SUFFIX
+from assets.records.line_store import BoundLine
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, digest
 
@@ -25,7 +26,7 @@ def returned_batch(line: Line, files: Sequence[ArtifactRef]) -> str:
     return digest(BatchManifest(line.name, tuple(declared)))
 
 
-def land_returned(store: Store, line: Line, files: Sequence[ArtifactRef]) -> str:
+def land_returned(line: BoundLine, files: Sequence[ArtifactRef]) -> str:
     """Land Parquets of records (columns `assets.records.record.RECORD_COLUMNS`) as one batch; returns its id.
 
     The same files are the same batch: landing them again completes what a kill cut short, and changes nothing else.
@@ -37,11 +38,11 @@ def land_returned(store: Store, line: Line, files: Sequence[ArtifactRef]) -> str
         TransientError: the landing zone cannot be written, e.g. its disk is full.
     """
     try:
-        return find_landing(store, line.name, returned_batch(line, files)).batch
+        return find_landing(line, returned_batch(line.line, files)).batch
     except LandingError:
-        refs = _ordered([current(store, ref) for ref in files])
-    found = [SourceFile(_name(ref), ref.size, partial(_open, store, ref)) for ref in refs]
-    return land_collected(store, line, Collected(found, []), Taking(f"{len(found)} files of records that return")).batch
+        refs = _ordered([current(line.store, ref) for ref in files])
+    found = [SourceFile(_name(ref), ref.size, partial(_open, line.store, ref)) for ref in refs]
+    return land_collected(line, Collected(found, []), Taking(f"{len(found)} files of records that return")).batch
 
 
 def _open(store: Store, ref: ArtifactRef) -> BinaryIO:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from assets.ingest.inbox import QUIET_SECONDS, pick_up
 from assets.ingest.landing import journal_unlisted
-from assets.line.config import Line
+from assets.records.line_store import BoundLine
 from assets.records.reason import Reason
-from assets.storage.store import Store
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Scanned:
     broken: tuple[Reason, ...]
 
 
-def scan(store: Store, line: Line, quiet: float = QUIET_SECONDS) -> Scanned:
+def scan(line: BoundLine, quiet: float = QUIET_SECONDS) -> Scanned:
     """Land what lies ready in the inbox and list ready folders that the journal does not list. Slow: it lists names.
 
     Its time grows with the number of folders below `landing/<line>/`, which are only named, and with the files in the
@@ -37,6 +36,6 @@ def scan(store: Store, line: Line, quiet: float = QUIET_SECONDS) -> Scanned:
     Raises:
         OSError: the landing zone cannot be read or written.
     """
-    picked = pick_up(store, line, quiet)
-    found = journal_unlisted(store, line.name)
+    picked = pick_up(line, quiet)
+    found = journal_unlisted(line)
     return Scanned(picked.landed, len(found.added), picked.waiting, (*picked.problems, *found.broken))

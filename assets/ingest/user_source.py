@@ -11,11 +11,11 @@ from assets.ingest.landing import Landed, land
 from assets.ingest.sources.collecting import Progress
 from assets.line.config import Line
 from assets.line.user_functions import load_user_function
+from assets.records.line_store import BoundLine
 from assets.storage.scratch import scratch_folder, scratch_root
-from assets.storage.store import Store
 
 
-def land_user_source(store: Store, line: Line, tell: Progress | None = None) -> Landed:
+def land_user_source(line: BoundLine, tell: Progress | None = None) -> Landed:
     """Have the line's `data.source` write its data set into an empty folder, and land that.
 
     The same files are the same batch.
@@ -23,8 +23,8 @@ def land_user_source(store: Store, line: Line, tell: Progress | None = None) -> 
     Raises:
         LandingError: the line names no function, or the function failed.
     """
-    with user_source(line) as folder:
-        return land(store, line, folder, tell)
+    with user_source(line.line) as folder:
+        return land(line, folder, tell)
 
 
 @contextlib.contextmanager

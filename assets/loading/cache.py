@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from assets.errors import TransientError
 from assets.loading.stored import Stored
 from assets.records.forgotten import forgotten_ids
+from assets.records.line_store import LineStore
 from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import digest
@@ -80,13 +81,17 @@ def content_of(stored: Stored, shape: tuple[int, ...]) -> Content:
     """What a file of these records holds."""
     dataset = stored.dataset
     return Content(
-        digest(dataset), stored.split, forgotten_digest(stored.store, dataset.line), len(stored), tuple(shape)
+        digest(dataset),
+        stored.split,
+        forgotten_digest(LineStore(stored.store, dataset.line)),
+        len(stored),
+        tuple(shape),
     )
 
 
-def forgotten_digest(store: Store, line: str) -> str:
+def forgotten_digest(line: LineStore) -> str:
     """A digest of which of a line's records are forgotten."""
-    return digest_of(sorted(record.hex() for record in forgotten_ids(store, line)))
+    return digest_of(sorted(record.hex() for record in forgotten_ids(line)))
 
 
 def cache_folder(store: Store) -> Path:
@@ -187,7 +192,7 @@ def _plain(content: Content) -> dict[str, object]:
     return plain
 
 
-def drop_before(store: Store, line: str) -> None:
+def drop_before(line: LineStore) -> None:
     """Remove what was cached on this machine before the line's last record was forgotten; a build is waited for.
 
     Other machines do so when they next train the line.
@@ -195,10 +200,10 @@ def drop_before(store: Store, line: str) -> None:
     Raises:
         TransientError: the folder cannot be locked.
     """
-    folder = cache_folder(store) / line
+    folder = cache_folder(line.store) / line.name
     if folder.is_dir():
         with locked(folder):
-            drop_forgotten(folder, forgotten_digest(store, line))
+            drop_forgotten(folder, forgotten_digest(line))
 
 
 def drop_forgotten(folder: Path, forgotten: str) -> None:

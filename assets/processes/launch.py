@@ -14,10 +14,9 @@ import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError
 
 from assets.errors import RejectedError, StepDiedError, TransientError
-from assets.line.config import Line
 from assets.processes.messages import WholeLineReader
 from assets.processes.pods import in_cluster, run_pod
-from assets.storage.store import Store
+from assets.records.line_store import BoundLine
 from edge.contracts import from_bytes
 
 T = TypeVar("T")
@@ -36,8 +35,7 @@ def run_step(
     context: dg.AssetExecutionContext,
     module: str,
     answer: type[T],
-    store: Store,
-    line: Line,
+    line: BoundLine,
     options: Mapping[str, Any] | None = None,
     launcher: Sequence[str] = PYTHON_MODULE,
 ) -> T:
@@ -55,7 +53,7 @@ def run_step(
         StepDiedError: the child ended without an answer; its output is in the run's page.
     """
     extras = {
-        "home": store.root,
+        "home": line.store.root,
         "line": line.name,
         "config": line.config.model_dump(mode="json"),
         "options": dict(options or {}),
@@ -67,7 +65,7 @@ def run_step(
             context,
             command,
             extras,
-            store,
+            line.store,
             line.config.resources,
             lambda progress: observe(context, progress),
             gpus=launcher != PYTHON_MODULE,

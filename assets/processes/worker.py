@@ -21,6 +21,7 @@ from dagster_pipes import PipesDefaultContextLoader, PipesMappingParamsLoader, o
 
 from assets.errors import RejectedError, TransientError, of_the_machine
 from assets.line.config import Line, LineConfig
+from assets.records.line_store import BoundLine, bind
 from assets.storage.store import Store
 from edge.child import die_with_parent
 from edge.contracts import to_bytes
@@ -39,8 +40,7 @@ class Job:
     """What a step is asked to do.
 
     Attributes:
-        store: where everything is kept.
-        line: whose step it is.
+        line: whose step it is, and where everything is kept.
         options: what else this step needs, plain JSON.
         report: tells people how far it is; a line of text in the run's page.
         send: hands a message of plain JSON to the parent, see `assets.processes.messages`.
@@ -48,8 +48,7 @@ class Job:
             so are their reports.
     """
 
-    store: Store
-    line: Line
+    line: BoundLine
     options: Mapping[str, Any]
     report: Callable[[str], None]
     send: Callable[[Mapping[str, Any]], None] = _silent
@@ -122,4 +121,4 @@ def _job(
     body: Mapping[str, Any], report: Callable[[str], None], send: Callable[[Mapping[str, Any]], None], rank: int = 0
 ) -> Job:
     line = Line(body["line"], LineConfig.model_validate(body["config"]))
-    return Job(Store(body["home"]), line, body["options"], report, send, rank)
+    return Job(bind(Store(body["home"]), line), body["options"], report, send, rank)

@@ -11,7 +11,8 @@ import dagster as dg
 from assets.line.config import Line
 from assets.pages.urls import page_url
 from assets.processes.launch import refusals_fail_once, run_step
-from assets.records.verdict import BLOCKED_REMEDY, BatchVerdict, accepted_journal, partitions_name, read_verdict, stands
+from assets.records.line_store import BoundLine, LineStore, bind
+from assets.records.verdict import BLOCKED_REMEDY, BatchVerdict, partitions_name, stands
 from assets.storage.store import Store
 
 _BATCH = re.compile(r"[0-9a-f]{64}")
@@ -44,7 +45,7 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         name = _partition(context, line)
         with refusals_fail_once():
-            verdict = _verdict(context, store, line, name)
+            verdict = _verdict(context, bind(store, line), name)
         results = _check_results(verdict, key)
         if verdict.state == "blocked":
             yield from results
@@ -77,12 +78,12 @@ def _partition(context: dg.AssetExecutionContext, line: Line) -> str:
     return key
 
 
-def _verdict(context: dg.AssetExecutionContext, store: Store, line: Line, name: str) -> BatchVerdict:
-    verdict = read_verdict(store, line.name, name)
-    if verdict is not None and stands(verdict, line) and _is_finished(store, verdict):
+def _verdict(context: dg.AssetExecutionContext, line: BoundLine, name: str) -> BatchVerdict:
+    verdict = line.verdict(name)
+    if verdict is not None and stands(verdict, line.line) and _is_finished(line.store, verdict):
         context.log.info("the batch was judged before; its verdict stands")
         return verdict
-    return run_step(context, "assets.quality.gate", BatchVerdict, store, line, {"batch": name})
+    return run_step(context, "assets.quality.gate", BatchVerdict, line, {"batch": name})
 
 
 def _is_finished(store: Store, verdict: BatchVerdict) -> bool:
@@ -91,7 +92,7 @@ def _is_finished(store: Store, verdict: BatchVerdict) -> bool:
         return False
     if verdict.state == "blocked":
         return True
-    behind = accepted_journal(store, verdict.line).after(verdict.since)
+    behind = LineStore(store, verdict.line).accepted().after(verdict.since)
     return any(entry.batch == verdict.batch for _, entry in behind)
 
 

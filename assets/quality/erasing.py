@@ -30,8 +30,9 @@ from assets.records.forgotten import (
     fetch_shard,
     forgotten_ids,
 )
+from assets.records.line_store import BoundLine, LineStore, bind
 from assets.records.reason import Reason
-from assets.records.verdict import BatchVerdict, CheckOutcome, verdict_history
+from assets.records.verdict import BatchVerdict, CheckOutcome
 from assets.review.documents import decisions_journal
 from assets.storage import layout
 from assets.storage.sealed import is_sealed, seal, unseal
@@ -61,7 +62,7 @@ class Erasing:
 
     def run(self) -> None:
         """Erase, document by document."""
-        hits = {batch: self._hits(batch) for batch in verdict_batches(self.store, self.line.name)}
+        hits = {batch: self._hits(batch) for batch in verdict_batches(LineStore(self.store, self.line.name))}
         elsewhere = frozenset(page_mark(file, earlier=True) for found in hits.values() for file in found)
         for batch, found in hits.items():
             if found:
@@ -76,7 +77,7 @@ class Erasing:
         store, name = self.store, self.line.name
         verdict = store.load(layout.verdict(name, batch), BatchVerdict)
         hits: dict[str, bytes] = {}
-        for one in (verdict, *(entry for _, entry in verdict_history(store, name, batch).after(0))):
+        for one in (verdict, *(entry for _, entry in LineStore(store, name).verdict_history(batch).after(0))):
             for _, place, stored in held_rows(store, (*one.records, *one.quarantine), self.ids):
                 hits[place] = stored or hits.get(place, b"")
         return hits
@@ -95,9 +96,9 @@ class Erasing:
     def _batch(self, batch: str, hits: Mapping[str, bytes], elsewhere: frozenset[str]) -> None:
         store, name = self.store, self.line.name
         verdict = store.load(layout.verdict(name, batch), BatchVerdict)
-        entries = list(verdict_history(store, name, batch).after(0))
+        entries = list(LineStore(store, name).verdict_history(batch).after(0))
         try:
-            self.missing += erase_landed(store, self.line, batch, hits, self.ids)
+            self.missing += erase_landed(bind(store, self.line), batch, hits, self.ids)
         except LandingError:
             self.missing += list(hits)  # the landed folder is gone, or was changed by somebody: a person must look
         for position, entry in entries:
@@ -190,7 +191,7 @@ class Erasing:
         A correction of other records too still holds for those, and no longer says that it was this one's.
         """
         name = self.line.name
-        journal = decisions_journal(self.store, name)
+        journal = decisions_journal(LineStore(self.store, name))
         for position, entry in journal.after(0):
             others = tuple(member for member in entry.members if member.id not in self.ids)
             if len(others) == len(entry.members) or not (entry.changes or entry.input):
@@ -224,20 +225,20 @@ class Erasing:
                     self.store.remove(f"{folder}/{note.removesuffix(REPLACED)}")
 
 
-def erase_again(store: Store, line: Line) -> None:
+def erase_again(line: BoundLine) -> None:
     """Take records that were forgotten before, and came in again, out of what the gate keeps.
 
     One without a trace is left: its forgetting has only begun, and where it was must be known before it is gone.
     """
-    forgotten = (identity.hex() for identity in forgotten_ids(store, line.name))
-    ids = frozenset(identity for identity in forgotten if store.exists(layout.trace(line.name, identity)))
+    forgotten = (identity.hex() for identity in forgotten_ids(line))
+    ids = frozenset(identity for identity in forgotten if line.store.exists(layout.trace(line.name, identity)))
     if ids:
-        Erasing(store, line, ids).run()
+        Erasing(line.store, line.line, ids).run()
 
 
-def verdict_batches(store: Store, line: str) -> Iterator[str]:
+def verdict_batches(line: LineStore) -> Iterator[str]:
     """Every batch that was judged."""
-    for name in store.names(layout.verdicts(line)):
+    for name in line.store.names(layout.verdicts(line.name)):
         if name.endswith(".json"):
             yield name.removesuffix(".json")
 

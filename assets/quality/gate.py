@@ -40,19 +40,16 @@ from assets.quality.shards import Keeper, Kept, keep_records
 from assets.quality.spool import Spool
 from assets.records.chunks import chunk_schema
 from assets.records.forgotten import forgotten_ids
+from assets.records.line_store import BoundLine
 from assets.records.reason import Reason
 from assets.records.verdict import (
     BatchVerdict,
-    accepted_journal,
-    list_accepted,
-    read_verdict,
     rules_digest,
     stands,
-    verdict_history,
 )
 from assets.review.waivers import active_waivers
 from assets.storage import layout
-from assets.storage.audit import record
+from assets.storage.audit import AuditLog
 from assets.storage.scratch import scratch_folder, scratch_root
 from assets.storage.store import Store
 from edge.contracts import to_bytes
@@ -70,10 +67,10 @@ MAX_CLASSES = 1000
 
 def step(job: Job) -> BatchVerdict:
     """Judge the batch that the job names. Raises LandingError where it is not ready."""
-    return judge(job.store, job.line, str(job.options["batch"]), job.report)
+    return judge(job.line, str(job.options["batch"]), job.report)
 
 
-def judge(store: Store, line: Line, batch: str, tell: Tell = lambda text: None) -> BatchVerdict:
+def judge(line: BoundLine, batch: str, tell: Tell = lambda text: None) -> BatchVerdict:
     """The verdict on a landed batch, made now or before; killed and repeated it gives the same single result.
 
     A batch that was blocked under rules which the line has changed since is judged anew; an accepted one never is.
@@ -84,58 +81,59 @@ def judge(store: Store, line: Line, batch: str, tell: Tell = lambda text: None) 
     Raises:
         LandingError: no such batch is ready, or its manifest or a file of it was damaged; there is no verdict then.
     """
-    verdict = read_verdict(store, line.name, batch)
+    verdict = line.verdict(batch)
     if verdict is None:
-        verdict = _judge(store, line, batch, tell)
-        if not store.exists(layout.verdict(line.name, batch)):
+        verdict = _judge(line, batch, tell)
+        if not line.store.exists(layout.verdict(line.name, batch)):
             # Before the verdict: a kill in between has it on record twice, rather than never.
-            _note(store, verdict)
-        if not store.create(layout.verdict(line.name, batch), to_bytes(verdict)):
-            verdict = read_verdict(store, line.name, batch)  # another judge was first: its verdict stands
+            _note(line.store, verdict)
+        if not line.store.create(layout.verdict(line.name, batch), to_bytes(verdict)):
+            verdict = line.verdict(batch)  # another judge was first: its verdict stands
             assert verdict is not None
-    if not stands(verdict, line):
-        verdict = _judge_anew(store, line, verdict, tell)
-    publish(store, verdict)
-    ensure_accepted(store, verdict)
-    write_indexes(store, line)
-    return _without_forgotten(store, line, verdict)
+    if not stands(verdict, line.line):
+        verdict = _judge_anew(line, verdict, tell)
+    publish(line.store, verdict)
+    if verdict.state == "accepted":
+        line.list_accepted(verdict, time.time())  # the step after the verdict, which a kill may have cut short
+    write_indexes(line)
+    return _without_forgotten(line, verdict)
 
 
 def _note(store: Store, verdict: BatchVerdict) -> None:
     """Put a verdict into the audit log, by its counts: its words may show a value, and that log forgets nothing."""
     counts = f"{verdict.accepted:,} accepted, {verdict.quarantined:,} quarantined, {verdict.refused:,} refused"
-    record(store, GATE, verdict.state, verdict.line, verdict.batch, f"of {verdict.seen:,} records {counts}")
+    AuditLog(store).record(GATE, verdict.state, verdict.line, verdict.batch, f"of {verdict.seen:,} records {counts}")
 
 
-def _without_forgotten(store: Store, line: Line, verdict: BatchVerdict) -> BatchVerdict:
+def _without_forgotten(line: BoundLine, verdict: BatchVerdict) -> BatchVerdict:
     """The verdict, once nothing of a forgotten record that came in again is kept, in quarantine or elsewhere."""
     if not any(check.name == FORGOTTEN and check.outcome == "failed" for check in verdict.checks):
         return verdict
-    erase_again(store, line)
-    return read_verdict(store, line.name, verdict.batch) or verdict
+    erase_again(line)
+    return line.verdict(verdict.batch) or verdict
 
 
-def _judge_anew(store: Store, line: Line, blocked: BatchVerdict, tell: Tell) -> BatchVerdict:
+def _judge_anew(line: BoundLine, blocked: BatchVerdict, tell: Tell) -> BatchVerdict:
     """The verdict under the line's rules of today; it stands from now on.
 
     Positions of the history are created once, so of several judges one wins, and an accepting verdict is the last.
     Whoever wrote the standing verdict looks again, so that a slow writer cannot leave an older one there.
     """
-    history = verdict_history(store, line.name, blocked.batch)
+    history = line.verdict_history(blocked.batch)
     history.append_at(1, blocked)
     last = history.length()
     newest = history.at(last)
     assert newest is not None
-    if not stands(newest, line):
-        anew = _judge(store, line, blocked.batch, tell)
+    if not stands(newest, line.line):
+        anew = _judge(line, blocked.batch, tell)
         if history.at(last + 1) is None:
-            _note(store, anew)
+            _note(line.store, anew)
         history.append_at(last + 1, anew)
     written = 0
     while written < (last := history.length()):
         newest, written = history.at(last), last
         assert newest is not None
-        store.save(layout.verdict(line.name, blocked.batch), newest)
+        line.store.save(layout.verdict(line.name, blocked.batch), newest)
     return newest
 
 
@@ -149,41 +147,35 @@ def publish(store: Store, verdict: BatchVerdict) -> None:
                 store.copy(ref, key)
 
 
-def ensure_accepted(store: Store, verdict: BatchVerdict) -> None:
-    """List an accepted batch in the journal of accepted batches, unless it is there: the step after the verdict."""
-    if verdict.state == "accepted":
-        list_accepted(store, verdict, time.time())
-
-
-def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
+def _judge(line: BoundLine, batch: str, tell: Tell) -> BatchVerdict:
     started = time.perf_counter()
-    since = accepted_journal(store, line.name).length()
+    since = line.accepted().length()
     data = line.config.data
     with (
-        scratch_folder(scratch_root(store)) as folder,
+        scratch_folder(scratch_root(line.store)) as folder,
         open_engine() as engine,
         Refused(folder / "refused") as refused,
         Spool(folder / "records", chunk_schema(data)) as spool,
     ):
         ahead = RowWise(spool, rules_of(line.config), data, engine)
-        _read(store, line, batch, spool, refused, engine, ahead, tell)
+        _read(line, batch, spool, refused, engine, ahead, tell)
         splits = splits_of(spool, data)
-        earlier = earlier_records(store, line, spool)
-        computed = computed_checks(spool, splits, earlier, forgotten_ids(store, line.name), line)
-        allowed = Allowed(active_waivers(store, line.name, time.time()), batch)
-        rulings, broken = _rule(spool, splits, earlier, computed, allowed, line, engine, ahead)
+        earlier = earlier_records(line, spool)
+        computed = computed_checks(spool, splits, earlier, forgotten_ids(line), line.line)
+        allowed = Allowed(active_waivers(line, time.time()), batch)
+        rulings, broken = _rule(spool, splits, earlier, computed, allowed, line.line, engine, ahead)
         good = np.flatnonzero(broken == GOOD)
-        reference = reference_profile(store, line)
-        profile, drift = _drift(spool, good, reference, computed, line)
-        check_batch(computed, spool, splits, good, reference, line)
+        reference = reference_profile(line)
+        profile, drift = _drift(spool, good, reference, computed, line.line)
+        check_batch(computed, spool, splits, good, reference, line.line)
         decision = decide(rulings, broken, refused, line.config, allowed, computed.outcomes)
         tell(f"{len(decision.good):,} records are good, {len(decision.bad):,} are quarantined")
-        keeper = Keeper(store, line, batch, folder)
+        keeper = Keeper(line, batch, folder)
         kept = keep_records(keeper, spool, computed.derived, decision, refused, splits)
         new = len(good) - len(
             computed.derived["_known_label"].rows[np.isin(computed.derived["_known_label"].rows, good)]
         )
-        verdict = _verdict(store, line, batch, spool, decision, refused, kept, new)
+        verdict = _verdict(line, batch, spool, decision, refused, kept, new)
         findings = tuple(computed.findings)
         verdict = replace(
             verdict,
@@ -194,7 +186,7 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
         )
         contents = ReportData(
             verdict=verdict,
-            line=line,
+            line=line.line,
             spool=spool,
             derived=computed.derived,
             decision=decision,
@@ -206,21 +198,21 @@ def _judge(store: Store, line: Line, batch: str, tell: Tell) -> BatchVerdict:
             ignored=tuple(refused.ignored),
             ignored_count=refused.ignored_count,
             raw=tuple(result for ruling in rulings for result in ruling.raw[:1]),
-            other_input=finder(store, line, earlier),
+            other_input=finder(line, earlier),
         )
         tell(verdict.why)
         return replace(
             verdict,
-            page=store.put(line.name, batch_page(contents).encode(), "html", ".html", (batch,)),
-            suite_page=store.put(line.name, suite_page(contents).encode(), "html", ".html", (batch,)),
+            page=line.put(batch_page(contents).encode(), "html", ".html", (batch,)),
+            suite_page=line.put(suite_page(contents).encode(), "html", ".html", (batch,)),
         )
 
 
 def _read(
-    store: Store, line: Line, batch: str, spool: Spool, refused: Refused, engine: Engine, ahead: RowWise, tell: Tell
+    line: BoundLine, batch: str, spool: Spool, refused: Refused, engine: Engine, ahead: RowWise, tell: Tell
 ) -> None:
     told = time.monotonic()
-    for item in read_landed(store, line, batch):
+    for item in read_landed(line, batch):
         if isinstance(item, Reason):
             refused.add(without_values(item, line.config.data))
             continue
@@ -288,8 +280,7 @@ def _drift(
 
 
 def _verdict(
-    store: Store,
-    line: Line,
+    line: BoundLine,
     batch: str,
     spool: Spool,
     decision: Decision,
@@ -317,7 +308,7 @@ def _verdict(
         quarantine=kept.quarantine,
         ids=kept.ids,
         new=0 if blocked else new,
-        rules=rules_digest(line),
+        rules=rules_digest(line.line),
         all_reasons=kept.reasons,
     )
 

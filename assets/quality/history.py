@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assets.line.config import Line
 from assets.quality.drift.profile import Profile, merge
 from assets.quality.spool import Spool
 from assets.records.forgotten import fetch_shard
 from assets.records.in_use import trained_batches
-from assets.records.verdict import Finding, accepted_batches, read_verdict
+from assets.records.line_store import BoundLine
+from assets.records.verdict import Finding
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, from_bytes
 
@@ -34,7 +34,7 @@ MOST_COMPARED = 200_000
 """Accepted pictures, sounds or texts that a batch is compared with for likeness: the newest."""
 
 
-def earlier_records(store: Store, line: Line, spool: Spool) -> pa.Table:
+def earlier_records(line: BoundLine, spool: Spool) -> pa.Table:
     """Accepted records of the line that this batch may repeat: columns of `INDEX_SCHEMA`, and `_batch`.
 
     Rows of tables matter only where their id is in the batch; pictures, sounds and texts may also be alike.
@@ -43,11 +43,11 @@ def earlier_records(store: Store, line: Line, spool: Spool) -> pa.Table:
     ids = spool.column("_id") if not alike and spool.rows else None
     wanted = None if ids is None else pc.unique(ids)
     parts, rows = [], 0
-    for _, entry in reversed(accepted_batches(store, line.name)):
-        verdict = read_verdict(store, line.name, entry.batch)
+    for _, entry in reversed(line.accepted_batches()):
+        verdict = line.verdict(entry.batch)
         if verdict is None or verdict.ids is None:
             continue
-        table = pq.read_table(io.BytesIO(fetch_shard(store, verdict.ids)))
+        table = pq.read_table(io.BytesIO(fetch_shard(line.store, verdict.ids)))
         if wanted is not None:
             table = table.filter(pc.is_in(table.column("_id"), value_set=wanted))
         elif rows >= MOST_COMPARED:  # too many to look for likeness: exact copies are still found
@@ -69,7 +69,7 @@ def index_table(chunk: pa.Table, splits: np.ndarray[tuple[int], np.dtype[np.int8
     return pa.Table.from_arrays(columns, schema=INDEX_SCHEMA)
 
 
-def finder(store: Store, line: Line, earlier: pa.Table) -> Callable[[Finding], bytes | None]:
+def finder(line: BoundLine, earlier: pa.Table) -> Callable[[Finding], bytes | None]:
     """Finds the stored input of the accepted record that a finding's `other` names; None where it is not to be had."""
     if not len(earlier) or line.config.data.inputs is not None:
         return lambda finding: None
@@ -78,9 +78,9 @@ def finder(store: Store, line: Line, earlier: pa.Table) -> Callable[[Finding], b
         if finding.other_row >= 0:
             return None
         hits = earlier.filter(pc.equal(earlier.column("_file"), finding.other)).column("_batch").to_pylist()
-        verdict = read_verdict(store, line.name, hits[-1]) if hits else None
+        verdict = line.verdict(hits[-1]) if hits else None
         for ref in verdict.records if verdict is not None else ():
-            shard = io.BytesIO(fetch_shard(store, ref))
+            shard = io.BytesIO(fetch_shard(line.store, ref))
             table = pq.read_table(shard, columns=["file", "input"], filters=[("file", "=", finding.other)])
             if table.num_rows:
                 return bytes(table.column("input")[0].as_py())
@@ -89,18 +89,18 @@ def finder(store: Store, line: Line, earlier: pa.Table) -> Callable[[Finding], b
     return find
 
 
-def reference_profile(store: Store, line: Line) -> Profile | None:
+def reference_profile(line: BoundLine) -> Profile | None:
     """What the data looks like that the model in use was trained on; all accepted data where there is no model yet."""
-    batches = trained_batches(store, line.name) or [entry.batch for _, entry in accepted_batches(store, line.name)]
-    profiles = list(_profiles(store, line, batches))
+    batches = trained_batches(line) or [entry.batch for _, entry in line.accepted_batches()]
+    profiles = list(_profiles(line, batches))
     return merge(profiles) if profiles else None
 
 
-def _profiles(store: Store, line: Line, batches: Iterable[str]) -> Iterable[Profile]:
+def _profiles(line: BoundLine, batches: Iterable[str]) -> Iterable[Profile]:
     for batch in batches:
-        verdict = read_verdict(store, line.name, batch)
+        verdict = line.verdict(batch)
         if verdict is not None and verdict.profile is not None:
-            yield _profile(store, verdict.profile)
+            yield _profile(line.store, verdict.profile)
 
 
 def _profile(store: Store, ref: ArtifactRef) -> Profile:

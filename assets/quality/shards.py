@@ -18,19 +18,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from assets.line.config import Line
 from assets.quality.columns import Sparse
 from assets.quality.decide import GOOD, Decision, explained
 from assets.quality.history import INDEX_SCHEMA, index_table
 from assets.quality.redaction import without_label, without_record
 from assets.quality.refusals import Refused
 from assets.quality.spool import Spool
+from assets.records.line_store import BoundLine
 from assets.records.reason import Reason
 from assets.records.record import QUARANTINE_COLUMNS, RECORD_COLUMNS
 from assets.records.verdict import MAX_REASONS, Finding
 from assets.storage import layout
 from assets.storage.sealed import seal
-from assets.storage.store import Store
 from edge.contracts import ArtifactRef, to_bytes
 
 SHARD_BYTES = 64 * 1024**2
@@ -66,9 +65,9 @@ class Keeper:
         artifacts: where most of them go, in the store.
     """
 
-    def __init__(self, store: Store, line: Line, batch: str, folder: Path) -> None:
-        self.line, self.batch, self.folder = line, batch, folder
-        self._store = store
+    def __init__(self, line: BoundLine, batch: str, folder: Path) -> None:
+        self.line, self.batch, self.folder = line.line, batch, folder
+        self._store = line.store
         self._sealed = line.config.data.privacy.encrypt
         self.artifacts = layout.artifacts(line.name)
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from assets.storage import layout
-from assets.storage.journal import Journal
-from assets.storage.store import Store
 from edge.contracts import check_key, check_sha256, document
 
 
@@ -64,8 +61,3 @@ class Landing:
     def __post_init__(self) -> None:
         check_sha256(self.batch)
         check_key(self.drop)
-
-
-def landing_journal(store: Store, line: str) -> Journal[Landing]:
-    """The journal that `new_batch_sensor` reads; positions are its cursor."""
-    return Journal(store, layout.landings(line), Landing)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from assets.errors import RejectedError
+from assets.records.line_store import LineStore
 from assets.storage import layout
 from assets.storage.sealed import fetch_records
 from assets.storage.store import Store
@@ -61,9 +62,9 @@ class Replacement:
 class Forgotten(Mapping[bytes, str]):
     """The line's forgotten records: id (32 bytes) to the day, which is read only when it is asked for."""
 
-    def __init__(self, store: Store, line: str) -> None:
-        self._store, self._line = store, line
-        names = store.names(layout.forgotten(line))
+    def __init__(self, line: LineStore) -> None:
+        self._store, self._line = line.store, line.name
+        names = line.store.names(layout.forgotten(line.name))
         self._ids = {bytes.fromhex(name[:64]) for name in names if name.endswith(".json") and len(name) == 69}
 
     def __getitem__(self, record: bytes) -> str:
@@ -81,9 +82,9 @@ class Forgotten(Mapping[bytes, str]):
         return record in self._ids
 
 
-def forgotten_ids(store: Store, line: str) -> Forgotten:
+def forgotten_ids(line: LineStore) -> Forgotten:
     """Ids of the line's forgotten records, as they are now; costs one listing."""
-    return Forgotten(store, line)
+    return Forgotten(line)
 
 
 def current(store: Store, ref: ArtifactRef) -> ArtifactRef:

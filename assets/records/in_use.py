@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from assets.errors import RejectedError
 from assets.records.dataset import DatasetVersion
+from assets.records.line_store import LineStore
 from assets.storage import layout
-from assets.storage.store import Store
 from edge.contracts import document
 
 
@@ -40,18 +40,18 @@ class _Release:
     manifest: _Manifest
 
 
-def trained_batches(store: Store, line: str) -> tuple[str, ...]:
+def trained_batches(line: LineStore) -> tuple[str, ...]:
     """Ids of the batches that the line's newest model was trained on; none where there is no model yet."""
     try:
-        version = store.newest(line, _TrainedModel).dataset
-        return store.load(layout.dataset(line, version), DatasetVersion).batches
+        version = line.newest(_TrainedModel).dataset
+        return line.store.load(layout.dataset(line.name, version), DatasetVersion).batches
     except (RejectedError, FileNotFoundError):
         return ()
 
 
-def released_model(store: Store, line: str) -> str | None:
+def released_model(line: LineStore) -> str | None:
     """SHA-256 of the ONNX file of the model behind the line's newest release; None before the first."""
     try:
-        return store.newest(line, _Release).manifest.provenance.teacher
+        return line.newest(_Release).manifest.provenance.teacher
     except RejectedError:
         return None

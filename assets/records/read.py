@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from assets.errors import RejectedError
 from assets.records.dataset import SPLITS, DatasetVersion, Shares, Split
 from assets.records.forgotten import fetch_shard, forgotten_ids
+from assets.records.line_store import LineStore
 from assets.records.splits import record_split
 from assets.storage import layout
 from assets.storage.store import Store
@@ -73,7 +74,7 @@ def distinct_rows(
     """
     known = {name: number for number, name in enumerate(classes)}
     lines = {layout.line_of(shard.uri) for shard in shards}
-    forgotten = {record.hex() for name in lines for record in forgotten_ids(store, name)}
+    forgotten = {record.hex() for name in lines for record in forgotten_ids(LineStore(store, name))}
     seen: set[str] = set()
     for shard in shards:
         data = fetch_shard(store, shard)
@@ -97,16 +98,6 @@ def distinct_rows(
                     Row(index, record, value, record_split(record, group or "", split or "", shares), group or "")
                 )
         yield data, rows
-
-
-def load_dataset(store: Store, line: str, version: str) -> DatasetVersion:
-    """The dataset of that version (its digest). Raises RejectedError where it is not kept."""
-    try:
-        return store.load(layout.dataset(line, version), DatasetVersion)
-    except FileNotFoundError as error:
-        raise RejectedError(
-            f"{layout.dataset(line, version)}: this dataset version is missing; materialize {line}/dataset again"
-        ) from error
 
 
 def raw_inputs(

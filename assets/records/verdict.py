@@ -8,9 +8,6 @@ from typing import Literal
 
 from assets.line.config import Line
 from assets.records.reason import Reason
-from assets.storage import layout
-from assets.storage.journal import Journal
-from assets.storage.store import Store
 from edge.contracts import ArtifactRef, document
 
 MAX_REASONS = 1000
@@ -133,16 +130,6 @@ class Finding:
     detail: str
 
 
-def accepted_journal(store: Store, line: str) -> Journal[Accepted]:
-    """The order in which batches were accepted: a dataset is a prefix of it."""
-    return Journal(store, layout.accepted(line), Accepted)
-
-
-def verdict_history(store: Store, line: str, batch: str) -> Journal[BatchVerdict]:
-    """Every verdict on a batch that was judged more than once, the first one too; the last one stands."""
-    return Journal(store, layout.verdict_history(line, batch), BatchVerdict)
-
-
 def rules_digest(line: Line) -> str:
     """What a verdict depends on besides the batch: SHA-256 of the line's sections `data` and `quality`."""
     return line.config.digest("data", "quality")
@@ -156,50 +143,3 @@ def stands(verdict: BatchVerdict, line: Line) -> bool:
 def partitions_name(line: Line) -> str:
     """The line's set of dynamic partitions: one per landed batch, keyed by the batch's id."""
     return f"{line.identifier}_batches"
-
-
-def read_verdict(store: Store, line: str, batch: str) -> BatchVerdict | None:
-    """The gate's verdict on a batch, or None where it was not judged yet."""
-    try:
-        return store.load(layout.verdict(line, batch), BatchVerdict)
-    except FileNotFoundError:
-        return None
-
-
-def list_accepted(store: Store, verdict: BatchVerdict, now: float) -> bool:
-    """List an accepted batch in the journal of accepted batches, unless it is there; whether it was listed now.
-
-    Walks on from where the journal ended when the batch was judged, so that several judges, and one that was killed
-    and comes again, list it together once.
-    """
-    journal = accepted_journal(store, verdict.line)
-    entry = Accepted(verdict.batch, verdict.new, now, verdict.since)
-    return journal.append_once(entry, lambda other: other.batch == verdict.batch, verdict.since)[1]
-
-
-def accepted_after(store: Store, line: str, after: int, most: int) -> list[tuple[int, Accepted]]:
-    """The first `most` entries of accepted batches behind position `after`, each batch once: its first entry counts.
-
-    Reads these, and before them what was listed since the oldest of them was judged; not the whole journal.
-    """
-    journal = accepted_journal(store, line)
-    window = list(journal.after(after, most))
-    start = min((entry.since for _, entry in window), default=after)
-    seen = {entry.batch for _, entry in journal.after(start, after - start)} if start < after else set()
-    found = []
-    for position, entry in window:
-        if entry.batch not in seen:
-            seen.add(entry.batch)
-            found.append((position, entry))
-    return found
-
-
-def accepted_batches(store: Store, line: str) -> list[tuple[int, Accepted]]:
-    """Position and entry of every accepted batch in order, each batch once: its first entry counts."""
-    seen: set[str] = set()
-    found = []
-    for position, entry in accepted_journal(store, line).after(0):
-        if entry.batch not in seen:
-            seen.add(entry.batch)
-            found.append((position, entry))
-    return found

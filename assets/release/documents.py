@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from assets.records.line_store import LineStore
 from assets.storage import layout
 from assets.storage.journal import Journal
-from assets.storage.store import Store
 from edge.contracts import Deployment, ReleaseManifest, document
 
 
@@ -44,12 +44,12 @@ class RolloutRecord:
     time: float
 
 
-def rollout_journal(store: Store, line: str, group: str) -> Journal[RolloutRecord]:
+def rollout_journal(line: LineStore, group: str) -> Journal[RolloutRecord]:
     """Every promotion of a group, in order of its serials: a history, which says when and why.
 
     Where the group is pointed now is signed: `assets.release.repository.current_deployment`.
     """
-    return Journal(store, layout.rollout(line, group), RolloutRecord)
+    return Journal(line.store, layout.rollout(line.name, group), RolloutRecord)
 
 
 def golden_key(record: ReleaseRecord) -> str:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from assets.compilation.documents import Engine, Engines
 from assets.compression.documents import ChosenModel
 from assets.records.dataset import DatasetVersion
-from assets.storage.memo import results
+from assets.records.line_store import LineStore
 from assets.storage.store import Store
 from edge.contracts import (
     ArtifactRef,
@@ -63,7 +63,7 @@ def find_chosen(store: Store, engines: Engines) -> ChosenModel:
     newest = store.newest(engines.line, ChosenModel)
     if _made(newest, engines):
         return newest
-    earlier = (one for one in results(store, engines.line, ChosenModel) if _made(one, engines))
+    earlier = (one for one in LineStore(store, engines.line).results(ChosenModel) if _made(one, engines))
     return next(earlier, newest)
 
 

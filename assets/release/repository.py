@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import TargetFile
 
+from assets.records.line_store import LineStore
 from assets.release.authorities import delegations_of, demo_roles, expiry_notes, freshen, open_repository
 from assets.release.documents import ReleaseRecord
 from assets.release.metadata import DEMO_FIELD, Editor, Expiries, locked
@@ -40,8 +41,7 @@ def ensure_repository(store: Store, lines: Iterable[str], expiries: Expiries = D
 
 
 def publish(
-    store: Store,
-    line: str,
+    line: LineStore,
     manifest: ReleaseManifest,
     files: Mapping[str, bytes],
     expiries: Expiries = DEFAULT_EXPIRIES,
@@ -58,26 +58,26 @@ def publish(
     Raises:
         RejectedError, VerificationError: a file that the manifest does not name, or that is not the one it names.
     """
-    contents = _release_files(line, manifest, files)
+    contents = _release_files(line.name, manifest, files)
     data = contents["manifest.json"]
     release = hashlib.sha256(data).hexdigest()
-    base = f"releases/{line}/{release}"
-    role = f"release-{line}"
-    with locked(store):
-        editor = open_repository(store, (line,), expiries)
+    base = f"releases/{line.name}/{release}"
+    role = f"release-{line.name}"
+    with locked(line.store):
+        editor = open_repository(line.store, (line.name,), expiries)
         signed = editor.role(role)
         targets = {f"{base}/{name}": body for name, body in contents.items()}
         for path, body in targets.items():
-            _write_target(store, path, body)
+            _write_target(line.store, path, body)
         if not targets.keys() <= signed.targets.keys():
             signed.targets |= {path: TargetFile.from_data(path, body, ["sha256"]) for path, body in targets.items()}
             editor.write(role, signed)
             editor.commit()
-        key = layout.release(line, release)
-        if store.exists(key):
-            return store.load(key, ReleaseRecord)
-        record = ReleaseRecord(line, release, manifest.sequence, f"{base}/manifest.json", manifest, time.time())
-        store.save(key, record)
+        key = layout.release(line.name, release)
+        if line.store.exists(key):
+            return line.store.load(key, ReleaseRecord)
+        record = ReleaseRecord(line.name, release, manifest.sequence, f"{base}/manifest.json", manifest, time.time())
+        line.store.save(key, record)
         return record
 
 
@@ -86,8 +86,7 @@ class DeploymentChangedError(TransientError):
 
 
 def deploy(
-    store: Store,
-    line: str,
+    line: LineStore,
     group: str,
     record: ReleaseRecord,
     expiries: Expiries = DEFAULT_EXPIRIES,
@@ -104,24 +103,24 @@ def deploy(
         RejectedError: the release is not in the repository, or the group's name is not a plain name.
         DeploymentChangedError: the group has another serial than expected.
     """
-    path = _deploy_path(line, group)
-    with locked(store):
-        editor = open_repository(store, (line,), expiries)
-        if record.manifest_path not in editor.role(f"release-{line}").targets:
+    path = _deploy_path(line.name, group)
+    with locked(line.store):
+        editor = open_repository(line.store, (line.name,), expiries)
+        if record.manifest_path not in editor.role(f"release-{line.name}").targets:
             raise RejectedError(f"{record.manifest_path}: not in the repository; publish the release first")
-        current = _deployment(store, editor, path)
+        current = _deployment(line.store, editor, path)
         if current is not None and current.release == record.release:
             return current
         serial = current.serial if current else 0
         if expected_serial not in {None, serial}:
             raise DeploymentChangedError(
-                f"group {group!r} of line {line!r} was pointed elsewhere meanwhile (serial {serial}, not "
+                f"group {group!r} of line {line.name!r} was pointed elsewhere meanwhile (serial {serial}, not "
                 f"{expected_serial}); look, and decide, again"
             )
         serial += 1
-        deployment = Deployment(line, group, record.release, record.manifest_path, record.sequence, serial)
+        deployment = Deployment(line.name, group, record.release, record.manifest_path, record.sequence, serial)
         data = to_bytes(deployment)
-        _write_target(store, path, data)
+        _write_target(line.store, path, data)
         name = _bin(editor, path)
         signed = editor.role(name)
         signed.targets[path] = TargetFile.from_data(path, data, ["sha256"])
@@ -130,12 +129,12 @@ def deploy(
         return deployment
 
 
-def current_deployment(store: Store, line: str, group: str) -> Deployment | None:
+def current_deployment(line: LineStore, group: str) -> Deployment | None:
     """Where `group` is pointed now; None before any promotion. Raises VerificationError for a changed deploy file."""
-    path = _deploy_path(line, group)
-    if not store.exists(layout.TUF_TIMESTAMP):
+    path = _deploy_path(line.name, group)
+    if not line.store.exists(layout.TUF_TIMESTAMP):
         return None
-    return _deployment(store, Editor.open(store, DEFAULT_EXPIRIES), path)
+    return _deployment(line.store, Editor.open(line.store, DEFAULT_EXPIRIES), path)
 
 
 def refresh_timestamp(store: Store, expiries: Expiries = DEFAULT_EXPIRIES) -> bool:

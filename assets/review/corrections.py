@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assets.errors import RejectedError
-from assets.line.config import Line
 from assets.line.data import DataContract
 from assets.readers.registry import make_record
+from assets.records.line_store import BoundLine
 from assets.records.verdict import BatchVerdict
 from assets.review.held import Held, scan
 from assets.review.lookup import Lookup
-from assets.storage.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -122,7 +121,7 @@ def input_problem(data: DataContract, stored: bytes) -> str | None:
     return f"column {name} has no value; give one with --set {name}=VALUE"
 
 
-def refuse_unfit(store: Store, line: Line, verdict: BatchVerdict, members: pa.Table, label: str = "") -> None:
+def refuse_unfit(line: BoundLine, verdict: BatchVerdict, members: pa.Table, label: str = "") -> None:
     """Refuse records that cannot be trained on as they are.
 
     Args:
@@ -138,7 +137,7 @@ def refuse_unfit(store: Store, line: Line, verdict: BatchVerdict, members: pa.Ta
     data = line.config.data
     columns = ("id", "label", "file", *(("input",) if data.inputs is not None else ()))
     wanted, pairs, found = Lookup(members["id"].unique()), [], _Unfit()
-    for _, everything in scan(store, verdict, columns):
+    for _, everything in scan(line.store, verdict, columns):
         rows = pa.array(wanted.holds(everything["id"]))
         table = _labelled(everything.filter(rows), label)
         pairs.append(table.select(["id", "label"]))

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from assets.errors import ConflictError, RejectedError
 from assets.line.config import Line
+from assets.records.line_store import BoundLine, LineStore, bind
 from assets.records.verdict import BatchVerdict
 from assets.review import corrections
 from assets.review.documents import Decision, waivable
 from assets.review.held import find_rows, held_batches, held_records, rows_at
 from assets.review.state import ABOUT_RECORDS, State, keep_bytes, keep_members
 from assets.storage import audit, layout
-from assets.storage.store import Store
+from assets.storage.audit import AuditLog
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,7 +66,7 @@ def accept(
     """
     why = needed_reason(why, "accepting what a rule set aside")
     _refuse_unwaivable(members)
-    corrections.refuse_unfit(state.store, line, verdict, members)
+    corrections.refuse_unfit(bind(state.store, line), verdict, members)
     return decide_about(state, Decision("accept", who, why, 0.0, verdict.batch), members, revise)
 
 
@@ -97,7 +98,7 @@ def fix(
     if correction.file is not None or changes:
         draft = _check_input(state, line, verdict, members, draft, correction)
     else:
-        corrections.refuse_unfit(state.store, line, verdict, members, label)
+        corrections.refuse_unfit(bind(state.store, line), verdict, members, label)
     return decide_about(state, draft, members, revise)
 
 
@@ -133,9 +134,7 @@ def revoke(state: State, position: int, who: str, why: str) -> int:
     return append(state, Decision("revoke", who, why, time.time(), batch, replaces=position), check)
 
 
-def locate(
-    store: Store, line: Line, record: str, batch: BatchVerdict | None = None
-) -> tuple[BatchVerdict, list[int], str]:
+def locate(line: BoundLine, record: str, batch: BatchVerdict | None = None) -> tuple[BatchVerdict, list[int], str]:
     """The batch, rows and id of the one quarantined record that `record` names: an id's first digits, or its file.
 
     Without a batch, the newest batch that holds it.
@@ -143,12 +142,12 @@ def locate(
     Raises:
         RejectedError: there is none, or there are several.
     """
-    batches = [batch] if batch is not None else list(reversed(list(held_batches(store, line.name))))
+    batches = [batch] if batch is not None else list(reversed(list(held_batches(line))))
     for verdict in batches:
-        found = find_rows(store, verdict, record) if record else []
+        found = find_rows(line.store, verdict, record) if record else []
         ids = dict.fromkeys(identity for _, identity in found)
         if len(ids) > 1:
-            some = ", ".join(held.file for held in rows_at(store, verdict, [row for row, _ in found[:5]]))
+            some = ", ".join(held.file for held in rows_at(line.store, verdict, [row for row, _ in found[:5]]))
             raise RejectedError(
                 f"{record[:80]!r} names {len(ids)} quarantined records ({some}); give more digits of its id"
             )
@@ -171,7 +170,7 @@ def decide_about(state: State, draft: Decision, members: pa.Table, revise: int) 
         refuse_decided(state, draft.batch, ids, revise)
 
     check()
-    inline, more = keep_members(state.store, state.line, members)
+    inline, more = keep_members(LineStore(state.store, state.line), members)
     draft = replace(draft, time=time.time(), count=len(ids), members=inline, more=more, replaces=revise)
     return append(state, draft, check)
 
@@ -229,7 +228,7 @@ def _note(state: State, entry: Decision, position: int) -> None:
     elif entry.count:
         about = f"{entry.count:,} records of batch {entry.batch}"
     what = f"decision {position}: {entry.why}" if entry.why else f"decision {position}"
-    audit.record(state.store, entry.who, _AUDITED[entry.action], state.line, about, what)
+    AuditLog(state.store).record(entry.who, _AUDITED[entry.action], state.line, about, what)
 
 
 def _check_input(
@@ -253,7 +252,7 @@ def _check_input(
         corrections.checked_record(data, held, stored, label)
     if correction.file is None:
         return draft
-    ref = keep_bytes(state.store, line, layout.decided(line.name), correction.file, "input", ".input")
+    ref = keep_bytes(bind(state.store, line), layout.decided(line.name), correction.file, "input", ".input")
     return replace(draft, input=ref)
 
 

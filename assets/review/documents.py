@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from assets.records.line_store import LineStore
 from assets.storage import layout
 from assets.storage.journal import Journal
-from assets.storage.store import Store
 from edge.contracts import ArtifactRef, document
 
 if TYPE_CHECKING:
@@ -217,9 +217,9 @@ class Waivers:
         return text if waived is None else f"{text}; {waived:,} records of this batch pass because of it"
 
 
-def decisions_journal(store: Store, line: str) -> Journal[Decision]:
+def decisions_journal(line: LineStore) -> Journal[Decision]:
     """Every decision of the line, in the order in which they were made."""
-    return Journal(store, layout.decisions(line), Decision)
+    return Journal(line.store, layout.decisions(line.name), Decision)
 
 
 def waivable(rule: str) -> bool:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 
 from assets.errors import RejectedError
-from assets.records.batch import landing_journal
 from assets.records.forgotten import current
+from assets.records.line_store import LineStore
 from assets.records.record import QUARANTINE_COLUMNS
-from assets.records.verdict import BatchVerdict, read_verdict
+from assets.records.verdict import BatchVerdict
 from assets.review.lookup import Lookup
 from assets.storage import layout
 from assets.storage.sealed import fetch_records, open_unsealed
@@ -57,13 +57,13 @@ class Held:
     remedy: str
 
 
-def held_batches(store: Store, line: str) -> Iterator[BatchVerdict]:
+def held_batches(line: LineStore) -> Iterator[BatchVerdict]:
     """The standing verdict on each batch of the line that has quarantined records, in the order of landing.
 
     Without its reasons and checks, which are most of it: those that were read before are not read into objects again.
     """
-    for batch in dict.fromkeys(landing.batch for _, landing in landing_journal(store, line).after(0)):
-        verdict = _light_verdict(store, layout.verdict(line, batch))
+    for batch in dict.fromkeys(landing.batch for _, landing in line.landings().after(0)):
+        verdict = _light_verdict(line.store, layout.verdict(line.name, batch))
         if verdict is not None and verdict.quarantined:
             yield verdict
 
@@ -81,23 +81,27 @@ def _light_verdict(store: Store, key: str) -> BatchVerdict | None:
     return _SEEN[sha256]
 
 
-def find_batch(store: Store, line: str, batch: str) -> BatchVerdict:
+def find_batch(line: LineStore, batch: str) -> BatchVerdict:
     """The verdict on the batch whose id begins with `batch`.
 
     Raises:
         RejectedError: there is none, several begin so, it was not judged, or nothing of it is quarantined.
     """
-    known = dict.fromkeys(landing.batch for _, landing in landing_journal(store, line).after(0))
+    known = dict.fromkeys(landing.batch for _, landing in line.landings().after(0))
     found = [name for name in known if batch and name.startswith(batch)]
     if len(found) != 1:
         problem = "no batch begins with it" if not found else f"{len(found)} batches begin with it"
-        raise RejectedError(f"line {line!r}: batch {batch[:80]!r}: {problem}; `edgeloop batches {line}` lists them")
-    verdict = read_verdict(store, line, found[0])
+        raise RejectedError(
+            f"line {line.name!r}: batch {batch[:80]!r}: {problem}; `edgeloop batches {line.name}` lists them"
+        )
+    verdict = line.verdict(found[0])
     if verdict is None:
-        raise RejectedError(f"line {line!r}: batch {found[0][:12]} was not judged yet; `edgeloop run {line}` judges it")
+        raise RejectedError(
+            f"line {line.name!r}: batch {found[0][:12]} was not judged yet; `edgeloop run {line.name}` judges it"
+        )
     if not verdict.quarantined:
         raise RejectedError(
-            f"line {line!r}: nothing of batch {found[0][:12]} is in quarantine; there is nothing to decide"
+            f"line {line.name!r}: nothing of batch {found[0][:12]} is in quarantine; there is nothing to decide"
         )
     return verdict
 

@@ -22,6 +22,7 @@ from assets.ingest.listing import known
 from assets.ingest.returning import land_returned, returned_batch
 from assets.line.config import Line
 from assets.records.forgotten import forgotten_ids
+from assets.records.line_store import BoundLine, LineStore, bind
 from assets.records.record import RECORD_COLUMNS
 from assets.records.verdict import BatchVerdict
 from assets.review import corrections
@@ -31,7 +32,6 @@ from assets.review.held import held_batches, scan
 from assets.review.state import State, keep_bytes
 from assets.storage import layout
 from assets.storage.sealed import fetch_records
-from assets.storage.store import Store
 from edge.contracts import ArtifactRef
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def release(state: State, line: Line, who: str, why: str = "", batch: str = "") 
         if not position:
             return Release("", 0, 0, completed)
         entry = state.entry(position)
-        landed = land_returned(state.store, line, entry.files)
+        landed = land_returned(bind(state.store, line), entry.files)
         return Release(landed, entry.count, position, completed)
 
 
@@ -92,7 +92,7 @@ def pending(state: State, now: float, batch: str = "") -> list[int]:
 def complete(state: State, line: Line) -> Iterator[str]:
     """Complete the landing of each release that was cut short; yields the batches."""
     for position in unfinished(state):
-        yield land_returned(state.store, line, state.entry(position).files)
+        yield land_returned(bind(state.store, line), state.entry(position).files)
 
 
 def unfinished(state: State) -> list[int]:
@@ -100,7 +100,8 @@ def unfinished(state: State) -> list[int]:
     return [
         position
         for position in state.releases()[-MAX_UNFINISHED:]
-        if state.entry(position).returned and known(state.store, state.line, state.entry(position).returned) is None
+        if state.entry(position).returned
+        and known(LineStore(state.store, state.line), state.entry(position).returned) is None
     ]
 
 
@@ -108,7 +109,7 @@ def _enter(state: State, line: Line, who: str, why: str, batch: str) -> int:
     """Write the records that go back, then the release; returns its position, 0 where nothing is to be released."""
     upto, now = state.refresh().position, time.time()
     positions = pending(state, now, batch)
-    files, count = _write(state.store, line, state, positions, upto)
+    files, count = _write(bind(state.store, line), state, positions, upto)
     if not count:
         return 0
     returned = returned_batch(line, files)
@@ -129,35 +130,31 @@ def _refuse_changed(state: State, upto: int, positions: list[int], batch: str) -
             raise _ChangedError
 
 
-def _write(
-    store: Store, line: Line, state: State, positions: list[int], upto: int
-) -> tuple[tuple[ArtifactRef, ...], int]:
+def _write(line: BoundLine, state: State, positions: list[int], upto: int) -> tuple[tuple[ArtifactRef, ...], int]:
     """The records that these decisions cover, corrected, as Parquets below `quarantine/<line>/.returns/`."""
     decisions = {position: state.entry(position) for position in positions}
     wanted = {entry.batch for entry in decisions.values()}
-    writer = _Writer(store, line, {"line": line.name, "upto": upto})
-    for verdict in held_batches(store, line.name):
+    writer = _Writer(line, {"line": line.name, "upto": upto})
+    for verdict in held_batches(line):
         if verdict.batch in wanted:
-            for table in _tables(store, line, state, verdict, decisions):
+            for table in _tables(line, state, verdict, decisions):
                 writer.add(table)
     return writer.finish(), writer.count
 
 
-def _tables(
-    store: Store, line: Line, state: State, verdict: BatchVerdict, decisions: dict[int, Decision]
-) -> Iterator[pa.Table]:
+def _tables(line: BoundLine, state: State, verdict: BatchVerdict, decisions: dict[int, Decision]) -> Iterator[pa.Table]:
     """The batch's records that go back, corrected, a row group at a time; of copies one comes back."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    seen = {record.hex() for record in forgotten_ids(store, line.name)}  # these never come back
+    seen = {record.hex() for record in forgotten_ids(line)}  # these never come back
     numbers = np.asarray(sorted(decisions), dtype=np.int64)
     labels = np.full(state.position + 1, "", dtype=object)
     by_row = np.zeros(state.position + 1, dtype=bool)
     for position, entry in decisions.items():
         labels[position] = entry.label
         by_row[position] = bool(entry.changes) or entry.input is not None
-    for _, table in scan(store, verdict, RECORD_COLUMNS):
+    for _, table in scan(line.store, verdict, RECORD_COLUMNS):
         found = state.decided(verdict.batch, table["id"])
         rows = np.flatnonzero(np.isin(found, numbers))
         rows = rows[_first_ones(table["id"].take(pa.array(rows)).to_pylist(), seen)]
@@ -170,9 +167,7 @@ def _tables(
         yield part.filter(pa.array(plain))
         for at in np.flatnonzero(~plain):
             (row,) = part.slice(int(at), 1).to_pylist()
-            yield pa.Table.from_pylist(
-                [_corrected(store, line, verdict, row, decisions[int(positions[at])])], part.schema
-            )
+            yield pa.Table.from_pylist([_corrected(line, verdict, row, decisions[int(positions[at])])], part.schema)
 
 
 def _first_ones(ids: list[str], seen: set[str]) -> list[int]:
@@ -185,11 +180,11 @@ def _first_ones(ids: list[str], seen: set[str]) -> list[int]:
     return fresh
 
 
-def _corrected(store: Store, line: Line, verdict: BatchVerdict, row: dict[str, Any], entry: Decision) -> dict[str, Any]:
+def _corrected(line: BoundLine, verdict: BatchVerdict, row: dict[str, Any], entry: Decision) -> dict[str, Any]:
     """A record whose input is corrected, with its new id."""
     data = line.config.data
     if entry.input is not None:
-        row["input"] = fetch_records(store, entry.input)
+        row["input"] = fetch_records(line.store, entry.input)
     row["input"] = corrections.apply(data, row["input"], entry.changes)
     row["id"] = corrections.checked_record(data, corrections.as_held(verdict.batch, row), row["input"], row["label"])
     return row
@@ -198,8 +193,8 @@ def _corrected(store: Store, line: Line, verdict: BatchVerdict, row: dict[str, A
 class _Writer:
     """Packs records into Parquets of bounded size; each is kept under its digest, sealed where the line says so."""
 
-    def __init__(self, store: Store, line: Line, about: dict[str, Any]) -> None:
-        self._store, self._line, self._about = store, line, about
+    def __init__(self, line: BoundLine, about: dict[str, Any]) -> None:
+        self._store, self._line, self._about = line.store, line.line, about
         self._parts: list[pa.Table] = []
         self._rows = self._bytes = 0
         self._files: list[ArtifactRef] = []
@@ -234,5 +229,7 @@ class _Writer:
         table = pa.concat_tables([part.cast(schema) for part in self._parts]).combine_chunks()
         pq.write_table(table.replace_schema_metadata(about), buffer, compression="zstd", use_dictionary=["label"])
         key = layout.returns(self._line.name)
-        self._files.append(keep_bytes(self._store, self._line, key, buffer.getvalue(), "parquet", ".records.parquet"))
+        self._files.append(
+            keep_bytes(bind(self._store, self._line), key, buffer.getvalue(), "parquet", ".records.parquet")
+        )
         self._parts, self._rows, self._bytes = [], 0, 0

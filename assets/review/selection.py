@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assets.line.config import Line
+from assets.records.line_store import bind
 from assets.records.verdict import BatchVerdict
 from assets.review.decisions import locate
 from assets.review.state import State, select
@@ -51,7 +52,7 @@ class Selection:
             return
         named: dict[str, tuple[BatchVerdict, list[str]]] = {}
         for record in self.records:
-            verdict, _, identity = locate(state.store, line, record, verdicts[0] if self.batch else None)
+            verdict, _, identity = locate(bind(state.store, line), record, verdicts[0] if self.batch else None)
             named.setdefault(verdict.batch, (verdict, []))[1].append(identity)
         for verdict, ids in named.values():
             yield verdict, select(state, verdict, rule=self.rule, labelled=self.labelled, ids=ids, decided=True)

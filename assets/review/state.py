@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
-from assets.line.config import Line
 from assets.records.forgotten import forgotten_ids
+from assets.records.line_store import BoundLine, LineStore
 from assets.records.verdict import BatchVerdict
 from assets.review.documents import MAX_INLINE, Decision, Member, decisions_journal
 from assets.review.held import scan
@@ -41,10 +41,10 @@ class State:
         entries: the entry at position p is `entries[p - 1]`.
     """
 
-    def __init__(self, store: Store, line: str) -> None:
-        self.store = store
-        self.line = line
-        self.journal = decisions_journal(store, line)
+    def __init__(self, line: LineStore) -> None:
+        self.store = line.store
+        self.line = line.name
+        self.journal = decisions_journal(line)
         self.entries: list[Decision] = []
         self._by_batch: dict[str, list[int]] = {}
         self._revoked: dict[int, int] = {}
@@ -231,7 +231,7 @@ def members_table(members: Sequence[tuple[str, str]]) -> pa.Table:
     return pa.table({"id": pa.array(ids, pa.string()), "rule": pa.array(rules, pa.string())})
 
 
-def keep_members(store: Store, line: str, members: pa.Table) -> tuple[tuple[Member, ...], ArtifactRef | None]:
+def keep_members(line: LineStore, members: pa.Table) -> tuple[tuple[Member, ...], ArtifactRef | None]:
     """Members as a `Decision` holds them: itself, or as a Parquet below `quarantine/<line>/.decided/`."""
     import pyarrow.parquet as pq
 
@@ -239,12 +239,14 @@ def keep_members(store: Store, line: str, members: pa.Table) -> tuple[tuple[Memb
         return tuple(Member(row["id"], row["rule"]) for row in members.to_pylist()), None
     buffer = io.BytesIO()
     pq.write_table(members, buffer, compression="zstd", use_dictionary=["rule"])
-    return (), _put(store, layout.decided(line), buffer.getvalue(), "parquet", ".parquet")
+    return (), _put(line.store, layout.decided(line.name), buffer.getvalue(), "parquet", ".parquet")
 
 
-def keep_bytes(store: Store, line: Line, folder: str, data: bytes, kind: str, suffix: str) -> ArtifactRef:
+def keep_bytes(line: BoundLine, folder: str, data: bytes, kind: str, suffix: str) -> ArtifactRef:
     """Keep what records are made of below `folder`, named by its digest, sealed where the line says so."""
-    return _put(store, folder, seal(data, line.name, kind) if line.config.data.privacy.encrypt else data, kind, suffix)
+    return _put(
+        line.store, folder, seal(data, line.name, kind) if line.config.data.privacy.encrypt else data, kind, suffix
+    )
 
 
 def _put(store: Store, folder: str, data: bytes, kind: str, suffix: str) -> ArtifactRef:
@@ -279,7 +281,9 @@ def select(
 
     parts = []
     wanted = None if ids is None else Lookup(pa.array(list(dict.fromkeys(ids)), pa.string()))
-    forgotten = Lookup(pa.array([record.hex() for record in forgotten_ids(state.store, state.line)], pa.string()))
+    forgotten = Lookup(
+        pa.array([record.hex() for record in forgotten_ids(LineStore(state.store, state.line))], pa.string())
+    )
     for _, table in scan(state.store, verdict, ("id", "rule", "label")):
         keep = np.ones(table.num_rows, dtype=bool)
         for name, value in (("rule", rule), ("label", labelled)):

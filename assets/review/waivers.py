@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from assets.errors import RejectedError
 from assets.line.config import Line
+from assets.records.line_store import LineStore, bind
 from assets.records.verdict import BatchVerdict
 from assets.review import corrections
 from assets.review.decisions import append, decide_about, needed_reason
 from assets.review.documents import Decision, Waiver, Waivers, waivable
 from assets.review.state import State, select
-from assets.storage.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,13 +70,13 @@ def waive(state: State, line: Line, rule: str, who: str, why: str, until: float,
         members = select(state.refresh(), scope.verdict, rule=rule)
         if not members.num_rows:
             return append(state, draft, lambda: None)
-    corrections.refuse_unfit(state.store, line, scope.verdict, members)
+    corrections.refuse_unfit(bind(state.store, line), scope.verdict, members)
     return decide_about(state, draft, members, scope.revise)
 
 
-def active_waivers(store: Store, line: str, now: float) -> Waivers:
+def active_waivers(line: LineStore, now: float) -> Waivers:
     """What the gate does not ask at the moment `now` (seconds since 1970)."""
-    return waivers_of(State(store, line), now)
+    return waivers_of(State(line), now)
 
 
 def waivers_of(state: State, now: float) -> Waivers:

@@ -9,6 +9,7 @@ import dagster as dg
 
 from assets.line.config import Line
 from assets.processes.launch import refusals_fail_once
+from assets.records.line_store import bind
 from assets.release.documents import ReleaseRecord
 from assets.storage.store import Store
 
@@ -34,7 +35,7 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
         started = time.monotonic()
         with refusals_fail_once():
             record = store.newest(line.name, ReleaseRecord)
-            done = roll_out(store, line, record)
+            done = roll_out(bind(store, line), record)
             store.set_newest(line.name, done)
             refresh_timestamp(store)
         context.log.info("%s: %s", done.decision, done.why)

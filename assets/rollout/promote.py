@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from assets.line.config import Line
+from assets.records.line_store import BoundLine, LineStore
 from assets.release.documents import ReleaseRecord, RolloutRecord, rollout_journal
 from assets.release.published import find_release
 from assets.release.repository import DeploymentChangedError, current_deployment, deploy
-from assets.storage.audit import current_user
-from assets.storage.audit import record as note
+from assets.storage.audit import AuditLog, current_user
 from assets.storage.store import Store
 from edge.contracts import Deployment, ReleaseManifest
 
@@ -58,7 +57,7 @@ def decide(
     return "promoted", f"promotion is {promotion}"
 
 
-def roll_out(store: Store, line: Line, record: ReleaseRecord) -> RolloutRecord:
+def roll_out(line: BoundLine, record: ReleaseRecord) -> RolloutRecord:
     """Apply the line's policy to a release and record what came of it.
 
     Raises:
@@ -69,13 +68,13 @@ def roll_out(store: Store, line: Line, record: ReleaseRecord) -> RolloutRecord:
     promotion = line.config.rollout.promotion
 
     def choose(current: Deployment | None) -> tuple[Decision, str]:
-        journal = rollout_journal(store, line.name, group)
+        journal = rollout_journal(line, group)
         return decide(promotion, record, current, frozenset(entry.release for _, entry in journal.after(0)))
 
-    return _apply(store, line.name, group, record, choose)
+    return _apply(line, group, record, choose)
 
 
-def promote(store: Store, line: Line, release: str, group: str | None = None) -> RolloutRecord:
+def promote(line: BoundLine, release: str, group: str | None = None) -> RolloutRecord:
     """Point a group at a release because a person says so, forwards or back: what `edgeloop promote` does.
 
     Args:
@@ -86,7 +85,7 @@ def promote(store: Store, line: Line, release: str, group: str | None = None) ->
         RejectedError: no such release, or the digits fit several.
         TransientError: the group was pointed elsewhere each time meanwhile.
     """
-    record = find_release(store, line.name, release)
+    record = find_release(line, release)
     group = group or line.config.rollout.group
 
     def choose(current: Deployment | None) -> tuple[Decision, str]:
@@ -95,31 +94,33 @@ def promote(store: Store, line: Line, release: str, group: str | None = None) ->
         back = current is not None and record.sequence < current.sequence
         return "promoted", "rolled back by hand" if back else "promoted by hand"
 
-    rollout = _apply(store, line.name, group, record, choose)
+    rollout = _apply(line, group, record, choose)
     if rollout.decision == "promoted":
-        store.set_newest(line.name, rollout)
-        note(store, current_user(), "promoted", line.name, record.release, f"{group}: {rollout.why}")
+        line.set_newest(rollout)
+        AuditLog(line.store).record(current_user(), "promoted", line.name, record.release, f"{group}: {rollout.why}")
     return rollout
 
 
-def _apply(store: Store, line: str, group: str, record: ReleaseRecord, choose: Choose) -> RolloutRecord:
+def _apply(line: LineStore, group: str, record: ReleaseRecord, choose: Choose) -> RolloutRecord:
     """Decide on what is signed now, and sign only if that still holds under the lock; else decide again."""
     for last in (False, False, True):
-        current = current_deployment(store, line, group)
+        current = current_deployment(line, group)
         if current is not None:
-            _note(store, RolloutRecord(line, group, "promoted", MENDED, current.release, current, time.time()))
+            _note(
+                line.store, RolloutRecord(line.name, group, "promoted", MENDED, current.release, current, time.time())
+            )
         decision, why = choose(current)
         if decision != "promoted":
             break
         try:
-            current = deploy(store, line, group, record, expected_serial=current.serial if current else 0)
+            current = deploy(line, group, record, expected_serial=current.serial if current else 0)
             break
         except DeploymentChangedError:
             if last:
                 raise
-    rollout = RolloutRecord(line, group, decision, why, record.release, current, time.time())
+    rollout = RolloutRecord(line.name, group, decision, why, record.release, current, time.time())
     if decision == "promoted":
-        _note(store, rollout)
+        _note(line.store, rollout)
     return rollout
 
 
@@ -129,7 +130,7 @@ def _note(store: Store, rollout: RolloutRecord) -> None:
     It runs before every decision for what is signed already: a crash between a signature and its entry would else hide
     a release that the group had, and a policy could overrule the person who moves the group away from it.
     """
-    journal = rollout_journal(store, rollout.line, rollout.group)
+    journal = rollout_journal(LineStore(store, rollout.line), rollout.group)
     serial = rollout.deployment.serial if rollout.deployment else 0
     while True:
         length = journal.length()

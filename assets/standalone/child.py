@@ -17,6 +17,7 @@ from typing import Any
 from assets.compression.choosing.choose import choose
 from assets.compression.documents import Candidates
 from assets.errors import BudgetError, RejectedError, TransientError, of_the_machine
+from assets.records.line_store import LineStore
 from assets.standalone.request import REVISION, Request, read_request
 from edge.child import answer_pipe, die_with_parent, limit_memory, send_line
 
@@ -64,7 +65,6 @@ def work(request: Request, send: Send) -> dict[str, Any]:
     from assets.evaluation.latency import machine_name
     from assets.standalone.result import write_result
     from assets.standalone.subject import open_request
-    from assets.storage.memo import cached_step
 
     def report(text: str) -> None:
         send({"text": text})
@@ -90,7 +90,7 @@ def work(request: Request, send: Send) -> dict[str, Any]:
         metadata.version("onnx"),
         machine_name(),  # latencies belong to it
     )
-    found, _ = cached_step(subject.store, subject.name, decided, Candidates, lambda: search(subject))
+    found, _ = LineStore(subject.store, subject.name).cached_step(decided, Candidates, lambda: search(subject))
     found = replace(found, note="; ".join(filter(None, (note, found.note))))
     stage(3)
     chosen, why_not = None, ""

@@ -16,6 +16,7 @@ from typing import Any
 
 from assets.errors import RejectedError
 from assets.evaluation.latency import machine_name
+from assets.records.line_store import LineStore
 from assets.standalone.external_data import digest_with_values
 from assets.standalone.line_models import asked_line, newest_dataset, trained_model
 from assets.standalone.request import REVISION, WORK, Request
@@ -112,7 +113,7 @@ def write_json(path: Path, body: Any) -> None:
 def model_digest(request: Request) -> str:
     """SHA-256 (hex) of the float ONNX, with the files of its values. Raises RejectedError."""
     if request.line:
-        return trained_model(Store(request.home), request.line, request.weights).onnx.sha256
+        return trained_model(LineStore(Store(request.home), request.line), request.weights).onnx.sha256
     path = Path(request.model)
     if path.stat().st_size > MAX_MODEL_BYTES:
         raise RejectedError(f"{path}: larger than {MAX_MODEL_BYTES:,} bytes, which no ONNX file can be")

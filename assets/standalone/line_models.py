@@ -9,6 +9,7 @@ from pathlib import Path
 from assets.errors import RejectedError
 from assets.line.config import Line, LineConfig
 from assets.records.dataset import DatasetVersion
+from assets.records.line_store import LineStore
 from assets.standalone.request import Request
 from assets.storage import layout
 from assets.storage.memo import cached
@@ -22,21 +23,21 @@ def asked_line(request: Request, name: str) -> Line:
     return Line(name, LineConfig.model_validate(request.configs[name]))
 
 
-def trained_model(store: Store, line: str, weights: str) -> TrainedModel:
+def trained_model(line: LineStore, weights: str) -> TrainedModel:
     """A line's newest model, or the one that has these weights. Raises RejectedError where there is none."""
     if not weights:
-        return store.newest(line, TrainedModel)
-    for model in _models(store, line):
+        return line.newest(TrainedModel)
+    for model in _models(line):
         if model.weights.sha256 == weights:
             return model
-    raise RejectedError(f"no model of line {line!r} in {store.root} has the weights {weights[:12]}…")
+    raise RejectedError(f"no model of line {line.name!r} in {line.store.root} has the weights {weights[:12]}…")
 
 
 def newest_dataset(request: Request) -> str:
     """Version of the records that judge the model: those it was trained beside, or another line's newest."""
     store = Store(request.home)
     if request.line == request.data_line:
-        return trained_model(store, request.line, request.weights).dataset
+        return trained_model(LineStore(store, request.line), request.weights).dataset
     return digest(store.newest(request.data_line, DatasetVersion))
 
 
@@ -45,7 +46,7 @@ def owner_of(store: Store, lines: Iterable[str], weights: Path) -> tuple[str, st
     with weights.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     for line in lines:
-        if any(model.weights.sha256 == sha256 for model in _models(store, line)):
+        if any(model.weights.sha256 == sha256 for model in _models(LineStore(store, line))):
             return line, sha256
     raise RejectedError(
         f"{weights}: no trained model in {store.root} has these weights, so what network they are of is not known; "
@@ -53,10 +54,10 @@ def owner_of(store: Store, lines: Iterable[str], weights: Path) -> tuple[str, st
     )
 
 
-def _models(store: Store, line: str) -> list[TrainedModel]:
+def _models(line: LineStore) -> list[TrainedModel]:
     """Every model that is remembered of a line, the newest first."""
-    keys = [layout.head(line, "trained_model")]
-    folder = layout.steps(line, "trained_model")
-    keys += [f"{folder}/{name}" for name in store.names(folder)]
-    found = (cached(store, key, TrainedModel) for key in keys)
+    keys = [layout.head(line.name, "trained_model")]
+    folder = layout.steps(line.name, "trained_model")
+    keys += [f"{folder}/{name}" for name in line.store.names(folder)]
+    found = (cached(line.store, key, TrainedModel) for key in keys)
     return [model for model in found if model is not None]

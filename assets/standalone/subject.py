@@ -15,7 +15,7 @@ from assets.line.compression import Budget, CompressionPolicy
 from assets.line.config import Line
 from assets.loading.held_out import open_judged
 from assets.records.dataset import DatasetVersion
-from assets.records.read import load_dataset
+from assets.records.line_store import BoundLine, LineStore, bind
 from assets.standalone.external_data import whole_model
 from assets.standalone.foreign_model import (
     OnnxFile,
@@ -65,7 +65,7 @@ def open_request(request: Request, report: Report, answered: Callable[[], None] 
     signature = read_signature(open_model(file), file.source)
     line = asked_line(request, request.data_line)
     spec = _spec_of_line(line, signature, how)
-    held, truth = records_of_line(Store(request.home), line, spec, signature, file)
+    held, truth = records_of_line(bind(Store(request.home), line), spec, signature, file)
     answered()
     return subject_of(file, signature, spec, held, truth, settings)
 
@@ -73,9 +73,9 @@ def open_request(request: Request, report: Report, answered: Callable[[], None] 
 def _open_line(request: Request, report: Report, answered: Callable[[], None]) -> tuple[Subject, str]:
     """One of our models: its network is there, so students are tried too; judged on its line's records or others."""
     home, line = Store(request.home), asked_line(request, request.line)
-    model = trained_model(home, line.name, request.weights)
-    dataset = load_dataset(home, line.name, model.dataset)
-    subject = open_subject(home, line, dataset, model, report)
+    model = trained_model(LineStore(home, line.name), request.weights)
+    dataset = LineStore(home, line.name).dataset(model.dataset)
+    subject = open_subject(bind(home, line), dataset, model, report)
     work = Store(str(Path(request.out) / WORK))
     for ref, kind, suffix in ((model.onnx, "onnx", ".onnx"), (model.weights, "safetensors", ".safetensors")):
         work.put(line.name, home.fetch(ref), kind, suffix, ref.parents)
@@ -109,7 +109,7 @@ def _judged_elsewhere(
     if request.data_line:
         signature = read_signature(open_model(file), file.source)
         line = asked_line(request, request.data_line)
-        held, truth = records_of_line(Store(request.home), line, subject.input, signature, file)
+        held, truth = records_of_line(bind(Store(request.home), line), subject.input, signature, file)
         answered()
         other, note = subject_of(file, signature, subject.input, held, truth, settings, ours)
     else:
@@ -120,13 +120,11 @@ def _judged_elsewhere(
     return replace(other, trainable=trainable, output=subject.output), note
 
 
-def records_of_line(
-    store: Store, line: Line, spec: InputSpec, signature: Signature, file: OnnxFile
-) -> tuple[HeldOut, Truth]:
+def records_of_line(line: BoundLine, spec: InputSpec, signature: Signature, file: OnnxFile) -> tuple[HeldOut, Truth]:
     """A line's newest accepted records as a model reads them, and what they judge it by."""
-    dataset = store.newest(line.name, DatasetVersion)
+    dataset = line.newest(DatasetVersion)
     train, validation, test = (
-        open_judged(store, dataset, split, spec, line.config) for split in ("train", "validation", "test")
+        open_judged(line.store, dataset, split, spec, line.config) for split in ("train", "validation", "test")
     )
     shapes = probe(open_model(file), _First(validation), file.source)
     truth = truth_of(validation.y, line.config.data.classes, (), shapes, len(signature.inputs[0].shape))

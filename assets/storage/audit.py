@@ -91,11 +91,6 @@ class Verified:
     why: str
 
 
-def audit_journal(store: Store) -> Journal[AuditEntry]:
-    """Every entry, in order."""
-    return Journal(store, layout.AUDIT, AuditEntry)
-
-
 def current_user() -> str:
     """$EDGELOOP_USER, else the name of the user this process runs as, else that user's number; never fails."""
     name = os.environ.get(USER_VARIABLE, "")
@@ -107,72 +102,91 @@ def current_user() -> str:
     return _plain(name.strip(), MAX_NAME)
 
 
-def record(store: Store, who: str, action: Action, line: str, subject: str, why: str = "") -> AuditEntry:
-    """Add an entry; of several writers at once none is lost. Costs a handful of reads however long the log is.
+@dataclass(frozen=True)
+class AuditLog:
+    """The log below one store."""
 
-    Args:
-        who: `current_user()`, or the name of a process, e.g. "gate".
-        why: plain words, at most `MAX_WHY` characters are kept; never values of records.
-    """
-    journal = audit_journal(store)
-    position, previous = _end(store, journal)
-    while True:
-        entry = AuditEntry(
-            time.time(), _plain(who, MAX_NAME), action, line, _plain(subject, MAX_WHY), _plain(why, MAX_WHY), previous
-        )
-        if journal.append_at(position + 1, entry):
-            store.save(layout.AUDIT_HEAD, _Head(position + 1, hashlib.sha256(to_bytes(entry)).hexdigest()))
-            return entry
-        position, previous = _follow(journal, position)
+    store: Store
 
+    def entries(self) -> Journal[AuditEntry]:
+        """Every entry, in order."""
+        return Journal(self.store, layout.AUDIT, AuditEntry)
 
-def latest(store: Store, count: int) -> Iterator[tuple[int, AuditEntry]]:
-    """Position and entry of the last `count` entries, in order."""
-    journal = audit_journal(store)
-    end, _ = _end(store, journal)
-    return journal.after(max(0, end - count))
+    def record(self, who: str, action: Action, line: str, subject: str, why: str = "") -> AuditEntry:
+        """Add an entry; of several writers at once none is lost. Costs a handful of reads however long the log is.
 
+        Args:
+            who: `current_user()`, or the name of a process, e.g. "gate".
+            why: plain words, at most `MAX_WHY` characters are kept; never values of records.
+        """
+        journal = self.entries()
+        position, previous = _end(self.store, journal)
+        while True:
+            entry = AuditEntry(
+                time.time(),
+                _plain(who, MAX_NAME),
+                action,
+                line,
+                _plain(subject, MAX_WHY),
+                _plain(why, MAX_WHY),
+                previous,
+            )
+            if journal.append_at(position + 1, entry):
+                self.store.save(layout.AUDIT_HEAD, _Head(position + 1, hashlib.sha256(to_bytes(entry)).hexdigest()))
+                return entry
+            position, previous = _follow(journal, position)
 
-def verify(store: Store, expect: str | None = None) -> Verified:
-    """Check the whole chain: every entry's digest against what the next one says of it.
+    def latest(self, count: int) -> Iterator[tuple[int, AuditEntry]]:
+        """Position and entry of the last `count` entries, in order."""
+        journal = self.entries()
+        end, _ = _end(self.store, journal)
+        return journal.after(max(0, end - count))
 
-    Finds an entry that was changed, swapped or taken out, and a log that is shorter than its own head says. A log that
-    was cut short or rewritten together with its head is found with `expect`.
+    def verify(self, expect: str | None = None) -> Verified:
+        """Check the whole chain: every entry's digest against what the next one says of it.
 
-    Args:
-        expect: a head's digest noted earlier; it must still be in the chain.
+        Finds an entry that was changed, swapped or taken out, and a log that is shorter than its own head says. A log
+        that was cut short or rewritten together with its head is found with `expect`.
 
-    Raises:
-        RejectedError: `expect` is no digest.
-    """
-    if expect and not re.fullmatch("[0-9a-f]{64}", expect.lower()):
-        raise RejectedError(f"digest {expect[:80]!r}: is not 64 hex digits; give the whole digest that was noted")
-    listed = sum(name.endswith(".json") for name in store.names(layout.AUDIT))
-    head = _load_head(store)
-    noted = {expect.lower()} if expect else set[str]()
-    wanted = noted | ({head.sha256} if head else set())
-    journal, seen, previous = audit_journal(store), set[str](), ""
-    for position in range(1, listed + 1):
-        problem = None
-        if (data := journal.raw(position)) is None:
-            problem = "the entry is missing"
-        else:
-            try:
-                entry = from_bytes(AuditEntry, data, f"entry {position}")
-            except ContractError as error:
-                problem = f"the entry cannot be read ({error})"
+        Args:
+            expect: a head's digest noted earlier; it must still be in the chain.
+
+        Raises:
+            RejectedError: `expect` is no digest.
+        """
+        if expect and not re.fullmatch("[0-9a-f]{64}", expect.lower()):
+            raise RejectedError(f"digest {expect[:80]!r}: is not 64 hex digits; give the whole digest that was noted")
+        listed = sum(name.endswith(".json") for name in self.store.names(layout.AUDIT))
+        head = _load_head(self.store)
+        noted = {expect.lower()} if expect else set[str]()
+        wanted = noted | ({head.sha256} if head else set())
+        journal, seen, previous = self.entries(), set[str](), ""
+        for position in range(1, listed + 1):
+            problem = None
+            if (data := journal.raw(position)) is None:
+                problem = "the entry is missing"
             else:
-                if entry.previous != previous:
-                    problem = (
-                        f"it follows an entry of digest {entry.previous[:12] or 'none'}…, but entry {position - 1} has "
-                        f"{previous[:12] or 'none'}…: one of the two was changed, swapped, or others were taken out"
-                    )
-        if problem is not None or data is None:
-            return Verified(position - 1, previous, position, f"entry {position}: {problem}")
-        previous = hashlib.sha256(data).hexdigest()
-        seen |= {previous} & wanted
-    broken_at, why = _ending_problem(listed, head, seen, noted)
-    return Verified(listed, previous, broken_at, why or "every entry holds")
+                try:
+                    entry = from_bytes(AuditEntry, data, f"entry {position}")
+                except ContractError as error:
+                    problem = f"the entry cannot be read ({error})"
+                else:
+                    if entry.previous != previous:
+                        problem = _misfit(entry.previous, position, previous)
+            if problem is not None or data is None:
+                return Verified(position - 1, previous, position, f"entry {position}: {problem}")
+            previous = hashlib.sha256(data).hexdigest()
+            seen |= {previous} & wanted
+        broken_at, why = _ending_problem(listed, head, seen, noted)
+        return Verified(listed, previous, broken_at, why or "every entry holds")
+
+
+def _misfit(named: str, position: int, previous: str) -> str:
+    """Why an entry does not follow the one before it."""
+    return (
+        f"it follows an entry of digest {named[:12] or 'none'}…, but entry {position - 1} has "
+        f"{previous[:12] or 'none'}…: one of the two was changed, swapped, or others were taken out"
+    )
 
 
 def _ending_problem(entries: int, head: _Head | None, seen: set[str], noted: set[str]) -> tuple[int | None, str]:

@@ -15,8 +15,8 @@ from assets.line.config import Line
 from assets.pages.urls import page_url
 from assets.processes.launch import refusals_fail_once, run_step, torch_run
 from assets.records.dataset import DatasetVersion
+from assets.records.line_store import BoundLine, LineStore, bind
 from assets.storage import layout
-from assets.storage.memo import cached_step
 from assets.storage.store import Store
 from assets.training.dataset import accepted_shards, accepted_upto, build_dataset
 from assets.training.documents import TrainedModel
@@ -53,11 +53,11 @@ def _dataset(line: Line) -> dg.AssetsDefinition:
     def dataset(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
         start = time.monotonic()
         with refusals_fail_once():
-            accepted = accepted_upto(store, line, _claimed_upto(context, store, line))
-            shards = accepted_shards(store, line, accepted[1])
+            accepted = accepted_upto(bind(store, line), _claimed_upto(context, bind(store, line)))
+            shards = accepted_shards(bind(store, line), accepted[1])
             inputs = (DATASET_REVISION, line.config.digest("data"), *accepted[1], *(shard.sha256 for shard in shards))
-            version, reused = cached_step(
-                store, line.name, inputs, DatasetVersion, lambda: build_dataset(store, line, accepted)
+            version, reused = LineStore(store, line.name).cached_step(
+                inputs, DatasetVersion, lambda: build_dataset(bind(store, line), accepted)
             )
             store.save(layout.dataset(line.name, digest(version)), version)
         return dg.MaterializeResult(
@@ -75,7 +75,7 @@ def _dataset(line: Line) -> dg.AssetsDefinition:
     return dataset
 
 
-def _claimed_upto(context: dg.AssetExecutionContext, store: Store, line: Line) -> int | None:
+def _claimed_upto(context: dg.AssetExecutionContext, line: BoundLine) -> int | None:
     """The last accepted position this run is for, after making it the one run that carries its claim out.
 
     A run started by hand claims nothing and is for everything accepted: None.
@@ -83,8 +83,8 @@ def _claimed_upto(context: dg.AssetExecutionContext, store: Store, line: Line) -
     run_key = context.run.tags.get(CLAIM_TAG)
     if not run_key:
         return None
-    claim = find_claim(store, line.name, run_key)
-    start_claim(store, line.name, run_key, context.run.run_id, lambda run: _ended_badly(context.instance, run))
+    claim = find_claim(line, run_key)
+    start_claim(line, run_key, context.run.run_id, lambda run: _ended_badly(context.instance, run))
     return claim.upto
 
 
@@ -113,12 +113,10 @@ def _trained_model(line: Line) -> dg.AssetsDefinition:
             training = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:32]
             options = {"dataset": to_bytes(version).decode(), "training": training}
             launcher = torch_run(line.config.training.processes)
-            model, reused = cached_step(
-                store,
-                line.name,
+            model, reused = LineStore(store, line.name).cached_step(
                 inputs,
                 TrainedModel,
-                lambda: run_step(context, "assets.training.train", TrainedModel, store, line, options, launcher),
+                lambda: run_step(context, "assets.training.train", TrainedModel, bind(store, line), options, launcher),
             )
         return dg.MaterializeResult(
             metadata={

@@ -12,7 +12,7 @@ from assets.evaluation.answers import answers, open_session
 from assets.line.config import Line
 from assets.loading.held_out import open_judged
 from assets.records.dataset import DatasetVersion
-from assets.storage.store import Store
+from assets.records.line_store import BoundLine
 from assets.tasks.compare import Comparison, compare
 from assets.tasks.contract import Task
 from assets.training.documents import TrainedModel
@@ -27,8 +27,7 @@ class NotComparableError(Exception):
 
 
 def against_the_model_in_use(
-    store: Store,
-    line: Line,
+    line: BoundLine,
     dataset: DatasetVersion,
     task: Task,
     sets: Sets,
@@ -45,17 +44,17 @@ def against_the_model_in_use(
     Raises:
         NotComparableError: the earlier model is for another task, reads other records or knows other classes.
     """
-    if earlier.task != task.name or earlier.labels != labels_of(task, line):
+    if earlier.task != task.name or earlier.labels != labels_of(task, line.line):
         raise NotComparableError("the model in use is for another task or other classes")
     try:
-        held = open_judged(store, dataset, "test", earlier.input, line.config)
-        before = answers(open_session(store.fetch(earlier.onnx)), held)
+        held = open_judged(line.store, dataset, "test", earlier.input, line.config)
+        before = answers(open_session(line.store.fetch(earlier.onnx)), held)
     except (RejectedError, VerificationError, RuntimeError, ValueError) as error:  # ONNX Runtime's are RuntimeErrors
         raise NotComparableError(f"the model in use cannot answer these records ({error})") from error
     if before.shape != outputs.shape:
         raise NotComparableError("the model in use reads other records (`features` was changed)")
     found = compare(task, line.config.metric, before, outputs, sets.test.y, groups=_units(held.ids, held.groups))
-    return found, exam_of(task, line, sets, earlier.answer).metrics_on("test", before)
+    return found, exam_of(task, line.line, sets, earlier.answer).metrics_on("test", before)
 
 
 def labels_of(task: Task, line: Line) -> tuple[str, ...]:

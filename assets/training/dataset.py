@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import Counter
 
 from assets.errors import RejectedError
-from assets.line.config import Line
 from assets.records.dataset import SPLITS, DatasetVersion
+from assets.records.line_store import BoundLine, LineStore
 from assets.records.read import distinct_rows
-from assets.records.verdict import BatchVerdict, accepted_batches
+from assets.records.verdict import BatchVerdict
 from assets.storage import layout
-from assets.storage.store import Store
 from edge.contracts import ArtifactRef
 
 
-def accepted_upto(store: Store, line: Line, upto: int | None = None) -> tuple[int, tuple[str, ...]]:
+def accepted_upto(line: BoundLine, upto: int | None = None) -> tuple[int, tuple[str, ...]]:
     """Position and ids of the accepted batches, in order.
 
     Args:
@@ -26,7 +25,7 @@ def accepted_upto(store: Store, line: Line, upto: int | None = None) -> tuple[in
     Raises:
         RejectedError: nothing was accepted yet.
     """
-    found = [(at, entry.batch) for at, entry in accepted_batches(store, line.name) if upto is None or at <= upto]
+    found = [(at, entry.batch) for at, entry in line.accepted_batches() if upto is None or at <= upto]
     if not found:
         raise RejectedError(
             f"line {line.name!r} has no accepted batch yet; land one with `edgeloop land {line.name} SOURCE` and "
@@ -35,16 +34,16 @@ def accepted_upto(store: Store, line: Line, upto: int | None = None) -> tuple[in
     return found[-1][0], tuple(batch for _, batch in found)
 
 
-def accepted_shards(store: Store, line: Line, batches: tuple[str, ...]) -> tuple[ArtifactRef, ...]:
+def accepted_shards(line: BoundLine, batches: tuple[str, ...]) -> tuple[ArtifactRef, ...]:
     """The accepted records of each batch, as its verdict names them.
 
     Raises:
         RejectedError: a verdict is missing, or does not accept the batch.
     """
-    return tuple(shard for batch in batches for shard in _shards(store, line.name, batch))
+    return tuple(shard for batch in batches for shard in _shards(line, batch))
 
 
-def build_dataset(store: Store, line: Line, accepted: tuple[int, tuple[str, ...]] | None = None) -> DatasetVersion:
+def build_dataset(line: BoundLine, accepted: tuple[int, tuple[str, ...]] | None = None) -> DatasetVersion:
     """The union of all batches accepted so far; reads ids, labels and splits only.
 
     Args:
@@ -54,12 +53,12 @@ def build_dataset(store: Store, line: Line, accepted: tuple[int, tuple[str, ...]
         RejectedError: nothing was accepted yet, a verdict does not hold, or a split is empty.
         VerificationError: a shard is missing or its bytes were changed.
     """
-    position, batches = accepted or accepted_upto(store, line)
-    shards = accepted_shards(store, line, batches)
+    position, batches = accepted or accepted_upto(line)
+    shards = accepted_shards(line, batches)
     data = line.config.data
     count: Counter[str] = Counter()
     forgotten: set[str] = set()
-    for _, rows in distinct_rows(store, shards, data.classes, data, forgotten):
+    for _, rows in distinct_rows(line.store, shards, data.classes, data, forgotten):
         count.update(row.split for row in rows)
     for split in SPLITS:
         if not count[split]:
@@ -82,14 +81,14 @@ def build_dataset(store: Store, line: Line, accepted: tuple[int, tuple[str, ...]
     )
 
 
-def _shards(store: Store, line: str, batch: str) -> tuple[ArtifactRef, ...]:
-    key = layout.verdict(line, batch)
-    redo = f"materialize partition {batch[:12]}… of {line}/batch again"
+def _shards(line: LineStore, batch: str) -> tuple[ArtifactRef, ...]:
+    key = layout.verdict(line.name, batch)
+    redo = f"materialize partition {batch[:12]}… of {line.name}/batch again"
     try:
-        verdict = store.load(key, BatchVerdict)
+        verdict = line.store.load(key, BatchVerdict)
     except FileNotFoundError as error:
         raise RejectedError(f"{key}: the verdict of an accepted batch is missing; {redo}") from error
-    if verdict.batch != batch or verdict.line != line:
+    if verdict.batch != batch or verdict.line != line.name:
         raise RejectedError(f"{key}: this is the verdict of another batch ({verdict.line}/{verdict.batch}); {redo}")
     if verdict.state != "accepted" or not verdict.records:
         raise RejectedError(f"{key}: the batch is in the journal, but its verdict does not accept it; {redo}")

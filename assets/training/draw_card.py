@@ -10,9 +10,8 @@ from dataclasses import replace
 
 from assets.evaluation.answers import answers, open_session
 from assets.fitting.contract import Fitted
-from assets.line.config import Line
 from assets.records.dataset import DatasetVersion
-from assets.storage.store import Store
+from assets.records.line_store import BoundLine
 from assets.training.card import Facts, GanEvidence, ModelInUse, make_card
 from assets.training.comparison import NotComparableError, against_the_model_in_use
 from assets.training.documents import TrainedModel
@@ -23,8 +22,7 @@ SAMPLES = 64
 
 
 def draw_card(
-    store: Store,
-    line: Line,
+    line: BoundLine,
     dataset: DatasetVersion,
     done: FinishedTraining,
     verified: Verified,
@@ -40,7 +38,7 @@ def draw_card(
     rival, versus = None, ""
     if earlier is not None and earlier.onnx.sha256 != model.onnx.sha256:
         try:
-            found, metrics = against_the_model_in_use(store, line, dataset, task, sets, earlier, verified.outputs)
+            found, metrics = against_the_model_in_use(line, dataset, task, sets, earlier, verified.outputs)
             versus = found.sentence
             better = {"better": True, "worse": False, "undecided": None}[found.verdict]
             rival = ModelInUse(earlier.onnx.sha256, metrics, found.sentence, better)
@@ -50,10 +48,10 @@ def draw_card(
     model = replace(model, versus=versus)
     gan = None
     if task.spec.answer == "image":
-        gan = GanEvidence(answers(open_session(store.fetch(model.onnx)), sets.test, SAMPLES), sets.train)
+        gan = GanEvidence(answers(open_session(line.store.fetch(model.onnx)), sets.test, SAMPLES), sets.train)
     facts = Facts(
-        store,
-        line,
+        line.store,
+        line.line,
         dataset,
         model,
         task,

@@ -7,8 +7,7 @@ from typing import Any
 
 from assets.errors import RejectedError
 from assets.records.in_use import released_model
-from assets.storage.memo import results
-from assets.storage.store import Store
+from assets.records.line_store import LineStore
 from assets.training.documents import TrainedModel
 from edge.contracts import InputSpec
 from edge.errors import ContractError
@@ -17,14 +16,14 @@ NUMBERS = ("target_mean", "target_std")
 """Of an architecture: taken from the data, and part of the weights too, so that other ones do not keep weights out."""
 
 
-def model_in_use(store: Store, line: str) -> TrainedModel | None:
+def model_in_use(line: LineStore) -> TrainedModel | None:
     """The teacher of the line's newest release; before the first release the newest teacher; None before that."""
     try:
-        newest = store.newest(line, TrainedModel)
+        newest = line.newest(TrainedModel)
     except (RejectedError, ContractError):  # none yet, or one of another version of this software
         return None
-    if (released := released_model(store, line)) is not None:
-        for model in (newest, *results(store, line, TrainedModel)):
+    if (released := released_model(line)) is not None:
+        for model in (newest, *line.results(TrainedModel)):
             if model.onnx.sha256 == released:
                 return model
     return newest

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from assets.errors import RejectedError
 from assets.fitting.contract import Part, TrainingSet
-from assets.line.config import Line
 from assets.loading.held_out import Judged, open_judged, picture_spec
 from assets.loading.records import RecordSet, open_split
 from assets.records.dataset import DatasetVersion
-from assets.storage.store import Store
+from assets.records.line_store import BoundLine
 from assets.tasks.contract import Task
 from assets.training.normalize import INPUT_NAME, input_spec
 from edge.contracts import InputSpec
@@ -43,8 +42,7 @@ class Sets:
 
 
 def open_sets(
-    store: Store,
-    line: Line,
+    line: BoundLine,
     dataset: DatasetVersion,
     task: Task,
     scratch: Path | None = None,
@@ -62,11 +60,11 @@ def open_sets(
     """
     config = line.config
     if task.spec.section_is_input:
-        spec = records = input_spec(store, dataset, config, report)
+        spec = records = input_spec(line.store, dataset, config, report)
     else:
         assert config.model is not None, "only lines with a model are trained"
         records, spec = picture_spec(config), InputSpec("noise", INPUT_NAME, (config.model.latent,), (), ())
-    train = open_split(store, dataset, "train", records, config, scratch=scratch, report=report)
+    train = open_split(line.store, dataset, "train", records, config, scratch=scratch, report=report)
     learned: TrainingSet = train
     if task.spec.answer == "anomaly":
         normal = np.flatnonzero(task.loss.learns_from(np.asarray(train.y)))
@@ -76,8 +74,8 @@ def open_sets(
                 "`data.classes`); land normal records, or name the classes in another order"
             )
         learned = Part(train, normal)
-    validation = open_judged(store, dataset, "validation", spec, config, scratch=scratch)
-    test = open_judged(store, dataset, "test", spec, config, scratch=scratch)
+    validation = open_judged(line.store, dataset, "validation", spec, config, scratch=scratch)
+    test = open_judged(line.store, dataset, "test", spec, config, scratch=scratch)
     return Sets(spec, records, train, learned, validation, test)
 
 

@@ -11,10 +11,9 @@ from assets.families.weights import parameters_of
 from assets.fitting.checkpoints import StorePlace
 from assets.fitting.contract import CheckpointPlace, FitControl, Quiet, Watch
 from assets.fitting.threads import set_up_torch
-from assets.line.config import Line
 from assets.processes.worker import Job, serve
 from assets.records.dataset import DatasetVersion
-from assets.storage.store import Store
+from assets.records.line_store import BoundLine
 from assets.tasks.contract import load_task
 from assets.training.comparison import labels_of
 from assets.training.cost import Meter
@@ -32,8 +31,7 @@ from edge.contracts import digest, from_bytes
 
 
 def train(
-    store: Store,
-    line: Line,
+    line: BoundLine,
     dataset: DatasetVersion,
     report: Callable[[str], None],
     watch: Watch | None = None,
@@ -52,12 +50,11 @@ def train(
         VerificationError: stored records that were changed.
     """
     meter = Meter()
-    return publish(store, line, dataset, run(store, line, dataset, report, watch or Quiet(), place), meter, report)
+    return publish(line, dataset, run(line, dataset, report, watch or Quiet(), place), meter, report)
 
 
 def run(
-    store: Store,
-    line: Line,
+    line: BoundLine,
     dataset: DatasetVersion,
     report: Callable[[str], None],
     watch: Watch,
@@ -68,16 +65,16 @@ def run(
     if config.model is None or config.task_spec is None:
         raise RejectedError(f"line {line.name!r} has no `model`: it collects data only; name a family to train one")
     task, model, policy = load_task(config.task_spec.name), config.model, config.training
-    sets = open_sets(store, line, dataset, task, report=report)
+    sets = open_sets(line, dataset, task, report=report)
     report(f"records: {len(sets.train)} train, {len(sets.validation)} validation, {len(sets.test)} test")
     set_up_torch(policy, sets.spec.shape)
-    classes, earlier = config.data.classes, model_in_use(store, line.name)
+    classes, earlier = config.data.classes, model_in_use(line)
 
     def trial(teacher: Teacher, epochs: int) -> float:
         short = policy.model_copy(update={"epochs": epochs, "patience": None})
         return fit_teacher(teacher, task, model, short, sets.learned, sets.validation, classes).best_score
 
-    tuning = Tuning(store, line, dataset, task, sets, report)
+    tuning = Tuning(line.store, line.line, dataset, task, sets, report)
     settings: dict[str, float] = {}
     folds: tuple[float, ...] = ()
     left = config.retrain.max_minutes
@@ -89,7 +86,7 @@ def run(
         folds = spread.scores
         left = None if left is None else left - min(spent, left / 2)
     started = choose_start(
-        store, line, task, model, earlier, lambda: build_teacher(task, model, sets, classes, policy.seed), trial
+        line, task, model, earlier, lambda: build_teacher(task, model, sets, classes, policy.seed), trial
     )
     report(f"training starts {started.start.why or 'from scratch'}")
     fitted = fit_teacher(
@@ -99,8 +96,7 @@ def run(
 
 
 def publish(
-    store: Store,
-    line: Line,
+    line: BoundLine,
     dataset: DatasetVersion,
     done: FinishedTraining,
     meter: Meter,
@@ -109,7 +105,7 @@ def publish(
     """Export a trained teacher, verify the file, and draw its card."""
     task, fitted = done.task, done.fitted
     report(f"trained for {len(fitted.curve)} epochs, the best was {fitted.best_epoch}; exporting")
-    verified = export_and_verify(store, line, task, done.teacher, done.sets, digest(dataset), report)
+    verified = export_and_verify(line, task, done.teacher, done.sets, digest(dataset), report)
     cost = meter.cost()
     model = TrainedModel(
         line=line.name,
@@ -119,7 +115,7 @@ def publish(
         parameters=parameters_of(done.teacher.network),
         input=done.sets.spec,
         output=OUTPUT_NAME,
-        labels=labels_of(task, line),
+        labels=labels_of(task, line.line),
         weights=verified.weights,
         onnx=verified.onnx,
         evidence=replace(verified.evidence, seconds=cost.seconds),
@@ -136,7 +132,7 @@ def publish(
         settings=done.settings,
         folds=done.folds,
     )
-    return draw_card(store, line, dataset, done, verified, model, report)
+    return draw_card(line, dataset, done, verified, model, report)
 
 
 @dataclass(frozen=True)
@@ -162,16 +158,14 @@ def step(job: Job) -> TrainedModel | None:
     meter = Meter()
     dataset = from_bytes(DatasetVersion, str(job.options["dataset"]).encode(), "options.dataset")
     training = str(job.options["training"])
-    place = Kept(StorePlace(job.store, job.line.name, training))
+    place = Kept(StorePlace(job.line.store, job.line.name, training))
     if job.rank:  # the others train along, and leave the rest to the first
-        run(job.store, job.line, dataset, job.report, Quiet(), place)
+        run(job.line, dataset, job.report, Quiet(), place)
         return None
-    with RunWatch(
-        job.store, job.line.name, training, report=job.report, send=job.send, metric=job.line.config.metric
-    ) as watch:
-        done = run(job.store, job.line, dataset, job.report, watch, place)
+    with RunWatch(job.line, training, report=job.report, send=job.send, metric=job.line.config.metric) as watch:
+        done = run(job.line, dataset, job.report, watch, place)
         watch.say("exporting, and drawing the model card")
-        model = publish(job.store, job.line, dataset, done, meter, job.report)
+        model = publish(job.line, dataset, done, meter, job.report)
         watch.done(model.card)
     place.place.remove()
     return model

@@ -14,7 +14,7 @@ from assets.evaluation.latency import interleaved_ms, latency
 from assets.families.export import export_onnx, export_verdict
 from assets.families.weights import weights_of
 from assets.line.config import Line
-from assets.storage.store import Store
+from assets.records.line_store import BoundLine
 from assets.tasks.contract import Task
 from assets.tasks.exam import Exam
 from assets.training.splits import Sets, truth_of
@@ -40,7 +40,7 @@ class Verified:
 
 
 def export_and_verify(
-    store: Store, line: Line, task: Task, teacher: Teacher, sets: Sets, parent: str, report: Callable[[str], None]
+    line: BoundLine, task: Task, teacher: Teacher, sets: Sets, parent: str, report: Callable[[str], None]
 ) -> Verified:
     """Export the teacher and measure the file on validation and test records.
 
@@ -51,9 +51,9 @@ def export_and_verify(
         RejectedError: the file answers otherwise than the network, or not with numbers.
     """
     network = teacher.network.cpu().eval()
-    weights = store.put(line.name, weights_of(network), "safetensors", ".safetensors", (parent,))
+    weights = line.put(weights_of(network), "safetensors", ".safetensors", (parent,))
     model = export_onnx(network, sets.spec)
-    onnx = store.put(line.name, model, "onnx", ".onnx", (weights.sha256,))
+    onnx = line.put(model, "onnx", ".onnx", (weights.sha256,))
     session = open_session(model)
     held = answers(session, sets.validation)
     metric = line.config.metric
@@ -66,7 +66,7 @@ def export_and_verify(
         raise RejectedError(f"{onnx.uri}: the exported file does not answer as the network does ({verdict.note})")
     outputs = answers(session, sets.test)
     answer = task.metrics.answer(held, sets.validation.y)
-    metrics = exam_of(task, line, sets, answer).metrics(held, outputs)
+    metrics = exam_of(task, line.line, sets, answer).metrics(held, outputs)
     timed = interleaved_ms({"teacher": session}, sets.test.batch(np.arange(1)).numpy())["teacher"]
     naive = task.metrics.baseline(truth_of(task, sets), sets.test.y, line.config.data.classes)
     baseline = task.metrics.metrics("test", naive, sets.test.y, line.config.data.classes)

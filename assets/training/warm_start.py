@@ -11,9 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from assets.families.weights import set_weights
-from assets.line.config import Line
 from assets.line.model import ModelFamily
-from assets.storage.store import Store
+from assets.records.line_store import BoundLine
 from assets.tasks.contract import Task
 from assets.training.documents import FROM_SCRATCH, Start, TrainedModel
 from assets.training.previous_model import misfit
@@ -35,8 +34,7 @@ class Started:
 
 
 def choose_start(
-    store: Store,
-    line: Line,
+    line: BoundLine,
     task: Task,
     model: ModelFamily,
     earlier: TrainedModel | None,
@@ -73,7 +71,7 @@ def choose_start(
 
     def warm() -> Teacher:
         one = fresh()
-        set_weights(one.network, store.fetch(earlier.weights), earlier.weights.uri)
+        set_weights(one.network, line.store.fetch(earlier.weights), earlier.weights.uri)
         return one
 
     last = Start("last", earlier.weights.sha256, f"from the model in use, trained on dataset {earlier.dataset[:12]}")

@@ -10,8 +10,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from assets.records.line_store import LineStore
 from assets.storage import layout
-from assets.storage.store import Store
 from edge.lock import lock_file
 
 BUSY = "another process works on this line now, `edgeloop run` or another sensor"
@@ -20,16 +20,16 @@ SENSOR_SECONDS = 5.0
 
 
 @contextlib.contextmanager
-def line_lock(store: Store, line: str, wait_seconds: float = 0.0) -> Iterator[bool]:
+def line_lock(line: LineStore, wait_seconds: float = 0.0) -> Iterator[bool]:
     """Hold the line's lock; yields whether it is held. Freed by the kernel when the process ends.
 
     Args:
         wait_seconds: how long to wait until it is free.
     """
-    if not store.local:
+    if not line.store.local:
         yield True
         return
-    path = Path(store.path(layout.lock(line)))
+    path = Path(line.store.path(layout.lock(line.name)))
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock_file(path, wait_seconds) as held:
         yield held

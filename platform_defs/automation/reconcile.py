@@ -7,11 +7,9 @@ from collections.abc import Sequence
 import dagster as dg
 
 from assets.feedback.documents import ReportEntry, report_journal
-from assets.line.config import Line
-from assets.records.batch import landing_journal
+from assets.records.line_store import BoundLine
 from assets.records.verdict import partitions_name
 from assets.storage.journal import Journal
-from assets.storage.store import Store
 from assets.training.triggers.claims import last_claim
 from platform_defs.automation.cursors import write_cursor
 from platform_defs.automation.jobs import LineJobs, judge_request, retrain_request
@@ -39,7 +37,7 @@ MOST_NOTES = 5
 
 
 def unfinished_work(
-    line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInstance, seen: int, heard: int, *watched: int
+    line: BoundLine, jobs: LineJobs, instance: dg.DagsterInstance, seen: int, heard: int, *watched: int
 ) -> dg.SensorResult:
     """What was started and did not finish, or was never noticed. A tick looks at a bounded number of things.
 
@@ -49,18 +47,18 @@ def unfinished_work(
         watched: positions up to `seen` whose batches have no verdict yet.
     """
     fail_dead_runs(instance, line.name)
-    notes = _scan(store, line)
-    seen, open_positions, requests, more = _unjudged(line, jobs, store, instance, seen, watched)
-    partitions = dg.DynamicPartitionsDefinition(name=partitions_name(line))
+    notes = _scan(line)
+    seen, open_positions, requests, more = _unjudged(line, jobs, instance, seen, watched)
+    partitions = dg.DynamicPartitionsDefinition(name=partitions_name(line.line))
     again = [request.partition_key for request in requests if request.partition_key]
     notes += more
-    claim = last_claim(store, line.name)
+    claim = last_claim(line)
     state, retry = claim_state(instance, claim, line.config.retrain.max_retries)
     if state is ClaimState.RETRY and claim is not None:
         requests.append(retrain_request(jobs, claim, retry))
     elif state not in {ClaimState.NONE, ClaimState.DONE}:
         notes.append(f"the last retrain: {state.value}")
-    heard, news = _reports(report_journal(store), line.name, heard)
+    heard, news = _reports(report_journal(line.store), line.name, heard)
     if news:
         requests.append(dg.RunRequest(run_key=f"report-{news}", job_name=jobs.observe.name))
     if len(notes) > MOST_NOTES:
@@ -73,9 +71,9 @@ def unfinished_work(
     )
 
 
-def _scan(store: Store, line: Line) -> list[str]:
+def _scan(line: BoundLine) -> list[str]:
     """Have the slow scan look for drops of others, and what it says."""
-    found = scan_beside(store, line)
+    found = scan_beside(line)
     if found is None:
         return ["the slow scan is under way"]
     notes = [f"{len(found.landed)} drops landed from the inbox"] if found.landed else []
@@ -85,24 +83,24 @@ def _scan(store: Store, line: Line) -> list[str]:
 
 
 def _unjudged(
-    line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInstance, seen: int, watched: Sequence[int]
+    line: BoundLine, jobs: LineJobs, instance: dg.DagsterInstance, seen: int, watched: Sequence[int]
 ) -> tuple[int, list[int], list[dg.RunRequest], list[str]]:
     """How far was looked, the positions to watch, the retries that are due, and notes on the others."""
     most = line.config.retrain.max_retries
-    journal = landing_journal(store, line.name)
+    journal = line.landings()
     found = [(position, landing) for position in watched if (landing := journal.at(position)) is not None]
     for position, landing in journal.after(seen, MOST_LANDINGS):
         if len(found) >= MOST_OPEN:
             break
         seen = position
-        if not is_judged(store, line, landing):
+        if not is_judged(line, landing):
             found.append((position, landing))
     requests: dict[str, dg.RunRequest] = {}
     notes: list[str] = []
     waiting = 0
     watching: list[int] = []
     given_up: list[int] = []
-    attempts = judging_attempts(store, line, instance, [landing for _, landing in found])
+    attempts = judging_attempts(line, instance, [landing for _, landing in found])
     for (position, landing), runs in zip(found, attempts, strict=True):
         if runs is None:
             continue

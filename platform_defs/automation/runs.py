@@ -10,9 +10,9 @@ import dagster as dg
 
 from assets.line.config import Line
 from assets.records.batch import Landing
-from assets.records.verdict import read_verdict, stands
+from assets.records.line_store import BoundLine
+from assets.records.verdict import stands
 from assets.storage import layout
-from assets.storage.store import Store
 from assets.training.triggers.claims import CLAIM_TAG, Claim
 from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, RUN_KEY_TAG
 
@@ -77,12 +77,12 @@ def claim_state(instance: dg.DagsterInstance, claim: Claim | None, most: int) ->
     return (ClaimState.RETRY, retry) if retry else (ClaimState.GIVEN_UP, 0)
 
 
-def is_judged(store: Store, line: Line, landing: Landing) -> bool:
+def is_judged(line: BoundLine, landing: Landing) -> bool:
     """Whether a verdict stands; one that was landed again may have to be judged under rules that changed."""
     if not landing.again:
-        return store.exists(layout.verdict(line.name, landing.batch))
-    verdict = read_verdict(store, line.name, landing.batch)
-    return verdict is not None and stands(verdict, line)
+        return line.store.exists(layout.verdict(line.name, landing.batch))
+    verdict = line.verdict(landing.batch)
+    return verdict is not None and stands(verdict, line.line)
 
 
 def unfinished_runs(instance: dg.DagsterInstance, line: Line) -> list[dg.DagsterRun]:
@@ -96,29 +96,27 @@ def unfinished_runs(instance: dg.DagsterInstance, line: Line) -> list[dg.Dagster
 
 
 def judging_attempts(
-    store: Store, line: Line, instance: dg.DagsterInstance, landings: Sequence[Landing]
+    line: BoundLine, instance: dg.DagsterInstance, landings: Sequence[Landing]
 ) -> list[Sequence[dg.DagsterRun] | None]:
     """For each of what landed the runs that were to judge it, newest first; None where it is judged.
 
     One query for those under way, and one for each of the others.
     """
     under_way: dict[str, list[dg.DagsterRun]] = defaultdict(list)
-    for run in unfinished_runs(instance, line):
+    for run in unfinished_runs(instance, line.line):
         under_way[run.tags.get(BATCH_TAG, "")].append(run)
     found: list[Sequence[dg.DagsterRun] | None] = []
     for landing in landings:
-        if is_judged(store, line, landing):
+        if is_judged(line, landing):
             found.append(None)
         elif not landing.again and landing.batch in under_way:
             found.append(under_way[landing.batch])
         else:
-            found.append(_attempts(store, line, instance, landing))
+            found.append(_attempts(line, instance, landing))
     return found
 
 
-def _attempts(
-    store: Store, line: Line, instance: dg.DagsterInstance, landing: Landing
-) -> Sequence[dg.DagsterRun] | None:
+def _attempts(line: BoundLine, instance: dg.DagsterInstance, landing: Landing) -> Sequence[dg.DagsterRun] | None:
     runs = runs_with_tag(instance, BATCH_TAG, landing.batch)
     if landing.again:
         key = f"{landing.batch}:{landing.again}"
@@ -126,4 +124,4 @@ def _attempts(
         if any(run.is_success or was_refused(instance, run) for run in runs):
             return None  # it was judged anew, by rules that have changed once more since
     # A run that ended between the two looks has left its verdict.
-    return None if is_judged(store, line, landing) else runs
+    return None if is_judged(line, landing) else runs

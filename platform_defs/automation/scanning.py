@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from assets.ingest.scan import Scanned, scan
 from assets.line.config import Line
+from assets.records.line_store import BoundLine, bind
 from assets.storage.store import Store
 
 WAIT_SECONDS = 2.0
@@ -29,7 +30,7 @@ class _Scan:
 
     def run(self) -> None:
         try:
-            self.result = scan(self.store, self.line)
+            self.result = scan(bind(self.store, self.line))
         except Exception as error:  # told by the tick that takes the result
             self.error = error
         finally:
@@ -40,17 +41,17 @@ _scans: dict[tuple[str, str], _Scan] = {}
 _lock = threading.Lock()
 
 
-def scan_beside(store: Store, line: Line, wait_seconds: float | None = None) -> Scanned | None:
+def scan_beside(line: BoundLine, wait_seconds: float | None = None) -> Scanned | None:
     """Start the line's slow scan, unless one is under way; its result, or None where it takes longer than the wait.
 
     Raises:
         Exception: what the scan raised, once.
     """
-    key = (store.root, line.name)
+    key = (line.store.root, line.name)
     with _lock:
         work = _scans.get(key)
         if work is None:
-            work = _scans[key] = _Scan(store, line)
+            work = _scans[key] = _Scan(line.store, line.line)
             threading.Thread(target=work.run, name=f"scan of {line.name}", daemon=True).start()
     if not work.done.wait(WAIT_SECONDS if wait_seconds is None else wait_seconds):
         return None

@@ -5,6 +5,7 @@ import time
 import dagster as dg
 
 from assets.line.config import Line
+from assets.records.line_store import BoundLine, LineStore, bind
 from assets.storage.store import Store
 from assets.training.triggers.claims import everything, last_claim, next_claim
 from platform_defs.automation.jobs import LineJobs, retrain_request
@@ -26,25 +27,25 @@ def build_nightly_retrain(line: Line, jobs: LineJobs) -> dg.ScheduleDefinition:
     def nightly_retrain(
         context: dg.ScheduleEvaluationContext, store: dg.ResourceParam[Store]
     ) -> dg.RunRequest | dg.SkipReason:
-        with line_lock(store, line.name, SENSOR_SECONDS) as free:
+        with line_lock(LineStore(store, line.name), SENSOR_SECONDS) as free:
             if not free:
                 return dg.SkipReason(BUSY)
             night = f"nightly-{context.scheduled_execution_time:%Y-%m-%d-%H-%M}"
-            return nightly_work(line, jobs, store, context.instance, night)
+            return nightly_work(bind(store, line), jobs, context.instance, night)
 
     return nightly_retrain
 
 
 def nightly_work(
-    line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInstance, run_key: str
+    line: BoundLine, jobs: LineJobs, instance: dg.DagsterInstance, run_key: str
 ) -> dg.RunRequest | dg.SkipReason:
     """The night's retrain: of the batches that wait, else, under `run_key`, of what was trained on before."""
-    last = last_claim(store, line.name)
+    last = last_claim(line)
     state, _ = claim_state(instance, last, line.config.retrain.max_retries)
     if state in {ClaimState.UNREQUESTED, ClaimState.ACTIVE, ClaimState.RETRY}:
         return dg.SkipReason(f"the last retrain: {state.value}")
     given_up = state is ClaimState.GIVEN_UP
-    claim, why = next_claim(store, line.name, "nightly", time.time(), everything, replace_last=given_up)
+    claim, why = next_claim(line, "nightly", time.time(), everything, replace_last=given_up)
     if claim is not None:
         return retrain_request(jobs, claim)
     return dg.SkipReason(why) if last is None else dg.RunRequest(run_key=run_key)

@@ -12,8 +12,8 @@ import dagster as dg
 
 from assets.feedback.documents import report_journal
 from assets.line.config import Line
-from assets.records.batch import landing_journal
-from assets.records.verdict import accepted_journal, partitions_name
+from assets.records.line_store import BoundLine, LineStore, bind
+from assets.records.verdict import partitions_name
 from assets.storage.store import Store
 from assets.training.triggers.claims import by_policy, last_claim, next_claim
 from platform_defs.automation.cursors import read_cursor, read_watched, write_cursor
@@ -37,31 +37,31 @@ def build_new_batch_sensor(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
         description=f"Judges batches that land for {line.name}, and retrains when its policy says so.",
     )
     def new_batch_sensor(context: dg.SensorEvaluationContext, store: dg.ResourceParam[Store]) -> dg.SensorResult:
-        with line_lock(store, line.name) as free:
+        with line_lock(LineStore(store, line.name)) as free:
             if not free:
                 return dg.SensorResult(skip_reason=BUSY)
-            (cursor,) = read_cursor(context.cursor, [landing_journal(store, line.name)])
-            return new_work(line, jobs, store, context.instance, cursor)
+            (cursor,) = read_cursor(context.cursor, [LineStore(store, line.name).landings()])
+            return new_work(bind(store, line), jobs, context.instance, cursor)
 
     return new_batch_sensor
 
 
-def new_work(line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInstance, cursor: int) -> dg.SensorResult:
+def new_work(line: BoundLine, jobs: LineJobs, instance: dg.DagsterInstance, cursor: int) -> dg.SensorResult:
     """What has not been started yet.
 
     Args:
         cursor: position in the landing journal up to which batches were handed to runs.
     """
-    partitions = dg.DynamicPartitionsDefinition(name=partitions_name(line))
-    landed = list(landing_journal(store, line.name).after(cursor, MOST_PER_TICK))
+    partitions = dg.DynamicPartitionsDefinition(name=partitions_name(line.line))
+    landed = list(line.landings().after(cursor, MOST_PER_TICK))
     entries = {(landing.batch, landing.again): landing for _, landing in landed}
     batches = list(dict.fromkeys(batch for batch, _ in entries))
     requests = [
         judge_request(jobs, landing.batch, again=landing.again)
         for landing in entries.values()
-        if not is_judged(store, line, landing)
+        if not is_judged(line, landing)
     ]
-    retrain, why = _retrain(line, jobs, store, instance)
+    retrain, why = _retrain(line, jobs, instance)
     requests += retrain
     return dg.SensorResult(
         run_requests=requests,
@@ -71,20 +71,20 @@ def new_work(line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInsta
     )
 
 
-def _retrain(line: Line, jobs: LineJobs, store: Store, instance: dg.DagsterInstance) -> tuple[list[dg.RunRequest], str]:
+def _retrain(line: BoundLine, jobs: LineJobs, instance: dg.DagsterInstance) -> tuple[list[dg.RunRequest], str]:
     """The run of an open claim that was never requested, or of a new claim once no earlier one is open."""
-    claim = last_claim(store, line.name)
+    claim = last_claim(line)
     state, _ = claim_state(instance, claim, line.config.retrain.max_retries)
     if state is ClaimState.UNREQUESTED and claim is not None:
         return [retrain_request(jobs, claim)], ""
     if state in {ClaimState.ACTIVE, ClaimState.RETRY}:
         return [], f"the last retrain: {state.value}"
     given_up = state is ClaimState.GIVEN_UP
-    if given_up and claim is not None and accepted_journal(store, line.name).at(claim.upto + 1) is None:
+    if given_up and claim is not None and line.accepted().at(claim.upto + 1) is None:
         return [], f"the last retrain: {state.value}; its batches wait for the next accepted one, or for the night"
     now = time.time()
     policy = by_policy(line.config.retrain, now)
-    claim, why = next_claim(store, line.name, "new batches", now, policy, replace_last=given_up)
+    claim, why = next_claim(line, "new batches", now, policy, replace_last=given_up)
     return ([retrain_request(jobs, claim)], why) if claim else ([], why)
 
 
@@ -99,11 +99,11 @@ def build_reconcile_sensor(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
         description=f"Picks up unlisted folders, unfinished runs and device reports of {line.name}.",
     )
     def reconcile_sensor(context: dg.SensorEvaluationContext, store: dg.ResourceParam[Store]) -> dg.SensorResult:
-        with line_lock(store, line.name) as free:
+        with line_lock(LineStore(store, line.name)) as free:
             if not free:
                 return dg.SensorResult(skip_reason=BUSY)
-            seen, heard = read_cursor(context.cursor, [landing_journal(store, line.name), report_journal(store)])
+            seen, heard = read_cursor(context.cursor, [LineStore(store, line.name).landings(), report_journal(store)])
             watched = read_watched(context.cursor, 2, seen, MOST_OPEN)
-            return unfinished_work(line, jobs, store, context.instance, seen, heard, *watched)
+            return unfinished_work(bind(store, line), jobs, context.instance, seen, heard, *watched)
 
     return reconcile_sensor

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from assets.errors import LineError, RejectedError
+from assets.records.line_store import LineStore
 from assets.standalone.line_models import owner_of, trained_model
 from assets.storage.store import Store
 from platform_defs import catalog
@@ -33,7 +34,7 @@ def find_model(name: str, store: Store) -> tuple[str, str, str]:
         line = catalog.find_line(name).name
     except LineError as error:
         raise LineError(f"{name!r} is no file, and {error}") from error
-    trained_model(store, line, "")
+    trained_model(LineStore(store, line), "")
     return "", line, ""
 
 

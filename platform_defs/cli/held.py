@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from assets.line.config import Line
+from assets.records.line_store import LineStore, bind
 from assets.records.verdict import BatchVerdict
 from assets.review.decisions import locate
 from assets.review.documents import Decision, moment
@@ -31,8 +32,8 @@ GOOD = "(good, but its batch was blocked)"
 def opened(line: str, batch: str = "") -> tuple[State, Line, Sequence[BatchVerdict]]:
     """The line's decisions, the line, and the verdicts on its batches with quarantined records (or on one batch)."""
     config, store = find_line(line), Store(find_home())
-    verdicts = [find_batch(store, line, batch)] if batch else list(held_batches(store, line))
-    return State(store, line), config, verdicts
+    verdicts = [find_batch(LineStore(store, line), batch)] if batch else list(held_batches(LineStore(store, line)))
+    return State(LineStore(store, line)), config, verdicts
 
 
 def list_held(
@@ -107,7 +108,7 @@ def show(
     """Show everything known of one quarantined record; the values of private columns stay hidden."""
     state, config, verdicts = opened(line, batch)
     data = config.config.data
-    verdict, rows, identity = locate(state.store, config, record, verdicts[0] if batch else None)
+    verdict, rows, identity = locate(bind(state.store, config), record, verdicts[0] if batch else None)
     shown = show_rows(state, verdict, rows)
     bodies: list[dict[str, Any]] = [
         {
@@ -147,7 +148,7 @@ def show(
 def waivers(line: LineName, as_json: JsonFlag = False) -> None:
     """List the waivers in force: rules that are not asked, for whom, until when and why."""
     find_line(line)
-    found = active_waivers(Store(find_home()), line, time.time()).waivers
+    found = active_waivers(LineStore(Store(find_home()), line), time.time()).waivers
     rows = [
         {
             "position": waiver.position,

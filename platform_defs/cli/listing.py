@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from assets.feedback.fleet import fleet as read_fleet
-from assets.records.batch import landing_journal
-from assets.records.verdict import BatchVerdict, read_verdict
+from assets.records.line_store import LineStore
+from assets.records.verdict import BatchVerdict
 from assets.release.published import releases as read_releases
 from assets.release.repository import current_deployment
 from assets.storage.store import Store
@@ -47,8 +47,8 @@ def batches(line: LineName, as_json: JsonFlag = False, profile: Profile = None) 
     """List a line's batches: what landed, and what the gate said."""
     find_line(line)
     store = Store(find_home())
-    seen = dict.fromkeys(landing.batch for _, landing in landing_journal(store, line).after(0))
-    rows = [_batch(batch, read_verdict(store, line, batch)) for batch in seen]
+    seen = dict.fromkeys(landing.batch for _, landing in LineStore(store, line).landings().after(0))
+    rows = [_batch(batch, LineStore(store, line).verdict(batch)) for batch in seen]
     empty = f"Nothing has landed for {line}. `edgeloop land {line} FOLDER_OR_FILE` lands a batch."
     columns = ("batch", "state", "seen", "accepted", "quarantined", "refused", "why")
     print_rows(f"Batches of {line}", rows, columns, as_json=as_json, empty=empty)
@@ -71,8 +71,8 @@ def releases(line: LineName, as_json: JsonFlag = False, profile: Profile = None)
     """List a line's signed releases, newest last, and which one its group of devices is pointed at."""
     group = find_line(line).config.rollout.group
     store = Store(find_home())
-    found = read_releases(store, line)
-    deployed = current_deployment(store, line, group) if found else None
+    found = read_releases(LineStore(store, line))
+    deployed = current_deployment(LineStore(store, line), group) if found else None
     rows = [
         {
             "release": record.release,

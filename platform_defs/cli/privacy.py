@@ -9,8 +9,8 @@ import typer
 
 from assets.errors import RejectedError
 from assets.forgetting.pseudonyms import forget_pseudonyms
-from assets.storage.audit import latest
-from assets.storage.audit import verify as verify_log
+from assets.records.line_store import LineStore, bind
+from assets.storage.audit import AuditLog
 from assets.storage.data_keys import new_data_key
 from assets.storage.store import Store
 from platform_defs.catalog import find_line
@@ -37,7 +37,7 @@ def list_entries(
             "subject": entry.subject,
             "why": entry.why,
         }
-        for position, entry in latest(Store(find_home()), last)
+        for position, entry in AuditLog(Store(find_home())).latest(last)
         if not line or entry.line == line
     ]
     columns = ("position", "time", "who", "action", "line", "subject", "why")
@@ -52,7 +52,7 @@ def verify(
     as_json: JsonFlag = False,
 ) -> None:
     """Check that no entry of the audit log was changed, swapped or taken out; prints the head's digest to note."""
-    found = verify_log(Store(find_home()), expect or None)
+    found = AuditLog(Store(find_home())).verify(expect or None)
     if as_json:
         print_json({**vars(found), "holds": found.broken_at is None})
         if found.broken_at is not None:
@@ -81,11 +81,11 @@ def forget(
     if pseudonym_key == bool(record):
         raise RejectedError("name one record, or say --pseudonym-key; `edgeloop forget --help` explains both")
     if pseudonym_key:
-        _forget_key(store, line, why, as_json=as_json)
+        _forget_key(LineStore(store, line), why, as_json=as_json)
         return
     from assets.forgetting.forget import forget as forget_record
 
-    outcome = forget_record(store, config, record, why)
+    outcome = forget_record(bind(store, config), record, why)
     if as_json:
         print_json({**vars(outcome), "line": line})
         return
@@ -102,14 +102,14 @@ def forget(
         say("these models learned from it; `edgeloop run` trains one that did not, once something new is accepted")
 
 
-def _forget_key(store: Store, line: str, why: str, *, as_json: bool) -> None:
-    gone = forget_pseudonyms(store, line, why)
+def _forget_key(line: LineStore, why: str, *, as_json: bool) -> None:
+    gone = forget_pseudonyms(line, why)
     if as_json:
-        print_json({"line": line, "pseudonym_key": "forgotten" if gone else "none"})
+        print_json({"line": line.name, "pseudonym_key": "forgotten" if gone else "none"})
     elif gone:
-        say(f"the key of {line}'s pseudonyms is forgotten: no token leads to a person any more (backups apart)")
+        say(f"the key of {line.name}'s pseudonyms is forgotten: no token leads to a person any more (backups apart)")
     else:
-        say(f"{line} has no key of pseudonyms; nothing to do")
+        say(f"{line.name} has no key of pseudonyms; nothing to do")
 
 
 def data_key(

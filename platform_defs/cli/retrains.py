@@ -7,8 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.line.config import Line
-from assets.storage.store import Store
+from assets.records.line_store import BoundLine, bind
 from assets.training.triggers.claims import Claim, claim_journal, standing
 from assets.training.triggers.skips import Skip, skip_journal
 from platform_defs.automation.runs import ClaimState, claim_state
@@ -25,23 +24,23 @@ def retrains(line: LineName, as_json: JsonFlag = False, profile: Profile = None)
     found = find_line(line)
     store = prepare_home()
     with open_instance() as instance:
-        rows = decisions(store, found, instance, time.time())
+        rows = decisions(bind(store, found), instance, time.time())
     empty = f"No batch of {line} was accepted yet. `edgeloop land {line} FOLDER_OR_FILE` lands one."
     columns = ("when", "decision", "trigger", "batches", "records", "why")
     print_rows(f"Retrains of {line}", rows, columns, as_json=as_json, empty=empty)
 
 
-def decisions(store: Store, line: Line, instance: dg.DagsterInstance, now: float) -> list[dict[str, Any]]:
+def decisions(line: BoundLine, instance: dg.DagsterInstance, now: float) -> list[dict[str, Any]]:
     """Every claim and every noted skip of a line in the order of time, then what waits at `now`."""
     most = line.config.retrain.max_retries
-    claims, skips = claim_journal(store, line.name), skip_journal(store, line.name)
+    claims, skips = claim_journal(line), skip_journal(line)
     rows = [
         _claim(claim, claim_state(instance, claim, most)[0])
         for _, claim in claims.after(max(0, claims.length() - MOST_ROWS))
     ]
     rows += [_skip(skip) for _, skip in skips.after(max(0, skips.length() - MOST_ROWS))]
     rows.sort(key=lambda row: row["time"])
-    waiting, decision = standing(store, line.name, line.config.retrain, now)
+    waiting, decision = standing(line, line.config.retrain, now)
     if waiting:
         records = sum(entry.records for _, entry in waiting)
         names = tuple(entry.batch for _, entry in waiting)

@@ -11,6 +11,7 @@ import typer
 from assets.errors import RejectedError, TransientError
 from assets.ingest.landing import land as land_batch
 from assets.ingest.user_source import land_user_source
+from assets.records.line_store import bind
 from platform_defs.catalog import find_line
 from platform_defs.cli.data import Moving
 from platform_defs.cli.output import JsonFlag, LineName, Profile, console, print_json, progress, say, tell
@@ -57,9 +58,9 @@ def land(
     config = find_line(line)
     with Moving("looking at the source", quiet=as_json) as report:
         if source is None:
-            landed = land_user_source(store, config, report)
+            landed = land_user_source(bind(store, config), report)
         else:
-            landed = land_batch(store, config, source, report)
+            landed = land_batch(bind(store, config), source, report)
     if as_json:
         print_json(
             {
@@ -90,10 +91,10 @@ def run(line: LineName, as_json: JsonFlag = False, profile: Profile = None) -> N
     with contextlib.ExitStack() as stack:
         instance = stack.enter_context(open_instance())
         if as_json:
-            outcome = run_line(config, store, instance, lambda text: None)
+            outcome = run_line(bind(store, config), instance, lambda text: None)
         else:
             report = stack.enter_context(progress(f"running {line}"))
-            outcome = run_line(config, store, instance, report, report.moved)
+            outcome = run_line(bind(store, config), instance, report, report.moved)
     if as_json:
         body = {"judged": outcome.judged, "retrained": list(outcome.retrained), "note": outcome.note}
         print_json({**body, "failed": outcome.failed})
@@ -127,7 +128,7 @@ def promote(
     """Point the line's group of devices at a release."""
     from assets.rollout.promote import promote as promote_release
 
-    record = promote_release(prepare_home(), find_line(line), release)
+    record = promote_release(bind(prepare_home(), find_line(line)), release)
     if as_json:
         print_json(
             {

@@ -17,7 +17,8 @@ from assets.errors import LineError, TransientError
 from assets.feedback.documents import ReceivedReport
 from assets.ingest.landing import land
 from assets.line.config import Line
-from assets.records.verdict import BatchVerdict, read_verdict
+from assets.records.line_store import LineStore, bind
+from assets.records.verdict import BatchVerdict
 from assets.release.published import releases
 from assets.release.repository import ensure_repository
 from assets.storage import layout
@@ -112,9 +113,9 @@ def close_the_loop(store: Store, report: Report) -> tuple[Step, ...]:
 def _one(stage: _Stage, path: Path) -> Step:
     began = time.monotonic()
     store, name = stage.store, stage.line.name
-    landed = land(store, stage.line, path)
+    landed = land(bind(store, stage.line), path)
     stage.report(f"{path.name} landed: {landed.files} files{'' if landed.new else ' (known already)'}")
-    verdict = stage.wait(lambda: read_verdict(store, name, landed.batch), f"a verdict on {path.name}")
+    verdict = stage.wait(lambda: LineStore(store, name).verdict(landed.batch), f"a verdict on {path.name}")
     stage.wait(lambda: _runs_ended(stage, landed.batch), f"the end of {path.name}'s run")
     stage.report(f"{path.name} is {verdict.state}: {verdict.why}")
     device = None
@@ -132,7 +133,9 @@ def _runs_ended(stage: _Stage, batch: str) -> bool | None:
 
 def _retrained(stage: _Stage, batch: str) -> bool | None:
     most = stage.line.config.retrain.max_retries
-    claims = [claim for _, claim in claim_journal(stage.store, stage.line.name).after(0) if batch in claim.batches]
+    claims = [
+        claim for _, claim in claim_journal(LineStore(stage.store, stage.line.name)).after(0) if batch in claim.batches
+    ]
     states = [claim_state(stage.instance, claim, most)[0] for claim in claims]
     if states and states[-1] is ClaimState.GIVEN_UP:
         raise TransientError(f"the retrain on {batch[:12]}: {states[-1].value}; `make ui` shows its runs")
@@ -142,7 +145,11 @@ def _retrained(stage: _Stage, batch: str) -> bool | None:
 def _activated(stage: _Stage, batch: str) -> DeviceReport | None:
     """The newest report with which the demo device activated a release that was trained on `batch`."""
     store = stage.store
-    made = {item.release for item in releases(store, stage.line.name) if batch in item.manifest.provenance.batches}
+    made = {
+        item.release
+        for item in releases(LineStore(store, stage.line.name))
+        if batch in item.manifest.provenance.batches
+    }
     folder = layout.device_reports(DEVICE)
     for name in reversed(store.names(folder)):
         report = store.load(f"{folder}/{name}", ReceivedReport).report

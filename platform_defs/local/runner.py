@@ -14,9 +14,8 @@ import dagster as dg
 from assets.errors import TransientError
 from assets.ingest.scan import scan
 from assets.line.config import Line
-from assets.records.batch import landing_journal
-from assets.records.verdict import partitions_name, read_verdict, stands
-from assets.storage.store import Store
+from assets.records.line_store import BoundLine
+from assets.records.verdict import partitions_name, stands
 from assets.training.triggers.claims import Claim, everything, last_claim, next_claim
 from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, RUN_KEY_TAG, claim_tags, job_names
 from platform_defs.automation.liveness import PID_TAG, cancel_forgotten_runs, fail_dead_runs
@@ -63,8 +62,7 @@ class Failure:
 
 
 def run_line(
-    line: Line,
-    store: Store,
+    line: BoundLine,
     instance: dg.DagsterInstance,
     report: Callable[[str], None],
     moved: Moved = lambda done, total, text: None,
@@ -80,40 +78,39 @@ def run_line(
     """
     from platform_defs.definitions import definitions
 
-    with line_lock(store, line.name, SENSOR_SECONDS) as free:
+    with line_lock(line, SENSOR_SECONDS) as free:
         if not free:
             raise TransientError(f"line {line.name!r}: another process works on it now; try again when it is done")
-        _wait_for_runs(line, instance, report)
+        _wait_for_runs(line.line, instance, report)
         location = definitions()
         outcome = Outcome()
-        found = scan(store, line)
+        found = scan(line)
         if found.waiting:
             report(f"{found.waiting} drops in the inbox are not quiet yet; run again in a minute")
         for broken in found.broken:
             report(f"{broken.file}: {broken.reason}; {broken.remedy}")
-        _judge(line, store, instance, location, report, outcome)
-        _retrain(line, store, instance, location, report, outcome, moved)
+        _judge(line, instance, location, report, outcome)
+        _retrain(line, instance, location, report, outcome, moved)
         return outcome
 
 
 def _judge(
-    line: Line,
-    store: Store,
+    line: BoundLine,
     instance: dg.DagsterInstance,
     location: dg.Definitions,
     report: Callable[[str], None],
     outcome: Outcome,
 ) -> None:
-    job, _, _ = job_names(line)
-    batches = dict.fromkeys(landing.batch for _, landing in landing_journal(store, line.name).after(0))
+    job, _, _ = job_names(line.line)
+    batches = dict.fromkeys(landing.batch for _, landing in line.landings().after(0))
     for batch in batches:
-        verdict = read_verdict(store, line.name, batch)
-        if verdict is not None and stands(verdict, line):
+        verdict = line.verdict(batch)
+        if verdict is not None and stands(verdict, line.line):
             continue
-        instance.add_dynamic_partitions(partitions_name(line), [batch])
+        instance.add_dynamic_partitions(partitions_name(line.line), [batch])
         tags = {BATCH_TAG: batch, LINE_TAG: line.name, RUN_KEY_TAG: batch}
         failure = _execute(location, job, instance, tags, report, partition=batch)
-        verdict = read_verdict(store, line.name, batch)
+        verdict = line.verdict(batch)
         if verdict is None:
             outcome.fail(f"batch {batch[:12]} was not judged", failure or Failure("its verdict is missing", False))
             continue
@@ -122,24 +119,23 @@ def _judge(
 
 
 def _retrain(
-    line: Line,
-    store: Store,
+    line: BoundLine,
     instance: dg.DagsterInstance,
     location: dg.Definitions,
     report: Callable[[str], None],
     outcome: Outcome,
     moved: Moved,
 ) -> None:
-    _, job, _ = job_names(line)
-    claim = last_claim(store, line.name)
+    _, job, _ = job_names(line.line)
+    claim = last_claim(line)
     state, _ = claim_state(instance, claim, line.config.retrain.max_retries)
     if state in {ClaimState.NONE, ClaimState.DONE, ClaimState.GIVEN_UP}:
         claim, outcome.note = next_claim(
-            store, line.name, "command", time.time(), everything, replace_last=state is ClaimState.GIVEN_UP
+            line, "command", time.time(), everything, replace_last=state is ClaimState.GIVEN_UP
         )
     if claim is None:
         return
-    if failure := _execute(location, job, instance, _tags(line, claim), report, moved=moved):
+    if failure := _execute(location, job, instance, _tags(line.line, claim), report, moved=moved):
         outcome.note = "the retrain failed"
         outcome.fail(f"the retrain of line {line.name!r} failed", failure)
     else:

@@ -13,10 +13,10 @@ from PIL import Image
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from assets.line.config import Line, parse_line
+from assets.records.line_store import LineStore
 from assets.records.record import RECORD_COLUMNS
-from assets.records.verdict import Accepted, BatchVerdict, accepted_journal
+from assets.records.verdict import Accepted, BatchVerdict
 from assets.storage import layout
-from assets.storage.store import Store
 
 Record = tuple[str, str, str, str, bytes]
 """id, label, split, file, input."""
@@ -46,7 +46,7 @@ def cancer_records() -> list[Record]:
     return records
 
 
-def accept(store: Store, line: str, records: Sequence[Record], batch: str) -> None:
+def accept(line: LineStore, records: Sequence[Record], batch: str) -> None:
     """Leave a batch as the gate does: records, verdict, an entry in the journal."""
     ids, labels, splits, files, inputs = zip(*records, strict=True)
     texts = {"id": ids, "label": labels, "split": splits, "file": files, "group": [""] * len(ids)}
@@ -55,13 +55,25 @@ def accept(store: Store, line: str, records: Sequence[Record], batch: str) -> No
     assert tuple(columns) == RECORD_COLUMNS
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer)
-    ref = store.put(line, buffer.getvalue(), "parquet", ".parquet")
+    ref = line.put(buffer.getvalue(), "parquet", ".parquet")
     count = len(records)
     verdict = BatchVerdict(
-        line, batch, "accepted", "all good", count, count, 0, 0, (), (), "reports/x/index.html", 0.1, records=(ref,)
+        line.name,
+        batch,
+        "accepted",
+        "all good",
+        count,
+        count,
+        0,
+        0,
+        (),
+        (),
+        "reports/x/index.html",
+        0.1,
+        records=(ref,),
     )
-    store.save(layout.verdict(line, batch), verdict)
-    accepted_journal(store, line).append(Accepted(batch, count, 0.0))
+    line.store.save(layout.verdict(line.name, batch), verdict)
+    line.accepted().append(Accepted(batch, count, 0.0))
 
 
 def digits_line(**sections: object) -> Line:

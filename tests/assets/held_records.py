@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from assets.line.config import Line, parse_line
-from assets.records.batch import Landing, landing_journal
+from assets.records.batch import Landing
+from assets.records.line_store import BoundLine
 from assets.records.record import QUARANTINE_COLUMNS
 from assets.records.verdict import BatchVerdict
 from assets.storage import layout
-from assets.storage.store import Store
 from edge.contracts import ArtifactRef
 
 SUSPECT = "no label looks wrong"
@@ -87,7 +87,7 @@ def _record(identity: str, stored: bytes, label: str, rule: str, more: dict[str,
 
 
 def hold(
-    store: Store, line: Line, records: Sequence[dict[str, Any]], name: str = "b", shards: int = 1, group: int = 2
+    line: BoundLine, records: Sequence[dict[str, Any]], name: str = "b", shards: int = 1, group: int = 2
 ) -> BatchVerdict:
     """Leave a batch of quarantined records as the gate does: shards, verdict, landing journal.
 
@@ -106,13 +106,13 @@ def hold(
         data = buffer.getvalue()
         sha256 = hashlib.sha256(data).hexdigest()
         key = f"quarantine/{line.name}/{sha256}.parquet"
-        store.write(key, data)
+        line.store.write(key, data)
         refs.append(ArtifactRef(key, sha256, len(data), "parquet", (batch,)))
     count = len(records)
     verdict = BatchVerdict(
         line.name, batch, "blocked", "held", count, 0, count, 0, (), (), "reports/x/index.html", 0.1,
         quarantine=tuple(refs),
     )  # fmt: skip
-    store.save(layout.verdict(line.name, batch), verdict)
-    landing_journal(store, line.name).append(Landing(batch, batch[:16], time.time()))
+    line.store.save(layout.verdict(line.name, batch), verdict)
+    line.landings().append(Landing(batch, batch[:16], time.time()))
     return verdict

@@ -31,6 +31,7 @@ from rich.table import Table
 
 from assets.errors import RejectedError
 from assets.line.data import DataContract
+from assets.records.line_store import bind
 from assets.storage.store import Store
 from platform_defs.home import find_home
 
@@ -127,7 +128,7 @@ def read(files: Files, contract: dict[str, Any], folder: Path) -> tuple[int, int
     line = parse_line("fuzz", {"data": contract}, "fuzz")
     store = Store(str(folder / "state"))
     records = refused = 0
-    for item in read_landed(store, line, land(store, line, folder / "source").batch):
+    for item in read_landed(bind(store, line), land(bind(store, line), folder / "source").batch):
         if isinstance(item, Reason):
             refused += item.outcome == "refused"
             assert item.reason

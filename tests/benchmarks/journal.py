@@ -7,7 +7,8 @@ import tempfile
 import time
 from typing import Any
 
-from assets.records.batch import Landing, landing_journal
+from assets.records.batch import Landing
+from assets.records.line_store import LineStore
 from assets.storage.store import Store
 
 SIZES = (100, 1_000, 10_000)
@@ -20,7 +21,7 @@ def measure() -> list[dict[str, Any]]:
     for size in SIZES:
         with tempfile.TemporaryDirectory() as folder:
             store = Store(folder)
-            journal = landing_journal(store, "bench")
+            journal = LineStore(store, "bench").landings()
             for number in range(1, size + NEW + 1):
                 batch = hashlib.sha256(str(number).encode()).hexdigest()
                 journal.append_at(number, Landing(batch, f"drop-{number}", 0.0))

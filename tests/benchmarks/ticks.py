@@ -25,8 +25,9 @@ import dagster as dg
 
 from assets.ingest.inbox import pick_up
 from assets.ingest.scan import scan
-from assets.records.batch import Landing, landing_journal
-from assets.records.verdict import Accepted, accepted_journal
+from assets.records.batch import Landing
+from assets.records.line_store import LineStore, bind
+from assets.records.verdict import Accepted
 from assets.storage.store import Store
 from assets.training.triggers.claims import Claim, claim_journal
 from edge.contracts import to_bytes
@@ -91,8 +92,8 @@ def _measure(folder: str, files: int, batches: int) -> list[dict[str, Any]]:
             rows.append({"what": what, "rows": files, "tool": tool, **took, "peak_mb": _peak_mb()})
 
         tell("new_batch_sensor, nothing new", _slowest(lambda: _tick(bench, "new")))
-        tell("slow scan, the first: it copies the journal's names", _time(lambda: scan(bench.store, bench.line)))
-        tell("slow scan, nothing new", _slowest(lambda: scan(bench.store, bench.line)))
+        tell("slow scan, the first: it copies the journal's names", _time(lambda: scan(bind(bench.store, bench.line))))
+        tell("slow scan, nothing new", _slowest(lambda: scan(bind(bench.store, bench.line))))
         tell("reconcile_sensor with its scan, nothing new", _slowest(lambda: _tick(bench, "reconcile")))
         for number in range(NEW):
             bench.list_landing(number)
@@ -111,7 +112,7 @@ def measure_inbox(files: int) -> dict[str, Any]:
         bench = Bench(Store(folder), instance)
         drop = Path(bench.store.path("landing/tiny/inbox/drop"))
         _touch(drop, (f"{number:07d}.png" for number in range(files)))
-        took = _slowest(lambda: pick_up(bench.store, bench.line, quiet=3600))
+        took = _slowest(lambda: pick_up(bind(bench.store, bench.line), quiet=3600))
         what = "slow scan, one drop in the inbox that is not quiet"
         return {"what": what, "rows": files, "tool": "Edgeloop", **took, "peak_mb": _peak_mb()}
 
@@ -119,7 +120,7 @@ def measure_inbox(files: int) -> dict[str, Any]:
 def _tick(bench: Bench, sensor: str) -> None:
     """A tick as the daemon has it, its cursor checked first."""
     cursor = ",".join(map(str, bench.cursors[sensor]))
-    read_cursor(cursor, [landing_journal(bench.store, bench.line.name)])
+    read_cursor(cursor, [LineStore(bench.store, bench.line.name).landings()])
     assert not bench.tick(sensor).run_requests
 
 
@@ -142,7 +143,11 @@ def _land(bench: Bench, batches: int, files: int) -> None:
     """Journals as landing and gate leave them, written without a sync each, and the landing zone's folders."""
     store, line = bench.store, bench.line.name
     names = [f"{number:064x}" for number in range(batches)]
-    landing, accepted, claims = landing_journal(store, line), accepted_journal(store, line), claim_journal(store, line)
+    landing, accepted, claims = (
+        LineStore(store, line).landings(),
+        LineStore(store, line).accepted(),
+        claim_journal(LineStore(store, line)),
+    )
     _write(store, landing.prefix, (to_bytes(Landing(name, name[-16:], 0.0)) for name in names))
     _link(store, accepted.prefix, to_bytes(Accepted(names[-1], 1, 0.0, batches - 1)), batches)
     step = max(1, batches // CLAIMS)
@@ -155,7 +160,7 @@ def _land(bench: Bench, batches: int, files: int) -> None:
             folder.touch()
         else:
             _touch(folder / "files", (f"{number}.png" for number in range(files)))
-    last = claim_journal(store, line).at(len(parts))
+    last = claim_journal(LineStore(store, line)).at(len(parts))
     assert last is not None
     run = bench.start(
         "new", dg.RunRequest(run_key=last.run_key, job_name="tiny_retrain", tags={"edgeloop/claim": last.run_key})

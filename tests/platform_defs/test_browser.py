@@ -24,7 +24,7 @@ from playwright.sync_api import BrowserContext, Page, Response, expect, sync_pla
 
 from assets.ingest.landing import land
 from assets.line.config import Line
-from assets.records.verdict import read_verdict
+from assets.records.line_store import LineStore, bind
 from assets.release.published import releases
 from platform_defs.local.instance import daemon_lock
 from platform_defs.made.digits import load_digits
@@ -199,7 +199,7 @@ def land_digits(project: Project, line: Line) -> str:
     for index in range(PICTURES):
         _save(source / str(digits.labels[index]) / f"{index}.png", Image.fromarray(digits.pixels[index]))
     _save(source / SCRIPT / "0.png", Image.fromarray(digits.pixels[PICTURES]))
-    return land(project.store, line, source).batch
+    return land(bind(project.store, line), source).batch
 
 
 def _save(path: Path, picture: Image.Image) -> None:
@@ -306,7 +306,7 @@ def test_materialize_by_hand_and_read_the_report(project: Project, tmp_path: Pat
         _materialize_unpartitioned(page)
         _open_line(page, house.ui)
         expect(page.get_by_text("Materialized", exact=True)).to_have_count(len(UNPARTITIONED))
-        assert len(releases(project.store, line.name)) == 1
+        assert len(releases(LineStore(project.store, line.name))) == 1
 
         live = _open_from_model(page, house.ui, "/digits/training/")
         expect(live.get_by_role("heading", level=1)).to_have_text("digits was trained")
@@ -317,7 +317,7 @@ def test_materialize_by_hand_and_read_the_report(project: Project, tmp_path: Pat
         card.get_by_role("link", name=f"batch {batch[:8]}").click()
         expect(card.get_by_role("heading", level=1)).to_have_text("This batch was accepted")
         report = _open_report(page, house.ui)
-        verdict = read_verdict(project.store, line.name, batch)
+        verdict = LineStore(project.store, line.name).verdict(batch)
         assert verdict is not None
         assert (verdict.seen, verdict.accepted, verdict.quarantined) == (PICTURES + 1, PICTURES, 1)
         assert report.url == f"{house.reports}/digits/{batch}/index.html"

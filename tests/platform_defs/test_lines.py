@@ -18,7 +18,7 @@ from assets.compression.choosing.choose import choose
 from assets.compression.documents import ChosenModel
 from assets.compression.search import search
 from assets.compression.subject import open_subject
-from assets.line.config import Line
+from assets.records.line_store import BoundLine, LineStore, bind
 from assets.release.published import releases
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
@@ -56,13 +56,15 @@ def test_no_line_got_lost() -> None:
 def test_the_debug_profile_reaches_an_int8_file(path: Path, tmp_path: Path) -> None:
     line = read_line(path).in_profile("debug")
     store = Store(str(tmp_path))
-    accepted(store, line)
-    dataset = dataset_of(store, line)
-    model = train(store, line, dataset, lambda text: None)
-    _check_model(store, line, model)
+    accepted(bind(store, line))
+    dataset = dataset_of(bind(store, line))
+    model = train(bind(store, line), dataset, lambda text: None)
+    _check_model(bind(store, line), model)
     targets = [TARGETS[name] for name in line.config.targets]
-    chosen = choose(search(open_subject(store, line, dataset, model, lambda text: None)), line.config.budget, targets)
-    engines = compile_targets(store, line, chosen, lambda text: None)
+    chosen = choose(
+        search(open_subject(bind(store, line), dataset, model, lambda text: None)), line.config.budget, targets
+    )
+    engines = compile_targets(bind(store, line), chosen, lambda text: None)
     assert [engine.target.name for engine in engines.engines] == list(line.config.targets)
     for engine in engines.engines:
         assert chain_gap(engine.parity, engines.teacher, engine.file.sha256) is None
@@ -70,9 +72,9 @@ def test_the_debug_profile_reaches_an_int8_file(path: Path, tmp_path: Path) -> N
     assert engines.golden.records
 
 
-def _check_model(store: Store, line: Line, model: TrainedModel) -> None:
+def _check_model(line: BoundLine, model: TrainedModel) -> None:
     assert len(model.curve) == line.config.training.epochs
-    assert store.exists(model.card), "there is a model card"
+    assert line.store.exists(model.card), "there is a model card"
     if line.name in BETTER_THAN_GUESSING:
         metric, least = BETTER_THAN_GUESSING[line.name]
         assert model.evidence.metric(metric, "test").value >= least
@@ -109,7 +111,7 @@ def test_cifar10_reads_the_python_layout_as_well(tmp_path: Path) -> None:
         rows = np.frombuffer(path.read_bytes(), np.uint8).reshape(-1, 3073)
         body = {b"labels": rows[:, 0].tolist(), b"data": rows[:, 1:].copy(), b"batch_label": b"made"}
         (python / path.stem).write_bytes(pickle.dumps(body, 2))
-    found = [accepted(Store(str(tmp_path / f"{folder.name}-home")), line, folder) for folder in (binary, python)]
+    found = [accepted(bind(Store(str(tmp_path / f"{folder.name}-home")), line), folder) for folder in (binary, python)]
     assert found[0].accepted == found[1].accepted == 520
     assert found[0].per_class == found[1].per_class
 
@@ -130,7 +132,7 @@ def test_one_line_by_command_and_its_state_apart_from_the_full_one(project: Proj
     assert (ran["judged"], ran["failed"]) == ({landed["batch"]: "accepted"}, [])
     assert [path.name for path in (project.root / ".edgeloop").iterdir()] == ["dagster", "profiles"]
     store = Store(str(project.root / ".edgeloop" / "profiles" / "debug"))
-    (release,) = releases(store, "breast-cancer")
+    (release,) = releases(LineStore(store, "breast-cancer"))
     assert release.manifest.provenance.batches == (landed["batch"],)
     assert len(store.newest("breast-cancer", TrainedModel).curve) == 6
     wrong = project.run("edgeloop", "run", "breast-cancer", "--profile", "debgu", check=False)

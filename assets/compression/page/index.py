@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from assets.compression.documents import Candidates, ChosenModel
 from assets.compression.page.make import environment
+from assets.records.line_store import LineStore
 from assets.storage import layout
-from assets.storage.memo import results
 from assets.storage.store import Store
 
 MAX_SEARCHES = 200
@@ -36,7 +36,7 @@ def write_index(store: Store, found: Candidates, chosen: ChosenModel | None, why
     said = why_not.partition("\n")[0].removesuffix(":").removesuffix("; nearest first")
     newest = _entry(chosen, key) if chosen is not None else Entry(_file(key), "nothing fits", found.position, said)
     entries = {newest.file: newest}
-    for kept in results(store, found.line, ChosenModel):
+    for kept in LineStore(store, found.line).results(ChosenModel):
         if kept.page and store.exists(kept.page):
             entries.setdefault(_file(kept.page), _entry(kept, kept.page))
     rows = sorted(entries.values(), key=lambda entry: (entry is not newest, -entry.position, entry.file))

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from assets.records.batch import BatchManifest, LandedFile
 from assets.records.forgotten import FORGOTTEN_REASON
+from assets.records.line_store import LineStore
 from assets.records.reason import Reason
 from assets.records.record import Record
 from assets.storage import layout
-from assets.storage.store import Store
 from assets.storage.streams import file_size, holds
 from edge.contracts import document
 
@@ -58,24 +58,24 @@ class Erased:
         return frozenset(place for file in self.files for place in file.places)
 
 
-def load_erased(store: Store, line: str, drop: str) -> Erased:
+def load_erased(line: LineStore, drop: str) -> Erased:
     """What was erased in a drop."""
     try:
-        return store.load(layout.erased(line, drop), Erased)
+        return line.store.load(layout.erased(line.name, drop), Erased)
     except FileNotFoundError:
         return Erased()
 
 
-def as_it_is(store: Store, line: str, drop: str, manifest: BatchManifest, erased: Erased) -> BatchManifest:
+def as_it_is(line: LineStore, drop: str, manifest: BatchManifest, erased: Erased) -> BatchManifest:
     """The manifest with size and digest of erased files as they are now."""
     if not erased.files:
         return manifest
     now = {}
     for file in erased.files:
-        key = f"{layout.landed_files(line, drop)}/{file.path}"
-        found = file_size(store, key)
+        key = f"{layout.landed_files(line.name, drop)}/{file.path}"
+        found = file_size(line.store, key)
         versions = [entry for entry in reversed(file.versions) if entry.size == found]
-        sound = (entry for entry in versions if holds(store, key, entry.sha256, entry.size))
+        sound = (entry for entry in versions if holds(line.store, key, entry.sha256, entry.size))
         now[file.path] = next(sound, file.versions[-1])
     return replace(manifest, files=tuple(now.get(file.path, file) for file in manifest.files))
 

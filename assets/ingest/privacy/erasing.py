@@ -23,6 +23,7 @@ from assets.ingest.privacy.guard import KIND
 from assets.line.config import Line
 from assets.records.batch import LandedFile
 from assets.records.limits import RETURNED_SUFFIX
+from assets.records.line_store import BoundLine
 from assets.storage import layout
 from assets.storage.scratch import scratch_folder, scratch_root
 from assets.storage.sealed import MAGIC, is_sealed, open_unsealed, seal_stream
@@ -32,9 +33,7 @@ from assets.storage.streams import CHUNK, copy_in, file_size, hash_stream, holds
 TOMBSTONE = b"edgeloop: this file was forgotten on request\n"
 
 
-def erase_landed(
-    store: Store, line: Line, batch: str, records: Mapping[str, bytes], ids: frozenset[str]
-) -> tuple[str, ...]:
+def erase_landed(line: BoundLine, batch: str, records: Mapping[str, bytes], ids: frozenset[str]) -> tuple[str, ...]:
     """Take records out of a landed batch's files; what was taken out before is left as it is.
 
     Args:
@@ -47,8 +46,8 @@ def erase_landed(
     Raises:
         LandingError: no such batch, or its manifest was changed.
     """
-    landing = find_landing(store, line.name, batch)
-    manifest = load_manifest(store, line.name, landing.drop, batch)
+    landing = find_landing(line, batch)
+    manifest = load_manifest(line, landing.drop, batch)
     known = {file.path: file for file in manifest.files}
     asked: dict[str, set[str]] = {path: set() for path in known if path.endswith(RETURNED_SUFFIX)}
     missing = []
@@ -60,33 +59,33 @@ def erase_landed(
             missing.append(place)
     for path, places in asked.items():
         wanted = {place: records[place] for place in places}
-        missing += _erase_file(store, line, landing.drop, known[path], wanted, ids)
+        missing += _erase_file(line, landing.drop, known[path], wanted, ids)
     return tuple(missing)
 
 
 def _erase_file(
-    store: Store, line: Line, drop: str, declared: LandedFile, records: Mapping[str, bytes], ids: frozenset[str]
+    line: BoundLine, drop: str, declared: LandedFile, records: Mapping[str, bytes], ids: frozenset[str]
 ) -> list[str]:
     """Note what the file will be, then make it that: a reader knows it in either state.
 
     Returns:
         Places that were asked for, and are not there.
     """
-    erased = load_erased(store, line.name, drop)
+    erased = load_erased(line, drop)
     entry = erased.of(declared.path) or ErasedFile(declared.path, (), (declared,))
     key = f"{layout.landed_files(line.name, drop)}/{declared.path}"
     newest = entry.versions[-1]
     done = set(records) <= set(entry.places) and not declared.path.endswith(RETURNED_SUFFIX)
-    if (done and holds(store, key, newest.sha256, newest.size)) or file_size(store, key) is None:
+    if (done and holds(line.store, key, newest.sha256, newest.size)) or file_size(line.store, key) is None:
         return []
-    with scratch_folder(scratch_root(store)) as folder:
+    with scratch_folder(scratch_root(line.store)) as folder:
         plain, new = folder / "plain", folder / "new"
-        with fsspec.open(_url(store, key), "rb") as raw:
+        with fsspec.open(_url(line.store, key), "rb") as raw:
             sealed = is_sealed(raw.read(len(MAGIC)))
             raw.seek(0)
             with plain.open("wb") as file, open_unsealed(cast(BinaryIO, raw)) as stream:
                 shutil.copyfileobj(stream, file, CHUNK)
-        _without(line, declared.path, plain, new, {**dict.fromkeys(entry.places, b""), **records}, ids)
+        _without(line.line, declared.path, plain, new, {**dict.fromkeys(entry.places, b""), **records}, ids)
         if filecmp.cmp(plain, new, shallow=False):
             return [place for place in records if place not in entry.places]
         if sealed:
@@ -98,10 +97,10 @@ def _erase_file(
         places = tuple(sorted({*entry.places, *records}))
         versions = (*(version for version in entry.versions if version != now), now)
         files = (*(file for file in erased.files if file.path != entry.path), ErasedFile(entry.path, places, versions))
-        store.save(layout.erased(line.name, drop), replace(erased, files=files))
+        line.store.save(layout.erased(line.name, drop), replace(erased, files=files))
         with new.open("rb") as stream:
-            copy_in(store, key, stream, now.size)
-    make_durable(store, key.rpartition("/")[0])
+            copy_in(line.store, key, stream, now.size)
+    make_durable(line.store, key.rpartition("/")[0])
     return []
 
 

@@ -21,11 +21,10 @@ from assets.ingest.privacy.pseudonyms import Tokens, pseudonym_key
 from assets.ingest.privacy.strip import strip_picture
 from assets.ingest.privacy.texts import CutShortError, filter_text
 from assets.ingest.privacy.typed import filter_typed
-from assets.line.config import Line
 from assets.line.data import DataContract
 from assets.readers import rows
 from assets.records.limits import MAX_IMAGE_BYTES, RETURNED_SUFFIX
-from assets.storage.store import Store
+from assets.records.line_store import BoundLine
 
 
 @dataclass(frozen=True)
@@ -106,14 +105,14 @@ class Protection:
                 target.write(piece)
 
 
-def protection(store: Store, line: Line) -> Protection:
+def protection(line: BoundLine) -> Protection:
     """The line's policy; a key for its pseudonyms is made on first use.
 
     Raises:
         RejectedError: the key cannot be read or kept.
     """
     data = line.config.data
-    key = pseudonym_key(store, line.name) if data.privacy.pseudonymize else b""
+    key = pseudonym_key(line) if data.privacy.pseudonymize else b""
     return Protection(data, line.name, key)
 
 

@@ -20,17 +20,17 @@ from assets.line.config import Line
 from assets.readers.files import Files
 from assets.records.batch import LandedFile
 from assets.records.limits import RETURNED_SUFFIX
+from assets.records.line_store import BoundLine
 from assets.records.paths import printable
 from assets.records.reason import refusal
 from assets.storage import layout
 from assets.storage.sealed import open_unsealed, seal_stream, unseal
-from assets.storage.store import Store
 
 KIND = "landed"
 """What landed files are sealed as."""
 
 
-def guard_source(store: Store, line: Line, found: Collected, scratch: Path, name: str) -> Collected:
+def guard_source(line: BoundLine, found: Collected, scratch: Path, name: str) -> Collected:
     """A source's files as they may land; those that may not are skipped, with the reason.
 
     Args:
@@ -41,7 +41,7 @@ def guard_source(store: Store, line: Line, found: Collected, scratch: Path, name
         LandingError: a file changed meanwhile, or none is left.
         RejectedError: the key of pseudonyms or of sealing cannot be used.
     """
-    protect, encrypt = protection(store, line), line.config.data.privacy.encrypt
+    protect, encrypt = protection(line), line.config.data.privacy.encrypt
     files, skipped = [], list(found.skipped)
     for number, file in enumerate(found.files):
         try:
@@ -61,20 +61,20 @@ def guard_source(store: Store, line: Line, found: Collected, scratch: Path, name
     return replace(found, files=files, skipped=skipped)
 
 
-def note_filtered(store: Store, line: Line, drop: str) -> None:
+def note_filtered(line: BoundLine, drop: str) -> None:
     """Note beside a drop's manifest, before that is written, that its files were filtered by the policy of today."""
-    store.write(layout.filtered(line.name, drop), _policy(line))
+    line.store.write(layout.filtered(line.name, drop), _policy(line.line))
 
 
 class GuardedFiles:
     """A batch's files as readers may see them: unsealed, and filtered unless that was done when they landed."""
 
-    def __init__(self, files: Files, store: Store, line: Line, drop: str) -> None:
+    def __init__(self, files: Files, line: BoundLine, drop: str) -> None:
         self._files = files
         self._line = line.name
         self._protect: Protection | None = None
-        if not _is_filtered(store, line, drop):
-            self._protect = protection(store, line)
+        if not _is_filtered(line, drop):
+            self._protect = protection(line)
 
     def read(self, file: LandedFile, limit: int) -> bytes:
         """See `Files.read`."""
@@ -130,8 +130,8 @@ def _policy(line: Line) -> bytes:
     return hashlib.sha256(f"filter-1 {line.config.digest('data')}".encode()).hexdigest().encode()
 
 
-def _is_filtered(store: Store, line: Line, drop: str) -> bool:
+def _is_filtered(line: BoundLine, drop: str) -> bool:
     try:
-        return store.read(layout.filtered(line.name, drop)) == _policy(line)
+        return line.store.read(layout.filtered(line.name, drop)) == _policy(line.line)
     except FileNotFoundError:
         return False

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from assets.errors import RejectedError
+from assets.records.line_store import LineStore
 from assets.storage.private_files import check_private, create_private, keys_folder, make_private_folder
-from assets.storage.store import Store
 
 TOKEN = re.compile(r"p:[0-9a-f]{32}")
 _REMEMBERED = 65_536
@@ -52,13 +52,13 @@ class Tokens:
         return token
 
 
-def pseudonym_key(store: Store, line: str) -> bytes:
+def pseudonym_key(line: LineStore) -> bytes:
     """The line's key, made on first use; it lies with the private keys, never in a shared store.
 
     Raises:
         RejectedError: it cannot be read, others may read it, or there is no place to keep it.
     """
-    path = _path(store, line)
+    path = _path(line)
     try:
         if not path.exists():
             make_private_folder(path.parent.parent)
@@ -67,20 +67,20 @@ def pseudonym_key(store: Store, line: str) -> bytes:
         check_private(path)
         key = path.read_bytes()
     except OSError as error:
-        raise RejectedError(f"{path}: the key of {line}'s pseudonyms cannot be kept ({error.strerror})") from error
+        raise RejectedError(f"{path}: the key of {line.name}'s pseudonyms cannot be kept ({error.strerror})") from error
     if len(key) != _KEY_BYTES:
         raise RejectedError(
-            f"{path}: the key of {line}'s pseudonyms has {len(key)} bytes, not {_KEY_BYTES}; restore it"
+            f"{path}: the key of {line.name}'s pseudonyms has {len(key)} bytes, not {_KEY_BYTES}; restore it"
         )
     return key
 
 
-def forget_pseudonym_key(store: Store, line: str) -> bool:
+def forget_pseudonym_key(line: LineStore) -> bool:
     """Remove the line's key: its tokens lead to nobody any more. False where there is none.
 
     The next batch gets a new key, so its tokens do not match earlier ones. Copies elsewhere (backups) are not removed.
     """
-    path = _path(store, line)
+    path = _path(line)
     try:
         path.unlink()
     except FileNotFoundError:
@@ -93,5 +93,5 @@ def forget_pseudonym_key(store: Store, line: str) -> bool:
     return True
 
 
-def _path(store: Store, line: str) -> Path:
-    return keys_folder(store) / line / "pseudonym.key"
+def _path(line: LineStore) -> Path:
+    return keys_folder(line.store) / line.name / "pseudonym.key"

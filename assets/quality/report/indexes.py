@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from assets.line.config import Line
 from assets.quality.report.charts import polyline
 from assets.quality.report.words import cut, environment
-from assets.records.batch import landing_journal
+from assets.records.line_store import BoundLine, LineStore
 from assets.storage import layout
-from assets.storage.store import Store
 from edge.contracts import document
 
 MAX_HISTORY = 200
@@ -54,9 +52,9 @@ class Entry:
         return cut(self.verdict.why, 240) if self.verdict else "Not judged yet."
 
 
-def write_indexes(store: Store, line: Line) -> None:
+def write_indexes(line: BoundLine) -> None:
     """Write the line's page and the page over all lines anew, from what the store holds."""
-    entries, more = _history(store, line.name, MAX_HISTORY)
+    entries, more = _history(line, MAX_HISTORY)
     page = (
         environment()
         .get_template("line.html")
@@ -71,36 +69,38 @@ def write_indexes(store: Store, line: Line) -> None:
             ),
         )
     )
-    store.write(layout.line_page(line.name), page.encode())
+    line.store.write(layout.line_page(line.name), page.encode())
     if line.config.model is not None:  # training and compression replace them
         empty = environment().get_template("models.html").render(line=line.name, entries=(), more=0)
-        store.create(layout.cards(line.name), empty.encode())
+        line.store.create(layout.cards(line.name), empty.encode())
         empty = environment().get_template("compressions.html").render(line=line.name, entries=(), more=0)
-        store.create(layout.searches(line.name), empty.encode())
-    names = [name for name in store.names(layout.REPORTS) if name != "index.html"]
+        line.store.create(layout.searches(line.name), empty.encode())
+    names = [name for name in line.store.names(layout.REPORTS) if name != "index.html"]
     lines = []
     for name in names[:MAX_LINES]:
-        newest, older = (entries[:1], more + len(entries) - 1) if name == line.name else _history(store, name, 1)
+        newest, older = (
+            (entries[:1], more + len(entries) - 1) if name == line.name else _history(LineStore(line.store, name), 1)
+        )
         lines.append({"name": name, "newest": newest[0] if newest else None, "batches": older + len(newest)})
     page = environment().get_template("lines.html").render(lines=lines, more=max(0, len(names) - MAX_LINES))
-    store.write(layout.LINES_PAGE, page.encode())
+    line.store.write(layout.LINES_PAGE, page.encode())
 
 
-def _history(store: Store, line: str, most: int) -> tuple[list[Entry], int]:
+def _history(line: LineStore, most: int) -> tuple[list[Entry], int]:
     """The line's newest landings, newest first and each batch once, and how many are older."""
-    journal = landing_journal(store, line)
+    journal = line.landings()
     start = max(0, journal.length() - most)
     entries: dict[str, Entry] = {}
     for _, landing in journal.after(start):
         if landing.batch not in entries:
             landed = f"{datetime.datetime.fromtimestamp(landing.time, datetime.UTC):%Y-%m-%d %H:%M} UTC"
-            entries[landing.batch] = Entry(landing.batch, landed, _summary(store, line, landing.batch))
+            entries[landing.batch] = Entry(landing.batch, landed, _summary(line, landing.batch))
     return list(reversed(entries.values())), start
 
 
-def _summary(store: Store, line: str, batch: str) -> Summary | None:
+def _summary(line: LineStore, batch: str) -> Summary | None:
     try:
-        return store.load(layout.verdict(line, batch), Summary)
+        return line.store.load(layout.verdict(line.name, batch), Summary)
     except FileNotFoundError:
         return None
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from assets.pages.templates import measure, sentence, words
+from assets.records.line_store import LineStore
 from assets.storage import layout
-from assets.storage.memo import results
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from assets.training.templates import environment
@@ -37,7 +37,7 @@ def write_index(store: Store, newest: TrainedModel) -> None:
         newest: a model that has its card, and need not be kept yet.
     """
     found = {newest.card: newest}
-    for model in results(store, newest.line, TrainedModel):
+    for model in LineStore(store, newest.line).results(TrainedModel):
         if model.card and store.exists(model.card):
             found.setdefault(model.card, model)
     models = sorted(found.values(), key=lambda model: (model is not newest, -model.position, model.card))

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from assets.fitting.contract import Progress
+from assets.records.line_store import LineStore
 from assets.storage import layout
-from assets.storage.store import Store
 
 KEEP_SECONDS = 60.0
 """How often the logs are copied to a state that is no local folder."""
@@ -23,8 +23,8 @@ class Scalars:
     Where the state is a bucket, they are written to a scratch folder and copied now and then.
     """
 
-    def __init__(self, store: Store, line: str, training: str) -> None:
-        self._store, self._key = store, layout.tensorboard(line, training)
+    def __init__(self, line: LineStore, training: str) -> None:
+        self._store, self._key = line.store, layout.tensorboard(line.name, training)
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._writer: Any = None
         self._kept = time.monotonic()

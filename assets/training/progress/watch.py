@@ -17,8 +17,8 @@ from typing import Any, Self
 from assets.errors import RejectedError
 from assets.fitting.contract import Progress
 from assets.pages.urls import page_url
+from assets.records.line_store import LineStore
 from assets.storage import layout
-from assets.storage.store import Store
 from assets.training.progress.live import Live, live_page, numbers
 from assets.training.progress.tensorboard import Scalars
 
@@ -43,8 +43,7 @@ class RunWatch:
 
     def __init__(
         self,
-        store: Store,
-        line: str,
+        line: LineStore,
         training: str,
         *,
         report: Callable[[str], None],
@@ -60,11 +59,11 @@ class RunWatch:
             send: hands JSON to the parent process (see `assets.processes.worker.Job.send`).
             metric: what chooses the epoch.
         """
-        self._store, self._key = store, layout.training_page(line, training)
+        self._store, self._key = line.store, layout.training_page(line.name, training)
         self._report, self._send, self._clock = report, send, clock
         self.url = page_url(self._key)
-        self._live = Live(line, training, metric, rows=self._earlier())
-        self._scalars = Scalars(store, line, training)
+        self._live = Live(line.name, training, metric, rows=self._earlier())
+        self._scalars = Scalars(line, training)
         self._page = _Latest(self._write)
         self._began = clock()
         self._said = self._seen = -1e9

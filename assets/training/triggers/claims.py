@@ -15,10 +15,10 @@ from typing import Literal
 
 from assets.errors import RejectedError
 from assets.line.config import RetrainPolicy
-from assets.records.verdict import Accepted, accepted_after
+from assets.records.line_store import LineStore
+from assets.records.verdict import Accepted
 from assets.storage import layout
 from assets.storage.journal import Journal
-from assets.storage.store import Store
 from assets.training.triggers.skips import note_skip
 from edge.contracts import digest, document
 
@@ -72,9 +72,9 @@ class Decision:
     rule: str = ""
 
 
-def claim_journal(store: Store, line: str) -> Journal[Claim]:
+def claim_journal(line: LineStore) -> Journal[Claim]:
     """Every claim of the line, in order."""
-    return Journal(store, layout.claims(line), Claim)
+    return Journal(line.store, layout.claims(line.name), Claim)
 
 
 def decide(
@@ -117,7 +117,7 @@ Policy = Callable[[Sequence[tuple[int, Accepted]], Sequence[Claim]], Decision]
 
 
 def next_claim(
-    store: Store, line: str, trigger: Trigger, now: float, policy: Policy, *, replace_last: bool = False
+    line: LineStore, trigger: Trigger, now: float, policy: Policy, *, replace_last: bool = False
 ) -> tuple[Claim | None, str]:
     """Claim the waiting batches that `policy` picks. Its time grows with those and with a day's claims, with no more.
 
@@ -127,18 +127,18 @@ def next_claim(
     Returns:
         The new claim, or None with the reason. None also where another process claimed at this moment.
     """
-    journal = claim_journal(store, line)
+    journal = claim_journal(line)
     last, claims = _recent_claims(journal, now)
     after = (claims[-1].after if replace_last else claims[-1].upto) if claims else 0
-    waiting = accepted_after(store, line, after, MOST_BATCHES)
+    waiting = line.accepted_after(after, MOST_BATCHES)
     decision = policy(waiting, claims)
     if not decision.retrain:
         if waiting and decision.rule:
-            note_skip(store, line, waiting, trigger, decision.rule, decision.why, now)
+            note_skip(line, waiting, trigger, decision.rule, decision.why, now)
         return None, decision.why
     batches = tuple(entry.batch for _, entry in decision.batches)
     records = sum(entry.records for _, entry in decision.batches)
-    claim = Claim(line, after, decision.batches[-1][0], batches, records, trigger, now)
+    claim = Claim(line.name, after, decision.batches[-1][0], batches, records, trigger, now)
     if not journal.append_at(last + 1, claim):
         return None, "another process claimed the waiting batches at this moment"
     return claim, decision.why
@@ -157,18 +157,16 @@ def everything(waiting: Sequence[tuple[int, Accepted]], claims: Sequence[Claim])
     return Decision(True, f"{len(waiting)} accepted batches wait", tuple(waiting))
 
 
-def last_claim(store: Store, line: str) -> Claim | None:
+def last_claim(line: LineStore) -> Claim | None:
     """The newest claim of the line."""
-    journal = claim_journal(store, line)
+    journal = claim_journal(line)
     return journal.at(journal.length())
 
 
-def standing(
-    store: Store, line: str, policy: RetrainPolicy, now: float
-) -> tuple[Sequence[tuple[int, Accepted]], Decision]:
+def standing(line: LineStore, policy: RetrainPolicy, now: float) -> tuple[Sequence[tuple[int, Accepted]], Decision]:
     """The batches that wait now, and what the line's policy says of them; nothing is claimed or noted."""
-    _, claims = _recent_claims(claim_journal(store, line), now)
-    waiting = accepted_after(store, line, claims[-1].upto if claims else 0, MOST_BATCHES)
+    _, claims = _recent_claims(claim_journal(line), now)
+    waiting = line.accepted_after(claims[-1].upto if claims else 0, MOST_BATCHES)
     return waiting, decide(policy, waiting, claims, now)
 
 
@@ -184,17 +182,17 @@ def _recent_claims(journal: Journal[Claim], now: float) -> tuple[int, list[Claim
     return last, claims[::-1]
 
 
-def find_claim(store: Store, line: str, run_key: str) -> Claim:
+def find_claim(line: LineStore, run_key: str) -> Claim:
     """The claim of that run key, looked for from the newest on. Raises RejectedError where there is none."""
-    journal = claim_journal(store, line)
+    journal = claim_journal(line)
     for position in range(journal.length(), 0, -1):
         claim = journal.at(position)
         if claim is not None and claim.run_key == run_key:
             return claim
-    raise RejectedError(f"line {line!r} has no claim {run_key}; start a retrain without the tag {CLAIM_TAG}")
+    raise RejectedError(f"line {line.name!r} has no claim {run_key}; start a retrain without the tag {CLAIM_TAG}")
 
 
-def start_claim(store: Store, line: str, run_key: str, run_id: str, is_over: Callable[[str], bool]) -> None:
+def start_claim(line: LineStore, run_key: str, run_id: str, is_over: Callable[[str], bool]) -> None:
     """Make `run_id` the one run that works on a claim.
 
     Args:
@@ -206,10 +204,10 @@ def start_claim(store: Store, line: str, run_key: str, run_id: str, is_over: Cal
     """
     name = hashlib.sha256(run_key.encode()).hexdigest()[:32]
     for attempt in range(1, 10_000):
-        key = layout.attempt(line, name, attempt)
-        if store.create(key, run_id.encode()):
+        key = layout.attempt(line.name, name, attempt)
+        if line.store.create(key, run_id.encode()):
             return
-        holder = store.read(key).decode()
+        holder = line.store.read(key).decode()
         if holder == run_id:
             return
         if not is_over(holder):

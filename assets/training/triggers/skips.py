@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from assets.records.line_store import LineStore
 from assets.records.verdict import Accepted
 from assets.storage import layout
 from assets.storage.journal import Journal
-from assets.storage.store import Store
 from edge.contracts import document
 
 
@@ -35,20 +35,20 @@ class Skip:
     time: float
 
 
-def skip_journal(store: Store, line: str) -> Journal[Skip]:
+def skip_journal(line: LineStore) -> Journal[Skip]:
     """Every noted skip of the line, in order."""
-    return Journal(store, layout.skips(line), Skip)
+    return Journal(line.store, layout.skips(line.name), Skip)
 
 
 def note_skip(
-    store: Store, line: str, waiting: Sequence[tuple[int, Accepted]], trigger: str, rule: str, why: str, now: float
+    line: LineStore, waiting: Sequence[tuple[int, Accepted]], trigger: str, rule: str, why: str, now: float
 ) -> bool:
     """Note that batches are left waiting; False where the last note says the same of the same batches."""
-    journal = skip_journal(store, line)
+    journal = skip_journal(line)
     last = journal.at(journal.length())
     upto = waiting[-1][0]
     if last is not None and (last.upto, last.rule, last.trigger) == (upto, rule, trigger):
         return False
     records = sum(entry.records for _, entry in waiting)
-    journal.append(Skip(line, upto, len(waiting), records, trigger, rule, why, now))
+    journal.append(Skip(line.name, upto, len(waiting), records, trigger, rule, why, now))
     return True

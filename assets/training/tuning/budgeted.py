@@ -15,6 +15,7 @@ from assets.line.config import Line
 from assets.line.model import ModelFamily
 from assets.line.training import TrainingPolicy
 from assets.records.dataset import DatasetVersion
+from assets.records.line_store import LineStore
 from assets.storage.store import Store
 from assets.tasks.contract import Task
 from assets.training.splits import Sets
@@ -48,7 +49,7 @@ class Tuning:
         """What was done already."""
         config = self.line.config
         decides = config.digest("data", "task", "features", "model", "training")
-        return TrialLog(self.store, self.line.name, {what: [digest(self.dataset), decides, *parts]})
+        return TrialLog(LineStore(self.store, self.line.name), {what: [digest(self.dataset), decides, *parts]})
 
     def places(self, what: str) -> Callable[[int], CheckpointPlace]:
         """Where checkpoints go."""

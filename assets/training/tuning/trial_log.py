@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from assets.errors import of_the_machine
+from assets.records.line_store import LineStore
 from assets.storage import layout
-from assets.storage.store import Store
 
 
 class TrialLog:
@@ -19,17 +19,17 @@ class TrialLog:
     Of several training processes all read the list, once, and only the first writes it.
     """
 
-    def __init__(self, store: Store, line: str, asked: Mapping[str, Any]) -> None:
+    def __init__(self, line: LineStore, asked: Mapping[str, Any]) -> None:
         """Read what is there; a list that cannot be read counts as empty.
 
         Args:
             asked: everything that decides what a try gives; with anything else, another list is begun.
         """
         name = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
-        self._store, self._key = store, layout.tries(line, name)
+        self._store, self._key = line.store, layout.tries(line.name, name)
         self.done: list[dict[str, Any]] = []
         try:
-            found = json.loads(store.read(self._key))
+            found = json.loads(line.store.read(self._key))
         except (OSError, ValueError):
             found = []
         if isinstance(found, list) and all(isinstance(one, dict) for one in found):

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from assets.errors import RejectedError
 from assets.line.config import Line
+from assets.records.line_store import LineStore, bind
 from assets.records.verdict import BatchVerdict
 from assets.review.decisions import locate
 from assets.review.documents import waivable
@@ -54,7 +55,7 @@ def lines(quarantines: Quarantines, entries: Sequence[LineEntry], page: Page) ->
             with quarantines.enter(entry.name) as quarantine:
                 found = [
                     group
-                    for verdict in held_batches(quarantine.state.store, entry.name)
+                    for verdict in held_batches(LineStore(quarantine.state.store, entry.name))
                     for group in quarantine.groups(verdict)
                 ]
             row["held"] = sum(group.held for group in found)
@@ -66,7 +67,7 @@ def lines(quarantines: Quarantines, entries: Sequence[LineEntry], page: Page) ->
 def line(quarantine: Quarantine, request: Request, page: Page) -> str:
     """A line's batches with quarantined records, its waivers and latest decisions."""
     state, name = quarantine.state, quarantine.line.name
-    verdicts = list(reversed(list(held_batches(state.store, name))))
+    verdicts = list(reversed(list(held_batches(LineStore(state.store, name)))))
     everything = [group for verdict in verdicts for group in quarantine.groups(verdict)]
     counts = {status: sum(group.counts[status] for group in everything) for status in STATUSES}
     start = _number(request, "start")
@@ -146,7 +147,7 @@ def record(quarantine: Quarantine, request: Request, page: Page) -> str:
     """One quarantined record with everything known of it, and every way to correct it."""
     state, data = quarantine.state, quarantine.line.config.data
     verdict = verdict_of(quarantine, request)
-    _, rows, identity = locate(state.store, quarantine.line, request.path_params["record"], verdict)
+    _, rows, identity = locate(bind(state.store, quarantine.line), request.path_params["record"], verdict)
     shown = show_rows(state, verdict, rows[:10])
     position = shown[0].position
     return render(
@@ -184,7 +185,7 @@ def refused(refusal: Refusal, page: Page) -> str:
 
 def verdict_of(quarantine: Quarantine, request: Request) -> BatchVerdict:
     """The verdict on the batch that the address names. Raises RejectedError where it names none."""
-    return find_batch(quarantine.state.store, quarantine.line.name, request.path_params["batch"])
+    return find_batch(LineStore(quarantine.state.store, quarantine.line.name), request.path_params["batch"])
 
 
 def _card(quarantine: Quarantine, item: Shown, longest: int) -> dict[str, Any]:

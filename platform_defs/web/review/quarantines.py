@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from assets.line.config import Line
+from assets.records.line_store import LineStore
 from assets.records.verdict import BatchVerdict
 from assets.review.state import State
 from assets.review.summary import Group, groups
@@ -46,7 +47,7 @@ class Quarantines:
         line = self._find(name)
         with self._lock:
             if name not in self._quarantines:
-                self._quarantines[name] = (threading.Lock(), Quarantine(line, State(self._store, name)))
+                self._quarantines[name] = (threading.Lock(), Quarantine(line, State(LineStore(self._store, name))))
             lock, quarantine = self._quarantines[name]
         with lock:
             quarantine.line = line

@@ -15,6 +15,7 @@ from assets.compression.documents import Candidate, ChosenModel, Recipe
 from assets.evaluation.answers import logits, open_session
 from assets.line.config import Line, parse_line
 from assets.records.dataset import DatasetVersion
+from assets.records.line_store import LineStore, bind
 from assets.storage import layout
 from assets.storage.store import Store
 from assets.tasks.class_metrics import metrics as class_metrics
@@ -38,7 +39,7 @@ class Made:
 
     def choose(self, files: dict[str, bytes]) -> ChosenModel:
         """Another chosen model on the same dataset."""
-        return make_chosen(self.store, self.line.name, self.chosen.dataset, files)
+        return make_chosen(LineStore(self.store, self.line.name), self.chosen.dataset, files)
 
 
 def small_line(targets: list[str]) -> Line:
@@ -56,9 +57,9 @@ def picture(seed: int) -> bytes:
     return file.getvalue()
 
 
-def make_chosen(store: Store, line: str, dataset: str, files: dict[str, bytes]) -> ChosenModel:
+def make_chosen(line: LineStore, dataset: str, files: dict[str, bytes]) -> ChosenModel:
     """What choosing leaves: files in the store, evidence and verdicts of an earlier step."""
-    refs = {dialect: store.put(line, data, "onnx", ".onnx") for dialect, data in files.items()}
+    refs = {dialect: line.put(data, "onnx", ".onnx") for dialect, data in files.items()}
     teacher = refs["float"].sha256
     inputs = np.stack([record_tensor(SPEC, picture(seed)) for seed in range(20)])
     metrics = (
@@ -77,7 +78,7 @@ def make_chosen(store: Store, line: str, dataset: str, files: dict[str, bytes]) 
     candidate = Candidate("teacher-int8", Recipe(), 100, 1000, refs, evidence, parity, 2.0, 1.0)
     size = refs["float"].size
     return ChosenModel(
-        line, 1, dataset, teacher, size, evidence["float"], SPEC, "logits", LABELS, candidate, "it is small"
+        line.name, 1, dataset, teacher, size, evidence["float"], SPEC, "logits", LABELS, candidate, "it is small"
     )
 
 
@@ -101,7 +102,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         answer = int(logits(session, record_tensor(SPEC, data)[np.newaxis])[0].argmax())
         split = ("train", "validation", "test")[seed % 3]
         records.append((hashlib.sha256(data).hexdigest(), LABELS[answer], split, f"{seed}.png", data))
-    accept(store, line.name, records, "b" * 64)
-    dataset = build_dataset(store, line)
+    accept(LineStore(store, line.name), records, "b" * 64)
+    dataset = build_dataset(bind(store, line))
     store.save(layout.dataset(line.name, digest(dataset)), dataset)
-    yield Made(store, line, dataset, make_chosen(store, line.name, digest(dataset), files), files)
+    yield Made(store, line, dataset, make_chosen(LineStore(store, line.name), digest(dataset), files), files)

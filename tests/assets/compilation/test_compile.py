@@ -29,6 +29,7 @@ from assets.evaluation.hits import hits
 from assets.evaluation.latency import machine_name
 from assets.line.config import parse_line
 from assets.loading.held_out import open_judged
+from assets.records.line_store import LineStore, bind
 from assets.storage.store import Store
 from assets.tasks.contract import load_task
 from edge.contracts import (
@@ -60,7 +61,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def engines(made: Any) -> dict[str, Engine]:
-    result = compile_targets(made.store, made.line, made.chosen, lambda _: None)
+    result = compile_targets(bind(made.store, made.line), made.chosen, lambda _: None)
     made.store.save("test/result.json", result)
     return {engine.target.name: engine for engine in result.engines}
 
@@ -145,7 +146,7 @@ def test_the_same_model_is_compiled_once(made: Any, result: Engines, monkeypatch
         raise AssertionError("built again")
 
     monkeypatch.setattr(subprocess, "Popen", never)  # no process is started: `run` opens one, too
-    again = compile_targets(made.store, made.line, made.chosen, lambda _: None)
+    again = compile_targets(bind(made.store, made.line), made.chosen, lambda _: None)
     assert [engine.file for engine in again.engines] == [engine.file for engine in result.engines]
     assert [engine.reused for engine in again.engines] == [True] * 4
     assert again.golden == result.golden
@@ -154,14 +155,14 @@ def test_the_same_model_is_compiled_once(made: Any, result: Engines, monkeypatch
 def test_a_kept_plan_that_was_changed_is_refused_and_a_lost_one_is_built_again(made: Any, tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     model = store.put("l", made.files["tensorrt"], "onnx", ".onnx")
-    first = build_plans(store, "l", model, [86], lambda _: None)[86][0]
+    first = build_plans(LineStore(store, "l"), model, [86], lambda _: None)[86][0]
     path = Path(store.path(first.file.uri))
     data = path.read_bytes()
     path.write_bytes(data[:-1] + b"x")
     with pytest.raises(VerificationError, match="was changed"):
-        build_plans(store, "l", model, [86], lambda _: None)
+        build_plans(LineStore(store, "l"), model, [86], lambda _: None)
     path.unlink()
-    plan, reused = build_plans(store, "l", model, [86], lambda _: None)[86]
+    plan, reused = build_plans(LineStore(store, "l"), model, [86], lambda _: None)[86]
     assert not reused
     assert store.fetch(plan.file)
 
@@ -170,12 +171,12 @@ def test_a_model_that_breaks_a_rule_is_refused_before_any_build(made: Any) -> No
     files = {**made.files, "tensorrt": conv_net(True, zero=3).SerializeToString()}
     chosen = made.choose(files)
     with pytest.raises(CompileError, match="symmetric-quantization"):
-        compile_targets(made.store, made.line, chosen, lambda _: None)
+        compile_targets(bind(made.store, made.line), chosen, lambda _: None)
 
 
 def test_a_builders_refusal_names_line_file_and_sm(made: Any) -> None:
     with pytest.raises(CompileError, match=r"line 'l': .*\.onnx: .* for SM75: .*FP32 GEMM"):
-        build_plans(made.store, "l", made.chosen.candidate.onnx["tensorrt"], [75], lambda _: None)
+        build_plans(LineStore(made.store, "l"), made.chosen.candidate.onnx["tensorrt"], [75], lambda _: None)
 
 
 @pytest.fixture
@@ -184,7 +185,7 @@ def failed(made: Any, monkeypatch: pytest.MonkeyPatch) -> Engines:
     other = conv_net(True, seed=3).SerializeToString()
 
     monkeypatch.setattr(judge_module, "open_as_tensorrt", lambda _: measure.open_session(other))
-    return compile_targets(made.store, made.line, made.chosen, lambda _: None)
+    return compile_targets(bind(made.store, made.line), made.chosen, lambda _: None)
 
 
 def test_a_compiler_that_loses_accuracy_does_not_pass(failed: Engines) -> None:
@@ -253,16 +254,16 @@ def test_what_no_target_runs_is_not_judged(made: Any) -> None:
     chosen = made.choose({**made.files, "tensorrt": conv_net(True, zero=3).SerializeToString()})
     config = made.line.config.model_dump(mode="json")
     line = parse_line(made.line.name, config | {"targets": ["cpu-x86"]}, "test")
-    assert len(compile_targets(made.store, line, chosen, lambda _: None).engines) == 1
+    assert len(compile_targets(bind(made.store, line), chosen, lambda _: None).engines) == 1
     line = parse_line(made.line.name, config | {"targets": ["rtx-sm86"]}, "test")
-    found = compile_targets(made.store, line, made.chosen, lambda _: None)
+    found = compile_targets(bind(made.store, line), made.chosen, lambda _: None)
     assert found.chosen == made.chosen.candidate.onnx["tensorrt"].sha256  # provenance leads to what ships
 
 
 def test_a_missing_dataset_says_what_to_do(made: Any) -> None:
     lost = dataclasses.replace(made.chosen, dataset="0" * 64)
     with pytest.raises(RejectedError, match="materialize shapes/dataset again"):
-        compile_targets(made.store, made.line, lost, lambda _: None)
+        compile_targets(bind(made.store, made.line), lost, lambda _: None)
 
 
 def test_a_rewritten_graph_is_judged_and_measured_anew(made: Any) -> None:
@@ -274,7 +275,7 @@ def test_a_rewritten_graph_is_judged_and_measured_anew(made: Any) -> None:
         model.graph.node.insert(at + number, onnx.helper.make_node("Identity", [made_of], [pool.input[0]]))
     chosen = made.choose({**made.files, "cpu": model.SerializeToString()})
     config = made.line.config.model_dump(mode="json") | {"targets": ["cpu-x86", "cpu-arm64"]}
-    found = compile_targets(made.store, parse_line(made.line.name, config, "test"), chosen, lambda _: None)
+    found = compile_targets(bind(made.store, parse_line(made.line.name, config, "test")), chosen, lambda _: None)
     here, there = found.engines
     source = chosen.candidate.onnx["cpu"]
     assert here.file == there.file != source
@@ -294,7 +295,7 @@ def test_a_rewritten_graph_is_judged_and_measured_anew(made: Any) -> None:
 def test_a_board_that_builds_its_own_plan_gets_file_and_recipe(made: Any) -> None:
     config = made.line.config.model_dump(mode="json") | {"targets": ["cpu-x86", "orin-jp6", "thor-jp7"]}
     line = parse_line(made.line.name, config, "test")
-    found = compile_targets(made.store, line, made.chosen, lambda _: None)
+    found = compile_targets(bind(made.store, line), made.chosen, lambda _: None)
     assert from_bytes(Engines, to_bytes(found)) == found
     engine = found.engines[1]
     assert engine.file == made.chosen.candidate.onnx["tensorrt"]
@@ -369,5 +370,5 @@ def test_a_line_with_onnx_alone_needs_no_tensorrt(made: Any, monkeypatch: pytest
     monkeypatch.setattr(plans_module, "builder_version", lambda: 1 / 0)
     config = made.line.config.model_dump(mode="json") | {"targets": ["cpu-x86"]}
     line = parse_line(made.line.name, config, "test")
-    found = compile_targets(made.store, line, made.chosen, lambda _: None)
+    found = compile_targets(bind(made.store, line), made.chosen, lambda _: None)
     assert [engine.target.name for engine in found.engines] == ["cpu-x86"]

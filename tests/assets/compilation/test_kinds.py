@@ -19,6 +19,7 @@ from assets.compression.formats import network as network_module
 from assets.compression.search import search
 from assets.compression.subject import open_subject
 from assets.line.config import Line, parse_line
+from assets.records.line_store import BoundLine, bind
 from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.dataset import build_dataset
@@ -53,14 +54,14 @@ def diabetes_line() -> Line:
     return parse_line("diabetes", attributes, "test")
 
 
-def to_engines(store: Store, line: Line, records: list[Record]) -> tuple[TrainedModel, ChosenModel, Engines]:
-    accept(store, line.name, records, "a" * 64)
-    dataset = build_dataset(store, line)
-    store.save(layout.dataset(line.name, digest(dataset)), dataset)
-    model = train(store, line, dataset, lambda _: None)
-    found = search(open_subject(store, line, dataset, model, lambda _: None))
+def to_engines(line: BoundLine, records: list[Record]) -> tuple[TrainedModel, ChosenModel, Engines]:
+    accept(line, records, "a" * 64)
+    dataset = build_dataset(line)
+    line.store.save(layout.dataset(line.name, digest(dataset)), dataset)
+    model = train(line, dataset, lambda _: None)
+    found = search(open_subject(line, dataset, model, lambda _: None))
     chosen = choose(found, line.config.budget, [TARGETS[name] for name in line.config.targets])
-    return model, chosen, compile_targets(store, line, chosen, lambda _: None)
+    return model, chosen, compile_targets(line, chosen, lambda _: None)
 
 
 def on_a_device(store: Store, made: Engines, folder: Path) -> Any:
@@ -75,7 +76,7 @@ def on_a_device(store: Store, made: Engines, folder: Path) -> Any:
 
 def test_numbers_are_pruned_taught_and_shipped_in_int8(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    model, chosen, made = to_engines(store, diabetes_line(), diabetes_records())
+    model, chosen, made = to_engines(bind(store, diabetes_line()), diabetes_records())
     assert (model.task, model.metric, model.answer.kind, model.labels) == ("tabular_regression", "rmse", "number", ())
     rmse = model.evidence.metric("rmse", "test")
     (naive,) = [metric.value for metric in model.baseline if metric.name == "rmse"]
@@ -101,7 +102,7 @@ def test_anomalies_ship_with_the_threshold_of_validation_records(tmp_path: Path)
         "training": {"epochs": 15, "batch_size": 32, "learning_rate": 0.01},
         "budget": {"max_drop": 0.1},
     }
-    model, _, made = to_engines(store, parse_line("breast-cancer", attributes, "test"), cancer_records())
+    model, _, made = to_engines(bind(store, parse_line("breast-cancer", attributes, "test")), cancer_records())
     assert model.evidence.metric("roc_auc", "test").value > 0.8
     assert made.answer == model.answer
     assert made.answer.threshold is not None
@@ -134,7 +135,7 @@ def test_where_int8_breaks_the_model_float_ships_and_says_why(tmp_path: Path, mo
 
     monkeypatch.setattr(network_module, "calibrations", broken)
     store = Store(str(tmp_path))
-    model, chosen, made = to_engines(store, line, diabetes_records())
+    model, chosen, made = to_engines(bind(store, line), diabetes_records())
     assert chosen.candidate.name == "teacher-float"
     assert "quantize failed its parity check: cpu: has" in chosen.rejected["teacher-int8"]
     assert "not teacher-int8: cpu: quantize failed its parity check" in chosen.why

@@ -10,6 +10,7 @@ import pytest
 from assets.compression.documents import Candidates
 from assets.line.config import Line
 from assets.records.dataset import DatasetVersion
+from assets.records.line_store import LineStore, bind
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 
@@ -36,9 +37,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     from tests.assets.accepted_records import accept, digit_records, digits_line
 
     store, line = Store(str(tmp_path_factory.mktemp("made"))), digits_line()
-    accept(store, "digits", digit_records(range(500)), "a" * 64)
-    dataset = build_dataset(store, line)
+    accept(LineStore(store, "digits"), digit_records(range(500)), "a" * 64)
+    dataset = build_dataset(bind(store, line))
     reports: list[str] = []
-    model = train(store, line, dataset, reports.append)
-    found = search(open_subject(store, line, dataset, model, reports.append))
+    model = train(bind(store, line), dataset, reports.append)
+    found = search(open_subject(bind(store, line), dataset, model, reports.append))
     yield Made(store, line, dataset, model, found, reports)

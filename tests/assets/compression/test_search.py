@@ -29,6 +29,7 @@ from assets.families.weights import predict
 from assets.fitting.contract import Fitted
 from assets.line.compression import Budget, CompressionPolicy
 from assets.line.model import ModelFamily
+from assets.records.line_store import bind
 from assets.storage.store import Store
 from edge.contracts import TARGETS, InputSpec, TargetProfile, chain_gap, from_bytes, to_bytes
 from tests.assets.loading.loading_parts import load_split
@@ -102,7 +103,7 @@ def test_the_documents_cross_the_border(made: Any) -> None:
 def test_another_dataset_is_refused(made: Any) -> None:
     other = replace(made.dataset, position=9)
     with pytest.raises(RejectedError, match="the teacher was trained on dataset"):
-        open_subject(made.store, made.line, other, made.model, lambda _: None)
+        open_subject(bind(made.store, made.line), other, made.model, lambda _: None)
 
 
 def test_the_dialects_are_what_their_runtimes_want(made: Any) -> None:
@@ -259,7 +260,7 @@ UNTAUGHT = Fitted(({"seconds": 0.0},), 1, 0.0, 0, 0, "epochs", 1.0)
 
 
 def _subject(made: Any) -> Subject:
-    return open_subject(made.store, made.line, made.dataset, made.model, lambda _: None)
+    return open_subject(bind(made.store, made.line), made.dataset, made.model, lambda _: None)
 
 
 def _named(made: Any, *names: str) -> list[Candidate]:
@@ -291,7 +292,7 @@ def test_the_targets_decide_on_7_bits() -> None:
 
 def test_nothing_more_is_learned_from_the_records_of_a_private_teacher(made: Any) -> None:
     plain, private = (
-        open_subject(made.store, made.line, made.dataset, replace(made.model, epsilon=epsilon), lambda _: None)
+        open_subject(bind(made.store, made.line), made.dataset, replace(made.model, epsilon=epsilon), lambda _: None)
         for epsilon in (None, 3.0)
     )
     assert plain.trainable is not None

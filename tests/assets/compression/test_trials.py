@@ -21,6 +21,7 @@ from assets.errors import RejectedError
 from assets.line.compression import CompressionPolicy
 from assets.line.config import Line
 from assets.records.dataset import DatasetVersion
+from assets.records.line_store import bind
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 
@@ -57,7 +58,7 @@ def subject_of(store: Store, report: Any) -> Subject:
     often = plain.training.model_copy(update={"checkpoint_seconds": 0.001})
     line = Line("digits", plain.model_copy(update={"training": often, "compress": POLICY}))
     dataset = store.load("dataset.json", DatasetVersion)
-    return open_subject(store, line, dataset, store.load("model.json", TrainedModel), report)
+    return open_subject(bind(store, line), dataset, store.load("model.json", TrainedModel), report)
 
 
 def _said(candidates: Candidates) -> list[tuple[Any, ...]]:
@@ -134,7 +135,7 @@ def test_a_trial_that_crashed_the_process_is_left_out(made: Any, tmp_path: Path)
     store = Store(str(tmp_path / "store"))
     for ref in (made.model.onnx, made.model.weights):
         store.write(ref.uri, made.store.read(ref.uri))
-    subject = open_subject(made.store, made.line, made.dataset, made.model, lambda _: None)
+    subject = open_subject(bind(made.store, made.line), made.dataset, made.model, lambda _: None)
     policy = CompressionPolicy(prune=(), formats=("float16",), qat_epochs=0)
     subject = replace(subject, store=store, policy=policy)
     assert [one.name for one in search(subject).candidates] == ["teacher-float", "teacher-float16"]
@@ -155,7 +156,7 @@ def test_an_error_is_no_crash_and_a_student_that_diverges_is_left_out(
     store = Store(str(tmp_path / "store"))
     for ref in (made.model.onnx, made.model.weights):
         store.write(ref.uri, made.store.read(ref.uri))
-    subject = open_subject(made.store, made.line, made.dataset, made.model, lambda _: None)
+    subject = open_subject(bind(made.store, made.line), made.dataset, made.model, lambda _: None)
     policy = CompressionPolicy(prune=(0.5,), formats=("weights8",), qat_epochs=0, distill_epochs=1)
     subject = replace(subject, store=store, policy=policy)
 

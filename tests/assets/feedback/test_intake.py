@@ -21,6 +21,7 @@ from assets.feedback.documents import FleetHealth, report_journal
 from assets.feedback.fleet import fleet, summarize
 from assets.feedback.intake import MAX_BODY_BYTES, Intake, RefusedError, latest_report
 from assets.line.config import parse_line
+from assets.records.line_store import LineStore
 from assets.release.authorities import open_repository
 from assets.release.documents import ReleaseRecord, RolloutRecord, rollout_journal
 from assets.release.metadata import Expiries, locked
@@ -246,14 +247,14 @@ def deployed_now(store: Store, release: str) -> Deployment:
     spec = InputSpec("table", "input", (1,), (0.0,), (1.0,), ("a",))
     golden = ArtifactRef("golden.json", OLD, 2, "json")
     manifest = ReleaseManifest("toy", 1, spec, "logits", ("a",), golden, (), Provenance((), OLD, OLD, OLD, ()))
-    return deploy(store, "toy", "canary", ReleaseRecord("toy", release, 1, path, manifest, 0.0))
+    return deploy(LineStore(store, "toy"), "canary", ReleaseRecord("toy", release, 1, path, manifest, 0.0))
 
 
 def roll_out(store: Store, release: str, serial: int) -> None:
     deployment = deployed_now(store, release)
     assert deployment.serial == serial
     record = RolloutRecord("toy", "canary", "promoted", "test", release, deployment, time.time())
-    rollout_journal(store, "toy", "canary").append(record)
+    rollout_journal(LineStore(store, "toy"), "canary").append(record)
 
 
 def test_fleet_tells_wrong_from_silent(store: Store, intake: Intake) -> None:
@@ -264,11 +265,11 @@ def test_fleet_tells_wrong_from_silent(store: Store, intake: Intake) -> None:
     roll_out(store, OLD, 1)
     for device in (good, wrong, silent, outsider):
         intake.report(device.report(OLD))
-    assert summarize(store, "toy", "canary").wrong == ()
+    assert summarize(LineStore(store, "toy"), "canary").wrong == ()
     roll_out(store, NEW, 2)
     intake.report(good.report(NEW))
     intake.report(wrong.report(OLD, "refused", offered=NEW, reason="the self-test failed | <b>"))
-    health = summarize(store, "toy", "canary")
+    health = summarize(LineStore(store, "toy"), "canary")
     assert (health.release, health.wrong, health.silent) == (NEW, ("wrong",), ("newcomer", "silent"))
     assert health.releases == {"": 1, OLD: 3, NEW: 1}
     assert health.events == {"activated": 3, "enrolled": 1, "refused": 1}
@@ -278,7 +279,7 @@ def test_fleet_tells_wrong_from_silent(store: Store, intake: Intake) -> None:
     assert len(fleet_table(health, most=2).splitlines()) == 6
     (later,) = [status for status in fleet(store, time.time() + 100) if status.device == "good"]
     assert 100 <= later.age < 200
-    assert summarize(store, "other", "canary") == FleetHealth("other", "canary", "", (), {}, {}, (), ())
+    assert summarize(LineStore(store, "other"), "canary") == FleetHealth("other", "canary", "", (), {}, {}, (), ())
 
 
 def test_fleet_believes_what_is_signed(store: Store, intake: Intake) -> None:
@@ -288,7 +289,7 @@ def test_fleet_believes_what_is_signed(store: Store, intake: Intake) -> None:
     roll_out(store, OLD, 1)
     intake.report(device.report(OLD))
     deployed_now(store, NEW)
-    health = summarize(store, "toy", "canary")
+    health = summarize(LineStore(store, "toy"), "canary")
     assert (health.release, health.wrong, health.silent) == (NEW, (), ("gate-7",))
 
 
@@ -335,7 +336,7 @@ def test_hostile_text_becomes_plain_text(store: Store, intake: Intake) -> None:
         assert text.isprintable()
         assert len(text) <= 1000
     assert "HTTP 404" in fleet_table(summary_with(store, "refused (HTTP 404)"))
-    for table in (fleet_table(summarize(store, "toy", "canary")), fleet_table(summary_with(store, HOSTILE))):
+    for table in (fleet_table(summarize(LineStore(store, "toy"), "canary")), fleet_table(summary_with(store, HOSTILE))):
         head, _, row = table.splitlines()  # no new line, so no new row
         assert row.count("|") == head.count("|")
         assert "evil" in row
@@ -346,7 +347,7 @@ def test_hostile_text_becomes_plain_text(store: Store, intake: Intake) -> None:
 
 def summary_with(store: Store, reason: str) -> FleetHealth:
     """As if a text had come past the intake."""
-    health = summarize(store, "toy", "canary")
+    health = summarize(LineStore(store, "toy"), "canary")
     return replace(health, devices=tuple(replace(status, reason=reason) for status in health.devices))
 
 

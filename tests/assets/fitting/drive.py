@@ -8,6 +8,7 @@ import dagster as dg
 from assets.errors import RejectedError, StepDiedError
 from assets.line.config import parse_line
 from assets.processes.launch import run_step, torch_run
+from assets.records.line_store import bind
 from assets.storage.store import Store
 from assets.training.triggers.claims import Claim
 from tests.projects import TINY
@@ -21,8 +22,7 @@ def heavy(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             context,
             sys.argv[2],
             Claim,
-            Store(sys.argv[1]),
-            line,
+            bind(Store(sys.argv[1]), line),
             json.loads(sys.argv[4]),
             torch_run(int(sys.argv[3])),
         )

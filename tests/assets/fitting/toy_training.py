@@ -152,7 +152,7 @@ def step(job: Job) -> object:
     part.rename(part.with_suffix(""))
     net = network()
     if end == "slowly":
-        run(net, Slow(TRAIN, 0.15), place=place(job.store), **SLOWLY)
+        run(net, Slow(TRAIN, 0.15), place=place(job.line.store), **SLOWLY)
     else:
         fitted = run(net, processes=2, accumulate=3)
         out = Path(str(job.options["out"])).with_suffix(f".{job.rank}")

@@ -23,11 +23,12 @@ from assets.line.config import Line, parse_line
 from assets.quality.gate import judge
 from assets.records.dataset import DatasetVersion
 from assets.records.forgotten import forgotten_ids
+from assets.records.line_store import BoundLine, LineStore, bind
 from assets.records.read import distinct_rows
 from assets.records.reason import Reason
-from assets.records.verdict import BatchVerdict, read_verdict
+from assets.records.verdict import BatchVerdict
 from assets.storage import layout
-from assets.storage.audit import latest
+from assets.storage.audit import AuditLog
 from assets.storage.sealed import is_sealed
 from assets.storage.store import Store
 from edge.contracts import digest
@@ -84,8 +85,8 @@ def _holding(root: Path, *needles: bytes) -> list[str]:
     return found
 
 
-def _record(store: Store, line: Line, batch: str, file: str) -> str:
-    for item in read_landed(store, line, batch):
+def _record(line: BoundLine, batch: str, file: str) -> str:
+    for item in read_landed(line, batch):
         if isinstance(item, pa.Table):
             for row in item.select(["_file", "_id"]).to_pylist():
                 if row["_file"] == file:
@@ -93,15 +94,15 @@ def _record(store: Store, line: Line, batch: str, file: str) -> str:
     raise AssertionError(file)
 
 
-def _verdict(store: Store, line: Line, batch: str) -> BatchVerdict:
-    verdict = read_verdict(store, line.name, batch)
+def _verdict(line: BoundLine, batch: str) -> BatchVerdict:
+    verdict = line.verdict(batch)
     assert verdict is not None
     return verdict
 
 
-def _counted(store: Store, line: Line, verdict: BatchVerdict) -> set[str]:
+def _counted(line: BoundLine, verdict: BatchVerdict) -> set[str]:
     data = line.config.data
-    return {row.id for _, rows in distinct_rows(store, verdict.records, data.classes, data) for row in rows}
+    return {row.id for _, rows in distinct_rows(line.store, verdict.records, data.classes, data) for row in rows}
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "sealed"])
@@ -118,10 +119,10 @@ def test_a_row_is_forgotten_everywhere(tmp_path: Path, monkeypatch: pytest.Monke
         pq.write_table(pa.table(columns), source / "a.parquet")
         (source / "a.csv").unlink()
     store, line = Store(str(home)), _table_line(encrypt=form == "sealed")
-    batch = land(store, line, source).batch
-    before = judge(store, line, batch)
+    batch = land(bind(store, line), source).batch
+    before = judge(bind(store, line), batch)
     assert (before.state, before.accepted, before.quarantined) == ("accepted", 59, 1)
-    record = _record(store, line, batch, place)
+    record = _record(bind(store, line), batch, place)
     if form == "sealed":
         assert _holding(home, PACKED, SECRET.encode()) == []
     else:
@@ -129,34 +130,36 @@ def test_a_row_is_forgotten_everywhere(tmp_path: Path, monkeypatch: pytest.Monke
     dataset = DatasetVersion(line.name, 1, (batch,), before.records, line.config.data.classes, {}, 0.15, 0.2)
     store.save(layout.dataset(line.name, digest(dataset)), dataset)
 
-    outcome = forget(store, line, record[:12], "asked for it")
+    outcome = forget(bind(store, line), record[:12], "asked for it")
 
     assert (outcome.record, outcome.new, outcome.batches) == (record, True, (batch,))
     assert outcome.datasets == (digest(dataset),)
     assert outcome.still == ()
     assert _holding(home, PACKED, SECRET.encode()) == []
-    after = _verdict(store, line, batch)
+    after = _verdict(bind(store, line), batch)
     counts = ("state", "why", "seen", "accepted", "quarantined", "refused", "new", "per_class")
     assert [getattr(after, name) for name in counts] == [getattr(before, name) for name in counts]
     assert not any(store.exists(ref.uri) for ref in before.records)
-    assert record not in _counted(store, line, after)
-    assert _counted(store, line, after) == _counted(store, line, before)  # an older dataset leads to what is left
-    assert len(_counted(store, line, after)) == 58
-    assert list(forgotten_ids(store, line.name)) == [bytes.fromhex(record)]
+    assert record not in _counted(bind(store, line), after)
+    assert _counted(bind(store, line), after) == _counted(
+        bind(store, line), before
+    )  # an older dataset leads to what is left
+    assert len(_counted(bind(store, line), after)) == 58
+    assert list(forgotten_ids(LineStore(store, line.name))) == [bytes.fromhex(record)]
 
-    again = forget(store, line, record)
+    again = forget(bind(store, line), record)
     assert (again.new, again.batches, again.datasets) == (False, outcome.batches, outcome.datasets)
-    assert _verdict(store, line, batch) == after
-    entries = [(entry.who, entry.action, entry.subject, entry.why) for _, entry in latest(store, 10)]
+    assert _verdict(bind(store, line), batch) == after
+    entries = [(entry.who, entry.action, entry.subject, entry.why) for _, entry in AuditLog(store).latest(10)]
     assert entries.count(("ann", "forgot", record, "asked for it")) == 1
 
-    items = list(read_landed(store, line, batch))
+    items = list(read_landed(bind(store, line), batch))
     places = [row for item in items if isinstance(item, pa.Table) for row in item.column("_file").to_pylist()]
     assert len(places) == 59
     assert place not in places
     refused = [item for item in items if isinstance(item, Reason)]
     assert len(refused) == 1
-    landed = land(store, line, source)
+    landed = land(bind(store, line), source)
     assert (landed.batch, landed.repaired) == (batch, ())
     assert _holding(home, PACKED, SECRET.encode()) == []
 
@@ -164,33 +167,33 @@ def test_a_row_is_forgotten_everywhere(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_picture_is_forgotten_everywhere(tmp_path: Path) -> None:
     home, source = tmp_path / "home", _pictures(tmp_path / "source")
     store, line = Store(str(home)), _picture_line()
-    batch = land(store, line, source).batch
-    before = judge(store, line, batch)
+    batch = land(bind(store, line), source).batch
+    before = judge(bind(store, line), batch)
     assert before.state == "accepted", before.why
     content = (source / "cat/7.png").read_bytes()
     needle = content[60:90]
-    record = _record(store, line, batch, "cat/7.png")
+    record = _record(bind(store, line), batch, "cat/7.png")
     assert _holding(home, needle)
-    assert forget(store, line, record).still == ()
+    assert forget(bind(store, line), record).still == ()
     assert _holding(home, needle) == []
-    after = _verdict(store, line, batch)
+    after = _verdict(bind(store, line), batch)
     assert (after.seen, after.accepted) == (before.seen, before.accepted)
-    assert record not in _counted(store, line, after)
+    assert record not in _counted(bind(store, line), after)
     assert b"forgotten on request" in store.read(after.report)
-    land(store, line, source)
+    land(bind(store, line), source)
     assert _holding(home, needle) == []
 
 
 def test_what_was_quarantined_is_forgotten_too(tmp_path: Path) -> None:
     home, source = tmp_path / "home", _tables(tmp_path / "source")
     store, line = Store(str(home)), _table_line()
-    batch = land(store, line, source).batch
-    before = judge(store, line, batch)
+    batch = land(bind(store, line), source).batch
+    before = judge(bind(store, line), batch)
     assert "seventy" in json.dumps([vars(reason) for reason in before.reasons])
-    outcome = forget(store, line, _record(store, line, batch, "a.csv#19"))
+    outcome = forget(bind(store, line), _record(bind(store, line), batch, "a.csv#19"))
     assert (outcome.batches, outcome.datasets) == ((batch,), ())
     assert _holding(home, b"seventy") == []
-    after = _verdict(store, line, batch)
+    after = _verdict(bind(store, line), batch)
     assert after.quarantined == before.quarantined
     assert [reason.reason for reason in after.reasons] == ["it was forgotten on request"]
 
@@ -198,19 +201,19 @@ def test_what_was_quarantined_is_forgotten_too(tmp_path: Path) -> None:
 def test_a_forgotten_record_does_not_come_back(tmp_path: Path) -> None:
     home, source = tmp_path / "home", _tables(tmp_path / "source")
     store, line = Store(str(home)), _table_line()
-    batch = land(store, line, source).batch
-    judge(store, line, batch)
-    record = _record(store, line, batch, "a.csv#13")
-    forget(store, line, record)
+    batch = land(bind(store, line), source).batch
+    judge(bind(store, line), batch)
+    record = _record(bind(store, line), batch, "a.csv#13")
+    forget(bind(store, line), record)
     (source / "b.csv").write_text((source / "a.csv").read_text())
     (source / "a.csv").unlink()
-    second = land(store, line, source).batch
-    verdict = judge(store, line, second)
+    second = land(bind(store, line), source).batch
+    verdict = judge(bind(store, line), second)
     assert (verdict.accepted, verdict.quarantined) == (58, 2)
     assert any(reason.reason.startswith("it was forgotten on request on 2") for reason in verdict.reasons)
     assert verdict.seen == verdict.accepted + verdict.quarantined + verdict.refused
     assert _holding(home, PACKED, SECRET.encode()) == []
-    assert record not in _counted(store, line, _verdict(store, line, second))
+    assert record not in _counted(bind(store, line), _verdict(bind(store, line), second))
 
 
 def test_private_columns_never_enter_the_state(tmp_path: Path) -> None:
@@ -226,30 +229,30 @@ def test_private_columns_never_enter_the_state(tmp_path: Path) -> None:
     policy = {"pseudonymize": ["patient"], "drop": ["name"]}
     data = {"reader": "table", "classes": ["well", "ill"], "table": table, "privacy": policy}
     store, line = Store(str(home)), parse_line("clinic", {"data": data, "quality": {"max_bad_share": 0.5}}, "test")
-    batch = land(store, line, source).batch
-    verdict = judge(store, line, batch)
+    batch = land(bind(store, line), source).batch
+    verdict = judge(bind(store, line), batch)
     assert (verdict.accepted, verdict.quarantined, verdict.refused) == (78, 1, 1)
-    forget(store, line, _record(store, line, batch, "a.csv#3"))
+    forget(bind(store, line), _record(bind(store, line), batch, "a.csv#3"))
     assert _holding(home, b"Geheim") == []
 
 
 def test_a_record_that_was_never_here_can_be_kept_out(tmp_path: Path) -> None:
     store, line = Store(str(tmp_path)), _table_line()
     identity = hashlib.sha256(b"nobody").hexdigest()
-    assert forget(store, line, identity).batches == ()
-    assert bytes.fromhex(identity) in forgotten_ids(store, line.name)
+    assert forget(bind(store, line), identity).batches == ()
+    assert bytes.fromhex(identity) in forgotten_ids(LineStore(store, line.name))
     with pytest.raises(RejectedError, match="there is none"):
-        forget(store, line, "abcdef")
+        forget(bind(store, line), "abcdef")
     with pytest.raises(RejectedError, match="6 to 64 hex digits"):
-        forget(store, line, "Ann")
+        forget(bind(store, line), "Ann")
 
 
 def test_a_kill_at_any_moment_is_repaired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made, source = tmp_path / "made", _tables(tmp_path / "source")
     line = _table_line()
-    batch = land(Store(str(made)), line, source).batch
-    before = judge(Store(str(made)), line, batch)
-    record = _record(Store(str(made)), line, batch, "a.csv#13")
+    batch = land(bind(Store(str(made)), line), source).batch
+    before = judge(bind(Store(str(made)), line), batch)
+    record = _record(bind(Store(str(made)), line), batch, "a.csv#13")
     step = 0
     while True:
         home = tmp_path / f"home-{step}"
@@ -258,18 +261,18 @@ def test_a_kill_at_any_moment_is_repaired(tmp_path: Path, monkeypatch: pytest.Mo
         with monkeypatch.context() as patch:
             _die_at(patch, step)
             try:
-                forget(store, line, record)
+                forget(bind(store, line), record)
                 break
             except _Killed:
                 pass
         if step > 2:  # behind the audit log and the tombstone
-            assert record not in _counted(store, line, _verdict(store, line, batch))
-        read = [item for item in read_landed(store, line, batch) if isinstance(item, pa.Table)]
+            assert record not in _counted(bind(store, line), _verdict(bind(store, line), batch))
+        read = [item for item in read_landed(bind(store, line), batch) if isinstance(item, pa.Table)]
         assert sum(table.num_rows for table in read) in {59, 60}
-        forget(store, line, record)
-        assert ("forgot", record) in {(entry.action, entry.subject) for _, entry in latest(store, 10)}
+        forget(bind(store, line), record)
+        assert ("forgot", record) in {(entry.action, entry.subject) for _, entry in AuditLog(store).latest(10)}
         assert _holding(home, PACKED, SECRET.encode()) == []
-        after = _verdict(store, line, batch)
+        after = _verdict(bind(store, line), batch)
         assert (after.seen, after.accepted) == (before.seen, before.accepted)
         shutil.rmtree(home)
         step += 1
@@ -307,12 +310,12 @@ def test_pages_keep_everything_but_the_record(tmp_path: Path) -> None:
     batches = []
     for name, part in (("a.tsv", rows[:60]), ("b.tsv", again)):
         (tmp_path / name).write_text("\n".join(part) + "\n")
-        batches.append(land(store, line, tmp_path / name).batch)
-        assert judge(store, line, batches[-1]).state == "accepted"
+        batches.append(land(bind(store, line), tmp_path / name).batch)
+        assert judge(bind(store, line), batches[-1]).state == "accepted"
     pages = [f"reports/mail/{batch}/index.html" for batch in batches]
     assert ["zanzibar" in store.read(page).decode() for page in pages] == [True, True]
 
-    outcome = forget(store, line, _record(store, line, batches[0], "a.tsv#1"))
+    outcome = forget(bind(store, line), _record(bind(store, line), batches[0], "a.tsv#1"))
 
     assert outcome.batches == (batches[0],)
     assert _holding(tmp_path / "home", b"zanzibar") == []
@@ -324,6 +327,6 @@ def test_pages_keep_everything_but_the_record(tmp_path: Path) -> None:
     assert "distributions" not in own
     assert 'id="distributions"' in other
     assert "ZANZIBAR" in other  # a record of its own
-    verdicts = [_verdict(store, line, batch) for batch in batches]
-    assert forget(store, line, outcome.record).new is False
-    assert [_verdict(store, line, batch) for batch in batches] == verdicts
+    verdicts = [_verdict(bind(store, line), batch) for batch in batches]
+    assert forget(bind(store, line), outcome.record).new is False
+    assert [_verdict(bind(store, line), batch) for batch in batches] == verdicts

@@ -8,6 +8,7 @@ from assets.forgetting.forget import Trace, _erase_cards
 from assets.line.config import parse_line
 from assets.pages.redaction import page_mark
 from assets.records.dataset import DatasetVersion
+from assets.records.line_store import bind
 from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
@@ -42,7 +43,7 @@ def test_its_picture_and_figures_go_and_the_rest_stays(tmp_path: Path) -> None:
     table = {"target": "state", "columns": ["age"]}
     line = parse_line("clinic", {"data": {"reader": "table", "classes": ["a", "b"], "table": table}}, "test")
     for _ in range(2):  # repeating it changes nothing else
-        _erase_cards(store, line, frozenset({RECORD}))
+        _erase_cards(bind(store, line), frozenset({RECORD}))
         page = store.read(held).decode()
         assert "one" not in page
         assert "two" in page

@@ -13,7 +13,7 @@ from assets.compilation.documents import Engines
 from assets.compression.documents import ChosenModel
 from assets.errors import RejectedError
 from assets.forgetting.forget import forget
-from assets.records.read import load_dataset
+from assets.records.line_store import LineStore, bind
 from assets.release.documents import ReleaseRecord, golden_key
 from assets.release.manifest import build_manifest
 from assets.release.repository import publish
@@ -29,23 +29,23 @@ OTHER = GoldenSet((GoldenRecord('{"a": 0, "b": 1}', (1.0, -1.0), "a"),), 0.1, 0.
 
 
 def _release(store: Store, position: int, golden: GoldenSet | None = None) -> ReleaseRecord:
-    engines = land_heads(store, toy_line(), position)
+    engines = land_heads(bind(store, toy_line()), position)
     if golden is not None:
         engines = replace(engines, golden=golden)
         store.set_newest("toy", engines)
     store.save(f"store/toy/steps/engines/{position}.json", engines)
     chosen = store.newest("toy", ChosenModel)
-    dataset = load_dataset(store, "toy", engines.dataset)
+    dataset = LineStore(store, "toy").dataset(engines.dataset)
     manifest, files = build_manifest(store, engines, chosen, dataset, demo_keys=True)
-    return publish(store, "toy", manifest, files)
+    return publish(LineStore(store, "toy"), manifest, files)
 
 
 def test_golden_sets_let_go_of_a_forgotten_record(tmp_path: Path) -> None:
     store, line = Store(str(tmp_path)), toy_line()
     first = _release(store, 1)
-    promote(store, line, first.release)
+    promote(bind(store, line), first.release)
 
-    outcome = forget(store, line, IDENTITY)
+    outcome = forget(bind(store, line), IDENTITY)
 
     assert (outcome.releases, outcome.serving) == ((first.release,), (first.release,))
     assert ["its golden set holds the record" in text for text in outcome.still] == [True]
@@ -55,8 +55,8 @@ def test_golden_sets_let_go_of_a_forgotten_record(tmp_path: Path) -> None:
         store.newest("toy", Engines)
 
     second = _release(store, 2, OTHER)
-    promote(store, line, second.release)
-    outcome = forget(store, line, IDENTITY)
+    promote(bind(store, line), second.release)
+    outcome = forget(bind(store, line), IDENTITY)
 
     assert (outcome.new, outcome.releases, outcome.serving, outcome.still) == (False, (first.release,), (), ())
     assert not store.exists(golden_key(first))
@@ -66,9 +66,9 @@ def test_golden_sets_let_go_of_a_forgotten_record(tmp_path: Path) -> None:
 
 def test_models_trained_on_a_dataset_are_named(tmp_path: Path) -> None:
     store, line = Store(str(tmp_path)), toy_line()
-    engines = land_heads(store, line)
+    engines = land_heads(bind(store, line))
     shard = store.put("toy", b"not read", "parquet", ".parquet")
-    dataset = replace(load_dataset(store, "toy", engines.dataset), shards=(shard,))
+    dataset = replace(LineStore(store, "toy").dataset(engines.dataset), shards=(shard,))
     store.save("store/toy/datasets/0.json", dataset)
     model = TrainedModel("toy", "0", 1, "mlp", 1, engines.input, "logits", ("a", "b"), shard, shard,
                          Evidence(shard.sha256), {}, ())  # fmt: skip
@@ -76,5 +76,5 @@ def test_models_trained_on_a_dataset_are_named(tmp_path: Path) -> None:
     from assets.forgetting.forget import Trace
 
     store.save(f"store/toy/forgotten/traces/{IDENTITY}.json", Trace(IDENTITY, ("f" * 64,), (), (shard.sha256,)))
-    outcome = forget(store, line, IDENTITY)
+    outcome = forget(bind(store, line), IDENTITY)
     assert (outcome.datasets, outcome.models, outcome.batches) == (("0",), (shard.sha256,), ("f" * 64,))

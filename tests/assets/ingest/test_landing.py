@@ -20,7 +20,8 @@ from assets.ingest import landing as landing_module
 from assets.ingest.landing import find_landing, journal_unlisted, land, load_manifest
 from assets.ingest.reading import read_landed
 from assets.line.config import Line
-from assets.records.batch import BatchManifest, LandedFile, landing_journal
+from assets.records.batch import BatchManifest, LandedFile
+from assets.records.line_store import BoundLine, LineStore, bind
 from assets.records.reason import Reason
 from assets.storage.scratch import scratch_folder
 from assets.storage.store import Store
@@ -38,38 +39,38 @@ def fill(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def entries(store: Store, line: Line) -> list[str]:
-    return [entry.batch for _, entry in landing_journal(store, line.name).after(0)]
+def entries(line: BoundLine) -> list[str]:
+    return [entry.batch for _, entry in line.landings().after(0)]
 
 
 def test_a_folder_lands_manifest_last_and_is_journaled(tmp_path: Path, store: Store, pictures: Line) -> None:
     source = fill(tmp_path / "in", {"cat/1.png": b"one", "dog/2.png": b"two"})
-    landed = land(store, pictures, source)
+    landed = land(bind(store, pictures), source)
     data = store.read(f"landing/pets/{landed.drop}/manifest.json")
     manifest = from_bytes(BatchManifest, data)
     assert [file.path for file in manifest.files] == ["cat/1.png", "dog/2.png"]
     assert (landed.batch, landed.drop, landed.files, landed.new) == (digest(manifest), landed.batch[:16], 2, True)
     assert data == to_bytes(manifest)
     assert store.read(f"landing/pets/{landed.drop}/files/dog/2.png") == b"two"
-    assert entries(store, pictures) == [landed.batch]
-    assert find_landing(store, "pets", landed.batch).drop == landed.drop
+    assert entries(bind(store, pictures)) == [landed.batch]
+    assert find_landing(LineStore(store, "pets"), landed.batch).drop == landed.drop
 
 
 def test_the_same_files_are_the_same_batch(tmp_path: Path, store: Store, pictures: Line) -> None:
     files = {"cat/1.png": b"one", "dog/2.png": b"two"}
-    first = land(store, pictures, fill(tmp_path / "a", files))
-    again = land(store, pictures, fill(tmp_path / "b", {**files, "cat/.DS_Store": b"junk"}))
+    first = land(bind(store, pictures), fill(tmp_path / "a", files))
+    again = land(bind(store, pictures), fill(tmp_path / "b", {**files, "cat/.DS_Store": b"junk"}))
     assert (again.batch, again.new) == (first.batch, False)
     assert [reason.outcome for reason in again.skipped] == ["ignored"]
-    assert entries(store, pictures) == [first.batch]
-    other = land(store, pictures, fill(tmp_path / "c", {**files, "dog/2.png": b"TWO"}))
+    assert entries(bind(store, pictures)) == [first.batch]
+    other = land(bind(store, pictures), fill(tmp_path / "c", {**files, "dog/2.png": b"TWO"}))
     assert other.new
-    assert entries(store, pictures) == [first.batch, other.batch]
+    assert entries(bind(store, pictures)) == [first.batch, other.batch]
 
 
 def test_one_file_lands(tmp_path: Path, store: Store, pictures: Line) -> None:
     source = fill(tmp_path, {"x.csv": b"a,b\n"}) / "x.csv"
-    landed = land(store, pictures, source)
+    landed = land(bind(store, pictures), source)
     assert store.read(f"landing/pets/{landed.drop}/files/x.csv") == b"a,b\n"
 
 
@@ -89,15 +90,15 @@ def test_only_plain_files_below_the_source_are_taken(tmp_path: Path, store: Stor
             listener.bind("socket")
         finally:
             os.chdir(here)
-        landed = land(store, pictures, source)
+        landed = land(bind(store, pictures), source)
     assert landed.files == 1
     skipped = {reason.file: reason for reason in landed.skipped}
     strange = {"we\\ird", "cat/new\nline", "cat/\\udcff.png"}
-    manifest = load_manifest(store, "pets", landed.drop)
+    manifest = load_manifest(LineStore(store, "pets"), landed.drop)
     left_out = {thing.path: thing for thing in manifest.left_out}
     assert set(left_out) == set(skipped) - {".git", "cat/Thumbs.db"}
     assert "links are not followed" in left_out["loop"].reason
-    read = [item for item in read_landed(store, pictures, landed.batch) if isinstance(item, Reason)]
+    read = [item for item in read_landed(bind(store, pictures), landed.batch) if isinstance(item, Reason)]
     assert {reason.file for reason in read} >= set(left_out)
     assert set(skipped) == {".git", "cat/Thumbs.db", "link.png", "folder", "loop", "pipe", "socket"} | strange
     assert "links are not followed" in skipped["loop"].reason
@@ -107,21 +108,21 @@ def test_only_plain_files_below_the_source_are_taken(tmp_path: Path, store: Stor
 
 def test_an_empty_or_missing_source_is_refused(tmp_path: Path, store: Store, pictures: Line) -> None:
     with pytest.raises(LandingError, match=r"nowhere.*No such file.*name an existing folder"):
-        land(store, pictures, tmp_path / "nowhere")
+        land(bind(store, pictures), tmp_path / "nowhere")
     (tmp_path / "empty" / "deeper").mkdir(parents=True)
     with pytest.raises(LandingError, match="no plain file"):
-        land(store, pictures, tmp_path / "empty")
+        land(bind(store, pictures), tmp_path / "empty")
     (tmp_path / "empty" / "link").symlink_to(tmp_path)
     with pytest.raises(LandingError, match=r"skipped: link .*links are not followed"):
-        land(store, pictures, tmp_path / "empty")
+        land(bind(store, pictures), tmp_path / "empty")
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(LandingError, match="neither a folder nor a plain file"):
-        land(store, pictures, tmp_path / "pipe")
+        land(bind(store, pictures), tmp_path / "pipe")
     with pytest.raises(LandingError, match="'nosuchprotocol' is not read, only file, memory"):
-        land(store, pictures, "nosuchprotocol://x")
+        land(bind(store, pictures), "nosuchprotocol://x")
     with pytest.raises(LandingError, match="cannot be read"):
-        land(store, pictures, "bad\0name")
-    assert entries(store, pictures) == []
+        land(bind(store, pictures), "bad\0name")
+    assert entries(bind(store, pictures)) == []
 
 
 def test_limits_are_checked_before_anything_is_copied(
@@ -130,27 +131,27 @@ def test_limits_are_checked_before_anything_is_copied(
     source = fill(tmp_path / "in", {"cat/1.png": b"one", "cat/2.png": b"two"})
     with (source / "cat" / "sparse.png").open("wb") as file:
         file.truncate(1 << 40)
-    landed = land(store, pictures, source)
+    landed = land(bind(store, pictures), source)
     assert [reason.file for reason in landed.skipped] == ["cat/sparse.png"]
     monkeypatch.setattr(landing_module, "MAX_FILES", 1)
     with pytest.raises(LandingError, match="more than 1 files; land it in several parts"):
-        land(store, pictures, source)
+        land(bind(store, pictures), source)
     monkeypatch.setattr(landing_module, "MAX_FILES", 100)
     monkeypatch.setattr(landing_module, "MAX_BATCH_BYTES", 5)
     with pytest.raises(LandingError, match="more than 5 bytes"):
-        land(store, pictures, source)
+        land(bind(store, pictures), source)
 
 
 def test_the_platforms_own_state_is_not_landed(tmp_path: Path, pictures: Line) -> None:
     store = Store(str(tmp_path / "state"))
     fill(tmp_path, {"cat/1.png": b"one"})
-    first = land(store, pictures, tmp_path)
-    assert land(store, pictures, tmp_path).batch == first.batch
+    first = land(bind(store, pictures), tmp_path)
+    assert land(bind(store, pictures), tmp_path).batch == first.batch
 
 
 def test_deep_folders_end(tmp_path: Path, store: Store, pictures: Line) -> None:
     source = fill(tmp_path / "in", {"cat/1.png": b"one", f"{'d/' * 40}x.png": b"deep"})
-    landed = land(store, pictures, source)
+    landed = land(bind(store, pictures), source)
     assert landed.files == 1
     assert "folders deep" in landed.skipped[0].reason
 
@@ -168,8 +169,8 @@ def test_a_source_that_changes_is_refused(
 
     monkeypatch.setattr(copying, "copy_in", late)
     with pytest.raises(LandingError, match="changed while it was being landed"):
-        land(store, pictures, source)
-    assert entries(store, pictures) == []
+        land(bind(store, pictures), source)
+    assert entries(bind(store, pictures)) == []
 
 
 def test_killed_anywhere_then_repeated_it_is_one_batch(
@@ -203,7 +204,7 @@ def test_killed_anywhere_then_repeated_it_is_one_batch(
         return store
 
     copy_in, create = copying.copy_in, Store.create
-    expected = land(Store(str(tmp_path / "reference")), pictures, source)
+    expected = land(bind(Store(str(tmp_path / "reference")), pictures), source)
     die_at = 0
     while True:
         die_at += 1
@@ -212,22 +213,25 @@ def test_killed_anywhere_then_repeated_it_is_one_batch(
             home = tmp_path / f"home{die_at}{after}"
             store = dying(die_at, after, home)
             try:
-                land(store, pictures, source)
+                land(bind(store, pictures), source)
             except Killed:
                 died = True
             monkeypatch.setattr(Store, "create", create)
             monkeypatch.setattr(copying, "copy_in", copy_in)
             ready = store.exists(f"landing/pets/{expected.drop}/manifest.json")
             if ready:  # whole: each declared file is there
-                assert load_manifest(store, "pets", expected.drop, expected.batch).files
+                assert load_manifest(LineStore(store, "pets"), expected.drop, expected.batch).files
                 assert store.read(f"landing/pets/{expected.drop}/files/dog/2.png") == b"two"
-                assert len(journal_unlisted(store, "pets").added) + len(entries(store, pictures)) in (1, 2)
+                assert len(journal_unlisted(LineStore(store, "pets")).added) + len(entries(bind(store, pictures))) in (
+                    1,
+                    2,
+                )
             else:
-                assert entries(store, pictures) == []
-            assert land(store, pictures, source).batch == expected.batch
-            assert entries(store, pictures) == [expected.batch]
-            assert journal_unlisted(store, "pets").added == ()
-            assert find_landing(store, "pets", expected.batch).drop == expected.drop
+                assert entries(bind(store, pictures)) == []
+            assert land(bind(store, pictures), source).batch == expected.batch
+            assert entries(bind(store, pictures)) == [expected.batch]
+            assert journal_unlisted(LineStore(store, "pets")).added == ()
+            assert find_landing(LineStore(store, "pets"), expected.batch).drop == expected.drop
         if not died:
             break
     assert steps >= 6  # two files, manifest, journal, pointer, audit: all of them were died at
@@ -235,12 +239,12 @@ def test_killed_anywhere_then_repeated_it_is_one_batch(
 
 def test_two_who_land_the_same_at_once_make_one_ready_batch(tmp_path: Path, store: Store, pictures: Line) -> None:
     source = fill(tmp_path / "in", {f"cat/{n}.png": bytes([n]) for n in range(20)})
-    threads = [threading.Thread(target=land, args=(store, pictures, source)) for _ in range(4)]
+    threads = [threading.Thread(target=land, args=(bind(store, pictures), source)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert set(entries(store, pictures)) == {land(store, pictures, source).batch}
+    assert set(entries(bind(store, pictures))) == {land(bind(store, pictures), source).batch}
 
 
 def test_drops_of_other_tools_are_found_and_broken_ones_do_not_stop_them(store: Store, pictures: Line) -> None:
@@ -261,12 +265,12 @@ def test_drops_of_other_tools_are_found_and_broken_ones_do_not_stop_them(store: 
     store.write("landing/pets/g-not-ready/files/x.png", b"")
     os.mkfifo(store.path("landing/pets/g-not-ready/manifest.json"))
     store.write("landing/pets/h-not-ready/files/x.png", b"")
-    found = journal_unlisted(store, "pets")
+    found = journal_unlisted(LineStore(store, "pets"))
     assert [(entry.batch, entry.drop) for entry in found.added] == [(digest(good), "from-robot")]
     assert sorted({reason.file.split("/")[0][0] for reason in found.broken}) == list("abcdefg")
     assert all(reason.remedy for reason in found.broken)
-    assert journal_unlisted(store, "pets").added == ()
-    assert find_landing(store, "pets", digest(good)).drop == "from-robot"
+    assert journal_unlisted(LineStore(store, "pets")).added == ()
+    assert find_landing(LineStore(store, "pets"), digest(good)).drop == "from-robot"
 
 
 def test_folders_with_names_that_no_key_can_have_hinder_no_other(store: Store) -> None:
@@ -275,7 +279,7 @@ def test_folders_with_names_that_no_key_can_have_hinder_no_other(store: Store) -
     store.write("landing/pets/z-good/manifest.json", to_bytes(BatchManifest("pets", (one,))))
     for name in (b"back\\slash", b"no\xffutf8", b"two\nlines"):
         os.mkdir(os.path.join(os.fsencode(store.path("landing/pets")), name))  # noqa: PTH102, PTH118 - bytes
-    found = journal_unlisted(store, "pets")
+    found = journal_unlisted(LineStore(store, "pets"))
     assert [entry.drop for entry in found.added] == ["z-good"]
     assert {reason.remedy for reason in found.broken} == {"rename the folder"}
     assert all(reason.file.isprintable() for reason in found.broken)
@@ -285,25 +289,25 @@ def test_folders_with_names_that_no_key_can_have_hinder_no_other(store: Store) -
 def test_an_unknown_batch_is_refused(store: Store) -> None:
     for batch in ("0" * 64, "../../etc/passwd", ""):
         with pytest.raises(LandingError, match="land it first"):
-            find_landing(store, "pets", batch)
+            find_landing(LineStore(store, "pets"), batch)
 
 
 def test_a_changed_manifest_is_refused(tmp_path: Path, store: Store, pictures: Line) -> None:
-    landed = land(store, pictures, fill(tmp_path / "in", {"cat/1.png": b"one"}))
+    landed = land(bind(store, pictures), fill(tmp_path / "in", {"cat/1.png": b"one"}))
     one = LandedFile("cat/1.png", "0" * 64, 3)
     store.write(f"landing/pets/{landed.drop}/manifest.json", to_bytes(BatchManifest("pets", (one,))))
     with pytest.raises(LandingError, match="changed after it was landed"):
-        list(read_landed(store, pictures, landed.batch))
+        list(read_landed(bind(store, pictures), landed.batch))
 
 
 def test_a_remote_source_and_store_work(pictures: Line) -> None:
     store, source = Store("memory://home"), Store("memory://source")
     source.write("cat/1.png", b"one")
     source.write("cat/.DS_Store", b"junk")
-    landed = land(store, pictures, "memory://source")
+    landed = land(bind(store, pictures), "memory://source")
     assert landed.files == 1
     assert store.read(f"landing/pets/{landed.drop}/files/cat/1.png") == b"one"
-    assert land(store, pictures, "memory://source").new is False
+    assert land(bind(store, pictures), "memory://source").new is False
 
 
 def test_what_is_left_out_is_bounded_and_the_last_row_counts_the_rest(
@@ -313,8 +317,8 @@ def test_what_is_left_out_is_bounded_and_the_last_row_counts_the_rest(
     source = fill(tmp_path / "in", {"cat/1.png": b"one"})
     for n in range(5):
         (source / f"link{n}").symlink_to(source)
-    landed = land(store, pictures, source)
-    left = load_manifest(store, "pets", landed.drop).left_out
+    landed = land(bind(store, pictures), source)
+    left = load_manifest(LineStore(store, "pets"), landed.drop).left_out
     assert [thing.path for thing in left] == ["link0", "link1", "…"]
     assert left[2].reason.startswith("3 more things")
     assert len(landed.skipped) == 5
@@ -327,17 +331,17 @@ def test_archives_are_landed_as_their_files(tmp_path: Path, store: Store, pictur
         archive.writestr("train/../../evil.png", b"evil")
     with tarfile.open(source / "test.tgz", "w:gz") as packed:
         packed.add(source / "validation/cat/3.png", "dog/2.png")
-    landed = land(store, pictures, source)
-    manifest = load_manifest(store, "pets", landed.drop)
+    landed = land(bind(store, pictures), source)
+    manifest = load_manifest(LineStore(store, "pets"), landed.drop)
     paths = ["test/dog/2.png", "train/cat/1.png", "validation/cat/3.png"]
     assert [file.path for file in manifest.files] == paths
     assert store.read(f"landing/pets/{landed.drop}/files/train/cat/1.png") == b"one"
     assert [thing.path for thing in manifest.left_out] == ["train.zip/train/../../evil.png"]
     assert list((tmp_path / "home/scratch").iterdir()) == []
-    assert land(store, pictures, source).batch == landed.batch
+    assert land(bind(store, pictures), source).batch == landed.batch
     assert (source / "train.zip").exists()
-    alone = land(store, pictures, source / "train.zip")
-    assert [file.path for file in load_manifest(store, "pets", alone.drop).files] == ["train/cat/1.png"]
+    alone = land(bind(store, pictures), source / "train.zip")
+    assert [file.path for file in load_manifest(LineStore(store, "pets"), alone.drop).files] == ["train/cat/1.png"]
 
 
 def test_a_path_twice_or_below_a_file_is_refused(tmp_path: Path, store: Store, pictures: Line) -> None:
@@ -346,8 +350,8 @@ def test_a_path_twice_or_below_a_file_is_refused(tmp_path: Path, store: Store, p
         archive.writestr("cat/1.png", b"one")
         archive.writestr("dog/1.png", b"two")
         archive.writestr("dog/2.png", b"three")
-    landed = land(store, pictures, source)
-    manifest = load_manifest(store, "pets", landed.drop)
+    landed = land(bind(store, pictures), source)
+    manifest = load_manifest(LineStore(store, "pets"), landed.drop)
     assert [file.path for file in manifest.files] == ["train/cat", "train/dog/1.png", "train/dog/2.png"]
     assert {thing.path: thing.reason for thing in manifest.left_out} == {
         "train/cat/1.png": "train/cat is a file, not a folder",
@@ -383,7 +387,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path, store: St
             file.write(b"more")
 
     with pytest.raises(LandingError, match="changed while it was being landed"):
-        land(store, pictures, source, tell)
+        land(bind(store, pictures), source, tell)
     assert told == [("reading", 3 << 20, 3 << 20)]
 
 
@@ -401,4 +405,4 @@ def test_a_folder_swapped_for_a_link_is_not_followed(
 
     monkeypatch.setattr(copying.Taking, "declare", swapped)
     with pytest.raises(LandingError, match="changed while it was being landed"):
-        land(store, pictures, source)
+        land(bind(store, pictures), source)

@@ -10,6 +10,7 @@ import pytest
 from assets.errors import LandingError, RejectedError
 from assets.ingest.user_source import land_user_source
 from assets.line.config import Line, parse_line
+from assets.records.line_store import bind
 from assets.storage.store import Store
 
 
@@ -33,7 +34,7 @@ def write_nothing(folder: Path) -> None:
 
 def test_what_it_writes_lands_and_the_same_again_is_the_same_batch(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    first, again = (land_user_source(store, line_with(f"{__name__}:write")) for _ in range(2))
+    first, again = (land_user_source(bind(store, line_with(f"{__name__}:write"))) for _ in range(2))
     assert (first.new, again.new, first.files) == (True, False, 1)
     assert first.batch == again.batch
 
@@ -50,5 +51,5 @@ def test_what_it_writes_lands_and_the_same_again_is_the_same_batch(tmp_path: Pat
 )
 def test_a_failure_is_told_in_a_sentence(tmp_path: Path, source: str | None, told: str) -> None:
     with pytest.raises(RejectedError, match=told) as caught:
-        land_user_source(Store(str(tmp_path)), line_with(source))
+        land_user_source(bind(Store(str(tmp_path)), line_with(source)))
     assert source is not None or isinstance(caught.value, LandingError)

@@ -17,9 +17,10 @@ from assets.line.model import FeaturePolicy
 from assets.loading.series import read_series
 from assets.readers.series import series_id
 from assets.records.dataset import DatasetVersion, Split
+from assets.records.line_store import BoundLine
 from assets.records.read import Records, checked_tensor, empty_split, labels_of, raw_inputs
 from assets.records.record import RECORD_COLUMNS
-from assets.records.verdict import Accepted, BatchVerdict, accepted_journal
+from assets.records.verdict import Accepted, BatchVerdict
 from assets.storage import layout
 from assets.storage.sealed import seal
 from assets.storage.store import Store
@@ -40,7 +41,7 @@ class Stored:
     time: float | None = None
 
 
-def dataset_of(store: Store, line: Line, records: Sequence[Stored], shards: int = 2) -> DatasetVersion:
+def dataset_of(line: BoundLine, records: Sequence[Stored], shards: int = 2) -> DatasetVersion:
     """Leave records as the gate does, in so many shards, and make a dataset version of everything accepted so far."""
     refs = []
     for part in np.array_split(np.arange(len(records)), shards):
@@ -60,15 +61,15 @@ def dataset_of(store: Store, line: Line, records: Sequence[Stored], shards: int 
         data = buffer.getvalue()
         if line.config.data.privacy.encrypt:
             data = seal(data, line.name, "parquet")
-        refs.append(store.put(line.name, data, "parquet", ".parquet"))
+        refs.append(line.put(data, "parquet", ".parquet"))
     batch = hashlib.sha256("".join(ref.sha256 for ref in refs).encode()).hexdigest()
     count = len(records)
     verdict = BatchVerdict(
         line.name, batch, "accepted", "good", count, count, 0, 0, (), (), "reports/x/index.html", 0.1, records=(*refs,)
     )
-    store.save(layout.verdict(line.name, batch), verdict)
-    accepted_journal(store, line.name).append(Accepted(batch, count, 0.0))
-    return build_dataset(store, line)
+    line.store.save(layout.verdict(line.name, batch), verdict)
+    line.accepted().append(Accepted(batch, count, 0.0))
+    return build_dataset(line)
 
 
 def pictures_line(cache_gb: float = 4.0, encrypt: bool = False, side: int = 8, channels: int = 3) -> Line:

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 from assets.errors import RejectedError, TransientError
 from assets.forgetting.forget import erase
-from assets.line.config import Line
 from assets.loading import cache, sources
 from assets.loading.cache import CACHE_VARIABLE
 from assets.loading.pictures import normalized_batch
@@ -28,6 +27,7 @@ from assets.loading.records import RecordSet, open_split
 from assets.loading.sources import PictureSource, PixelSource
 from assets.records.dataset import SPLITS, DatasetVersion
 from assets.records.forgotten import Tombstone
+from assets.records.line_store import BoundLine, LineStore, bind
 from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.normalize import input_spec
@@ -48,8 +48,8 @@ def made() -> list[Stored]:
     return pictures()
 
 
-def opened(store: Store, line: Line, dataset: DatasetVersion, split: str = "train") -> RecordSet:
-    return open_split(store, dataset, split, input_spec(store, dataset, line.config), line.config)  # type: ignore[arg-type]
+def opened(line: BoundLine, dataset: DatasetVersion, split: str = "train") -> RecordSet:
+    return open_split(line.store, dataset, split, input_spec(line.store, dataset, line.config), line.config)  # type: ignore[arg-type]
 
 
 def files(root: Path) -> list[str]:
@@ -98,7 +98,7 @@ def test_every_way_gives_the_device_s_numbers(
     monkeypatch.setattr(sources, "SMALL", small)
     monkeypatch.setattr(sources, "BATCH_BYTES", 3000)  # so that there are several
     store, line = Store(str(tmp_path)), pictures_line(cache_gb)
-    dataset = dataset_of(store, line, made, shards=4)
+    dataset = dataset_of(bind(store, line), made, shards=4)
     spec = input_spec(store, dataset, line.config)
     for split in SPLITS:
         records, loaded = open_split(store, dataset, split, spec, line.config), load_split(store, dataset, split, spec)
@@ -119,7 +119,7 @@ def test_every_way_gives_the_device_s_numbers(
 
 def test_mean_and_spread_are_those_of_training_pixels(tmp_path: Path, made: list[Stored]) -> None:
     store, line = Store(str(tmp_path)), pictures_line()
-    dataset = dataset_of(store, line, made)
+    dataset = dataset_of(bind(store, line), made)
     spec = input_spec(store, dataset, line.config)
     x = load_split(store, dataset, "train", spec).x
     np.testing.assert_allclose(x.mean(axis=(0, 2, 3)), 0, atol=1e-5)
@@ -132,10 +132,10 @@ def test_later_epochs_and_runs_decode_nothing(
     tmp_path: Path, made: list[Stored], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, line = Store(str(tmp_path)), pictures_line()
-    dataset = dataset_of(store, line, made)
-    first = opened(store, line, dataset).arrays()
+    dataset = dataset_of(bind(store, line), made)
+    first = opened(bind(store, line), dataset).arrays()
     monkeypatch.setattr(sources, "decoded", never)
-    again = opened(store, line, dataset)
+    again = opened(bind(store, line), dataset)
     assert again.arrays().x.tobytes() == first.x.tobytes()
     assert (tmp_path / "cache/pets").stat().st_mode & 0o777 == 0o700
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "cache/pets").iterdir())
@@ -145,8 +145,8 @@ def test_later_epochs_and_runs_decode_nothing(
 @pytest.mark.parametrize("damage", ["cut", "changed header", "emptied", "another"])
 def test_a_damaged_file_is_made_again(tmp_path: Path, made: list[Stored], cache_gb: float, damage: str) -> None:
     store, line = Store(str(tmp_path)), pictures_line(cache_gb)
-    dataset = dataset_of(store, line, made)
-    expected = opened(store, line, dataset).arrays()
+    dataset = dataset_of(bind(store, line), made)
+    expected = opened(bind(store, line), dataset).arrays()
     (path,) = [path for path in (tmp_path / "cache/pets").iterdir() if path.name != ".lock"]
     data = path.read_bytes()
     changed = {
@@ -156,19 +156,19 @@ def test_a_damaged_file_is_made_again(tmp_path: Path, made: list[Stored], cache_
         "another": b"\0" * len(data),
     }
     path.write_bytes(changed[damage])
-    assert opened(store, line, dataset).arrays().x.tobytes() == expected.x.tobytes()
+    assert opened(bind(store, line), dataset).arrays().x.tobytes() == expected.x.tobytes()
     assert path.read_bytes() == data
 
 
 def test_a_changed_pixel_is_found(tmp_path: Path, made: list[Stored]) -> None:
     store, line = Store(str(tmp_path)), pictures_line()
-    dataset = dataset_of(store, line, made)
-    expected = opened(store, line, dataset).arrays()
+    dataset = dataset_of(bind(store, line), made)
+    expected = opened(bind(store, line), dataset).arrays()
     (path,) = (tmp_path / "cache/pets").glob("*.pixels")
     data = bytearray(path.read_bytes())
     data[5000] ^= 1
     path.write_bytes(data)
-    assert opened(store, line, dataset).arrays().x.tobytes() == expected.x.tobytes()
+    assert opened(bind(store, line), dataset).arrays().x.tobytes() == expected.x.tobytes()
 
 
 KILLED = """
@@ -189,13 +189,13 @@ open_split(store, dataset, "train", InputSpec("image", "input", (3, 8, 8), (0.0,
 
 def test_a_killed_build_leaves_nothing_that_looks_finished(tmp_path: Path, made: list[Stored]) -> None:
     store, line = Store(str(tmp_path)), pictures_line()
-    dataset = dataset_of(store, line, made)
+    dataset = dataset_of(bind(store, line), made)
     store.save("dataset.json", dataset)
     arguments = [sys.executable, "-c", KILLED, str(tmp_path)]
     assert subprocess.run(arguments, cwd=ROOT, check=False).returncode == -signal.SIGKILL
     (left,) = files(tmp_path / "cache")
     assert left.startswith(".tmp-")
-    opened(store, line, dataset)
+    opened(bind(store, line), dataset)
     (found,) = files(tmp_path / "cache")
     assert not found.startswith(".tmp-")
 
@@ -209,10 +209,10 @@ def test_a_full_disk_is_said_and_leaves_nothing(
     tmp_path: Path, made: list[Stored], monkeypatch: pytest.MonkeyPatch, cache_gb: float, call: str
 ) -> None:
     store, line = Store(str(tmp_path)), pictures_line(cache_gb)
-    dataset = dataset_of(store, line, made)
+    dataset = dataset_of(bind(store, line), made)
     monkeypatch.setattr(os, call, _no_space)
     with pytest.raises(TransientError, match="No space left on device"):
-        opened(store, line, dataset)
+        opened(bind(store, line), dataset)
     assert files(tmp_path / "cache") == []
 
 
@@ -220,34 +220,34 @@ def test_pixels_that_do_not_fit_the_disk_are_decoded_in_each_epoch(
     tmp_path: Path, made: list[Stored], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, line = Store(str(tmp_path)), pictures_line()
-    dataset = dataset_of(store, line, made)
+    dataset = dataset_of(bind(store, line), made)
     monkeypatch.setattr(cache, "room_for", lambda folder, size: False)
-    assert isinstance(opened(store, line, dataset).source, PictureSource)
+    assert isinstance(opened(bind(store, line), dataset).source, PictureSource)
 
 
 def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path, made: list[Stored]) -> None:
     bad = Stored("f" * 64, "cat", b"<html>", "train")
     for cache_gb in (4.0, 0.0):
         store, line = Store(str(tmp_path / str(cache_gb))), pictures_line(cache_gb)
-        dataset = dataset_of(store, line, [*made, bad])
+        dataset = dataset_of(bind(store, line), [*made, bad])
         with pytest.raises(RejectedError, match="line 'pets': train record ffffffffffff…: not a readable picture"):
-            opened(store, line, dataset)
+            opened(bind(store, line), dataset)
         assert not any(name.endswith(".pixels") for name in files(tmp_path))
 
 
 @pytest.mark.parametrize("cache_gb", [4.0, 0.0], ids=["pixels file", "pictures file"])
 def test_what_is_forgotten_leaves_the_cache(tmp_path: Path, made: list[Stored], cache_gb: float) -> None:
     store, line = Store(str(tmp_path)), pictures_line(cache_gb)
-    dataset = dataset_of(store, line, made)
-    before = opened(store, line, dataset)
+    dataset = dataset_of(bind(store, line), made)
+    before = opened(bind(store, line), dataset)
     kept = files(tmp_path / "cache")
     gone = before.ids[3]
     stone = Tombstone("pets", gone, 0.0, "me", "asked")
     store.write(layout.tombstone("pets", gone), to_bytes(stone))
     if cache_gb:
-        cache.drop_before(store, "pets")  # what `forget` calls
+        cache.drop_before(LineStore(store, "pets"))  # what `forget` calls
         assert files(tmp_path / "cache") == []
-    after = opened(store, line, dataset)  # and whoever trains next, on other machines
+    after = opened(bind(store, line), dataset)  # and whoever trains next, on other machines
     assert gone not in after.ids
     assert len(after) == len(before) - 1
     assert not set(kept) & set(files(tmp_path / "cache"))
@@ -263,10 +263,10 @@ def _as(spec: InputSpec, records: RecordSet) -> Any:
 
 def test_forgetting_calls_the_cache(tmp_path: Path, made: list[Stored]) -> None:
     store, line = Store(str(tmp_path)), pictures_line()
-    dataset = dataset_of(store, line, made)
-    gone = opened(store, line, dataset).ids[0]
+    dataset = dataset_of(bind(store, line), made)
+    gone = opened(bind(store, line), dataset).ids[0]
     store.write(layout.tombstone("pets", gone), to_bytes(Tombstone("pets", gone, 0.0, "me", "asked")))
-    erase(store, line)
+    erase(bind(store, line))
     assert files(tmp_path / "cache") == []
 
 
@@ -282,8 +282,8 @@ def test_encrypted_pictures_lie_nowhere_in_plain(
     )
     for cache_gb, kind in ((4.0, PixelSource), (0.0, PictureSource)):
         store, line = Store(str(tmp_path / str(cache_gb))), pictures_line(cache_gb, encrypt=True)
-        dataset = dataset_of(store, line, made)
-        records = opened(store, line, dataset)
+        dataset = dataset_of(bind(store, line), made)
+        records = opened(bind(store, line), dataset)
         assert isinstance(records.source, kind)
         assert files(tmp_path / str(cache_gb) / "cache") == []
         assert records.arrays().x.tobytes() == load_split(store, dataset, "train", records.spec).x.tobytes()
@@ -302,12 +302,12 @@ def test_of_older_datasets_the_longest_unused_go_first(tmp_path: Path, made: lis
     store = Store(str(tmp_path))
     found = []
     for round_ in range(3):
-        dataset = dataset_of(store, line, pictures(60 if not round_ else 5, seed=round_))
-        opened(store, line, dataset)
+        dataset = dataset_of(bind(store, line), pictures(60 if not round_ else 5, seed=round_))
+        opened(bind(store, line), dataset)
         found.append({name for name in files(tmp_path / "cache") if name.startswith(cache.digest(dataset)[:16])})
     assert all(found)
     small = pictures_line(cache_gb=6 * size / 1e9)
-    dataset = dataset_of(store, small, pictures(5, seed=9))
+    dataset = dataset_of(bind(store, small), pictures(5, seed=9))
     os.utime(tmp_path / "cache/pets" / next(iter(found[1])), (1, 1))
     cache.evict(tmp_path / "cache/pets", cache.Content(cache.digest(dataset), "train", "", 1, ()), 2.2 * size + 9000)
     left = set(files(tmp_path / "cache"))
@@ -317,9 +317,9 @@ def test_of_older_datasets_the_longest_unused_go_first(tmp_path: Path, made: lis
 
 def test_the_cache_is_where_it_is_told(tmp_path: Path, made: list[Stored], monkeypatch: pytest.MonkeyPatch) -> None:
     store, line = Store(str(tmp_path / "home")), pictures_line()
-    dataset = dataset_of(store, line, made)
+    dataset = dataset_of(bind(store, line), made)
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "elsewhere"))
-    opened(store, line, dataset)
+    opened(bind(store, line), dataset)
     assert files(tmp_path / "elsewhere/pets")
     assert not (tmp_path / "home/cache").exists()
     monkeypatch.delenv(CACHE_VARIABLE)
@@ -330,7 +330,7 @@ def test_the_cache_is_where_it_is_told(tmp_path: Path, made: list[Stored], monke
 def test_a_build_says_how_far_it_is(tmp_path: Path, made: list[Stored], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "REPORT_SECONDS", 0.0)
     store, line = Store(str(tmp_path)), pictures_line()
-    dataset = dataset_of(store, line, made)
+    dataset = dataset_of(bind(store, line), made)
     said: list[str] = []
     plain = InputSpec("image", "input", (3, 8, 8), (0.0,) * 3, (1.0,) * 3)
     open_split(store, dataset, "train", plain, line.config, report=said.append)
@@ -340,8 +340,8 @@ def test_a_build_says_how_far_it_is(tmp_path: Path, made: list[Stored], monkeypa
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_set_that_was_opened_before_a_fork_answers_after_it(tmp_path: Path, made: list[Stored]) -> None:
     store, line = Store(str(tmp_path)), pictures_line(0.0)
-    dataset = dataset_of(store, line, made)
-    records = opened(store, line, dataset)
+    dataset = dataset_of(bind(store, line), made)
+    records = opened(bind(store, line), dataset)
     expected = record_tensor(records.spec, records.input_of(2))
     records.batch(np.asarray([0]))
     read, write = os.pipe()

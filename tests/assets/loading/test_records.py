@@ -13,6 +13,7 @@ from assets.errors import RejectedError
 from assets.loading.records import RecordSet, open_split
 from assets.records.dataset import SPLITS
 from assets.records.forgotten import Tombstone
+from assets.records.line_store import bind
 from assets.records.read import Records
 from assets.storage import layout
 from assets.storage.store import Store
@@ -53,7 +54,7 @@ def test_windows_of_units(tmp_path: Path) -> None:
     line = series_line(steps=5, stride=2, cap=20, judge="last")
     made = engines(LIVES, SIDES)
     shuffled = [made[at] for at in np.random.default_rng(0).permutation(len(made))]
-    dataset = dataset_of(store, line, shuffled, shards=3)
+    dataset = dataset_of(bind(store, line), shuffled, shards=3)
     spec = input_spec(store, dataset, line.config)
     assert (spec.kind, spec.shape, spec.columns) == ("series", (5, 2), ("a", "b"))
     assert spec.mean[0] == pytest.approx((sum(range(12)) + sum(range(3))) / 15)  # over training readings, each once
@@ -88,7 +89,7 @@ def test_classes_of_windows_are_their_last_readings(tmp_path: Path) -> None:
         for unit, split in (("a", "train"), ("b", "validation"), ("c", "test"))
         for time in range(4)
     ]
-    dataset = dataset_of(store, line, made)
+    dataset = dataset_of(bind(store, line), made)
     spec = input_spec(store, dataset, line.config)
     assert spec.std[1] == 1.0  # a constant column
     records = open_split(store, dataset, "test", spec, line.config)
@@ -100,7 +101,7 @@ def test_classes_of_windows_are_their_last_readings(tmp_path: Path) -> None:
 def test_a_forgotten_reading_is_in_no_window(tmp_path: Path) -> None:
     store, line = Store(str(tmp_path)), series_line(steps=3)
     made = engines({"1": 8, "2": 6, "3": 6}, {"1": "train", "2": "validation", "3": "test"})
-    dataset = dataset_of(store, line, made)
+    dataset = dataset_of(bind(store, line), made)
     spec = input_spec(store, dataset, line.config)
     before = open_split(store, dataset, "train", spec, line.config)
     gone = made[4].id
@@ -115,9 +116,9 @@ def test_a_forgotten_reading_is_in_no_window(tmp_path: Path) -> None:
 def test_a_reading_that_is_no_number_is_named(tmp_path: Path) -> None:
     store, line = Store(str(tmp_path)), series_line(steps=2)
     made = engines({"1": 4, "2": 4, "3": 4}, {"1": "train", "2": "validation", "3": "test"})
-    spec = input_spec(store, dataset_of(store, line, made), line.config)
+    spec = input_spec(store, dataset_of(bind(store, line), made), line.config)
     bad = reading("1", 2.5, (2.0, float("nan")), "1", "train")
-    dataset = dataset_of(store, line, [bad], shards=1)
+    dataset = dataset_of(bind(store, line), [bad], shards=1)
     with pytest.raises(RejectedError, match="column 'b'"):
         input_spec(store, dataset, line.config)
     with pytest.raises(RejectedError, match=rf"train record {bad.id[:12]}… of unit '1': column 'b' is not a finite"):
@@ -132,7 +133,7 @@ def test_texts_become_token_numbers(tmp_path: Path) -> None:
         for at, text in enumerate(words)
         for split in [("train", "train", "validation", "test")[at % 4]]
     ]
-    dataset = dataset_of(store, line, made)
+    dataset = dataset_of(bind(store, line), made)
     spec = input_spec(store, dataset, line.config)
     assert (spec.kind, spec.shape, spec.buckets, spec.unit, spec.mean) == ("text", (6,), 64, "word", ())
     for split in SPLITS:
@@ -150,7 +151,7 @@ def test_rows_become_numbers_and_numbers_are_predicted(tmp_path: Path) -> None:
         made.append(
             Stored(hashlib.sha256(data).hexdigest(), str(at), data, ("train", "train", "validation", "test")[at % 4])
         )
-    dataset = dataset_of(store, line, made, shards=3)
+    dataset = dataset_of(bind(store, line), made, shards=3)
     spec = input_spec(store, dataset, line.config)
     assert spec.categories == {"b": ("low", "high")}
     for split in SPLITS:
@@ -168,7 +169,7 @@ def test_a_constant_column_has_no_spread(tmp_path: Path) -> None:
     for at in range(3000):
         data = np.asarray([518.67, at % 2], dtype="<f8").tobytes()
         made.append(Stored(f"{at:064x}", "1", data, ("train", "validation", "test")[at % 3]))
-    dataset = dataset_of(store, line, made, shards=1)
+    dataset = dataset_of(bind(store, line), made, shards=1)
     spec = input_spec(store, dataset, line.config)
     assert spec.std[0] == 1.0
     assert np.abs(load_split(store, dataset, "train", spec).x[:, 0]).max() < 1e-6
@@ -177,7 +178,7 @@ def test_a_constant_column_has_no_spread(tmp_path: Path) -> None:
 def test_an_empty_split_is_refused(tmp_path: Path) -> None:
     store, line = Store(str(tmp_path)), texts_line()
     made = [Stored(f"{at:064x}", "ham", b"x y", split) for at, split in enumerate(("train", "validation", "test"))]
-    dataset = dataset_of(store, line, made)
+    dataset = dataset_of(bind(store, line), made)
     spec = input_spec(store, dataset, line.config)
     gone = made[2].id
     store.write(layout.tombstone("sms", gone), to_bytes(Tombstone("sms", gone, 0.0, "me", "asked")))

@@ -19,6 +19,7 @@ from dagster._core.workspace.load_target import PythonFileTarget
 from assets.errors import StepDiedError
 from assets.line.config import Line, parse_line
 from assets.processes.launch import refusals_fail_once, run_step
+from assets.records.line_store import BoundLine
 from assets.storage.store import Store
 from assets.training.triggers.claims import Claim
 from tests.projects import TINY
@@ -107,14 +108,14 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     return Store(str(tmp_path / "state"))
 
 
-def _materialize(store: Store, line: Line, **options: Any) -> tuple[dg.ExecuteInProcessResult, list[str], list[Claim]]:
+def _materialize(line: BoundLine, **options: Any) -> tuple[dg.ExecuteInProcessResult, list[str], list[Claim]]:
     """A real run of an asset whose step ends as `options` say: its result, its log, and what came back."""
     answers: list[Claim] = []
 
     @dg.asset(retry_policy=dg.RetryPolicy(max_retries=1))
     def heavy(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         with refusals_fail_once():
-            answers.append(run_step(context, "toy_step", Claim, store, line, options))
+            answers.append(run_step(context, "toy_step", Claim, line, options))
         return dg.MaterializeResult()
 
     with dg.DagsterInstance.ephemeral() as instance:
@@ -132,8 +133,8 @@ def _retries(result: dg.ExecuteInProcessResult) -> int:
 
 
 @pytest.mark.parametrize("size", [1, 20_000], ids=["small", "megabyte"])
-def test_the_document_and_the_progress_come_back(store: Store, line: Line, size: int) -> None:
-    result, told, answers = _materialize(store, line, end="answer", size=size)
+def test_the_document_and_the_progress_come_back(line: BoundLine, size: int) -> None:
+    result, told, answers = _materialize(line, end="answer", size=size)
     assert result.success
     assert answers == [Claim("tiny", 0, 1, ("a" * 64,) * size, 3, "command", 0.5)]
     assert any("half way through" in message for message in told)
@@ -144,8 +145,8 @@ def test_the_document_and_the_progress_come_back(store: Store, line: Line, size:
     assert observation.description == "half way"
 
 
-def test_a_refusal_fails_once_with_its_own_text(store: Store, line: Line) -> None:
-    result, _, answers = _materialize(store, line, end="refuse")
+def test_a_refusal_fails_once_with_its_own_text(line: BoundLine) -> None:
+    result, _, answers = _materialize(line, end="refuse")
     (failure,) = _failures(result)
     data = failure.step_failure_data.user_failure_data
     assert data is not None
@@ -153,8 +154,8 @@ def test_a_refusal_fails_once_with_its_own_text(store: Store, line: Line) -> Non
     assert (_retries(result), answers) == (0, [])
 
 
-def test_a_full_disk_is_told_in_one_sentence_and_tried_again(store: Store, line: Line) -> None:
-    result, _, answers = _materialize(store, line, end="full")
+def test_a_full_disk_is_told_in_one_sentence_and_tried_again(line: BoundLine) -> None:
+    result, _, answers = _materialize(line, end="full")
     (failure,) = _failures(result)
     error = failure.step_failure_data.error
     while error.cause is not None:
@@ -164,8 +165,8 @@ def test_a_full_disk_is_told_in_one_sentence_and_tried_again(store: Store, line:
 
 
 @pytest.mark.parametrize("end", ["raise", "kill", "silent", "other document"])
-def test_a_step_that_dies_is_told_and_tried_again(store: Store, line: Line, end: str) -> None:
-    result, _, answers = _materialize(store, line, end=end)
+def test_a_step_that_dies_is_told_and_tried_again(line: BoundLine, end: str) -> None:
+    result, _, answers = _materialize(line, end=end)
     (failure,) = _failures(result)
     error = failure.step_failure_data.error
     while error is not None and error.cause is not None and error.cls_name != StepDiedError.__name__:

@@ -25,6 +25,7 @@ from assets.errors import RejectedError, StepDiedError, TransientError
 from assets.line.config import Line, Resources, parse_line
 from assets.processes import pods
 from assets.processes.launch import run_step, torch_run
+from assets.records.line_store import bind
 from assets.storage.store import Store
 from assets.training.triggers.claims import Claim
 from tests.projects import TINY
@@ -163,7 +164,7 @@ def _run(tmp_path: Path, line: Line, end: str, **more: Any) -> tuple[list[Claim]
     @dg.asset
     def heavy(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         try:
-            answers.append(run_step(context, "toy_pod", Claim, Store(str(tmp_path)), line, {"end": end}, **more))
+            answers.append(run_step(context, "toy_pod", Claim, bind(Store(str(tmp_path)), line), {"end": end}, **more))
         except (RejectedError, TransientError) as error:
             errors.append(error)
         return dg.MaterializeResult()

@@ -12,6 +12,7 @@ from PIL import Image
 
 from assets.ingest.landing import land
 from assets.line.config import Line, parse_line
+from assets.records.line_store import bind
 from assets.storage.store import Store
 
 Land = Callable[[Line, Mapping[str, bytes]], str]
@@ -50,7 +51,7 @@ def put(store: Store, tmp_path: Path) -> Land:
             path = tmp_path / f"source{count}" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        return land(store, line, tmp_path / f"source{count}").batch
+        return land(bind(store, line), tmp_path / f"source{count}").batch
 
     return call
 

@@ -37,9 +37,9 @@ from assets.ingest.landing import land, load_manifest
 from assets.ingest.scan import scan
 from assets.line.config import Line, parse_line
 from assets.quality.gate import judge
-from assets.records.batch import landing_journal
-from assets.records.verdict import BatchVerdict, accepted_journal, read_verdict
-from assets.storage.audit import latest, verify
+from assets.records.line_store import LineStore, bind
+from assets.records.verdict import BatchVerdict
+from assets.storage.audit import AuditLog
 from assets.storage.store import Store
 from assets.storage.streams import holds
 from edge.contracts import ArtifactRef, to_bytes
@@ -99,20 +99,20 @@ class Landing:
 
     def work(self, home: Path, source: Path) -> str:
         """What is killed, and done again; the batch's id."""
-        return land(Store(str(home)), line_of_pictures(), source).batch
+        return land(bind(Store(str(home)), line_of_pictures()), source).batch
 
     def state(self, home: Path, source: Path) -> dict[str, Any]:
         """What is kept, so that two homes can be compared. Raises AssertionError where it is not as it must be."""
         store = Store(str(home))
-        landings = [entry for _, entry in landing_journal(store, "pets").after(0)]
+        landings = [entry for _, entry in LineStore(store, "pets").landings().after(0)]
         assert len(landings) == 1, f"a batch is listed {len(landings)} times"
-        manifest = load_manifest(store, "pets", landings[0].drop, landings[0].batch)
+        manifest = load_manifest(LineStore(store, "pets"), landings[0].drop, landings[0].batch)
         for file in manifest.files:
             key = f"landing/pets/{landings[0].drop}/files/{file.path}"
             assert holds(store, key, file.sha256, file.size), f"{file.path} is damaged"
-        log = verify(store)
+        log = AuditLog(store).verify()
         assert log.broken_at is None, f"the audit log is broken: {log.why}"
-        assert any(entry.subject == landings[0].batch for _, entry in latest(store, 100)), (
+        assert any(entry.subject == landings[0].batch for _, entry in AuditLog(store).latest(100)), (
             "its landing is not on record"
         )
         folders = [path.name for path in Path(store.path("scratch")).glob("*") if path.is_dir()]
@@ -131,7 +131,7 @@ class Inbox(Landing):
         (drop / "_SUCCESS").touch()
 
     def work(self, home: Path, source: Path) -> str:
-        return "".join(scan(Store(str(home)), line_of_pictures()).landed)
+        return "".join(scan(bind(Store(str(home)), line_of_pictures())).landed)
 
     def state(self, home: Path, source: Path) -> dict[str, Any]:
         store = Store(str(home))
@@ -154,13 +154,13 @@ class Judging(Landing):
 
     def work(self, home: Path, source: Path) -> str:
         batch = super().work(home, source)
-        judge(Store(str(home)), line_of_pictures(), batch)
+        judge(bind(Store(str(home)), line_of_pictures()), batch)
         return batch
 
     def state(self, home: Path, source: Path) -> dict[str, Any]:
         result = super().state(home, source)
         store, batch = Store(str(home)), result["batch"]
-        verdict = read_verdict(store, "pets", batch)
+        verdict = LineStore(store, "pets").verdict(batch)
         assert verdict is not None, f"{batch} has no verdict"
         assert verdict.seen == verdict.accepted + verdict.quarantined + verdict.refused
         for ref in _refs(verdict):
@@ -172,7 +172,7 @@ class Judging(Landing):
         body = json.loads(to_bytes(verdict))
         return {
             **result,
-            "accepted": [(entry.batch, entry.records) for _, entry in accepted_journal(store, "pets").after(0)],
+            "accepted": [(entry.batch, entry.records) for _, entry in LineStore(store, "pets").accepted().after(0)],
             "verdict": {name: value for name, value in body.items() if name not in DIFFER},
             "pages": store.names("reports/pets"),
         }

@@ -11,7 +11,8 @@ import pytest
 from assets.line.config import Line
 from assets.quality.assets import build_assets
 from assets.quality.gate import judge
-from assets.records.verdict import accepted_batches, partitions_name, read_verdict
+from assets.records.line_store import BoundLine, LineStore, bind
+from assets.records.verdict import partitions_name
 from assets.storage.store import Store
 
 pytestmark = [  # Dagster's own Pipes call what Dagster deprecates or previews
@@ -31,11 +32,11 @@ class Refuses(dg.IOManager):
         raise AssertionError("an IO manager was asked")
 
 
-def materialize(store: Store, line: Line, instance: dg.DagsterInstance, batch: str) -> dg.ExecuteInProcessResult:
-    instance.add_dynamic_partitions(partitions_name(line), [batch])
+def materialize(line: BoundLine, instance: dg.DagsterInstance, batch: str) -> dg.ExecuteInProcessResult:
+    instance.add_dynamic_partitions(partitions_name(line.line), [batch])
     return dg.materialize(
-        build_assets(line),
-        resources={"store": store, "io_manager": Refuses()},
+        build_assets(line.line),
+        resources={"store": line.store, "io_manager": Refuses()},
         instance=instance,
         partition_key=batch,
         raise_on_error=False,
@@ -66,27 +67,27 @@ def test_an_accepted_batch_is_materialized_with_its_report(
     monkeypatch.setenv("EDGELOOP_REPORTS_URL", "http://reports.example/")
     batch = put(pictures, good)
     with dg.DagsterInstance.ephemeral() as instance:
-        result = materialize(store, pictures, instance, batch)
+        result = materialize(bind(store, pictures), instance, batch)
         assert result.success
         assert checks(result) == {"batch_is_accepted": True, "suite_passed": True}
         (event,) = result.asset_materializations_for_node("pets__batch")
         assert event.partition == batch
         assert event.metadata["accepted"].value == 12
         assert event.metadata["report"].value == f"http://reports.example/pets/{batch}/index.html"
-        assert [entry.batch for _, entry in accepted_batches(store, "pets")] == [batch]
+        assert [entry.batch for _, entry in LineStore(store, "pets").accepted_batches()] == [batch]
 
 
 def test_a_blocked_batch_records_its_checks_and_fails_without_a_retry(store: Store, pictures: Line, put: Land) -> None:
     batch = put(pictures, {"cat/a.png": b"junk", "bird/|x`.png": b"junk"})
-    judge(store, pictures, batch)  # as a first run did: its verdict is only shown again
+    judge(bind(store, pictures), batch)  # as a first run did: its verdict is only shown again
     with dg.DagsterInstance.ephemeral() as instance:
-        result = materialize(store, pictures, instance, batch)
+        result = materialize(bind(store, pictures), instance, batch)
         assert not result.success
         assert checks(result) == {"batch_is_accepted": False, "suite_passed": False}
         assert result.asset_materializations_for_node("pets__batch") == []
         (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
         assert failure.user_failure_data is not None
-        verdict = read_verdict(store, "pets", batch)
+        verdict = LineStore(store, "pets").verdict(batch)
         assert verdict is not None
         assert "2 of 2 records are bad" in verdict.why
         assert str(failure.user_failure_data.description).startswith(verdict.why)
@@ -110,7 +111,7 @@ def test_a_blocked_batch_records_its_checks_and_fails_without_a_retry(store: Sto
 def test_a_batch_that_never_landed_fails_once_with_its_reason(store: Store, pictures: Line) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         for key, reason in (("0" * 64, "land it first"), ("../x", "is no batch id")):
-            result = materialize(store, pictures, instance, key)
+            result = materialize(bind(store, pictures), instance, key)
             (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
             assert failure.user_failure_data is not None
             assert reason in str(failure.user_failure_data.description)

@@ -23,10 +23,10 @@ from assets.quality.gate import judge
 from assets.quality.rule import Rule
 from assets.quality.rules import rules_of
 from assets.quality.rulings import Ruling
-from assets.records.batch import landing_journal
+from assets.records.line_store import LineStore, bind
 from assets.records.record import RECORD_COLUMNS
-from assets.records.verdict import BatchVerdict, accepted_batches, accepted_journal, read_verdict, verdict_history
-from assets.storage.audit import latest
+from assets.records.verdict import BatchVerdict
+from assets.storage.audit import AuditLog
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef
 
@@ -53,7 +53,7 @@ def outcomes(verdict: BatchVerdict) -> dict[str, str]:
 
 def test_a_good_batch_is_accepted(store: Store, pictures: Line, put: Land, good: dict[str, bytes]) -> None:
     batch = put(pictures, good)
-    verdict = judge(store, pictures, batch)
+    verdict = judge(bind(store, pictures), batch)
     assert (verdict.state, verdict.seen, verdict.accepted) == ("accepted", 12, 12)
     assert verdict.per_class == {"cat": 6, "dog": 6}
     assert verdict.reasons == ()
@@ -62,8 +62,8 @@ def test_a_good_batch_is_accepted(store: Store, pictures: Line, put: Land, good:
     kept = table(store, verdict.records)
     assert tuple(kept[0]) == RECORD_COLUMNS
     assert {row["file"]: row["input"] for row in kept} == good
-    assert [entry.batch for _, entry in accepted_batches(store, "pets")] == [batch]
-    assert read_verdict(store, "pets", batch) == verdict
+    assert [entry.batch for _, entry in LineStore(store, "pets").accepted_batches()] == [batch]
+    assert LineStore(store, "pets").verdict(batch) == verdict
     for page in (verdict.report, "reports/pets/index.html", "reports/index.html"):
         assert store.exists(page)
 
@@ -77,7 +77,7 @@ def test_bad_records_are_set_aside_one_by_one(
         "cat/copy.png": good["cat/1.png"],
         "dog/tiny.png": png(51, 1),
     }
-    verdict = judge(store, pictures, put(pictures, {**good, **bad}))
+    verdict = judge(bind(store, pictures), put(pictures, {**good, **bad}))
     assert (verdict.state, verdict.seen, verdict.accepted) == ("accepted", 16, 12)
     assert (verdict.quarantined, verdict.refused) == (3, 1)
     found = reasons(verdict)
@@ -96,7 +96,7 @@ def test_bad_records_are_set_aside_one_by_one(
 def test_too_many_bad_records_block_the_whole_batch(
     store: Store, pictures: Line, put: Land, good: dict[str, bytes], png: Png
 ) -> None:
-    verdict = judge(store, pictures, put(pictures, {**good, **{f"bird/{n}.png": png(100 + n) for n in range(5)}}))
+    verdict = judge(bind(store, pictures), put(pictures, {**good, **{f"bird/{n}.png": png(100 + n) for n in range(5)}}))
     assert (verdict.state, verdict.accepted, verdict.quarantined) == ("blocked", 0, 17)
     assert "5 of 17 records are bad (29.4%); at most 25.0% may be" in verdict.why
     assert verdict.records == ()
@@ -104,11 +104,11 @@ def test_too_many_bad_records_block_the_whole_batch(
     held = {row["file"]: row["reason"] for row in table(store, verdict.quarantine)}
     assert held["cat/1.png"] == "nothing is wrong with it itself: its batch was blocked"
     assert "is not a class" in held["bird/0.png"]
-    assert accepted_batches(store, "pets") == []
+    assert LineStore(store, "pets").accepted_batches() == []
 
 
 def test_too_few_good_records_block(store: Store, pictures: Line, put: Land, png: Png) -> None:
-    verdict = judge(store, pictures, put(pictures, {f"cat/{n}.png": png(n) for n in range(9)}))
+    verdict = judge(bind(store, pictures), put(pictures, {f"cat/{n}.png": png(n) for n in range(9)}))
     assert verdict.state == "blocked"
     assert "9 good records; at least 10 are needed" in verdict.why
     assert outcomes(verdict)["every class is in the batch"] == "failed"  # a warning
@@ -116,7 +116,7 @@ def test_too_few_good_records_block(store: Store, pictures: Line, put: Land, png
 
 def test_a_batch_without_any_record_is_blocked(store: Store, pictures: Line, rows: Line, put: Land) -> None:
     for line, files in ((pictures, {"cat/x.png": b"junk"}), (rows, {"x.csv": b"a,b,kind\n"})):
-        verdict = judge(store, line, put(line, files))
+        verdict = judge(bind(store, line), put(line, files))
         assert (verdict.state, verdict.seen, verdict.refused) == ("blocked", 1, 1)
         assert verdict.quarantine == ()
         assert "errored" not in outcomes(verdict).values()
@@ -126,10 +126,10 @@ def test_a_batch_without_any_record_is_blocked(store: Store, pictures: Line, row
 def test_known_pictures_under_another_label_are_quarantined(
     store: Store, pictures: Line, put: Land, good: dict[str, bytes], png: Png
 ) -> None:
-    judge(store, pictures, put(pictures, good))
+    judge(bind(store, pictures), put(pictures, good))
     more = {f"cat/new{n}.png": png(200 + n) for n in range(12)}
     again = {"dog/was-cat.png": good["cat/1.png"], "cat/known.png": good["cat/3.png"]}
-    verdict = judge(store, pictures, put(pictures, {**more, **again}))
+    verdict = judge(bind(store, pictures), put(pictures, {**more, **again}))
     assert (verdict.state, verdict.accepted, verdict.quarantined) == ("accepted", 13, 1)
     assert "it comes as 'dog', but was accepted before as 'cat'" in reasons(verdict)["dog/was-cat.png"]
     assert outcomes(verdict)["every record is new"] == "failed"
@@ -138,7 +138,7 @@ def test_known_pictures_under_another_label_are_quarantined(
 def test_two_labels_in_one_batch_are_both_quarantined(
     store: Store, pictures: Line, put: Land, good: dict[str, bytes]
 ) -> None:
-    verdict = judge(store, pictures, put(pictures, {**good, "dog/again.png": good["cat/1.png"]}))
+    verdict = judge(bind(store, pictures), put(pictures, {**good, "dog/again.png": good["cat/1.png"]}))
     found = reasons(verdict)
     assert set(found) == {"cat/1.png", "dog/again.png"}
     assert all("'cat' (cat/1.png) and as 'dog' (dog/again.png)" in text for text in found.values())
@@ -148,7 +148,7 @@ def test_two_labels_in_one_batch_are_both_quarantined(
 def test_a_copy_of_a_record_under_an_unknown_class_does_not_condemn_it(
     store: Store, pictures: Line, put: Land, good: dict[str, bytes]
 ) -> None:
-    verdict = judge(store, pictures, put(pictures, {**good, "bird/again.png": good["cat/1.png"]}))
+    verdict = judge(bind(store, pictures), put(pictures, {**good, "bird/again.png": good["cat/1.png"]}))
     assert set(reasons(verdict)) == {"bird/again.png"}
 
 
@@ -164,7 +164,7 @@ def test_blank_and_lengthy_pictures_are_quarantined(
 
     strip = Image.frombytes("L", (200, 8), bytes(range(200)) * 8)
     bad = {"cat/blank.png": save(Image.new("L", (8, 8), 9)), "dog/strip.png": save(strip)}
-    found = reasons(judge(store, pictures, put(pictures, {**good, **bad})))
+    found = reasons(judge(bind(store, pictures), put(pictures, {**good, **bad})))
     assert "it is blank" in found["cat/blank.png"]
     assert "one side is 25 times the other" in found["dog/strip.png"]
 
@@ -172,7 +172,7 @@ def test_blank_and_lengthy_pictures_are_quarantined(
 def test_rows_are_judged_cell_by_cell(store: Store, rows: Line, put: Land) -> None:
     sound = [f"{n},{n * n},{'yes' if n % 2 else 'no'}" for n in range(30)]
     wrong = ["x,1,yes", "1,,no", "inf,2,no", "1,1e400,no", "7,49,HAM", "8,64,YES", "9,81,", "1,2"]
-    verdict = judge(store, rows, put(rows, {"x.csv": "\n".join(["a,b,kind", *sound, *wrong]).encode()}))
+    verdict = judge(bind(store, rows), put(rows, {"x.csv": "\n".join(["a,b,kind", *sound, *wrong]).encode()}))
     assert (verdict.state, verdict.seen, verdict.accepted) == ("accepted", 38, 30)
     found = {reason.place: f"{reason.reason}; {reason.remedy}" for reason in verdict.reasons}
     assert [found[f"line {number}"] for number in range(32, 40)] == [
@@ -193,10 +193,10 @@ def test_rows_are_judged_cell_by_cell(store: Store, rows: Line, put: Land) -> No
 
 def test_a_table_that_cannot_be_read_blocks(store: Store, rows: Line, put: Land) -> None:
     sound = "a,b,kind\n" + "".join(f"{n},1,yes\n" for n in range(100))
-    verdict = judge(store, rows, put(rows, {"x.csv": sound.encode(), "y.csv": b"a,b\n1,2\n"}))
+    verdict = judge(bind(store, rows), put(rows, {"x.csv": sound.encode(), "y.csv": b"a,b\n1,2\n"}))
     assert verdict.state == "blocked"
     assert "y.csv cannot be read: the target column 'kind' is missing" in verdict.why
-    fine = judge(store, rows, put(rows, {"x.csv": sound.encode(), "README.md": b"hello"}))
+    fine = judge(bind(store, rows), put(rows, {"x.csv": sound.encode(), "README.md": b"hello"}))
     assert (fine.state, fine.refused) == ("accepted", 1)
 
 
@@ -206,7 +206,7 @@ def test_a_damaged_landing_zone_gives_no_verdict_and_landing_again_repairs_it(
     for name, content in good.items():
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_bytes(content)
-    landed = land(store, pictures, tmp_path / "in")
+    landed = land(bind(store, pictures), tmp_path / "in")
     folder = Path(store.path(f"landing/pets/{landed.drop}/files"))
 
     def change(name: str) -> None:
@@ -229,25 +229,25 @@ def test_a_damaged_landing_zone_gives_no_verdict_and_landing_again_repairs_it(
     for name, (damage, reason) in damages.items():
         damage(name)
         with pytest.raises(LandingError, match=rf"files/{name}: .*{reason}.*land the same source again"):
-            judge(store, pictures, landed.batch)
-        assert read_verdict(store, "pets", landed.batch) is None
-        again = land(store, pictures, tmp_path / "in")
+            judge(bind(store, pictures), landed.batch)
+        assert LineStore(store, "pets").verdict(landed.batch) is None
+        again = land(bind(store, pictures), tmp_path / "in")
         assert (again.batch, again.new, again.repaired, again.again) == (landed.batch, False, (name,), True)
     (folder.parent / "manifest.json").write_bytes(b"{")
-    assert land(store, pictures, tmp_path / "in").repaired == ("manifest.json",)
-    entries = [entry for _, entry in landing_journal(store, "pets").after(0)]
+    assert land(bind(store, pictures), tmp_path / "in").repaired == ("manifest.json",)
+    entries = [entry for _, entry in LineStore(store, "pets").landings().after(0)]
     assert len({entry.again for entry in entries}) == len(entries) == 6
-    assert judge(store, pictures, landed.batch).accepted == 12
-    quiet = land(store, pictures, tmp_path / "in")
+    assert judge(bind(store, pictures), landed.batch).accepted == 12
+    quiet = land(bind(store, pictures), tmp_path / "in")
     assert (quiet.new, quiet.repaired, quiet.again) == (False, (), False)
 
 
 def test_a_damaged_table_gives_no_verdict_either(store: Store, rows: Line, put: Land) -> None:
     batch = put(rows, {"x.csv": b"a,b,kind\n1,2,yes\n"})
-    Path(store.path(f"landing/rows/{find_landing(store, 'rows', batch).drop}/files/x.csv")).unlink()
+    Path(store.path(f"landing/rows/{find_landing(LineStore(store, 'rows'), batch).drop}/files/x.csv")).unlink()
     with pytest.raises(LandingError, match=r"x\.csv: the file is missing"):
-        judge(store, rows, batch)
-    assert read_verdict(store, "rows", batch) is None
+        judge(bind(store, rows), batch)
+    assert LineStore(store, "rows").verdict(batch) is None
 
 
 def with_birds(line: Line) -> Line:
@@ -261,29 +261,29 @@ def test_a_blocked_batch_is_judged_anew_once_its_rules_changed(
     for name, content in {**good, **{f"bird/{n}.png": png(100 + n) for n in range(8)}}.items():
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_bytes(content)
-    batch = land(store, pictures, tmp_path / "in").batch
-    blocked = judge(store, pictures, batch)
+    batch = land(bind(store, pictures), tmp_path / "in").batch
+    blocked = judge(bind(store, pictures), batch)
     assert blocked.state == "blocked"
-    assert judge(store, pictures, batch) == blocked
-    assert not land(store, pictures, tmp_path / "in").again
+    assert judge(bind(store, pictures), batch) == blocked
+    assert not land(bind(store, pictures), tmp_path / "in").again
     birds = with_birds(pictures)
-    assert land(store, birds, tmp_path / "in").again
-    assert not land(store, birds, tmp_path / "in").again  # asked for already
-    verdict = judge(store, birds, batch)
+    assert land(bind(store, birds), tmp_path / "in").again
+    assert not land(bind(store, birds), tmp_path / "in").again  # asked for already
+    verdict = judge(bind(store, birds), batch)
     assert (verdict.state, verdict.accepted, verdict.rules != blocked.rules) == ("accepted", 20, True)
-    assert read_verdict(store, "pets", batch) == verdict
+    assert LineStore(store, "pets").verdict(batch) == verdict
     assert "was accepted" in store.read(verdict.report).decode()
-    assert [found for _, found in verdict_history(store, "pets", batch).after(0)] == [blocked, verdict]
-    assert judge(store, pictures, batch) == verdict  # an accepted batch is never judged again
-    assert not land(store, pictures, tmp_path / "in").again
-    assert [(entry.batch, entry.records) for _, entry in accepted_batches(store, "pets")] == [(batch, 20)]
+    assert [found for _, found in LineStore(store, "pets").verdict_history(batch).after(0)] == [blocked, verdict]
+    assert judge(bind(store, pictures), batch) == verdict  # an accepted batch is never judged again
+    assert not land(bind(store, pictures), tmp_path / "in").again
+    assert [(entry.batch, entry.records) for _, entry in LineStore(store, "pets").accepted_batches()] == [(batch, 20)]
 
 
 def test_a_slow_judge_anew_does_not_put_an_older_verdict_back(
     store: Store, pictures: Line, put: Land, good: dict[str, bytes], png: Png, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = put(pictures, {**good, **{f"bird/{n}.png": png(100 + n) for n in range(8)}})
-    judge(store, pictures, batch)
+    judge(bind(store, pictures), batch)
     stricter = Line("pets", pictures.config.model_copy(update={"quality": QualityPolicy(min_records=11)}))
     save = Store.save
 
@@ -292,22 +292,22 @@ def test_a_slow_judge_anew_does_not_put_an_older_verdict_back(
         if not key.startswith("store/pets/verdicts/"):
             return save(self, key, value)
         monkeypatch.setattr(Store, "save", save)
-        assert judge(store, with_birds(pictures), batch).accepted == 20
+        assert judge(bind(store, with_birds(pictures)), batch).accepted == 20
         return save(self, key, value)
 
     monkeypatch.setattr(Store, "save", slow)
-    assert judge(store, stricter, batch).accepted == 20
-    standing = read_verdict(store, "pets", batch)
+    assert judge(bind(store, stricter), batch).accepted == 20
+    standing = LineStore(store, "pets").verdict(batch)
     assert standing is not None
     assert standing.accepted == 20
-    assert verdict_history(store, "pets", batch).length() == 3
+    assert LineStore(store, "pets").verdict_history(batch).length() == 3
 
 
 def test_killed_while_judging_anew_it_still_ends_whole(
     store: Store, pictures: Line, put: Land, good: dict[str, bytes], png: Png, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = put(pictures, {**good, **{f"bird/{n}.png": png(100 + n) for n in range(8)}})
-    judge(store, pictures, batch)
+    judge(bind(store, pictures), batch)
     birds, save = with_birds(pictures), Store.save
 
     def die(self: Store, key: str, value: Any) -> None:
@@ -315,10 +315,10 @@ def test_killed_while_judging_anew_it_still_ends_whole(
 
     monkeypatch.setattr(Store, "save", die)  # the new verdict is in the history, and does not stand yet
     with pytest.raises(Killed):
-        judge(store, birds, batch)
+        judge(bind(store, birds), batch)
     monkeypatch.setattr(Store, "save", save)
-    assert judge(store, birds, batch).accepted == 20
-    assert verdict_history(store, "pets", batch).length() == 2
+    assert judge(bind(store, birds), batch).accepted == 20
+    assert LineStore(store, "pets").verdict_history(batch).length() == 2
 
 
 def test_files_that_are_no_data_count_nowhere(
@@ -336,15 +336,15 @@ def test_files_that_are_no_data_count_nowhere(
         LandedFile(path, hashlib.sha256(data).hexdigest(), len(data)) for path, data in sorted(files.items())
     )
     store.save("landing/pets/robot/manifest.json", BatchManifest("pets", listed))
-    (landing,) = journal_unlisted(store, "pets").added
-    verdict = judge(store, pictures, landing.batch)
+    (landing,) = journal_unlisted(LineStore(store, "pets")).added
+    verdict = judge(bind(store, pictures), landing.batch)
     assert (verdict.seen, verdict.accepted, verdict.reasons) == (12, 12, ())
     assert ".DS_Store" in store.read(verdict.report).decode()
 
 
 def test_a_batch_that_never_landed_is_refused(store: Store, pictures: Line) -> None:
     with pytest.raises(LandingError, match="land it first"):
-        judge(store, pictures, "0" * 64)
+        judge(bind(store, pictures), "0" * 64)
 
 
 def test_a_second_judge_returns_the_first_verdict(
@@ -368,24 +368,24 @@ def test_a_second_judge_returns_the_first_verdict(
 
     def slow(*arguments: Any) -> list[Ruling]:
         monkeypatch.setattr(judge_module, "run_rules", suite)
-        winners.append(judge(store, lenient, batch))
+        winners.append(judge(bind(store, lenient), batch))
         return suite(*arguments)
 
     monkeypatch.setattr(judge_module, "run_rules", slow)
-    assert judge(store, strict, batch) == winners[0] == read_verdict(store, "pets", batch)
+    assert judge(bind(store, strict), batch) == winners[0] == LineStore(store, "pets").verdict(batch)
     assert winners[0].state == "accepted"
     assert {row["file"] for row in table(store, winners[0].quarantine)} == {"bird/x.png"}
     assert json.loads(store.read(f"quarantine/pets/{batch}.json"))["blocked"] == []
     assert "This batch was accepted" in store.read(winners[0].report).decode()
-    assert accepted_journal(store, "pets").length() == 1
+    assert LineStore(store, "pets").accepted().length() == 1
 
 
 def test_a_lost_page_is_put_back(store: Store, pictures: Line, put: Land) -> None:
-    verdict = judge(store, pictures, put(pictures, {"cat/1.png": b"junk"}))
+    verdict = judge(bind(store, pictures), put(pictures, {"cat/1.png": b"junk"}))
     before = store.read(verdict.report)
     for key in (verdict.report, f"quarantine/pets/{verdict.batch}.json"):
         Path(store.path(key)).unlink()
-    assert judge(store, pictures, verdict.batch) == verdict
+    assert judge(bind(store, pictures), verdict.batch) == verdict
     assert store.read(verdict.report) == before
     assert store.exists(f"quarantine/pets/{verdict.batch}.json")
 
@@ -393,24 +393,24 @@ def test_a_lost_page_is_put_back(store: Store, pictures: Line, put: Land) -> Non
 def test_only_records_that_are_new_to_the_line_count_as_new(
     store: Store, pictures: Line, put: Land, good: dict[str, bytes], png: Png
 ) -> None:
-    first = judge(store, pictures, put(pictures, good))
-    second = judge(store, pictures, put(pictures, {**good, "cat/a.png": png(70), "dog/b.png": png(71)}))
+    first = judge(bind(store, pictures), put(pictures, good))
+    second = judge(bind(store, pictures), put(pictures, {**good, "cat/a.png": png(70), "dog/b.png": png(71)}))
     assert (first.new, second.accepted, second.new) == (12, 14, 2)
-    assert [entry.records for _, entry in accepted_batches(store, "pets")] == [12, 2]
-    assert judge(store, pictures, put(pictures, {"cat/c.png": png(72)})).new == 0  # blocked
+    assert [entry.records for _, entry in LineStore(store, "pets").accepted_batches()] == [12, 2]
+    assert judge(bind(store, pictures), put(pictures, {"cat/c.png": png(72)})).new == 0  # blocked
 
 
 def test_exact_copies_are_set_aside_but_are_not_bad(
     store: Store, pictures: Line, put: Land, good: dict[str, bytes]
 ) -> None:
     copies = {f"cat/copy{n}.png": good["cat/1.png"] for n in range(50)}
-    verdict = judge(store, pictures, put(pictures, {**good, **copies, "cat/x.png": b"junk"}))
+    verdict = judge(bind(store, pictures), put(pictures, {**good, **copies, "cat/x.png": b"junk"}))
     assert (verdict.state, verdict.accepted, verdict.quarantined, verdict.refused) == ("accepted", 12, 50, 1)
     detail = {check.name: check.detail for check in verdict.checks}["the share of bad records is small"]
     assert detail.startswith("1 of 13 records are bad")
     assert "50 exact copies are not counted" in detail
     bad = {f"dog/x{n}.png": b"junk" for n in range(5)}  # copies must not thin out what is bad, either
-    diluted = judge(store, pictures, put(pictures, {**good, **copies, **bad}))
+    diluted = judge(bind(store, pictures), put(pictures, {**good, **copies, **bad}))
     assert diluted.state == "blocked"
     assert "5 of 17 records are bad" in diluted.why
 
@@ -420,9 +420,9 @@ def test_the_audit_log_tells_counts_and_no_value(
 ) -> None:
     narrow = Rule("narrow", "A.", "ExpectColumnMaxToBeBetween", {"column": "width", "max_value": 1})
     monkeypatch.setattr(judge_module, "rules_of", lambda config: [*rules_of(config), narrow])
-    verdict = judge(store, pictures, put(pictures, good))
+    verdict = judge(bind(store, pictures), put(pictures, good))
     assert "Found 8" in verdict.why
-    *_, (_, entry) = latest(store, 1)
+    *_, (_, entry) = AuditLog(store).latest(1)
     assert (entry.action, entry.why) == ("blocked", "of 12 records 0 accepted, 12 quarantined, 0 refused")
 
 
@@ -455,23 +455,23 @@ def test_killed_at_any_write_then_repeated_the_result_is_single_and_whole(
         monkeypatch.setattr(Store, "copy", wrap(copy))
         died = False
         try:
-            judge(store, pictures, batch)
+            judge(bind(store, pictures), batch)
         except Killed:
             died = True
         monkeypatch.setattr(Store, "write", write)
         monkeypatch.setattr(Store, "create", create)
         monkeypatch.setattr(Store, "adopt", adopt)
         monkeypatch.setattr(Store, "copy", copy)
-        before = read_verdict(store, "pets", batch)
-        verdict = judge(store, pictures, batch)
+        before = LineStore(store, "pets").verdict(batch)
+        verdict = judge(bind(store, pictures), batch)
         assert before in (None, verdict)
         assert (verdict.state, verdict.accepted, verdict.refused) == ("accepted", 13, 1)
         assert len(table(store, verdict.records)) == 13
         assert verdict.page is not None
         assert store.read(verdict.report) == store.fetch(verdict.page)
         assert batch[:8] in store.read("reports/pets/index.html").decode()
-        assert [entry.batch for _, entry in accepted_journal(store, "pets").after(0)] == batches[: number + 1]
-        assert ("accepted", batch) in {(entry.action, entry.subject) for _, entry in latest(store, 10)}
+        assert [entry.batch for _, entry in LineStore(store, "pets").accepted().after(0)] == batches[: number + 1]
+        assert ("accepted", batch) in {(entry.action, entry.subject) for _, entry in AuditLog(store).latest(10)}
         if not died:
             assert count >= 10  # Parquets, reasons, page, verdict, their copies, journal, indexes: each was died at
             return
@@ -495,18 +495,18 @@ def test_killed_for_real_between_verdict_and_journal(
     config = pictures.config.model_dump_json()
     done = subprocess.run([sys.executable, "-c", script, store.root, config, batch], timeout=280, check=False)
     assert done.returncode == -signal.SIGKILL
-    first = read_verdict(store, "pets", batch)
+    first = LineStore(store, "pets").verdict(batch)
     assert first is not None
-    assert accepted_batches(store, "pets") == []
-    assert judge(store, pictures, batch) == first
-    assert [entry.batch for _, entry in accepted_batches(store, "pets")] == [batch]
+    assert LineStore(store, "pets").accepted_batches() == []
+    assert judge(bind(store, pictures), batch) == first
+    assert [entry.batch for _, entry in LineStore(store, "pets").accepted_batches()] == [batch]
 
 
 def test_a_batch_listed_twice_counts_once(store: Store, pictures: Line, put: Land, good: dict[str, bytes]) -> None:
     batch = put(pictures, good)
-    judge(store, pictures, batch)
-    journal = accepted_journal(store, "pets")
-    journal.append(accepted_batches(store, "pets")[0][1])
+    judge(bind(store, pictures), batch)
+    journal = LineStore(store, "pets").accepted()
+    journal.append(LineStore(store, "pets").accepted_batches()[0][1])
     assert journal.length() == 2
-    assert [position for position, _ in accepted_batches(store, "pets")] == [1]
-    assert landing_journal(store, "pets").length() == 1
+    assert [position for position, _ in LineStore(store, "pets").accepted_batches()] == [1]
+    assert LineStore(store, "pets").landings().length() == 1

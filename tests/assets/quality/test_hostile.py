@@ -19,6 +19,7 @@ from assets.ingest.inbox import pick_up
 from assets.ingest.landing import land
 from assets.line.config import Line, parse_line
 from assets.quality.gate import judge
+from assets.records.line_store import bind
 from assets.records.verdict import BatchVerdict
 from assets.storage.store import Store
 
@@ -40,7 +41,7 @@ def test_one_bad_text_of_a_folder_does_not_block_the_others(store: Store, put: L
     line = line_of({"reader": "text", "classes": ["ham", "spam"], "text": {}})
     sound = {f"{'ham' if n % 2 else 'spam'}/{n}.txt": f"{word} {word[::-1]} {n}" for n, word in enumerate(WORDS)}
     bad = {"ham/latin.txt": b"caf\xe9", "ham/wide.txt": "x".encode("utf-16"), "top.txt": b"x", "ham/page.html": b"<p>"}
-    verdict = judge(store, line, put(line, {**{name: text.encode() for name, text in sound.items()}, **bad}))
+    verdict = judge(bind(store, line), put(line, {**{name: text.encode() for name, text in sound.items()}, **bad}))
     assert (verdict.state, verdict.refused) == ("accepted", 4), verdict.why
     assert verdict.accepted + verdict.quarantined == len(sound)
     assert set(named(verdict)) >= {"ham/latin.txt whole text", "ham/wide.txt whole text", "top.txt whole text"}
@@ -49,7 +50,7 @@ def test_one_bad_text_of_a_folder_does_not_block_the_others(store: Store, put: L
 @pytest.mark.parametrize("label", ["YES", " yes", "yes\u200b", "\u202eyes", "\uff59\uff45\uff53", "yes\n"])
 def test_labels_that_only_look_like_a_class_are_told(store: Store, rows: Line, put: Land, label: str) -> None:
     sound = "a,b,kind\n" + "".join(f"{n},1,{'yes' if n % 2 else 'no'}\n" for n in range(20))
-    verdict = judge(store, rows, put(rows, {"x.csv": f'{sound}99,1,"{label}"\n'.encode()}))
+    verdict = judge(bind(store, rows), put(rows, {"x.csv": f'{sound}99,1,"{label}"\n'.encode()}))
     assert (verdict.state, verdict.accepted, verdict.quarantined) == ("accepted", 20, 1)
     (text,) = named(verdict).values()
     assert "if 'yes' is meant, write it so" in text
@@ -74,7 +75,7 @@ def test_what_is_hostile_is_set_aside_and_its_page_is_inert(
     os.mkfifo(source / "cat" / "pipe.png")
     (source / "cat" / "loop").symlink_to(source)
     (source / "dog" / "secret.png").symlink_to("/etc/passwd")
-    verdict = judge(store, pictures, land(store, pictures, source).batch)
+    verdict = judge(bind(store, pictures), land(bind(store, pictures), source).batch)
     found = named(verdict)
     assert verdict.seen == len(good) + 11
     assert verdict.refused == 10
@@ -94,8 +95,8 @@ def test_what_is_hostile_is_set_aside_and_its_page_is_inert(
     shutil.copytree(source, box / "drop", symlinks=True)
     os.mkfifo(box / "drop" / "cat" / "pipe.png")
     (box / "drop" / "_SUCCESS").touch()
-    (batch,) = pick_up(other, pictures).landed
-    same = judge(other, pictures, batch)
+    (batch,) = pick_up(bind(other, pictures)).landed
+    same = judge(bind(other, pictures), batch)
     assert (same.batch, same.state, same.why) == (verdict.batch, verdict.state, verdict.why)
     assert named(same) == found
 
@@ -119,7 +120,7 @@ def test_no_pickle_is_run(store: Store, put: Land, tmp_path: Path) -> None:
         "data_batch_4": pickle.dumps({b"data": np.array([Evil()], dtype=object), b"labels": [0]}),
         "data_batch_5": pickle.dumps({b"data": pixels, b"fine_labels": labels}),
     }
-    verdict = judge(store, line, put(line, files))
+    verdict = judge(bind(store, line), put(line, files))
     assert (verdict.state, verdict.quarantined, verdict.refused) == ("blocked", 10, 4)
     assert {text.split(" ")[0] for text in named(verdict)} == set(files) - {"data_batch_1"}
     assert not marker.exists()

@@ -15,8 +15,9 @@ from assets.line.config import Line, parse_line
 from assets.line.data import DataContract
 from assets.quality.gate import judge
 from assets.quality.redaction import hidden_columns, without_values
+from assets.records.line_store import LineStore, bind
 from assets.records.reason import refusal
-from assets.records.verdict import BatchVerdict, read_verdict
+from assets.records.verdict import BatchVerdict
 from assets.storage.sealed import is_sealed
 from assets.storage.store import Store
 
@@ -42,7 +43,7 @@ def plain_files(root: Path) -> dict[str, str]:
 
 def judged(tmp_path: Path, line: Line, source: Path) -> tuple[Store, BatchVerdict]:
     store = Store(str(tmp_path / "home"))
-    return store, judge(store, line, land(store, line, source).batch)
+    return store, judge(bind(store, line), land(bind(store, line), source).batch)
 
 
 def table_line(quality: dict[str, object], privacy: dict[str, object]) -> Line:
@@ -94,7 +95,7 @@ def test_nothing_plain_tells_an_encrypted_row(tmp_path: Path, max_bad_share: flo
     assert {reason.reason for reason in verdict.reasons} >= {
         "it breaks “every cell of weight has a value”; what it holds is encrypted"
     }
-    assert read_verdict(store, "clinic", verdict.batch) == verdict
+    assert LineStore(store, "clinic").verdict(verdict.batch) == verdict
 
 
 def test_nothing_plain_tells_an_encrypted_text(tmp_path: Path) -> None:

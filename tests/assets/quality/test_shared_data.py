@@ -10,6 +10,7 @@ import pytest
 from assets.ingest.landing import land
 from assets.line.config import Line, parse_line
 from assets.quality.gate import judge
+from assets.records.line_store import BoundLine, bind
 from assets.records.verdict import BatchVerdict
 from assets.storage.store import Store
 
@@ -24,13 +25,13 @@ def line_of(reader: str, classes: list[str], section: dict[str, Any]) -> Line:
     return parse_line("real", {"data": data, "model": {"family": "cnn" if image else "mlp"}}, "test")
 
 
-def verdict_of(store: Store, line: Line, source: Path) -> BatchVerdict:
-    return judge(store, line, land(store, line, source).batch)
+def verdict_of(line: BoundLine, source: Path) -> BatchVerdict:
+    return judge(line, land(line, source).batch)
 
 
 def test_pets_are_accepted_with_their_splits(store: Store) -> None:
     pets = line_of("image_folder", ["cat", "dog"], {"height": 64, "width": 64, "channels": 3})
-    verdict = verdict_of(store, pets, DATA / "oxford-pets")
+    verdict = verdict_of(bind(store, pets), DATA / "oxford-pets")
     assert (verdict.state, verdict.accepted, verdict.reasons) == ("accepted", 100, ())
     assert verdict.per_class == {"cat": 50, "dog": 50}
 
@@ -40,7 +41,7 @@ def test_broken_pictures_are_refused_and_odd_ones_taken(store: Store, tmp_path: 
 
     shutil.copytree(DATA / "bad" / "images", tmp_path / "in" / "cat")
     pets = line_of("image_folder", ["cat", "dog"], {"height": 64, "width": 64, "channels": 3})
-    verdict = verdict_of(store, pets, tmp_path / "in")
+    verdict = verdict_of(bind(store, pets), tmp_path / "in")
     assert verdict.state == "blocked"
     refused = {Path(reason.file).name for reason in verdict.reasons if reason.outcome == "refused"}
     assert refused == {"truncated_half.jpg", "zero_byte.jpg", "html_named.jpg", "bomb_16000x16000_8bit.png"}
@@ -60,7 +61,7 @@ def test_broken_pictures_are_refused_and_odd_ones_taken(store: Store, tmp_path: 
 )
 def test_tables(store: Store, name: str, state: str, why: str) -> None:
     line = line_of("csv", ["0", "1"], {"target": "Machine failure", "columns": MACHINE})
-    verdict = verdict_of(store, line, DATA / "bad" / "csv" / f"{name}.csv")
+    verdict = verdict_of(bind(store, line), DATA / "bad" / "csv" / f"{name}.csv")
     assert (verdict.state, why in verdict.why) == (state, True), verdict.why
     assert all(reason.reason and reason.remedy for reason in verdict.reasons)
 
@@ -71,7 +72,7 @@ def test_label_typos_are_named(store: Store, tmp_path: Path) -> None:
     text = (DATA / "bad" / "text" / "label_typos.csv").read_text().splitlines()
     (tmp_path / "x.csv").write_text("\n".join([f"{text[0]},n", *(f"{row},{n}" for n, row in enumerate(text[1:]))]))
     line = line_of("csv", ["ham", "spam"], {"target": target, "columns": ["n"]})
-    verdict = verdict_of(store, line, tmp_path / "x.csv")
+    verdict = verdict_of(bind(store, line), tmp_path / "x.csv")
     typos = [reason for reason in verdict.reasons if "'HAM'" in reason.reason]
     assert typos
     assert "if 'ham' is meant, write it so" in typos[0].remedy

@@ -23,6 +23,7 @@ from assets.readers.dispatch import read_files
 from assets.readers.images import record_of
 from assets.readers.returned import read_returned
 from assets.records.batch import LandedFile
+from assets.records.line_store import bind
 from assets.records.reason import Reason
 from assets.records.record import RECORD_COLUMNS
 from assets.storage.store import Store
@@ -169,8 +170,8 @@ def test_they_lie_beside_other_files(pictures: Line, store: Store, tmp_path: Any
     (folder / "cat").mkdir(parents=True)
     (folder / "cat" / "1.png").write_bytes(picture(1))
     (folder / PATH).write_bytes(written(stored([picture(2)], label=["dog"])))
-    landed = land(store, pictures, folder)
-    chunks = [item for item in read_landed(store, pictures, landed.batch) if not isinstance(item, Reason)]
+    landed = land(bind(store, pictures), folder)
+    chunks = [item for item in read_landed(bind(store, pictures), landed.batch) if not isinstance(item, Reason)]
     found = [row for chunk in chunks for row in chunk.select(["_label", "_file"]).to_pylist()]
     assert found == [{"_label": "cat", "_file": "cat/1.png"}, {"_label": "dog", "_file": f"{PATH}#1"}]
 

@@ -9,8 +9,8 @@ from assets.compilation.documents import Engine, Engines
 from assets.compression.documents import Candidate, ChosenModel, Recipe
 from assets.line.config import Line, parse_line
 from assets.records.dataset import DatasetVersion
+from assets.records.line_store import BoundLine
 from assets.storage import layout
-from assets.storage.store import Store
 from edge.contracts import (
     TARGETS,
     Evidence,
@@ -42,7 +42,7 @@ def verdict(stage: str, parent: str, child: str, passed: bool | None = True) -> 
     return ParityVerdict(stage, kind, parent, child, passed, number, number, 10, "note")  # type: ignore[arg-type]
 
 
-def land_heads(store: Store, line: Line, position: int = 1, *, broken: str = "") -> Engines:
+def land_heads(line: BoundLine, position: int = 1, *, broken: str = "") -> Engines:
     """Write a dataset and the heads `chosen_model` and `engines`, and return the engines.
 
     Args:
@@ -51,9 +51,9 @@ def land_heads(store: Store, line: Line, position: int = 1, *, broken: str = "")
     """
     name = line.name
     dataset = DatasetVersion(name, position, tuple(f"{n:064x}" for n in range(position)), (), ("a", "b"), {}, 0.1, 0.1)
-    teacher = store.put(name, b"teacher %d" % position, "onnx", ".onnx")
+    teacher = line.store.put(name, b"teacher %d" % position, "onnx", ".onnx")
     files = {
-        dialect: store.put(name, b"%s %d" % (dialect.encode(), position), "onnx", ".onnx")
+        dialect: line.store.put(name, b"%s %d" % (dialect.encode(), position), "onnx", ".onnx")
         for dialect in ("float", "cpu", "tensorrt")
     }
     chains = {
@@ -74,7 +74,7 @@ def land_heads(store: Store, line: Line, position: int = 1, *, broken: str = "")
         candidate=candidate,
         why="smallest",
     )
-    plan = store.put(name, b"vtrt plan %d" % position, "plan", ".plan")
+    plan = line.store.put(name, b"vtrt plan %d" % position, "plan", ".plan")
     compiled = verdict("compile", files["tensorrt"].sha256, plan.sha256, broken != "failed")
     if broken == "gap":
         compiled = verdict("compile", "f" * 64, plan.sha256)
@@ -98,7 +98,7 @@ def land_heads(store: Store, line: Line, position: int = 1, *, broken: str = "")
         ),
     )
     kept = replace(dataset, position=position + 1) if broken == "dataset" else dataset
-    store.save(layout.dataset(name, engines.dataset), kept)
-    store.set_newest(name, chosen)
-    store.set_newest(name, engines)
+    line.store.save(layout.dataset(name, engines.dataset), kept)
+    line.store.set_newest(name, chosen)
+    line.store.set_newest(name, engines)
     return engines

@@ -16,7 +16,7 @@ from tuf.api.metadata import Metadata, Root
 from tuf.ngclient import Updater
 
 from assets.compression.documents import ChosenModel
-from assets.records.read import load_dataset
+from assets.records.line_store import LineStore, bind
 from assets.release.keys import load_key, make_key
 from assets.release.manifest import build_manifest
 from assets.release.metadata import DEMO_FIELD, Expiries
@@ -43,9 +43,9 @@ def store(tmp_path: Path) -> Store:
 
 def release(store: Store, position: int = 1, name: str = "toy") -> tuple[ReleaseManifest, dict[str, bytes]]:
     line = toy_line(name=name)
-    engines = land_heads(store, line, position)
+    engines = land_heads(bind(store, line), position)
     chosen = store.newest(name, ChosenModel)
-    dataset = load_dataset(store, name, engines.dataset)
+    dataset = LineStore(store, name).dataset(engines.dataset)
     manifest, files = build_manifest(store, engines, chosen, dataset, demo_keys=True)
     return manifest, dict(files)
 
@@ -78,9 +78,9 @@ def url(store: Store) -> Iterator[str]:
 def test_stock_client_verifies_everything(store: Store, url: str, tmp_path: Path) -> None:
     for line in ("toy", "other-line"):
         manifest, files = release(store, 3, line)
-        record = publish(store, line, manifest, files)
+        record = publish(LineStore(store, line), manifest, files)
         for group in ("canary", "wide", "north-2"):
-            deploy(store, line, group, record)
+            deploy(LineStore(store, line), group, record)
         client = updater(url, store, tmp_path / line)
         for group in ("canary", "wide", "north-2"):
             deployment = from_bytes(Deployment, fetch(client, f"deploy/{line}/{group}.json"))
@@ -96,11 +96,11 @@ def test_stock_client_verifies_everything(store: Store, url: str, tmp_path: Path
 
 def test_publish_is_idempotent_and_mends(store: Store, url: str, tmp_path: Path) -> None:
     manifest, files = release(store)
-    record = publish(store, "toy", manifest, files)
+    record = publish(LineStore(store, "toy"), manifest, files)
     before = store.read("tuf/metadata/timestamp.json")
     (damaged,) = Path(store.path(f"tuf/targets/releases/toy/{record.release}")).glob("*.rtx-sm86.plan")
     damaged.write_bytes(b"rotten")
-    assert publish(store, "toy", manifest, files) == record
+    assert publish(LineStore(store, "toy"), manifest, files) == record
     assert store.read("tuf/metadata/timestamp.json") == before
     path = f"releases/toy/{record.release}/rtx-sm86.plan"
     assert fetch(updater(url, store, tmp_path / "c"), path) == files["rtx-sm86.plan"]
@@ -109,16 +109,16 @@ def test_publish_is_idempotent_and_mends(store: Store, url: str, tmp_path: Path)
 def test_publish_refuses_files_that_are_not_the_manifests(store: Store) -> None:
     manifest, files = release(store)
     with pytest.raises(VerificationError, match=r"cpu-x86\.onnx"):
-        publish(store, "toy", manifest, {**files, "cpu-x86.onnx": b"other"})
+        publish(LineStore(store, "toy"), manifest, {**files, "cpu-x86.onnx": b"other"})
     with pytest.raises(RejectedError, match="names"):
-        publish(store, "toy", manifest, {**files, "extra": b""})
+        publish(LineStore(store, "toy"), manifest, {**files, "extra": b""})
     with pytest.raises(RejectedError, match="line"):
-        publish(store, "other", manifest, files)
+        publish(LineStore(store, "other"), manifest, files)
     golden = replace(manifest.golden, uri="sub/golden.json")
     with pytest.raises(RejectedError, match="plain name"):
         moved = {**files, "sub/golden.json": files["golden.json"]}
         del moved["golden.json"]
-        publish(store, "toy", replace(manifest, golden=golden), moved)
+        publish(LineStore(store, "toy"), replace(manifest, golden=golden), moved)
 
 
 class Crash(BaseException):
@@ -146,15 +146,15 @@ def test_crash_before_every_write_leaves_a_repository_that_verifies(tmp_path: Pa
 
         monkeypatch.setattr(Store, "write", write)
         try:
-            deploy(store, "toy", "canary", publish(store, "toy", manifest, files))
+            deploy(LineStore(store, "toy"), "canary", publish(LineStore(store, "toy"), manifest, files))
             finished = True
         except Crash:
             finished = False
         monkeypatch.setattr(Store, "write", real)
         if store.exists("tuf/metadata/timestamp.json"):
-            current_deployment(store, "toy", "canary")  # verifies root to deploy file
-        record = publish(store, "toy", manifest, files)
-        assert deploy(store, "toy", "canary", record).serial == 1
+            current_deployment(LineStore(store, "toy"), "canary")  # verifies root to deploy file
+        record = publish(LineStore(store, "toy"), manifest, files)
+        assert deploy(LineStore(store, "toy"), "canary", record).serial == 1
         if finished or step % 7 == 1:
             with Server(device_app(store)) as server:
                 client = updater(server.url, store, tmp_path / f"client-{step}")
@@ -194,9 +194,9 @@ def test_publishes_at_once_are_all_there(store: Store, url: str, tmp_path: Path)
 
 def test_intruders_metadata_is_not_signed_again(store: Store, tmp_path: Path) -> None:
     manifest, files = release(store)
-    publish(store, "toy", manifest, files)
+    publish(LineStore(store, "toy"), manifest, files)
     stranger = Store(str(tmp_path / "stranger"))
-    publish(stranger, "toy", manifest, files)
+    publish(LineStore(stranger, "toy"), manifest, files)
     for name in ("timestamp.json", "2.release-toy.json", "1.deploy-bin-0.json"):
         mine = store.read(f"tuf/metadata/{name}")
         store.write(f"tuf/metadata/{name}", stranger.read(f"tuf/metadata/{name}"))
@@ -222,7 +222,7 @@ def test_refresh_signs_only_near_expiry(store: Store) -> None:
 def test_root_and_delegations_are_renewed(store: Store, url: str, tmp_path: Path) -> None:
     manifest, files = release(store)
     soon = Expiries(root=timedelta(hours=1), targets=timedelta(hours=1))
-    record = publish(store, "toy", manifest, files, soon)
+    record = publish(LineStore(store, "toy"), manifest, files, soon)
     client = updater(url, store, tmp_path / "c")
     client.refresh()
     ensure_repository(store, ("toy",))
@@ -254,23 +254,23 @@ def test_loose_missing_wrong_and_damaged_keys_are_refused(store: Store, tmp_path
     mine = key.read_bytes()
     key.chmod(0o640)
     with pytest.raises(RejectedError, match="chmod 600"):
-        publish(store, "toy", manifest, files)
+        publish(LineStore(store, "toy"), manifest, files)
     key.chmod(0o600)
     keys.chmod(0o755)
     with pytest.raises(RejectedError, match="chmod 700"):
-        publish(store, "toy", manifest, files)
+        publish(LineStore(store, "toy"), manifest, files)
     keys.chmod(0o700)
     for data, reason in ((b"junk", "PEM"), ((keys / "deploy.pem").read_bytes(), "not the one that the repository")):
         key.write_bytes(data)
         with pytest.raises(RejectedError, match=reason):
-            publish(store, "toy", manifest, files)
+            publish(LineStore(store, "toy"), manifest, files)
     key.unlink()
     with pytest.raises(RejectedError, match=r"release-toy\.pem: the private key of role 'release-toy' is missing"):
-        publish(store, "toy", manifest, files)
+        publish(LineStore(store, "toy"), manifest, files)
     key.symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere").write_bytes(mine)
     with pytest.raises(RejectedError, match="symbolic link"):
-        publish(store, "toy", manifest, files)
+        publish(LineStore(store, "toy"), manifest, files)
 
 
 def real_keys(folder: Path, *roles: str) -> None:
@@ -321,8 +321,8 @@ def test_offline_keys_may_stay_away_until_they_are_needed(store: Store, tmp_path
     assert renewal_notes(store, soon) == ()
     for role in ("root", "targets"):
         (keys / f"{role}.pem").rename(safe / f"{role}.pem")
-    record = publish(store, "toy", *release(store))
-    assert deploy(store, "toy", "canary", record).serial == 1
+    record = publish(LineStore(store, "toy"), *release(store))
+    assert deploy(LineStore(store, "toy"), "canary", record).serial == 1
     notes = renewal_notes(store)
     assert [note.split()[0] for note in notes] == ["root", "targets"]
     assert "1.root.json" in store.names("tuf/metadata")
@@ -342,20 +342,20 @@ def test_expired_offline_role_is_refused_by_name(store: Store, role: str) -> Non
     aside = keys / "aside"
     (keys / f"{role}.pem").rename(aside)
     with pytest.raises(RejectedError, match=rf"{role} expired on .* put its key at .*{role}\.pem"):
-        publish(store, "toy", *release(store))
+        publish(LineStore(store, "toy"), *release(store))
     aside.rename(keys / f"{role}.pem")
-    publish(store, "toy", *release(store))
+    publish(LineStore(store, "toy"), *release(store))
 
 
 def test_deploy_that_was_overtaken_is_refused(store: Store) -> None:
-    first, second = (publish(store, "toy", *release(store, position)) for position in (1, 2))
-    assert deploy(store, "toy", "canary", first, expected_serial=0).serial == 1
+    first, second = (publish(LineStore(store, "toy"), *release(store, position)) for position in (1, 2))
+    assert deploy(LineStore(store, "toy"), "canary", first, expected_serial=0).serial == 1
     with pytest.raises(TransientError, match="meanwhile"):
-        deploy(store, "toy", "canary", second, expected_serial=0)
-    current = current_deployment(store, "toy", "canary")
+        deploy(LineStore(store, "toy"), "canary", second, expected_serial=0)
+    current = current_deployment(LineStore(store, "toy"), "canary")
     assert current is not None
     assert current.release == first.release
-    assert deploy(store, "toy", "canary", second, expected_serial=1).serial == 2
+    assert deploy(LineStore(store, "toy"), "canary", second, expected_serial=1).serial == 2
 
 
 def test_keys_never_lie_in_a_shared_store() -> None:
@@ -366,8 +366,8 @@ def test_keys_never_lie_in_a_shared_store() -> None:
 def test_repository_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGELOOP_KEYS", str(tmp_path / "keys"))
     store = Store("memory://bucket")
-    record = publish(store, "toy", *release(store))
-    assert deploy(store, "toy", "canary", record).serial == 1
+    record = publish(LineStore(store, "toy"), *release(store))
+    assert deploy(LineStore(store, "toy"), "canary", record).serial == 1
     with Server(device_app(store)) as server:
         assert fetch(updater(server.url, store, tmp_path / "client"), record.manifest_path)
 
@@ -380,7 +380,7 @@ def test_lock_is_given_up_in_time(store: Store) -> None:
 
 
 def test_timestamp_lost_from_a_used_repository_is_not_made_anew(store: Store) -> None:
-    publish(store, "toy", *release(store))
+    publish(LineStore(store, "toy"), *release(store))
     Path(store.path("tuf/metadata/timestamp.json")).unlink()
     with pytest.raises(RejectedError, match="backup"):
         ensure_repository(store, ("toy",))

@@ -13,7 +13,8 @@ from PIL import Image
 from assets.ingest.landing import land
 from assets.line.config import Line, parse_line
 from assets.quality.gate import judge
-from assets.records.verdict import BatchVerdict, accepted_batches
+from assets.records.line_store import LineStore, bind
+from assets.records.verdict import BatchVerdict
 from assets.review.decisions import Correction, accept, fix, reject
 from assets.review.returns import release
 from assets.review.state import State, select
@@ -63,15 +64,15 @@ def test_pictures_go_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encr
     monkeypatch.setenv("TEST_DATA_KEY", "ab" * 32)
     monkeypatch.setenv("EDGELOOP_DATA_KEY", "env:TEST_DATA_KEY")
     store, line = Store(str(tmp_path / "home")), pictures(privacy={"encrypt": encrypt})
-    verdict = judge(store, line, land(store, line, write_pictures(tmp_path / "source")).batch)
+    verdict = judge(bind(store, line), land(bind(store, line), write_pictures(tmp_path / "source")).batch)
     assert (verdict.state, verdict.quarantined) == ("accepted", 3)
-    state = State(store, "pets")
+    state = State(LineStore(store, "pets"))
     fix(state, line, verdict, select(state, verdict, labelled="katze"), "ann", Correction("cat"))
     accept(state, line, verdict, select(state, verdict), "ann", "it is a picture of fog")
-    again = judge(store, line, release(state, line, "ann").batch)
+    again = judge(bind(store, line), release(state, line, "ann").batch)
     assert (again.state, again.accepted, again.new, again.quarantined, again.refused) == ("accepted", 3, 3, 0, 0)
     assert list(accepted(store, again).values()) == ["cat"] * 3
-    assert [entry.batch for _, entry in accepted_batches(store, "pets")] == [verdict.batch, again.batch]
+    assert [entry.batch for _, entry in LineStore(store, "pets").accepted_batches()] == [verdict.batch, again.batch]
     waived = next(check for check in again.checks if check.name == "every picture shows something")
     assert "is waived" in waived.detail
     assert "it is a picture of fog" in waived.detail
@@ -82,14 +83,14 @@ def test_a_blocked_batch_gives_back_its_good_records(tmp_path: Path) -> None:
     source = tmp_path / "a.csv"
     rows = ["text,label"] + [f"hello number {n},{'ham' if n % 2 else 'hamm'}" for n in range(20)]
     source.write_text("\n".join(rows))
-    verdict = judge(store, line, land(store, line, source).batch)
+    verdict = judge(bind(store, line), land(bind(store, line), source).batch)
     assert (verdict.state, verdict.quarantined) == ("blocked", 20)
-    state = State(store, "sms")
+    state = State(LineStore(store, "sms"))
     accept(state, line, verdict, select(state, verdict, rule=""), "ann", "the others are a typo")
     some = select(state, verdict, labelled="hamm")
     fix(state, line, verdict, some.slice(0, 9), "ann", Correction("ham"))
     reject(state, verdict, some.slice(9), "ann", "a mess")
-    again = judge(store, line, release(state, line, "ann").batch)
+    again = judge(bind(store, line), release(state, line, "ann").batch)
     assert (again.state, again.accepted, again.refused) == ("accepted", 19, 0)
     assert set(accepted(store, again).values()) == {"ham"}
 
@@ -100,11 +101,11 @@ def test_few_records_may_return(tmp_path: Path) -> None:
     source = tmp_path / "a.csv"
     rows = ["text,label"] + [f"hello number {n},ham" for n in range(20)] + [" ,ham", "one,hamm", "two,hamm"]
     source.write_text("\n".join(rows))
-    verdict = judge(store, line, land(store, line, source).batch)
+    verdict = judge(bind(store, line), land(bind(store, line), source).batch)
     assert (verdict.state, verdict.quarantined) == ("accepted", 3)
-    state = State(store, "sms")
+    state = State(LineStore(store, "sms"))
     fix(state, line, verdict, select(state, verdict), "ann", Correction("ham"))  # the blank one stays blank
-    again = judge(store, line, release(state, line, "ann").batch)
+    again = judge(bind(store, line), release(state, line, "ann").batch)
     assert (again.state, again.accepted, again.quarantined) == ("accepted", 2, 1)
 
 
@@ -132,13 +133,13 @@ def test_rows_are_accepted_or_corrected(tmp_path: Path, kind: str) -> None:
         rows.append(f"u{n % 2},{n},{a},{n / 2},{'yes' if n % 2 else 'no'}")
     source.write_text("\n".join(rows))
     store = Store(str(tmp_path / "home"))
-    verdict = judge(store, line, land(store, line, source).batch)
+    verdict = judge(bind(store, line), land(bind(store, line), source).batch)
     assert (verdict.state, verdict.quarantined, verdict.refused) == ("accepted", 3, 0), verdict.why
-    state = State(store, "rows")
+    state = State(LineStore(store, "rows"))
     found = {row["id"]: row["rule"] for row in select(state, verdict).to_pylist()}
     high = [identity for identity, rule in found.items() if "a has a value" not in rule]
     accept(state, line, verdict, select(state, verdict, ids=high[:1]), "ann", "a real peak")
     fix(state, line, verdict, select(state, verdict, ids=high[1:]), "ann", Correction(changes={"a": "90"}))
     fix(state, line, verdict, select(state, verdict), "ann", Correction(changes={"a": "9"}))
-    again = judge(store, line, release(state, line, "ann").batch)
+    again = judge(bind(store, line), release(state, line, "ann").batch)
     assert (again.state, again.accepted, again.quarantined, again.refused) == ("accepted", 3, 0, 0)

@@ -9,6 +9,7 @@ import pytest
 
 from assets.errors import RejectedError
 from assets.quality.rules import rules_of
+from assets.records.line_store import LineStore, bind
 from assets.review.decisions import accept, reject, revoke
 from assets.review.documents import RETURN_RULES, STRUCTURAL, waivable
 from assets.review.returns import release
@@ -22,46 +23,50 @@ IDS = pa.array([text("a", "ham")["id"], text("b", "ham")["id"]])
 
 
 def test_a_waiver_of_the_line_ends(store: Store) -> None:
-    state, now = State(store, "sms"), time.time()
+    state, now = State(LineStore(store, "sms")), time.time()
     waive(state, LINE, SUSPECT, "ann", "new slang", now + 100)
-    waivers = active_waivers(store, "sms", now + 99)
+    waivers = active_waivers(LineStore(store, "sms"), now + 99)
     assert waivers.waived(SUSPECT, "any", IDS).all()
     assert not waivers.waived(NEAR, "any", IDS).any()
     assert "waived for the line until" in waivers.describe(SUSPECT, "any", 7)
     assert "by ann (new slang; decision 1); 7 records" in waivers.describe(SUSPECT, "any", 7)
     assert waivers.rules() == {SUSPECT}
-    assert active_waivers(store, "sms", now + 101).rules() == frozenset()
+    assert active_waivers(LineStore(store, "sms"), now + 101).rules() == frozenset()
 
 
 def test_a_waiver_of_a_batch_and_of_records(store: Store) -> None:
     verdict, state, now = (
-        hold(store, LINE, [text("a", "ham"), text("c", "ham", NEAR)]),
-        State(store, "sms"),
+        hold(bind(store, LINE), [text("a", "ham"), text("c", "ham", NEAR)]),
+        State(LineStore(store, "sms")),
         time.time(),
     )
     waive(state, LINE, SUSPECT, "ann", "why", now + 100, Scope(verdict))
     waive(state, LINE, NEAR, "ann", "why", now + 100, Scope(verdict, select(state, verdict, rule=NEAR)))
-    waivers = active_waivers(store, "sms", now)
+    waivers = active_waivers(LineStore(store, "sms"), now)
     assert waivers.waived(SUSPECT, verdict.batch, IDS).tolist() == [True, True]
     assert waivers.waived(SUSPECT, "returned", IDS).tolist() == [True, False]  # what was held is let through for good
     assert waivers.waived(NEAR, verdict.batch, pa.array([text("c", "ham")["id"]])).tolist() == [True]
     assert waivers.waived(NEAR, verdict.batch, IDS).tolist() == [False, False]
     revoke(state, 1, "bob", "no")
-    assert active_waivers(store, "sms", now).rules() == {NEAR}
+    assert active_waivers(LineStore(store, "sms"), now).rules() == {NEAR}
 
 
 def test_an_accept_waives_for_its_records_until_it_is_replaced(store: Store) -> None:
-    verdict, state, now = hold(store, LINE, [text("a", "ham"), text("b", "ham")]), State(store, "sms"), time.time()
+    verdict, state, now = (
+        hold(bind(store, LINE), [text("a", "ham"), text("b", "ham")]),
+        State(LineStore(store, "sms")),
+        time.time(),
+    )
     accept(state, LINE, verdict, select(state, verdict), "ann", "fine")
-    assert active_waivers(store, "sms", now + 1e9).waived(SUSPECT, "x", IDS).tolist() == [True, True]
+    assert active_waivers(LineStore(store, "sms"), now + 1e9).waived(SUSPECT, "x", IDS).tolist() == [True, True]
     reject(state, verdict, select(state, verdict, ids=[IDS[0].as_py()], decided=True), "ann", "no", revise=1)
-    waivers = active_waivers(store, "sms", now)
+    waivers = active_waivers(LineStore(store, "sms"), now)
     assert waivers.waived(SUSPECT, "x", IDS).tolist() == [False, True]
     assert [waiver.count for waiver in waivers.waivers] == [1]
 
 
 def test_what_cannot_be_waived(store: Store) -> None:
-    state, now = State(store, "sms"), time.time()
+    state, now = State(LineStore(store, "sms")), time.time()
     for rule in (*STRUCTURAL, "every cell of a has a value"):
         assert not waivable(rule)
         with pytest.raises(RejectedError, match="cannot be waived"):
@@ -85,9 +90,9 @@ def test_the_rules_named_here_are_the_gates() -> None:
 
 def test_asking_for_many_is_quick(store: Store) -> None:
     records = [text(f"text {n}", "spam") for n in range(2000)]
-    verdict, state = hold(store, LINE, records, group=1000), State(store, "sms")
+    verdict, state = hold(bind(store, LINE), records, group=1000), State(LineStore(store, "sms"))
     accept(state, LINE, verdict, select(state, verdict), "ann", "fine")
-    waivers = active_waivers(store, "sms", time.time())
+    waivers = active_waivers(LineStore(store, "sms"), time.time())
     many = pa.array([bytes.fromhex(record["id"]) for record in records] * 500, pa.binary(32))
     began = time.process_time()
     assert waivers.waived(SUSPECT, "x", many).all()
@@ -95,7 +100,7 @@ def test_asking_for_many_is_quick(store: Store) -> None:
 
 
 def test_what_a_waiver_held_is_undecided_again_when_it_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    verdict, state, now = hold(store, LINE, [text("a", "ham")]), State(store, "sms"), time.time()
+    verdict, state, now = hold(bind(store, LINE), [text("a", "ham")]), State(LineStore(store, "sms")), time.time()
     waive(state, LINE, SUSPECT, "ann", "for a day", now + 100, Scope(verdict))
     assert not select(state, verdict).num_rows
     monkeypatch.setattr(time, "time", lambda: now + 101)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from assets.storage import audit
+from assets.storage.audit import AuditLog
 from assets.storage.store import Store
 from edge.contracts import to_bytes
 
@@ -17,7 +18,7 @@ from edge.contracts import to_bytes
 def _filled(root: str, count: int = 5) -> Store:
     store = Store(root)
     for number in range(count):
-        audit.record(store, "ann", "landed", "digits", f"batch-{number}", "because")
+        AuditLog(store).record("ann", "landed", "digits", f"batch-{number}", "because")
     return store
 
 
@@ -31,64 +32,64 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 def test_entries_are_chained_and_hold(store: Store) -> None:
-    found = audit.verify(store)
+    found = AuditLog(store).verify()
     assert (found.entries, found.broken_at) == (5, None)
     assert found.head == hashlib.sha256(store.read(_key(5))).hexdigest()
-    assert [(at, entry.subject) for at, entry in audit.latest(store, 2)] == [(4, "batch-3"), (5, "batch-4")]
-    assert audit.verify(store, expect=found.head).broken_at is None
+    assert [(at, entry.subject) for at, entry in AuditLog(store).latest(2)] == [(4, "batch-3"), (5, "batch-4")]
+    assert AuditLog(store).verify(expect=found.head).broken_at is None
 
 
 def test_an_empty_log_holds(tmp_path: Path) -> None:
-    assert audit.verify(Store(str(tmp_path))) == audit.Verified(0, "", None, "every entry holds")
+    assert AuditLog(Store(str(tmp_path))).verify() == audit.Verified(0, "", None, "every entry holds")
 
 
 def test_a_changed_entry_is_found(store: Store) -> None:
     store.write(_key(2), store.read(_key(2)).replace(b"ann", b"bob"))
-    assert audit.verify(store).broken_at == 3  # the entry after it says what it was
+    assert AuditLog(store).verify().broken_at == 3  # the entry after it says what it was
     store.write(_key(2), b"{}")
-    assert audit.verify(store).broken_at == 2
+    assert AuditLog(store).verify().broken_at == 2
 
 
 def test_a_changed_last_entry_is_found_by_the_head(store: Store) -> None:
     store.write(_key(5), store.read(_key(5)).replace(b"ann", b"bob"))
-    assert audit.verify(store).broken_at == 5
+    assert AuditLog(store).verify().broken_at == 5
 
 
 def test_a_missing_entry_is_found_and_what_follows_is_not_lost(store: Store) -> None:
     store.remove(_key(3))
-    assert audit.verify(store).broken_at == 3
-    audit.record(store, "eve", "landed", "digits", "late")
-    assert audit.verify(store).broken_at == 3
+    assert AuditLog(store).verify().broken_at == 3
+    AuditLog(store).record("eve", "landed", "digits", "late")
+    assert AuditLog(store).verify().broken_at == 3
 
 
 def test_swapped_entries_are_found(store: Store) -> None:
     second, third = store.read(_key(2)), store.read(_key(3))
     store.write(_key(2), third)
     store.write(_key(3), second)
-    assert audit.verify(store).broken_at == 2
+    assert AuditLog(store).verify().broken_at == 2
 
 
 def test_a_log_that_was_cut_is_found(store: Store) -> None:
-    noted = audit.verify(store).head
+    noted = AuditLog(store).verify().head
     store.remove(_key(5))
-    assert audit.verify(store).broken_at == 5
+    assert AuditLog(store).verify().broken_at == 5
     store.remove("audit/head/newest.json")  # someone who knows of the head takes it away too
-    assert audit.verify(store).broken_at is None
-    assert audit.verify(store, expect=noted).broken_at == 5
+    assert AuditLog(store).verify().broken_at is None
+    assert AuditLog(store).verify(expect=noted).broken_at == 5
 
 
 def test_a_lost_head_costs_nothing(store: Store) -> None:
     store.remove("audit/head/newest.json")
-    audit.record(store, "ann", "accepted", "digits", "batch-5")
-    assert audit.verify(store) == audit.Verified(6, audit.verify(store).head, None, "every entry holds")
+    AuditLog(store).record("ann", "accepted", "digits", "batch-5")
+    assert AuditLog(store).verify() == audit.Verified(6, AuditLog(store).verify().head, None, "every entry holds")
 
 
 def test_a_head_that_lags_behind_is_followed(store: Store) -> None:
     head = store.read("audit/head/newest.json")
-    audit.record(store, "ann", "accepted", "digits", "batch-5")
+    AuditLog(store).record("ann", "accepted", "digits", "batch-5")
     store.write("audit/head/newest.json", head)
-    audit.record(store, "ann", "accepted", "digits", "batch-6")
-    assert audit.verify(store).entries == 7
+    AuditLog(store).record("ann", "accepted", "digits", "batch-6")
+    assert AuditLog(store).verify().entries == 7
 
 
 def test_writers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
@@ -96,14 +97,14 @@ def test_writers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
 
     def write(number: int) -> None:
         for turn in range(10):
-            audit.record(store, f"writer {number}", "landed", "digits", str(turn))
+            AuditLog(store).record(f"writer {number}", "landed", "digits", str(turn))
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    found = audit.verify(store)
+    found = AuditLog(store).verify()
     assert (found.entries, found.broken_at) == (40, None)
 
 
@@ -117,7 +118,7 @@ def test_a_user_is_named_even_where_nobody_knows_who_it_is(monkeypatch: pytest.M
 
 def test_any_text_can_be_recorded(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    entry = audit.record(store, "\ud800", "waived", "digits", "x" * 5000, "a\nb\0" + "y" * 5000)
+    entry = AuditLog(store).record("\ud800", "waived", "digits", "x" * 5000, "a\nb\0" + "y" * 5000)
     assert len(entry.subject) == len(entry.why) == audit.MAX_WHY
-    assert audit.verify(store).broken_at is None
+    assert AuditLog(store).verify().broken_at is None
     assert to_bytes(entry) == store.read(_key(1))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.storage.memo import cached_step, results
+from assets.records.line_store import LineStore
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, document
 
@@ -34,7 +34,7 @@ class Step:
         return made
 
     def run(self, position: int, *inputs: str) -> tuple[Result, bool]:
-        return cached_step(self.store, "x", inputs, Result, self.make(position))
+        return LineStore(self.store, "x").cached_step(inputs, Result, self.make(position))
 
 
 @pytest.fixture
@@ -78,5 +78,5 @@ def test_an_older_result_never_replaces_a_newer_head(step: Step) -> None:
 def test_results_of_another_version_are_left_out(step: Step) -> None:
     made = {step.run(position, name)[0] for position, name in ((1, "a"), (2, "b"))}
     step.store.write("store/x/steps/dataset/later.json", b'{"type": "edgeloop.dataset", "version": "9.0"}')
-    assert set(results(step.store, "x", Result)) == made
-    assert list(results(step.store, "y", Result)) == []
+    assert set(LineStore(step.store, "x").results(Result)) == made
+    assert list(LineStore(step.store, "y").results(Result)) == []

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from assets.errors import RejectedError
 from assets.records.forgotten import Tombstone
+from assets.records.line_store import LineStore, bind
 from assets.records.read import raw_inputs
 from assets.records.splits import drawn_split
 from assets.records.splits import record_split as record_side
-from assets.records.verdict import Accepted, BatchVerdict, accepted_journal
+from assets.records.verdict import Accepted, BatchVerdict
 from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.dataset import build_dataset
@@ -33,9 +34,9 @@ def store(tmp_path: Path) -> Store:
 
 def test_the_union_of_accepted_batches(store: Store) -> None:
     records = digit_records(range(200))
-    accept(store, "digits", records[:150], A)
-    accept(store, "digits", records[150:], B)
-    dataset = build_dataset(store, digits_line())
+    accept(LineStore(store, "digits"), records[:150], A)
+    accept(LineStore(store, "digits"), records[150:], B)
+    dataset = build_dataset(bind(store, digits_line()))
     assert (dataset.position, dataset.batches) == (2, (A, B))
     assert sum(dataset.splits.values()) == 200
     for split, count in dataset.splits.items():
@@ -45,24 +46,24 @@ def test_the_union_of_accepted_batches(store: Store) -> None:
 
 
 def test_a_batch_that_is_listed_twice_counts_once(store: Store) -> None:
-    accept(store, "digits", digit_records(range(150)), A)
-    once = build_dataset(store, digits_line())
-    accepted_journal(store, "digits").append(Accepted(A, 150, 1.0))
-    assert digest(build_dataset(store, digits_line())) == digest(once)
-    accept(store, "digits", digit_records(range(150, 200)), B)
-    assert build_dataset(store, digits_line()).position == 3
+    accept(LineStore(store, "digits"), digit_records(range(150)), A)
+    once = build_dataset(bind(store, digits_line()))
+    LineStore(store, "digits").accepted().append(Accepted(A, 150, 1.0))
+    assert digest(build_dataset(bind(store, digits_line()))) == digest(once)
+    accept(LineStore(store, "digits"), digit_records(range(150, 200)), B)
+    assert build_dataset(bind(store, digits_line())).position == 3
 
 
 def test_a_record_that_is_forgotten_makes_another_version(store: Store) -> None:
     records = digit_records(range(200))
-    accept(store, "digits", records, A)
-    accept(store, "digits", records[:5], B)
-    before = build_dataset(store, digits_line())
+    accept(LineStore(store, "digits"), records, A)
+    accept(LineStore(store, "digits"), records[:5], B)
+    before = build_dataset(bind(store, digits_line()))
     elsewhere = Tombstone("digits", "e" * 64, 1.0, "ann", "")
     store.save(layout.tombstone("digits", elsewhere.record), elsewhere)
-    assert build_dataset(store, digits_line()) == before
+    assert build_dataset(bind(store, digits_line())) == before
     store.save(layout.tombstone("digits", records[3][0]), Tombstone("digits", records[3][0], 1.0, "ann", ""))
-    after = build_dataset(store, digits_line())
+    after = build_dataset(bind(store, digits_line()))
     assert (before.forgotten, after.forgotten) == (0, 1)
     assert sum(after.splits.values()) == sum(before.splits.values()) - 1
     assert digest(after) != digest(before)
@@ -70,10 +71,10 @@ def test_a_record_that_is_forgotten_makes_another_version(store: Store) -> None:
 
 def test_the_first_acceptance_of_a_record_counts(store: Store) -> None:
     records = digit_records(range(150))
-    accept(store, "digits", records, A)
+    accept(LineStore(store, "digits"), records, A)
     relabelled: list[Record] = [(key, "9", "test", file, data) for key, _, _, file, data in records]
-    accept(store, "digits", [*relabelled, *digit_records(range(150, 160))], B)
-    dataset = build_dataset(store, digits_line())
+    accept(LineStore(store, "digits"), [*relabelled, *digit_records(range(150, 160))], B)
+    dataset = build_dataset(bind(store, digits_line()))
     assert sum(dataset.splits.values()) == 160
     spec = input_spec(store, dataset, digits_line().config)
     labels = {key: label for key, label, *_ in records}
@@ -87,13 +88,13 @@ def test_a_declared_split_wins(store: Store) -> None:
     records: list[Record] = []
     for number, (key, label, _, file, data) in enumerate(digit_records(range(30))):
         records.append((key, label, ("train", "validation", "test")[number % 3], file, data))
-    accept(store, "digits", records, A)
-    assert build_dataset(store, digits_line()).splits == {"train": 10, "validation": 10, "test": 10}
+    accept(LineStore(store, "digits"), records, A)
+    assert build_dataset(bind(store, digits_line())).splits == {"train": 10, "validation": 10, "test": 10}
 
 
 def test_no_accepted_batch_says_what_to_do(store: Store) -> None:
     with pytest.raises(RejectedError, match="no accepted batch yet; land one"):
-        build_dataset(store, digits_line())
+        build_dataset(bind(store, digits_line()))
 
 
 @pytest.mark.parametrize("missing", ["train", "validation", "test"])
@@ -102,40 +103,40 @@ def test_an_empty_split_is_named(store: Store, missing: str) -> None:
     records: list[Record] = []
     for number, (key, label, _, file, data) in enumerate(digit_records(range(20))):
         records.append((key, label, others[number % 2], file, data))
-    accept(store, "digits", records, A)
+    accept(LineStore(store, "digits"), records, A)
     with pytest.raises(RejectedError, match=f"the {missing} split is empty"):
-        build_dataset(store, digits_line())
+        build_dataset(bind(store, digits_line()))
 
 
 def test_a_class_that_the_line_no_longer_has_is_refused(store: Store) -> None:
-    accept(store, "digits", digit_records(range(50)), A)
+    accept(LineStore(store, "digits"), digit_records(range(50)), A)
     data = {
         "reader": "image_folder",
         "classes": ["0", "1"],
         "image": {"height": 8, "width": 8, "channels": 1},
     }
     with pytest.raises(RejectedError, match=r"\.parquet: row \d+: label '[2-9]'"):
-        build_dataset(store, digits_line(data=data))
+        build_dataset(bind(store, digits_line(data=data)))
 
 
 def test_a_verdict_that_does_not_hold_is_refused(store: Store) -> None:
-    accept(store, "digits", digit_records(range(50)), A)
+    accept(LineStore(store, "digits"), digit_records(range(50)), A)
     good = store.load(layout.verdict("digits", A), BatchVerdict)
     store.save(layout.verdict("digits", B), good)
-    accepted_journal(store, "digits").append(Accepted(B, 50, 1.0))
+    LineStore(store, "digits").accepted().append(Accepted(B, 50, 1.0))
     with pytest.raises(RejectedError, match="verdict of another batch"):
-        build_dataset(store, digits_line())
+        build_dataset(bind(store, digits_line()))
     store.save(layout.verdict("digits", B), BatchVerdict("digits", B, "blocked", "", 0, 0, 0, 0, (), (), "r", 0.0))
     with pytest.raises(RejectedError, match="does not accept it"):
-        build_dataset(store, digits_line())
+        build_dataset(bind(store, digits_line()))
     Path(store.path(layout.verdict("digits", B))).unlink()
     with pytest.raises(RejectedError, match="is missing; materialize partition bbb"):
-        build_dataset(store, digits_line())
+        build_dataset(bind(store, digits_line()))
 
 
 def test_records_that_were_changed_are_refused(store: Store) -> None:
-    accept(store, "digits", digit_records(range(100)), A)
-    dataset = build_dataset(store, digits_line())
+    accept(LineStore(store, "digits"), digit_records(range(100)), A)
+    dataset = build_dataset(bind(store, digits_line()))
     path = Path(store.path(dataset.shards[0].uri))
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -149,15 +150,15 @@ def test_records_that_are_no_parquet_are_refused(store: Store, bytes_: bytes) ->
     ref = store.put("digits", bytes_, "parquet", ".parquet")
     verdict = BatchVerdict("digits", A, "accepted", "", 1, 1, 0, 0, (), (), "r", 0.0, records=(ref,))
     store.save(layout.verdict("digits", A), verdict)
-    accepted_journal(store, "digits").append(Accepted(A, 1, 0.0))
+    LineStore(store, "digits").accepted().append(Accepted(A, 1, 0.0))
     with pytest.raises(RejectedError, match="not a records Parquet"):
-        build_dataset(store, digits_line())
+        build_dataset(bind(store, digits_line()))
 
 
 def test_pictures_are_normalized_by_training_records(store: Store) -> None:
-    accept(store, "digits", digit_records(range(300)), A)
+    accept(LineStore(store, "digits"), digit_records(range(300)), A)
     line = digits_line()
-    dataset = build_dataset(store, line)
+    dataset = build_dataset(bind(store, line))
     spec = input_spec(store, dataset, line.config)
     x = load_split(store, dataset, "train", spec).x
     assert x.shape[1:] == (1, 8, 8)
@@ -168,8 +169,8 @@ def test_pictures_are_normalized_by_training_records(store: Store) -> None:
 
 def test_columns_are_normalized_one_by_one(store: Store) -> None:
     line = cancer_line()
-    accept(store, line.name, cancer_records(), A)
-    dataset = build_dataset(store, line)
+    accept(LineStore(store, line.name), cancer_records(), A)
+    dataset = build_dataset(bind(store, line))
     x = load_split(store, dataset, "train", input_spec(store, dataset, line.config)).x
     assert abs(x.mean(axis=0)).max() < 1e-4
     assert x.std(axis=0) == pytest.approx(1, abs=1e-3)

@@ -17,7 +17,7 @@ from assets.evaluation.answers import logits, open_session
 from assets.families.build import build_network
 from assets.families.weights import predict, set_weights
 from assets.records.dataset import DatasetVersion
-from assets.storage.memo import cached_step
+from assets.records.line_store import LineStore, bind
 from assets.storage.store import Store
 from assets.training.assets import build_assets, what_decides
 from assets.training.dataset import build_dataset
@@ -34,14 +34,14 @@ A, B = "a" * 64, "b" * 64
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     store = Store(str(tmp_path_factory.mktemp("home")))
-    accept(store, "digits", digit_records(range(500)), A)
-    accept(store, "breast-cancer", cancer_records(), A)
+    accept(LineStore(store, "digits"), digit_records(range(500)), A)
+    accept(LineStore(store, "breast-cancer"), cancer_records(), A)
     return store
 
 
 @pytest.fixture(scope="module")
 def dataset(store: Store) -> DatasetVersion:
-    return build_dataset(store, digits_line())
+    return build_dataset(bind(store, digits_line()))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def reports() -> list[str]:
 
 @pytest.fixture(scope="module")
 def model(store: Store, dataset: DatasetVersion, reports: list[str]) -> TrainedModel:
-    return train(store, digits_line(), dataset, reports.append)
+    return train(bind(store, digits_line()), dataset, reports.append)
 
 
 def test_a_teacher_learns(model: TrainedModel, dataset: DatasetVersion, reports: list[str]) -> None:
@@ -107,16 +107,18 @@ def test_the_file_is_lean_and_loads_on_the_oldest_runtime(store: Store, model: T
 
 
 def test_the_same_seed_gives_the_same_weights(store: Store, dataset: DatasetVersion, model: TrainedModel) -> None:
-    again = train(store, digits_line(), dataset, lambda _: None)
+    again = train(bind(store, digits_line()), dataset, lambda _: None)
     assert again.weights == model.weights
     short = {"epochs": 1, "batch_size": 64}
-    seeds = [train(store, digits_line(training=short | {"seed": seed}), dataset, lambda _: None) for seed in (1, 2)]
+    seeds = [
+        train(bind(store, digits_line(training=short | {"seed": seed})), dataset, lambda _: None) for seed in (1, 2)
+    ]
     assert seeds[0].weights != seeds[1].weights
 
 
 def test_a_table_trains_too(store: Store) -> None:
     line = cancer_line()
-    model = train(store, line, build_dataset(store, line), lambda _: None)
+    model = train(bind(store, line), build_dataset(bind(store, line)), lambda _: None)
     assert model.evidence.metric("accuracy", "test").value > 0.85
     assert model.labels == ("benign", "malignant")
 
@@ -156,7 +158,7 @@ def test_a_changed_shard_stops_the_training(store: Store, dataset: DatasetVersio
     shard = dataset.shards[0]
     forged = replace(dataset, shards=(replace(shard, sha256="0" * 64),))
     with pytest.raises(VerificationError):
-        train(store, digits_line(), forged, lambda _: None)
+        train(bind(store, digits_line()), forged, lambda _: None)
 
 
 class _NoPickle(dg.IOManager):
@@ -172,7 +174,7 @@ class _NoPickle(dg.IOManager):
 @pytest.mark.filterwarnings("ignore")  # Pipes warns of its own calls
 def test_the_assets_run_in_children_and_remember(tmp_path: Path) -> None:
     store, line = Store(str(tmp_path)), digits_line(training={"epochs": 1})
-    accept(store, "digits", digit_records(range(300)), A)
+    accept(LineStore(store, "digits"), digit_records(range(300)), A)
     resources = {"store": store, "io_manager": _NoPickle()}
     with dg.DagsterInstance.ephemeral() as instance:
         first = dg.materialize(build_assets(line), resources=resources, instance=instance)
@@ -192,12 +194,12 @@ def test_the_assets_run_in_children_and_remember(tmp_path: Path) -> None:
 
 def test_an_older_dataset_never_replaces_a_newer_one(tmp_path: Path) -> None:
     store, line = Store(str(tmp_path)), digits_line()
-    accept(store, "digits", digit_records(range(100)), A)
-    old = build_dataset(store, line)
-    accept(store, "digits", digit_records(range(100, 150)), B)
-    new = build_dataset(store, line)
-    cached_step(store, "digits", ("new",), DatasetVersion, lambda: new)
-    made, _ = cached_step(store, "digits", ("old",), DatasetVersion, lambda: old)
+    accept(LineStore(store, "digits"), digit_records(range(100)), A)
+    old = build_dataset(bind(store, line))
+    accept(LineStore(store, "digits"), digit_records(range(100, 150)), B)
+    new = build_dataset(bind(store, line))
+    LineStore(store, "digits").cached_step(("new",), DatasetVersion, lambda: new)
+    made, _ = LineStore(store, "digits").cached_step(("old",), DatasetVersion, lambda: old)
     assert made == old
     assert store.newest("digits", DatasetVersion) == new
 

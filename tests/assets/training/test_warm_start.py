@@ -12,6 +12,7 @@ from safetensors.torch import load
 
 from assets.families.weights import weights_of
 from assets.line.config import Line
+from assets.records.line_store import LineStore, bind
 from assets.storage.store import Store
 from assets.tasks.contract import load_task
 from assets.training.dataset import build_dataset
@@ -35,11 +36,11 @@ def line_of(**training: object) -> Line:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Batch 1 and the model that was trained on it, then batch 2."""
     store = Store(str(tmp_path_factory.mktemp("home")))
-    accept(store, "digits", digit_records(range(900)), "a" * 64)
+    accept(LineStore(store, "digits"), digit_records(range(900)), "a" * 64)
     line = line_of(epochs=8)
-    model = train(store, line, build_dataset(store, line), lambda _: None)
+    model = train(bind(store, line), build_dataset(bind(store, line)), lambda _: None)
     store.set_newest("digits", model)
-    accept(store, "digits", digit_records(range(900, 1797)), "b" * 64)
+    accept(LineStore(store, "digits"), digit_records(range(900, 1797)), "b" * 64)
     return store
 
 
@@ -49,7 +50,7 @@ def test_going_on_from_batch_1_against_from_scratch(store: Store, record_propert
     models: dict[str, TrainedModel] = {}
     for start in ("scratch", "last"):
         line, began = line_of(start=start), time.monotonic()
-        models[start] = train(store, line, build_dataset(store, line), lambda _: None)
+        models[start] = train(bind(store, line), build_dataset(bind(store, line)), lambda _: None)
         found[start] = (models[start].evidence.metric("accuracy", "test").value, time.monotonic() - began)
         record_property(start, f"accuracy {found[start][0]:.4f} in {found[start][1]:.1f} s")
     assert models["scratch"].start.kind == "scratch"
@@ -67,7 +68,7 @@ def test_going_on_from_batch_1_against_from_scratch(store: Store, record_propert
 
 def test_better_measures_both_and_says_so(store: Store) -> None:
     line = line_of(start="better", epochs=11)
-    sets = open_sets(store, line, build_dataset(store, line), TASK)
+    sets = open_sets(bind(store, line), build_dataset(bind(store, line)), TASK)
     tried: list[tuple[bytes, int]] = []
 
     def started(scores: list[float]) -> Any:
@@ -78,11 +79,10 @@ def test_better_measures_both_and_says_so(store: Store) -> None:
         assert line.config.model is not None
         model = line.config.model
         return choose_start(
-            store,
-            line,
+            bind(store, line),
             TASK,
             model,
-            model_in_use(store, "digits"),
+            model_in_use(LineStore(store, "digits")),
             lambda: build_teacher(TASK, model, sets, line.config.data.classes, 0),
             trial,
         )
@@ -117,7 +117,7 @@ def test_weights_that_do_not_fit_are_left_and_the_reason_is_told(store: Store) -
     line = digits_line(
         model={"family": "cnn", "width": 8, "depth": 1}, training={"epochs": 1, "batch_size": 64, "start": "last"}
     )
-    model = train(store, line, build_dataset(store, line), lambda _: None)
+    model = train(bind(store, line), build_dataset(bind(store, line)), lambda _: None)
     assert (model.start.kind, model.start.parent) == ("scratch", "")
     assert model.start.why == "from scratch: the model in use gives no weights, its architecture is another one"
 
@@ -130,7 +130,7 @@ def test_pretrained_weights_are_taken_up_and_the_last_layer_alone_is_trained(sto
         model={"family": "cnn", "width": 24, "depth": 2, "weights": str(path), "freeze": True},
         training={"epochs": 1, "batch_size": 64},
     )
-    model = train(store, line, build_dataset(store, line), lambda _: None)
+    model = train(bind(store, line), build_dataset(bind(store, line)), lambda _: None)
     assert model.start.kind == "pretrained"
     assert "digits.safetensors" in model.start.why
     assert model.start.why.endswith("all but the last layer are frozen")
@@ -141,7 +141,7 @@ def test_pretrained_weights_are_taken_up_and_the_last_layer_alone_is_trained(sto
 
 
 def test_a_line_without_a_model_starts_from_scratch(tmp_path: Any) -> None:
-    assert model_in_use(Store(str(tmp_path)), "digits") is None
+    assert model_in_use(LineStore(Store(str(tmp_path)), "digits")) is None
 
 
 def test_a_model_in_use_that_cannot_be_compared_is_told(store: Store) -> None:
@@ -150,7 +150,7 @@ def test_a_model_in_use_that_cannot_be_compared_is_told(store: Store) -> None:
     line = line_of(epochs=1)
     try:
         other.set_newest("digits", replace(earlier, labels=("a", "b")))
-        model = train(other, line, build_dataset(other, line), lambda _: None)
+        model = train(bind(other, line), build_dataset(bind(other, line)), lambda _: None)
     finally:
         other.set_newest("digits", earlier)
     assert model.versus == "not compared: the model in use is for another task or other classes"

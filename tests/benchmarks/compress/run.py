@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from assets.compression.subject import Subject, open_subject
+from assets.records.line_store import bind
 from tests.benchmarks.compress import dialects, ort, others, ours, pruning, rows
 from tests.benchmarks.compress.contract import Given, Made
 from tests.benchmarks.compress.judge import Judge
@@ -49,7 +50,7 @@ def measure(name: str, small: bool, work: Path) -> dict[str, list[dict[str, Any]
     clock = Clock(name)
     opened = open_set(name, small, clock.say)
     clock.done("data and teacher")
-    subject = open_subject(opened.store, opened.line, opened.dataset, opened.teacher, clock.say)
+    subject = open_subject(bind(opened.store, opened.line), opened.dataset, opened.teacher, clock.say)
     found, seconds = ours.searched(subject)
     clock.done("edgeloop", note=f"{seconds:.0f} s of trials, kept ones included")
     given = Given(subject, _calibration(subject), min(seconds, SMALL_SECONDS) if small else seconds, clock.say)

@@ -11,7 +11,7 @@ from typing import Any
 
 from assets.line.config import Line, parse_line
 from assets.records.dataset import DatasetVersion
-from assets.records.read import load_dataset
+from assets.records.line_store import LineStore, bind
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from assets.training.train import train
@@ -136,11 +136,11 @@ def open_set(name: str, small: bool, report: Callable[[str], None]) -> Opened:
     store = Store(f"{find_home()}/bench/compress/{name}-{key}")
     if not store.exists("model.json"):
         report(f"{name}: landing, judging, training the teacher")
-        accepted(store, line, SHARED / SETS[name].source)
-        dataset = dataset_of(store, line)
-        store.save("model.json", train(store, line, dataset, lambda text: report(f"{name}: {text}")))
+        accepted(bind(store, line), SHARED / SETS[name].source)
+        dataset = dataset_of(bind(store, line))
+        store.save("model.json", train(bind(store, line), dataset, lambda text: report(f"{name}: {text}")))
     teacher = store.load("model.json", TrainedModel)
-    dataset = load_dataset(store, line.name, teacher.dataset)
+    dataset = LineStore(store, line.name).dataset(teacher.dataset)
     assert digest(dataset) == teacher.dataset, "a dataset is named by its digest"
     return Opened(name, store, line, dataset, teacher, time.monotonic() - began)
 

@@ -16,6 +16,7 @@ from assets.ingest.landing import land
 from assets.line.config import Line, parse_line
 from assets.quality.gate import judge
 from assets.records.forgotten import fetch_shard
+from assets.records.line_store import bind
 from assets.records.verdict import BatchVerdict
 from assets.storage.store import Store
 from tests.shared_sets import ENGINE, SETS, SHARED
@@ -69,7 +70,7 @@ def _judged(
             source = Path(home) / f"source{number}"
             source.mkdir()
             one(source)
-            verdict = judge(store, line, land(store, line, source).batch)
+            verdict = judge(bind(store, line), land(bind(store, line), source).batch)
         if verdict.findings is None:
             return verdict, []
         lines = fetch_shard(store, verdict.findings).decode().splitlines()

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from assets.records.line_store import bind
 from tests.benchmarks.data.measured import run_alone
 from tests.benchmarks.data.pictures import write_pictures
 
@@ -70,7 +71,7 @@ def main() -> None:
         data = (_table if kind == "table" else _pictures)(source, size)
         line = parse_line("bench", {"data": data, "quality": {"max_bad_share": 1.0}}, "bench")
         store = Store(f"{home}/state")
-        verdict = module.judge(store, line, land(store, line, source).batch)
+        verdict = module.judge(bind(store, line), land(bind(store, line), source).batch)
         content = len(store.read(verdict.report))
     print(json.dumps({"bytes": content, "seconds": round(sum(spent), 3), "bad": verdict.quarantined}))
 

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from typing import Any
 
+from assets.records.line_store import bind
 from tests.benchmarks.data.measured import run_alone, timed
 from tests.shared_sets import SETS, SHARED, line_of
 
@@ -30,11 +31,11 @@ def main() -> None:
     warm_up()
     with tempfile.TemporaryDirectory() as home:
         store = Store(home)
-        landing, landed = timed(lambda: land(store, line, SHARED / SETS[name].path))
-        judging, verdict = timed(lambda: judge(store, line, landed.batch))
+        landing, landed = timed(lambda: land(bind(store, line), SHARED / SETS[name].path))
+        judging, verdict = timed(lambda: judge(bind(store, line), landed.batch))
         if verdict.state != "accepted":
             raise AssertionError(f"{name}: {verdict.why}")
-        building, dataset = timed(lambda: build_dataset(store, line))
+        building, dataset = timed(lambda: build_dataset(bind(store, line)))
     total = landing + judging + building
     print(
         json.dumps(

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from assets.line.config import Line
+from assets.records.line_store import bind
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from assets.training.train import train
@@ -55,18 +56,18 @@ def _of_line(name: str, seeds: Sequence[int]) -> Iterator[Row]:
     line = read_line(next(LINES_FOLDER.rglob(f"{name}/defs.yaml"))).in_profile("full")
     with tempfile.TemporaryDirectory(prefix="bench-train-") as home:
         store, began = Store(home), time.monotonic()
-        accepted(store, line, None if asked.source is None else SHARED / asked.source)
-        dataset = dataset_of(store, line)
+        accepted(bind(store, line), None if asked.source is None else SHARED / asked.source)
+        dataset = dataset_of(bind(store, line))
         data_minutes = (time.monotonic() - began) / 60
-        judge = DigitJudge(store, line, dataset) if name == "mnist-gan" else None
+        judge = DigitJudge(bind(store, line), dataset) if name == "mnist-gan" else None
         for seed in seeds:
             seeded, began = _seeded(line, seed), time.monotonic()
-            model = train(store, seeded, dataset, lambda text: print(text, file=sys.stderr, flush=True))
+            model = train(bind(store, seeded), dataset, lambda text: print(text, file=sys.stderr, flush=True))
             minutes = (time.monotonic() - began) / 60
             rows = list(_of_model(name, model))
             if name == "turbofan":
                 assert asked.target is not None
-                rows = list(engines(store, seeded, dataset, model, asked.target))
+                rows = list(engines(bind(store, seeded), dataset, model, asked.target))
             elif judge is not None:
                 rows += judge.look(store, model, seed)
             for row in rows:

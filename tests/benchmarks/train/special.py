@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.evaluation.answers import answers, logits, open_session
-from assets.line.config import Line, parse_line
+from assets.line.config import parse_line
 from assets.loading.held_out import open_judged
 from assets.records.dataset import DatasetVersion
+from assets.records.line_store import BoundLine, bind
 from assets.storage.store import Store
 from assets.tasks.contract import load_task
 from assets.training.documents import TrainedModel
@@ -22,7 +23,7 @@ SAMPLES = 10_000
 BATCH = 500
 
 
-def engines(store: Store, line: Line, dataset: DatasetVersion, model: TrainedModel, target: float) -> Iterator[Row]:
+def engines(line: BoundLine, dataset: DatasetVersion, model: TrainedModel, target: float) -> Iterator[Row]:
     """RMSE on the last window of each test engine: true and predicted life capped, and both as they are.
 
     The cap is the usual one of FD001 (Heimes 2008, PHM): early in its life nothing tells how long an engine will live.
@@ -30,9 +31,9 @@ def engines(store: Store, line: Line, dataset: DatasetVersion, model: TrainedMod
     cap = line.config.features.cap
     assert cap is not None
     uncapped = line.config.model_copy(update={"features": line.config.features.model_copy(update={"cap": None})})
-    test = open_judged(store, dataset, "test", model.input, line.config)
-    truth = np.asarray(open_judged(store, dataset, "test", model.input, uncapped).y, np.float64)
-    outputs = answers(open_session(store.fetch(model.onnx)), test)
+    test = open_judged(line.store, dataset, "test", model.input, line.config)
+    truth = np.asarray(open_judged(line.store, dataset, "test", model.input, uncapped).y, np.float64)
+    outputs = answers(open_session(line.store.fetch(model.onnx)), test)
     for name, predicted, true, asked in (
         (f"rmse, both capped at {cap:g}", np.minimum(outputs, cap), np.minimum(truth, cap), target),
         ("rmse, neither capped", outputs, truth, None),
@@ -45,7 +46,7 @@ def engines(store: Store, line: Line, dataset: DatasetVersion, model: TrainedMod
 class DigitJudge:
     """A classifier of real MNIST, trained here, that says what generated pictures show and how sure it is."""
 
-    def __init__(self, store: Store, line: Line, dataset: DatasetVersion) -> None:
+    def __init__(self, line: BoundLine, dataset: DatasetVersion) -> None:
         began = time.monotonic()
         attributes = {
             "data": line.config.data.model_dump(mode="json", exclude_unset=True),
@@ -53,8 +54,8 @@ class DigitJudge:
             "training": {"epochs": 3, "batch_size": 128, "learning_rate": 0.004, "channels_last": True},
         }
         judge = parse_line(f"{line.name}-judge", attributes, "the benchmark")
-        model = train(store, judge, dataset, lambda text: None)
-        self._session, self._spec = open_session(store.fetch(model.onnx)), model.input
+        model = train(bind(line.store, judge), dataset, lambda text: None)
+        self._session, self._spec = open_session(line.store.fetch(model.onnx)), model.input
         accuracy = model.evidence.metric("accuracy", "test")
         minutes = (time.monotonic() - began) / 60
         self.row = Row(

@@ -10,6 +10,7 @@ from typing import Any
 
 from assets.line.config import Line
 from assets.records.dataset import DatasetVersion
+from assets.records.line_store import BoundLine, bind
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
 from assets.training.train import train
@@ -30,14 +31,14 @@ def measure() -> list[dict[str, Any]]:
     for seed in range(SEEDS):
         with tempfile.TemporaryDirectory(prefix="bench-warm-") as home:
             store, (first, second, _) = Store(f"{home}/state"), write_batches(Path(home) / "batches")
-            accepted(store, line, first)
-            before, minutes = _timed(store, _line(line, seed, epochs, "scratch"), dataset_of(store, line))
+            accepted(bind(store, line), first)
+            before, minutes = _timed(bind(store, _line(line, seed, epochs, "scratch")), dataset_of(bind(store, line)))
             found["batch 1 alone"].append((before, minutes))
             store.set_newest(line.name, before)
-            accepted(store, line, second)
-            both = dataset_of(store, line)
-            found["from scratch"].append(_timed(store, _line(line, seed, epochs, "scratch"), both))
-            found["from batch 1"].append(_timed(store, _line(line, seed, epochs // SHARE, "last"), both))
+            accepted(bind(store, line), second)
+            both = dataset_of(bind(store, line))
+            found["from scratch"].append(_timed(bind(store, _line(line, seed, epochs, "scratch")), both))
+            found["from batch 1"].append(_timed(bind(store, _line(line, seed, epochs // SHARE, "last")), both))
     return [row for name, models in found.items() for row in _rows(line.name, name, models)]
 
 
@@ -46,9 +47,9 @@ def _line(line: Line, seed: int, epochs: int, start: str) -> Line:
     return Line(line.name, line.config.model_copy(update={"training": training}))
 
 
-def _timed(store: Store, line: Line, dataset: DatasetVersion) -> tuple[TrainedModel, float]:
+def _timed(line: BoundLine, dataset: DatasetVersion) -> tuple[TrainedModel, float]:
     began = time.monotonic()
-    model = train(store, line, dataset, lambda text: None)
+    model = train(line, dataset, lambda text: None)
     return model, (time.monotonic() - began) / 60
 
 

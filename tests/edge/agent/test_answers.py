@@ -16,6 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from assets.records.line_store import LineStore
 from assets.release.repository import publish
 from edge.agent.cli import main
 from edge.agent.enrol import enrol
@@ -110,7 +111,7 @@ def released(platform: Platform, kind: Kind, folder: Path) -> None:
         golden=reference("golden.json", golden, "json"),
         artifacts=(replace(artifact, file=file, evidence=Evidence(hashlib.sha256(data).hexdigest())),),
     )
-    platform.deploy(publish(platform.store, LINE, manifest, {"golden.json": golden, "cpu-x86.onnx": data}))
+    platform.deploy(publish(LineStore(platform.store, LINE), manifest, {"golden.json": golden, "cpu-x86.onnx": data}))
 
 
 def asked(home: Home, capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:

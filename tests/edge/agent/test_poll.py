@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from assets.feedback.fleet import fleet
+from assets.records.line_store import LineStore
 from assets.release.repository import deploy, publish
 from edge.agent.cli import main
 from edge.agent.enrol import enrol
@@ -166,7 +167,9 @@ def test_engine_for_another_sm_is_refused(platform: Platform, device: Home) -> N
         PlanHeader("vtrt", "1.7.1.116", 89),
     )
     manifest = replace(manifest, artifacts=(artifact,))
-    record = publish(platform.store, LINE, manifest, {"golden.json": files["golden.json"], "rtx-sm89.plan": plan})
+    record = publish(
+        LineStore(platform.store, LINE), manifest, {"golden.json": files["golden.json"], "rtx-sm89.plan": plan}
+    )
     platform.deploy(record)
 
     def on_sm86(enrolment: Enrolment, public_key: str) -> DeviceProfile:
@@ -190,7 +193,7 @@ def test_plan_whose_bytes_lie_is_refused(platform: Platform, device: Home) -> No
         PlanHeader("vtrt", "1.7.1.116", 86),
     )
     files = {"golden.json": files["golden.json"], "rtx-sm86.plan": bytes(plan)}
-    platform.deploy(publish(platform.store, LINE, replace(manifest, artifacts=(artifact,)), files))
+    platform.deploy(publish(LineStore(platform.store, LINE), replace(manifest, artifacts=(artifact,)), files))
 
     def on_sm86(enrolment: Enrolment, public_key: str) -> DeviceProfile:
         return replace(detect_profile(enrolment, public_key), sm=86, runtimes={"tensorrt_rtx": "1.7.1.116"})
@@ -308,11 +311,11 @@ def test_device_that_moves_follows_its_new_group(platform: Platform, device: Hom
     moved = device.state()
     assert (moved.serial, moved.deployed, moved.refusal) == (0, "", None)
     assert (moved.active, moved.reports) == (before.active, before.reports)
-    wanted = publish(platform.store, LINE, *toy_release(5, 5.0))
-    deploy(platform.store, LINE, "wide", wanted)
+    wanted = publish(LineStore(platform.store, LINE), *toy_release(5, 5.0))
+    deploy(LineStore(platform.store, LINE), "wide", wanted)
     outcome = poll(device, quick_trial)
     assert (outcome.event, outcome.release) == ("activated", wanted.release)
-    deploy(platform.store, LINE, "wide", refused)
+    deploy(LineStore(platform.store, LINE), "wide", refused)
     assert poll(device, quick_trial).release == refused.release
 
 

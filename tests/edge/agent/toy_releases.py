@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from assets.records.line_store import LineStore
 from assets.release.documents import ReleaseRecord
 from assets.release.metadata import Editor, Expiries
 from assets.release.repository import deploy, ensure_repository, publish
@@ -101,12 +102,12 @@ class Platform:
 
     def release(self, sequence: int, scale: float, golden_scale: float | None = None) -> ReleaseRecord:
         """Publish a toy release and point the group at it."""
-        record = publish(self.store, LINE, *toy_release(sequence, scale, golden_scale))
+        record = publish(LineStore(self.store, LINE), *toy_release(sequence, scale, golden_scale))
         self.deploy(record)
         return record
 
     def deploy(self, record: ReleaseRecord) -> Deployment:
-        return deploy(self.store, LINE, GROUP, record)
+        return deploy(LineStore(self.store, LINE), GROUP, record)
 
     def target_file(self, record: ReleaseRecord, name: str) -> Path:
         """Where the server keeps a release's file."""

@@ -14,8 +14,9 @@ from dagster._core.execution.plan.objects import StepFailureData, UserFailureDat
 
 from assets.ingest.landing import land
 from assets.line.config import Line, parse_line
-from assets.records.batch import BatchManifest, LandedFile, Landing, landing_journal
-from assets.records.verdict import Accepted, BatchVerdict, accepted_journal
+from assets.records.batch import BatchManifest, LandedFile, Landing
+from assets.records.line_store import LineStore, bind
+from assets.records.verdict import Accepted, BatchVerdict
 from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import digest, to_bytes
@@ -49,11 +50,11 @@ class Bench:
 
     def new(self) -> dg.SensorResult:
         """What `new_batch_sensor` would do now."""
-        return new_work(self.line, self.jobs, self.store, self.instance, *self.cursors["new"])
+        return new_work(bind(self.store, self.line), self.jobs, self.instance, *self.cursors["new"])
 
     def reconcile(self) -> dg.SensorResult:
         """What `reconcile_sensor` would do now."""
-        return unfinished_work(self.line, self.jobs, self.store, self.instance, *self.cursors["reconcile"])
+        return unfinished_work(bind(self.store, self.line), self.jobs, self.instance, *self.cursors["reconcile"])
 
     def tick(self, sensor: str, *, keep_cursor: bool = True, most_runs: int | None = None) -> dg.SensorResult:
         """Evaluate a sensor and do with its result what Dagster's daemon does, or a part of it, as if killed then."""
@@ -107,12 +108,12 @@ class Bench:
 
     def land_csv(self, folder: Path, seed: int) -> str:
         """Land a real file; returns the batch's id."""
-        return land(self.store, self.line, write_points(folder / f"{seed}.csv", seed, rows=4)).batch
+        return land(bind(self.store, self.line), write_points(folder / f"{seed}.csv", seed, rows=4)).batch
 
     def list_landing(self, number: int, again: str = "") -> str:
         """An entry of the landing journal, without files; returns the batch's id."""
         batch = hashlib.sha256(f"batch {number}".encode()).hexdigest()
-        landing_journal(self.store, self.line.name).append(Landing(batch, batch[:16], 0.0, again))
+        LineStore(self.store, self.line.name).landings().append(Landing(batch, batch[:16], 0.0, again))
         return batch
 
     def judge(self, batch: str, state: str = "accepted", records: int = 10) -> None:
@@ -134,7 +135,7 @@ class Bench:
         )
         self.store.save(layout.verdict(self.line.name, batch), verdict)
         if accepted:
-            accepted_journal(self.store, self.line.name).append(Accepted(batch, records, 0.0))
+            LineStore(self.store, self.line.name).accepted().append(Accepted(batch, records, 0.0))
 
     def judge_run(self, run: dg.DagsterRun, outcome: str) -> None:
         """End a judging run: "accepted", "blocked", or "crash" (no verdict)."""

@@ -19,7 +19,7 @@ import pytest
 
 from assets.ingest.landing import land
 from assets.line.config import Line
-from assets.records.verdict import accepted_batches, read_verdict
+from assets.records.line_store import LineStore, bind
 from assets.release.published import releases
 from assets.training.triggers.claims import CLAIM_TAG, claim_journal
 from tests.projects import BIN, TINY, Project, make_project, write_points
@@ -81,7 +81,7 @@ def _instance(project: Project) -> dg.DagsterInstance:
 def _trained_on(project: Project, line: Line, instance: dg.DagsterInstance) -> Counter[str]:
     """How many successful retrains each batch was in."""
     done: Counter[str] = Counter()
-    for _, claim in claim_journal(project.store, line.name).after(0):
+    for _, claim in claim_journal(LineStore(project.store, line.name)).after(0):
         runs = instance.get_runs(filters=dg.RunsFilter(tags={CLAIM_TAG: claim.run_key}))
         for run in runs:
             if run.is_success:
@@ -103,10 +103,10 @@ def _retrains(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 
 def _assert_each_release_is_of_its_claim(project: Project, line: Line) -> None:
     """Every claim that was carried out made one release, of the batches up to its last and no others."""
-    order = [entry.batch for _, entry in accepted_batches(project.store, line.name)]
-    claims = [claim for _, claim in claim_journal(project.store, line.name).after(0)]
+    order = [entry.batch for _, entry in LineStore(project.store, line.name).accepted_batches()]
+    claims = [claim for _, claim in claim_journal(LineStore(project.store, line.name)).after(0)]
     expected = {tuple(order[: order.index(claim.batches[-1]) + 1]) for claim in claims}
-    assert {record.manifest.provenance.batches for record in releases(project.store, line.name)} == expected
+    assert {record.manifest.provenance.batches for record in releases(LineStore(project.store, line.name))} == expected
 
 
 def land_and_kill(project: Project, retrain: dict[str, Any], landings: int, kills: int) -> tuple[int, int]:
@@ -121,9 +121,9 @@ def land_and_kill(project: Project, retrain: dict[str, Any], landings: int, kill
         try:
             for number in range(landings):
                 source = write_points(project.root / "data" / f"{number}.csv", seed=number)
-                landed = land(store, line, source)
+                landed = land(bind(store, line), source)
                 assert landed.new
-                assert not land(store, line, source).new, "landing the same file twice is the same batch"
+                assert not land(bind(store, line), source).new, "landing the same file twice is the same batch"
                 batches.append(landed.batch)
                 time.sleep(draw.uniform(0.5, 3))
                 if number in kill_after:
@@ -132,8 +132,8 @@ def land_and_kill(project: Project, retrain: dict[str, Any], landings: int, kill
             _wait(project, line, instance, batches)
         finally:
             daemon.stop()
-        assert all(read_verdict(store, line.name, batch) for batch in batches)
-        assert sorted(entry.batch for _, entry in accepted_batches(store, line.name)) == sorted(batches)
+        assert all(LineStore(store, line.name).verdict(batch) for batch in batches)
+        assert sorted(entry.batch for _, entry in LineStore(store, line.name).accepted_batches()) == sorted(batches)
         assert _trained_on(project, line, instance) == Counter(batches)
         _assert_each_release_is_of_its_claim(project, line)
         every = instance.get_runs(filters=dg.RunsFilter(job_name="tiny_retrain"))

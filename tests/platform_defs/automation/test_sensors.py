@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from assets.feedback.documents import ReportEntry, report_journal
-from assets.records.batch import landing_journal
+from assets.records.line_store import LineStore, bind
 from assets.storage.store import Store
 from assets.training.triggers.claims import CLAIM_TAG, claim_journal, everything, last_claim, next_claim
 from platform_defs.automation.cursors import read_cursor, write_cursor
@@ -58,8 +58,8 @@ def test_each_landed_batch_is_requested_once_by_its_digest(bench: Bench, tmp_pat
 def test_a_batch_that_lands_twice_is_requested_once(bench: Bench, tmp_path: Path) -> None:
     first = bench.land_csv(tmp_path, 1)
     assert bench.land_csv(tmp_path, 1) == first
-    landing = landing_journal(bench.store, "tiny").at(1)
-    landing_journal(bench.store, "tiny").append(landing)  # as after a crash
+    landing = LineStore(bench.store, "tiny").landings().at(1)
+    LineStore(bench.store, "tiny").landings().append(landing)  # as after a crash
     result = bench.tick("new")
     assert (keys(result), result.cursor) == ([first], "2")
     bench.end(bench.active("judge")[0].run_id, FAILURE)
@@ -165,7 +165,7 @@ def _claimed(bench: Bench, number: int = 1) -> str:
     """Land and accept a batch and have it claimed; returns the claim's run key."""
     bench.judge(bench.list_landing(number))
     result = bench.tick("new")
-    claim = last_claim(bench.store, "tiny")
+    claim = last_claim(LineStore(bench.store, "tiny"))
     assert claim is not None
     assert keys(result) == [claim.run_key]
     return claim.run_key
@@ -180,7 +180,7 @@ def test_a_retrain_is_claimed_once_and_requested_until_its_run_appears(bench: Be
     assert jobs_of(again) == ["tiny_retrain"]
     assert (again.run_requests or [])[0].tags == request.tags
     assert request.tags[CLAIM_TAG] == request.run_key
-    assert claim_journal(bench.store, "tiny").length() == 1
+    assert claim_journal(LineStore(bench.store, "tiny")).length() == 1
     assert "the last retrain: its run is under way" in words(bench.tick("new"))
     assert "the last retrain: its run is under way" in words(bench.tick("reconcile"))
     bench.end(bench.active("retrain")[0].run_id, SUCCESS)
@@ -202,7 +202,7 @@ def test_a_failed_retrain_is_retried_then_its_batches_go_into_the_next_claim(
     assert "failed too often" in words(bench.tick("reconcile"))
     assert "wait for the next accepted one" in words(bench.tick("new")), "the same batches would only fail again"
     following = _claimed(bench, 2)
-    claim = last_claim(bench.store, "tiny")
+    claim = last_claim(LineStore(bench.store, "tiny"))
     assert claim is not None
     assert (following != key, len(claim.batches)) == (True, 2)
 
@@ -234,7 +234,7 @@ def test_few_records_wait_in_words(tmp_path: Path, instance: dg.DagsterInstance)
     assert "10 new records are waiting, retrain.min_new_records is 15" in words(bench.new())
     bench.judge(bench.list_landing(2))
     bench.tick("new")
-    claim = last_claim(bench.store, "tiny")
+    claim = last_claim(LineStore(bench.store, "tiny"))
     assert claim is not None
     assert len(claim.batches) == 2
 
@@ -256,7 +256,7 @@ def test_a_device_report_is_observed_once(bench: Bench) -> None:
 @pytest.mark.parametrize("cursor", [None, "", "abc", "-3", "99", "1,2,3", "9" * 500, "\N{SUPERSCRIPT TWO}"])
 def test_a_cursor_that_is_none_starts_over(bench: Bench, cursor: str | None) -> None:
     bench.list_landing(1)
-    journals = [landing_journal(bench.store, "tiny"), report_journal(bench.store)]
+    journals = [LineStore(bench.store, "tiny").landings(), report_journal(bench.store)]
     assert read_cursor(cursor, journals) in {(0, 0), (1, 0)}
     assert read_cursor(write_cursor(1, 0), journals) == (1, 0)
 
@@ -315,14 +315,14 @@ def test_a_line_that_another_process_works_on_is_left_alone(kept: Bench) -> None
         for sensor in ("tiny_new_batch_sensor", "tiny_reconcile_sensor"):
             data = _evaluate(kept, sensor, None)
             assert (data.run_requests, data.skip_message, data.cursor) == ([], BUSY, None)
-        with line_lock(kept.store, "tiny", wait_seconds=0.2) as free:
+        with line_lock(LineStore(kept.store, "tiny"), wait_seconds=0.2) as free:
             assert not free
         other.communicate(b"\n")
-    with line_lock(kept.store, "tiny") as free:
+    with line_lock(LineStore(kept.store, "tiny")) as free:
         assert free
-        with line_lock(kept.store, "tiny") as twice:
+        with line_lock(LineStore(kept.store, "tiny")) as twice:
             assert not twice
-        with line_lock(kept.store, "other line") as other_free:
+        with line_lock(LineStore(kept.store, "other line")) as other_free:
             assert other_free
     assert [request.run_key for request in _evaluate(kept, "tiny_new_batch_sensor", None).run_requests or []] == [batch]
 
@@ -334,12 +334,12 @@ def test_a_short_tick_does_not_turn_a_command_away(bench: Bench) -> None:
     with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with line_lock(bench.store, "tiny", wait_seconds=280) as free:
+        with line_lock(LineStore(bench.store, "tiny"), wait_seconds=280) as free:
             assert free
 
 
 def _nightly(bench: Bench) -> dg.RunRequest | dg.SkipReason:
-    return nightly_work(bench.line, bench.jobs, bench.store, bench.instance, NIGHT)
+    return nightly_work(bind(bench.store, bench.line), bench.jobs, bench.instance, NIGHT)
 
 
 def test_nightly_takes_what_the_policy_still_waits_for(tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -350,7 +350,7 @@ def test_nightly_takes_what_the_policy_still_waits_for(tmp_path: Path, instance:
     bench.judge(bench.list_landing(1))
     request = _nightly(bench)
     assert isinstance(request, dg.RunRequest)
-    claim = last_claim(bench.store, "tiny")
+    claim = last_claim(LineStore(bench.store, "tiny"))
     assert claim is not None
     assert (request.run_key, request.tags[CLAIM_TAG], claim.trigger) == (claim.run_key, claim.run_key, "nightly")
     for state in ("not requested yet", "under way", "will be started again"):
@@ -374,7 +374,7 @@ def test_nightly_takes_given_up_batches(tmp_path: Path, instance: dg.DagsterInst
     request = _nightly(bench)
     assert isinstance(request, dg.RunRequest)
     assert request.tags[CLAIM_TAG] != key
-    assert [len(claim.batches) for _, claim in claim_journal(bench.store, "tiny").after(0)] == [1, 1]
+    assert [len(claim.batches) for _, claim in claim_journal(LineStore(bench.store, "tiny")).after(0)] == [1, 1]
 
 
 def test_dagster_evaluates_the_nightly_schedule(kept: Bench) -> None:
@@ -388,7 +388,7 @@ def test_dagster_evaluates_the_nightly_schedule(kept: Bench) -> None:
     )
     assert schedule.evaluate_tick(context).skip_message == "no accepted batch is waiting"
     kept.judge(kept.list_landing(1))
-    claim, _ = next_claim(kept.store, "tiny", "command", 0.0, everything)
+    claim, _ = next_claim(LineStore(kept.store, "tiny"), "command", 0.0, everything)
     assert claim is not None
     assert "not requested yet" in str(schedule.evaluate_tick(context).skip_message)
     kept.start(

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from assets.errors import RejectedError
-from assets.records.batch import landing_journal
-from assets.records.verdict import accepted_batches
+from assets.records.line_store import LineStore, bind
 from assets.storage.store import Store
 from assets.training.triggers.claims import CLAIM_TAG, claim_journal, everything, last_claim, next_claim, start_claim
 from platform_defs.automation.jobs import BATCH_TAG
@@ -60,7 +59,7 @@ class Automation(RuleBasedStateMachine):
     def night(self, dies: bool) -> None:
         self.nights += 1
         bench = self.bench
-        request = nightly_work(bench.line, bench.jobs, bench.store, self.instance, f"nightly-{self.nights}")
+        request = nightly_work(bind(bench.store, bench.line), bench.jobs, self.instance, f"nightly-{self.nights}")
         if isinstance(request, dg.RunRequest) and not dies:
             bench.start("nightly", request.with_replaced_attrs(job_name=bench.jobs.retrain.name))
 
@@ -68,9 +67,9 @@ class Automation(RuleBasedStateMachine):
     def command_that_dies(self) -> None:
         """`edgeloop run` claims and is killed before its run exists, where the claim is its to make."""
         bench = self.bench
-        last = last_claim(bench.store, "tiny")
+        last = last_claim(LineStore(bench.store, "tiny"))
         if last is None or self._succeeded(last.run_key):
-            next_claim(bench.store, "tiny", "command", 0.0, everything)
+            next_claim(LineStore(bench.store, "tiny"), "command", 0.0, everything)
 
     @rule(outcome=st.sampled_from(["accepted", "accepted", "blocked", "crash"]), which=st.integers(0, 9))
     def judge(self, outcome: str, which: int) -> None:
@@ -86,7 +85,7 @@ class Automation(RuleBasedStateMachine):
         run = runs[which % len(runs)]
         try:
             if key := run.tags.get(CLAIM_TAG):
-                start_claim(self.bench.store, "tiny", key, run.run_id, self._ended_badly)
+                start_claim(LineStore(self.bench.store, "tiny"), key, run.run_id, self._ended_badly)
         except RejectedError:
             status = FAILURE
         self.bench.end(run.run_id, status)
@@ -114,7 +113,7 @@ class Automation(RuleBasedStateMachine):
         judged = Counter(run.tags[BATCH_TAG] for run in self.bench.active("judge"))
         assert set(judged.values()) <= {1}
         claimed = [run.tags[CLAIM_TAG] for run in self.bench.active("retrain") if CLAIM_TAG in run.tags]
-        last = last_claim(self.bench.store, "tiny")
+        last = last_claim(LineStore(self.bench.store, "tiny"))
         assert claimed in ([], [last.run_key if last else ""])
 
     def teardown(self) -> None:
@@ -128,16 +127,16 @@ class Automation(RuleBasedStateMachine):
             while self.bench.active("retrain"):
                 self.train(SUCCESS, 0)
         store = self.bench.store
-        landed = {landing.batch for _, landing in landing_journal(store, "tiny").after(0)}
+        landed = {landing.batch for _, landing in LineStore(store, "tiny").landings().after(0)}
         crashed = Counter(run.tags[BATCH_TAG] for run in self.instance.get_runs() if BATCH_TAG in run.tags)
         verdicts = {batch for batch in landed if store.exists(f"store/tiny/verdicts/{batch}.json")}
         assert all(crashed[batch] == MOST + 1 for batch in landed - verdicts), (
             "only what failed too often is not judged"
         )
         trained: Counter[str] = Counter()
-        for _, claim in claim_journal(store, "tiny").after(0):
+        for _, claim in claim_journal(LineStore(store, "tiny")).after(0):
             trained.update(claim.batches * self._succeeded(claim.run_key))
-        assert trained == Counter(entry.batch for _, entry in accepted_batches(store, "tiny"))
+        assert trained == Counter(entry.batch for _, entry in LineStore(store, "tiny").accepted_batches())
         self.instance.dispose()
 
 

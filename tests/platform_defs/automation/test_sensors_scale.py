@@ -11,7 +11,7 @@ import pytest
 
 from assets.ingest.scan import Scanned, scan
 from assets.line.config import Line
-from assets.records.batch import landing_journal
+from assets.records.line_store import BoundLine, LineStore, bind
 from assets.storage.store import Store
 from assets.training.triggers.claims import MOST_BATCHES, claim_journal, last_claim
 from platform_defs.automation import reconcile, scanning
@@ -116,13 +116,13 @@ def test_a_retrain_tick_reads_what_waits_and_the_last_claims(bench: Bench, monke
         bench.tick("new")
         for run in bench.active("retrain"):
             bench.end(run.run_id, SUCCESS)
-    journal = claim_journal(bench.store, "tiny")
+    journal = claim_journal(LineStore(bench.store, "tiny"))
     assert journal.length() == 30
     old = [claim for _, claim in journal.after(0)]
     for position, claim in enumerate(old, start=1):  # all but the last long ago
         moved = type(claim)(**{**vars(claim), "time": float(position)})
         bench.store.save(f"store/tiny/claims/{position:012d}.json", moved if position < 30 else claim)
-    claimed = last_claim(bench.store, "tiny")
+    claimed = last_claim(LineStore(bench.store, "tiny"))
     assert claimed is not None
     found = reads(monkeypatch)
     words(bench.new())
@@ -140,7 +140,7 @@ def test_a_claim_holds_a_bounded_number_of_batches(bench: Bench, monkeypatch: py
         bench.tick("new")
         for run in bench.active("judge") + bench.active("retrain"):
             bench.end(run.run_id, SUCCESS)
-        sizes = [len(claim.batches) for _, claim in claim_journal(bench.store, "tiny").after(0)]
+        sizes = [len(claim.batches) for _, claim in claim_journal(LineStore(bench.store, "tiny")).after(0)]
     assert sizes == [3, 3], "two wait for more"
     assert MOST_BATCHES >= 1000
 
@@ -150,7 +150,7 @@ def test_the_reconcile_sensor_picks_up_a_drop_and_the_other_judges_it(bench: Ben
     assert "1 drops in the inbox are not quiet yet" in words(bench.tick("reconcile"))
     bench.store.write("landing/tiny/inbox/a.csv.done", b"")
     assert "1 drops landed from the inbox" in words(bench.tick("reconcile"))
-    landing = landing_journal(bench.store, "tiny").at(1)
+    landing = LineStore(bench.store, "tiny").landings().at(1)
     assert landing is not None
     assert keys(bench.tick("new")) == [landing.batch]
 
@@ -161,26 +161,26 @@ def test_a_slow_scan_holds_no_tick_up_and_is_told_later(bench: Bench, monkeypatc
     def slow(store: Store, line: Line) -> Scanned:
         calls.append(line.name)
         go.wait(280)
-        return scan(store, line)
+        return scan(bind(store, line))
 
     monkeypatch.setattr(scanning, "scan", slow)
     bench.drop("from-robot", 1)
-    assert scan_beside(bench.store, bench.line, 0.01) is None
-    assert scan_beside(bench.store, bench.line, 0.01) is None
+    assert scan_beside(bind(bench.store, bench.line), 0.01) is None
+    assert scan_beside(bind(bench.store, bench.line), 0.01) is None
     go.set()
     assert "1 unlisted batches found" in words(bench.tick("reconcile"))
     assert calls == ["tiny"], "one at a time"
 
 
 def test_what_goes_wrong_in_the_scan_is_raised_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(store: Store, line: Line) -> Scanned:
+    def broken(line: BoundLine) -> Scanned:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(scanning, "scan", broken)
     with pytest.raises(PermissionError):
-        scan_beside(bench.store, bench.line)
+        scan_beside(bind(bench.store, bench.line))
     monkeypatch.setattr(scanning, "scan", scan)
-    assert scan_beside(bench.store, bench.line) == Scanned((), 0, 0, ())
+    assert scan_beside(bind(bench.store, bench.line)) == Scanned((), 0, 0, ())
 
 
 def test_an_idle_tick_reads_the_same_however_much_landed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +195,7 @@ def test_an_idle_tick_reads_the_same_however_much_landed(bench: Bench, monkeypat
     monkeypatch.setattr(Store, "exists", noted)
     found = reads(monkeypatch)
     for size in (8, 64):
-        for number in range(landing_journal(bench.store, "tiny").length(), size):
+        for number in range(LineStore(bench.store, "tiny").landings().length(), size):
             bench.judge(bench.list_landing(number))
         bench.tick("new")
         for run in bench.active("retrain"):

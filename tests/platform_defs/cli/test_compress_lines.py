@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from assets.errors import RejectedError
 from assets.line.compression import Budget
 from assets.line.config import Line
+from assets.records.line_store import LineStore, bind
 from assets.standalone import child, run
 from assets.standalone.foreign_model import OnnxFile, check_budget, open_model
 from assets.standalone.signature import read_signature
@@ -36,8 +37,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Line, Trai
     compress = {"prune": [0.5], "distill_epochs": 2, "formats": ["int8"], "ranges": ["minmax"], "qat_epochs": 0}
     sections = {"training": {"epochs": 4, "batch_size": 32, "learning_rate": 0.01}, "compress": compress}
     line = Line(plain.name, type(plain.config).model_validate({**plain.config.model_dump(mode="json"), **sections}))
-    accept(store, line.name, cancer_records(), "a" * 64)
-    model = train(store, line, dataset_of(store, line), lambda text: None)
+    accept(LineStore(store, line.name), cancer_records(), "a" * 64)
+    model = train(bind(store, line), dataset_of(bind(store, line)), lambda text: None)
     store.set_newest(line.name, model)
     return store, line, model
 
@@ -110,7 +111,7 @@ def test_records_of_a_line_are_others_where_their_numbers_are_prepared_otherwise
     file = OnnxFile(store.fetch(model.onnx), "m")
     signature = read_signature(open_model(file), "m")
     specs = (model.input, model.input, replace(model.input, mean=tuple(value + 1 for value in model.input.mean)))
-    first, same, other = (records_of_line(store, line, spec, signature, file)[0].digest for spec in specs)
+    first, same, other = (records_of_line(bind(store, line), spec, signature, file)[0].digest for spec in specs)
     assert first == same != other
 
 

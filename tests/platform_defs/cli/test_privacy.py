@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from assets.errors import RejectedError
 from assets.ingest.privacy.pseudonyms import pseudonym_key
-from assets.storage import audit
+from assets.records.line_store import LineStore
+from assets.storage.audit import AuditLog
 from assets.storage.sealed import seal, unseal
 from assets.storage.store import Store
 from platform_defs.cli.main import app
@@ -40,8 +41,8 @@ def _json(*arguments: str, code: int = 0) -> Any:
 
 def test_what_was_done_is_listed_and_verified(store: Store) -> None:
     assert "Nothing was done" in _run("audit", "list")
-    audit.record(store, "ann", "landed", "digits", "b" * 64, "3 files")
-    audit.record(store, "bob", "waived", "other", "c" * 64)
+    AuditLog(store).record("ann", "landed", "digits", "b" * 64, "3 files")
+    AuditLog(store).record("bob", "waived", "other", "c" * 64)
     rows = _json("audit", "list", "--line", "digits")
     assert [(row["who"], row["action"], row["subject"]) for row in rows] == [("ann", "landed", "b" * 64)]
     assert len(_json("audit", "list", "--last", "1")) == 1
@@ -59,15 +60,15 @@ def test_a_record_is_forgotten_once_and_on_record(store: Store) -> None:
     found = _json("forget", "digits", RECORD, "--why", "asked for it")
     assert (found["record"], found["new"], found["models"]) == (RECORD, True, [])
     assert "was forgotten on" in _run("forget", "digits", RECORD)
-    entries = [(entry.who, entry.action, entry.why) for _, entry in audit.latest(store, 9)]
+    entries = [(entry.who, entry.action, entry.why) for _, entry in AuditLog(store).latest(9)]
     assert entries == [("ann", "forgot", "asked for it")]
 
 
 def test_the_key_of_pseudonyms_is_forgotten(store: Store) -> None:
     assert "nothing to do" in _run("forget", "digits", "--pseudonym-key")
-    pseudonym_key(store, "digits")
+    pseudonym_key(LineStore(store, "digits"))
     assert _json("forget", "digits", "--pseudonym-key")["pseudonym_key"] == "forgotten"
-    assert [entry.subject for _, entry in audit.latest(store, 9)] == ["the key of its pseudonyms"]
+    assert [entry.subject for _, entry in AuditLog(store).latest(9)] == ["the key of its pseudonyms"]
 
 
 @pytest.mark.parametrize("arguments", [[], [RECORD, "--pseudonym-key"], ["zzz"], ["abcdef"]])

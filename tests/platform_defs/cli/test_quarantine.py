@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from assets.errors import ConflictError, RejectedError
 from assets.line.config import Line
-from assets.records.batch import landing_journal
+from assets.records.line_store import LineStore, bind
 from assets.storage.store import Store
 from platform_defs.cli import held as held_commands
 from platform_defs.cli.main import app
@@ -52,7 +52,7 @@ def told(*words: str) -> Any:
 def test_a_reviewers_day(store: Store) -> None:
     line = text_line()
     records = [text(f"win {n}", "ham") for n in range(3)] + [text("twin", "ham", NEAR), text("free", "spam")]
-    verdict = hold(store, line, records)
+    verdict = hold(bind(store, line), records)
     assert "5 undecided: `--records 20` lists them, `edgeloop quarantine show sms RECORD` shows one" in say(
         "list", "sms"
     )
@@ -75,7 +75,7 @@ def test_a_reviewers_day(store: Store) -> None:
     assert "5 decided" in say("list", "sms")
     assert "5 records landed as batch" in say("release", "sms")
     assert "nothing is to be released" in say("release", "sms")
-    assert next(landing.batch for _, landing in landing_journal(store, "sms").after(0)) == verdict.batch
+    assert next(landing.batch for _, landing in LineStore(store, "sms").landings().after(0)) == verdict.batch
     assert told("list", "sms")[0]["released"] == 4
     assert "took back decision 4" in say("revoke", "sms", "4", "--why", "no resends")
     assert [each["rule"] for each in told("waivers", "sms")] == [SUSPECT]
@@ -89,7 +89,7 @@ def test_a_waiver_of_the_line(store: Store) -> None:
 
 
 def test_it_says_what_is_missing(store: Store) -> None:
-    hold(store, text_line(), [text("a", "ham")])
+    hold(bind(store, text_line()), [text("a", "ham")])
     for words, message in (
         (("accept", "sms", "--why", "x"), "which records"),
         (("accept", "sms", "--rule", SUSPECT), "needs a reason"),
@@ -107,7 +107,7 @@ def test_it_says_what_is_missing(store: Store) -> None:
 def test_private_values_are_never_printed(store: Store) -> None:
     line = _private()
     secret = row([1.5, 271828.0, 1], "yes")
-    hold(store, line, [secret])
+    hold(bind(store, line), [secret])
     for words in (("show", "rows", secret["id"]), ("show", "rows", secret["id"], "--json"), ("list", "rows")):
         assert "271828" not in say(*words)
     assert told("show", "rows", secret["id"])["records"][0]["values"] == {
@@ -121,7 +121,7 @@ def test_private_values_are_never_printed(store: Store) -> None:
 
 def test_pictures_are_saved_and_repaired(store: Store, tmp_path: Path) -> None:
     bad = picture(1, "cat", size=8)
-    hold(store, picture_line(), [bad])
+    hold(bind(store, picture_line()), [bad])
     say("show", "pets", bad["id"], "--save", str(tmp_path / "out.png"))
     with Image.open(tmp_path / "out.png") as saved:
         assert saved.size == (8, 8)
@@ -134,6 +134,6 @@ def test_pictures_are_saved_and_repaired(store: Store, tmp_path: Path) -> None:
 
 
 def test_nothing_reaches_a_terminal_as_it_is(store: Store) -> None:
-    hold(store, text_line(), [text("a", "\x1b[31mham", "x", file="a\x1b]0;owned\x07.csv", reason="r\x1b[2J")])
+    hold(bind(store, text_line()), [text("a", "\x1b[31mham", "x", file="a\x1b]0;owned\x07.csv", reason="r\x1b[2J")])
     assert "\x1b[31m" not in say("show", "sms", text("a", "")["id"])
     assert "\x1b[2J" not in say("show", "sms", text("a", "")["id"])

@@ -13,6 +13,7 @@ import yaml
 
 from assets.line.config import parse_line
 from assets.line.data import SECTIONS
+from assets.records.line_store import LineStore
 from assets.release.published import releases
 from platform_defs.catalog import read_line
 from platform_defs.components.scaffolder import LineParams, line_attributes
@@ -98,7 +99,7 @@ def test_a_scaffolded_line_works(scaffolded: Project) -> None:
     outcome = json.loads(scaffolded.run("edgeloop", "run", "my-table", "--json").stdout)
     assert list(outcome["judged"].values()) == ["accepted"]
     assert len(outcome["retrained"]) == 1
-    (record,) = releases(scaffolded.store, "my-table")
+    (record,) = releases(LineStore(scaffolded.store, "my-table"))
     assert [artifact.target.name for artifact in record.manifest.artifacts] == ["cpu-x86"]
 
 

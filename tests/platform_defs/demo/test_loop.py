@@ -17,7 +17,7 @@ import dagster as dg
 import pytest
 from tuf.ngclient import Updater, UpdaterConfig
 
-from assets.records.verdict import read_verdict
+from assets.records.line_store import LineStore
 from edge.contracts import Deployment, ReleaseManifest, from_bytes
 from platform_defs.web.serve import Server, device_app
 from tests.projects import ROOT, Project, make_project
@@ -131,7 +131,7 @@ def test_the_report_of_the_blocked_batch_says_so(project: Project, summary: dict
     assert "letter-a" in page
     assert "3/cut-short.png" in page
     assert "<script" not in page
-    assert read_verdict(project.store, "digits", blocked["batch"]) is not None
+    assert LineStore(project.store, "digits").verdict(blocked["batch"]) is not None
 
 
 def _work(project: Project) -> set[str]:

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from assets.feedback.documents import EnrolledDevice
-from assets.records.verdict import accepted_batches
+from assets.records.line_store import LineStore
 from assets.release.published import releases
 from assets.training.triggers.claims import claim_journal
 from edge.contracts import DeviceProfile
@@ -76,9 +76,9 @@ def test_run_judges_trains_and_releases(worked: Worked) -> None:
     assert "judged 2 new batches: 1 accepted, 1 blocked" in worked.first.stdout
     assert "retrained on 1 new batch;" in worked.first.stdout
     store = worked.project.store
-    assert [entry.batch for _, entry in accepted_batches(store, "tiny")] == [worked.good]
-    assert [claim.batches for _, claim in claim_journal(store, "tiny").after(0)] == [(worked.good,)]
-    (record,) = releases(store, "tiny")
+    assert [entry.batch for _, entry in LineStore(store, "tiny").accepted_batches()] == [worked.good]
+    assert [claim.batches for _, claim in claim_journal(LineStore(store, "tiny")).after(0)] == [(worked.good,)]
+    (record,) = releases(LineStore(store, "tiny"))
     assert record.manifest.provenance.batches == (worked.good,)
 
 
@@ -89,10 +89,10 @@ def test_one_command_at_a_time_works_on_a_line(worked: Worked) -> None:
 
 
 def test_running_again_does_nothing_and_says_why(worked: Worked) -> None:
-    began = len(list(claim_journal(worked.project.store, "tiny").after(0)))
+    began = len(list(claim_journal(LineStore(worked.project.store, "tiny")).after(0)))
     again = worked.prompt.json("run", "tiny")
     assert again == {"judged": {}, "retrained": [], "note": "no accepted batch is waiting", "failed": []}
-    assert len(list(claim_journal(worked.project.store, "tiny").after(0))) == began
+    assert len(list(claim_journal(LineStore(worked.project.store, "tiny")).after(0))) == began
     known = worked.prompt.json("land", "tiny", str(worked.project.root / "good"))
     assert (known["batch"], known["new"]) == (worked.good, False)
 

@@ -31,6 +31,7 @@ from assets.ingest.sources.collecting import SourceFile
 from assets.line.config import parse_line
 from assets.line.data import DataContract
 from assets.readers.dispatch import read_files
+from assets.records.line_store import bind
 from assets.records.reason import Reason
 from assets.storage.store import Store
 from platform_defs.cli.main import app
@@ -53,8 +54,8 @@ def contract(found: Inspection) -> DataContract:
 def judged(store: Store, source: Path, data: DataContract) -> tuple[int, set[tuple[str, str]]]:
     """Records and refusals as the gate reads them."""
     line = parse_line("x", {"data": data.model_dump(exclude_none=True)}, "test")
-    landed = land(store, line, source)
-    items = list(read_landed(store, line, landed.batch))
+    landed = land(bind(store, line), source)
+    items = list(read_landed(bind(store, line), landed.batch))
     reasons = {(r.file, r.reason) for r in items if isinstance(r, Reason) and r.outcome == "refused"}
     return sum(item.num_rows for item in items if not isinstance(item, Reason)), reasons
 

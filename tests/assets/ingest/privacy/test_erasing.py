@@ -18,6 +18,7 @@ from assets.ingest.privacy.erasing import erase_landed
 from assets.ingest.reading import read_landed
 from assets.line.config import Line, parse_line
 from assets.line.data import DataContract
+from assets.records.line_store import BoundLine, LineStore, bind
 from assets.records.reason import Reason
 from assets.storage.store import Store
 
@@ -26,8 +27,8 @@ def _line(**data: object) -> Line:
     return parse_line("line", {"data": data}, "test")
 
 
-def _read(store: Store, line: Line, batch: str) -> tuple[dict[str, dict[str, object]], list[Reason]]:
-    items = list(read_landed(store, line, batch))
+def _read(line: BoundLine, batch: str) -> tuple[dict[str, dict[str, object]], list[Reason]]:
+    items = list(read_landed(line, batch))
     rows = [row for item in items if isinstance(item, pa.Table) for row in item.to_pylist()]
     return {str(row["_file"]): row for row in rows}, [item for item in items if isinstance(item, Reason)]
 
@@ -35,20 +36,20 @@ def _read(store: Store, line: Line, batch: str) -> tuple[dict[str, dict[str, obj
 def _check(tmp_path: Path, line: Line, source: Path, place: str) -> bytes:
     """Erase `place`: all other records are read as before. Returns the file as it is then."""
     store = Store(str(tmp_path / "home"))
-    batch = land(store, line, source).batch
-    before, refused = _read(store, line, batch)
+    batch = land(bind(store, line), source).batch
+    before, refused = _read(bind(store, line), batch)
     stored = before[place]["_input"]
     identity = before[place]["_id"]
     assert isinstance(stored, bytes)
     assert isinstance(identity, bytes)
-    assert erase_landed(store, line, batch, {place: stored}, frozenset({identity.hex()})) == ()
-    after, refused_after = _read(store, line, batch)
+    assert erase_landed(bind(store, line), batch, {place: stored}, frozenset({identity.hex()})) == ()
+    after, refused_after = _read(bind(store, line), batch)
     before.pop(place)
     assert after == before
     assert len(refused_after) == len(refused) + 1
-    assert erase_landed(store, line, batch, {place: b""}, frozenset({identity.hex()})) == ()
-    assert _read(store, line, batch) == (after, refused_after)
-    assert land(store, line, source).repaired == ()
+    assert erase_landed(bind(store, line), batch, {place: b""}, frozenset({identity.hex()})) == ()
+    assert _read(bind(store, line), batch) == (after, refused_after)
+    assert land(bind(store, line), source).repaired == ()
     path = place.rpartition("#")[0] or place
     return (tmp_path / "home/landing/line" / batch[:16] / "files" / path).read_bytes()
 
@@ -123,7 +124,7 @@ def test_cifar(tmp_path: Path, form: str) -> None:
 def test_a_batch_that_is_not_there_is_told(tmp_path: Path) -> None:
     line = _line(reader="text", classes=["ham", "spam"], text={})
     with pytest.raises(LandingError, match="no batch"):
-        erase_landed(Store(str(tmp_path)), line, hashlib.sha256().hexdigest(), {}, frozenset())
+        erase_landed(bind(Store(str(tmp_path)), line), hashlib.sha256().hexdigest(), {}, frozenset())
 
 
 def test_what_is_not_in_the_batch_is_named(tmp_path: Path) -> None:
@@ -131,7 +132,7 @@ def test_what_is_not_in_the_batch_is_named(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     (tmp_path / "source/a.csv").write_text(TEXT)
     store = Store(str(tmp_path / "home"))
-    batch = land(store, line, tmp_path / "source").batch
-    assert erase_landed(store, line, batch, {"b.csv#2": b""}, frozenset()) == ("b.csv#2",)
-    assert load_erased(store, "line", batch[:16]).files == ()
+    batch = land(bind(store, line), tmp_path / "source").batch
+    assert erase_landed(bind(store, line), batch, {"b.csv#2": b""}, frozenset()) == ("b.csv#2",)
+    assert load_erased(LineStore(store, "line"), batch[:16]).files == ()
     assert isinstance(line.config.data, DataContract)

@@ -21,6 +21,7 @@ from assets.ingest.privacy.pseudonyms import TOKEN, Tokens, forget_pseudonym_key
 from assets.ingest.privacy.texts import named
 from assets.line.config import Line, parse_line
 from assets.readers.csvrows import Blocks, Form, Lines, rows_of
+from assets.records.line_store import LineStore, bind
 from assets.storage.store import Store
 
 KEY = bytes(range(32))
@@ -220,20 +221,20 @@ def test_what_nobody_calls_private_is_left_alone() -> None:
 
 def test_the_key_is_made_once_and_can_be_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, line = Store(str(tmp_path / "home")), _line()
-    protect = protection(store, line)
-    assert protection(store, line) == protect
+    protect = protection(bind(store, line))
+    assert protection(bind(store, line)) == protect
     path = tmp_path / "home/keys/clinic/pseudonym.key"
     assert path.read_bytes() == protect.key
     assert path.stat().st_mode & 0o777 == 0o600
-    assert forget_pseudonym_key(store, "clinic")
-    assert not forget_pseudonym_key(store, "clinic")
-    assert protection(store, line).key != protect.key
+    assert forget_pseudonym_key(LineStore(store, "clinic"))
+    assert not forget_pseudonym_key(LineStore(store, "clinic"))
+    assert protection(bind(store, line)).key != protect.key
     path.chmod(0o640)
     with pytest.raises(RejectedError, match="chmod 600"):
-        pseudonym_key(store, "clinic")
+        pseudonym_key(LineStore(store, "clinic"))
     monkeypatch.setenv("EDGELOOP_KEYS", str(tmp_path / "elsewhere"))
-    assert protection(store, line).key == (tmp_path / "elsewhere/clinic/pseudonym.key").read_bytes()
-    assert protection(store, _line({})).key == b""
+    assert protection(bind(store, line)).key == (tmp_path / "elsewhere/clinic/pseudonym.key").read_bytes()
+    assert protection(bind(store, _line({}))).key == b""
 
 
 SECRET = "Geheimnis"

@@ -20,6 +20,7 @@ from assets.ingest.landing import land, load_manifest
 from assets.ingest.sources import remote
 from assets.ingest.sources.remote import is_url, network_error, shown_url
 from assets.line.config import Line
+from assets.records.line_store import LineStore, bind
 from assets.storage.store import Store
 
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
@@ -91,7 +92,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
 
 
 def paths(store: Store, drop: str) -> list[str]:
-    return [file.path for file in load_manifest(store, "pets", drop).files]
+    return [file.path for file in load_manifest(LineStore(store, "pets"), drop).files]
 
 
 def test_a_listing_lands_as_the_same_batch_as_its_folder(tmp_path: Path, store: Store, pictures: Line) -> None:
@@ -101,10 +102,12 @@ def test_a_listing_lands_as_the_same_batch_as_its_folder(tmp_path: Path, store: 
     with tarfile.open(source / "test.tar", "w") as archive:
         archive.add(source / "train/cat/1.png", "cat/9.png")
     with folder_served(tmp_path) as url:
-        landed = land(store, pictures, f"{url}/in/")
+        landed = land(bind(store, pictures), f"{url}/in/")
         assert paths(store, landed.drop) == ["test/cat/9.png", "train/cat/1.png", "train/dog/ü 2#.png"]
-        assert land(store, pictures, f"{url}/in").batch == landed.batch  # without the slash, by the server's redirect
-    assert land(store, pictures, source).batch == landed.batch
+        assert (
+            land(bind(store, pictures), f"{url}/in").batch == landed.batch
+        )  # without the slash, by the server's redirect
+    assert land(bind(store, pictures), source).batch == landed.batch
     assert list((tmp_path / "home/scratch").iterdir()) == []
 
 
@@ -114,11 +117,13 @@ def test_one_file_lands_under_its_own_name(tmp_path: Path, store: Store, picture
         "/pets.zip": body(zipped({"cat/1.png": b"one", "../evil": b"evil"})),
     }
     with answered(answers) as url:
-        landed = land(store, pictures, f"{url}/a%20b.csv?sig=secret")
+        landed = land(bind(store, pictures), f"{url}/a%20b.csv?sig=secret")
         assert paths(store, landed.drop) == ["a b.csv"]
-        landed = land(store, pictures, f"{url}/pets.zip")
+        landed = land(bind(store, pictures), f"{url}/pets.zip")
         assert paths(store, landed.drop) == ["cat/1.png"]
-        assert [thing.path for thing in load_manifest(store, "pets", landed.drop).left_out] == ["pets.zip/../evil"]
+        assert [thing.path for thing in load_manifest(LineStore(store, "pets"), landed.drop).left_out] == [
+            "pets.zip/../evil"
+        ]
 
 
 def test_a_hostile_listing_leads_nowhere(tmp_path: Path, store: Store, pictures: Line) -> None:
@@ -144,10 +149,10 @@ def test_a_hostile_listing_leads_nowhere(tmp_path: Path, store: Store, pictures:
         "/d/zip://x::file:///etc/passwd": noted(body(b"", "text/plain", 404)),
     }
     with answered(answers) as url:
-        landed = land(store, pictures, f"{url}/d/")
+        landed = land(bind(store, pictures), f"{url}/d/")
     assert paths(store, landed.drop) == ["cat/1.png"]
     assert set(fetched) <= set(answers)
-    reasons = {thing.path: thing.reason for thing in load_manifest(store, "pets", landed.drop).left_out}
+    reasons = {thing.path: thing.reason for thing in load_manifest(LineStore(store, "pets"), landed.drop).left_out}
     assert "web page instead" in reasons["page.png"]
     assert "control character" in reasons["a\0b.png"]
     assert all("secret" not in path for path in reasons)
@@ -164,7 +169,7 @@ def test_a_listing_without_end_ends(store: Store, pictures: Line, monkeypatch: p
 
     monkeypatch.setattr(remote, "MAX_PAGES", 50)
     with serving(Endless) as url, pytest.raises(LandingError, match="listing has no end"):
-        land(store, pictures, f"{url}/d/")
+        land(bind(store, pictures), f"{url}/d/")
 
 
 def test_errors_of_the_network_are_sorted(store: Store, pictures: Line, tmp_path: Path) -> None:
@@ -190,18 +195,18 @@ def test_errors_of_the_network_are_sorted(store: Store, pictures: Line, tmp_path
     with answered(answers) as url:
         for path in ("busy.zip", "limit.zip", "cut.zip", "e/"):
             with pytest.raises(TransientError):
-                land(store, pictures, f"{url}/{path}")
+                land(bind(store, pictures), f"{url}/{path}")
         for path, said in (("secret.zip", "403"), ("gone.zip", "404"), ("page", "web page, not a file")):
             with pytest.raises(LandingError, match=said):
-                land(store, pictures, f"{url}/{path}")
-        landed = land(store, pictures, f"{url}/d/")
+                land(bind(store, pictures), f"{url}/{path}")
+        landed = land(bind(store, pictures), f"{url}/d/")
     assert paths(store, landed.drop) == ["cat/1.png"]
-    assert [thing.path for thing in load_manifest(store, "pets", landed.drop).left_out] == ["gone.png"]
+    assert [thing.path for thing in load_manifest(LineStore(store, "pets"), landed.drop).left_out] == ["gone.png"]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.raises(TransientError, match="cannot be reached now"):
-        land(store, pictures, f"http://user:pass@127.0.0.1:{port}/x.zip?sig=secret")
+        land(bind(store, pictures), f"http://user:pass@127.0.0.1:{port}/x.zip?sig=secret")
     assert list((tmp_path / "home/scratch").iterdir()) == []
 
 
@@ -227,13 +232,13 @@ def test_errors_of_the_network_are_sorted(store: Store, pictures: Line, tmp_path
 )
 def test_strange_urls_are_refused_clearly(store: Store, pictures: Line, url: str, said: str) -> None:
     with pytest.raises(LandingError, match=said):
-        land(store, pictures, url)
+        land(bind(store, pictures), url)
 
 
 def test_a_file_url_is_read_like_a_path(tmp_path: Path, store: Store, pictures: Line) -> None:
     source = fill(tmp_path / "in", {"cat/1.png": b"one"})
     (source / "link").symlink_to("/etc/passwd")
-    landed = land(store, pictures, f"file://{source}")
+    landed = land(bind(store, pictures), f"file://{source}")
     assert paths(store, landed.drop) == ["cat/1.png"]
     assert "links are not followed" in landed.skipped[0].reason
 
@@ -243,9 +248,9 @@ def test_memory_gives_its_files(store: Store, pictures: Line) -> None:
 
     memory = fsspec.filesystem("memory")
     memory.pipe({"/mem/train/cat/1.png": b"one", "/mem/x.zip": zipped({"dog/2.png": b"two"}), "/mem/.git/x": b""})
-    landed = land(store, pictures, "memory://mem")
+    landed = land(bind(store, pictures), "memory://mem")
     assert paths(store, landed.drop) == ["train/cat/1.png", "x/dog/2.png"]
-    landed = land(store, pictures, "memory://mem/x.zip")
+    landed = land(bind(store, pictures), "memory://mem/x.zip")
     assert paths(store, landed.drop) == ["dog/2.png"]
 
 
@@ -290,17 +295,17 @@ def test_a_bucket_lands(bucket: Any, store: Store, pictures: Line, tmp_path: Pat
         "in/test.zip": zipped({"cat/3": b"3"}),
     }.items():
         bucket.put_object(Bucket="pets", Key=key, Body=data)
-    landed = land(store, pictures, "s3://pets/in")
+    landed = land(bind(store, pictures), "s3://pets/in")
     assert paths(store, landed.drop) == ["test/cat/3", "train/cat/1.png", "train/dog/2.png"]
-    left = {thing.path: thing.reason for thing in load_manifest(store, "pets", landed.drop).left_out}
+    left = {thing.path: thing.reason for thing in load_manifest(LineStore(store, "pets"), landed.drop).left_out}
     assert set(left) == {"a//b.png", "../c.png"}
     bucket.put_object(Bucket="pets", Key="in/train/cat/4.png", Body=b"four")
-    assert land(store, pictures, "s3://pets/in").batch != landed.batch  # no listing is taken from a cache
-    landed = land(store, pictures, "s3://pets/in/test.zip")
+    assert land(bind(store, pictures), "s3://pets/in").batch != landed.batch  # no listing is taken from a cache
+    landed = land(bind(store, pictures), "s3://pets/in/test.zip")
     assert paths(store, landed.drop) == ["cat/3"]
     for url in ("s3://pets/nothing", "s3://nobucket/in"):
         with pytest.raises(LandingError, match="cannot be read"):
-            land(store, pictures, url)
+            land(bind(store, pictures), url)
 
 
 def test_a_bucket_without_credentials_is_refused(monkeypatch: pytest.MonkeyPatch, store: Store, pictures: Line) -> None:
@@ -315,4 +320,4 @@ def test_a_bucket_without_credentials_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(TransientError, match="cannot be reached now"):
-        land(store, pictures, "s3://b/x")
+        land(bind(store, pictures), "s3://b/x")

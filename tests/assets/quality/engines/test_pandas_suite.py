@@ -31,6 +31,7 @@ from assets.quality.rules import rules_of
 from assets.quality.rulings import Ruling, run_rules
 from assets.quality.spool import Spool
 from assets.records.chunks import chunk_schema, to_table
+from assets.records.line_store import bind
 from assets.records.record import Record
 from assets.review.documents import Waivers
 from assets.storage.store import Store
@@ -206,7 +207,7 @@ def test_an_errored_critical_check_blocks(
 ) -> None:
     extra = rule("a check of our own", "ExpectColumnValuesToNotBeNull", column="nowhere")
     monkeypatch.setattr(judge_module, "rules_of", lambda config: [*rules_of(config), extra])
-    verdict = judge(store, pictures, put(pictures, good))
+    verdict = judge(bind(store, pictures), put(pictures, good))
     assert (verdict.state, verdict.accepted) == ("blocked", 0)
     assert "“a check of our own” broke, so nobody knows" in verdict.why
 

@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from assets.line.config import Line
 from assets.quality.report import write_indexes
-from assets.records.batch import Landing, landing_journal
+from assets.records.batch import Landing
+from assets.records.line_store import BoundLine, LineStore, bind
 from assets.records.verdict import BatchVerdict
 from assets.storage import layout
 from assets.storage.store import Store
@@ -17,24 +17,24 @@ from tests.assets.quality.report.conftest import MakeBatch, make_line
 from tests.assets.quality.report.test_page import EVIL, Page, check_harmless
 
 
-def remember(store: Store, line: Line, number: int, verdict: BatchVerdict | None) -> str:
+def remember(line: BoundLine, number: int, verdict: BatchVerdict | None) -> str:
     """Land a batch, and keep a verdict on it."""
     batch = hashlib.sha256(f"{line.name}{number}".encode()).hexdigest()
-    landing_journal(store, line.name).append(Landing(batch, f"drop{number}", 1.79e9 + number * 3600))
+    line.landings().append(Landing(batch, f"drop{number}", 1.79e9 + number * 3600))
     if verdict is not None:
         kept = replace(verdict, line=line.name, batch=batch)
-        store.write(layout.verdict(line.name, batch), to_bytes(kept))
+        line.store.write(layout.verdict(line.name, batch), to_bytes(kept))
     return batch
 
 
 def test_history_newest_first_with_bars_and_drift(tmp_path: Path, make_batch: MakeBatch) -> None:
     store, line = Store(str(tmp_path / "home")), make_line("pictures", description=EVIL)
     verdict = make_batch("pictures", 20).contents().verdict
-    first = remember(store, line, 0, replace(verdict, drift=0.05))
+    first = remember(bind(store, line), 0, replace(verdict, drift=0.05))
     blocked = replace(verdict, state="blocked", why=f"Blocked: {EVIL}", accepted=0, new=0, quarantined=20, drift=0.7)
-    second = remember(store, line, 1, blocked)
-    waiting = remember(store, line, 2, None)
-    landing_journal(store, line.name).append(Landing(first, "again", 1.8e9))
+    second = remember(bind(store, line), 1, blocked)
+    waiting = remember(bind(store, line), 2, None)
+    LineStore(store, line.name).landings().append(Landing(first, "again", 1.8e9))
     write_indexes(store, line)
     text = store.read("reports/pictures/index.html").decode()
     page = Page(text)
@@ -54,8 +54,8 @@ def test_the_page_over_all_lines_knows_the_others(tmp_path: Path, make_batch: Ma
     store = Store(str(tmp_path / "home"))
     for kind in ("pictures", "rows"):
         line = make_line(kind)
-        remember(store, line, 0, make_batch(kind, 20).contents().verdict)
-        remember(store, line, 1, make_batch(kind, 20).contents().verdict)
+        remember(bind(store, line), 0, make_batch(kind, 20).contents().verdict)
+        remember(bind(store, line), 1, make_batch(kind, 20).contents().verdict)
         write_indexes(store, line)
     page = Page(store.read("reports/index.html").decode())
     check_harmless(page)

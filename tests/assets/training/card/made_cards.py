@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from assets.line.config import Line, parse_line
 from assets.records.dataset import DatasetVersion
+from assets.records.line_store import BoundLine, bind
 from assets.storage.store import Store
 from assets.tasks.contract import Task, load_task
 from assets.training.card import Facts, GanEvidence
@@ -137,7 +138,7 @@ def make_case(kind: str, store: Store, records: int = 240, **privacy: Any) -> Ca
     task = load_task(line.config.task_spec.name)
     draw = np.random.default_rng(7)
     torch.manual_seed(7)
-    return _CASES[kind](store, line, task, draw, records)
+    return _CASES[kind](bind(store, line), task, draw, records)
 
 
 def _pictures(draw: np.random.Generator, records: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -165,7 +166,7 @@ def _png(pictures: NDArray[np.float32]) -> Encode:
     return encode
 
 
-def _picture_case(store: Store, line: Line, task: Task, draw: np.random.Generator, records: int) -> CardCase:
+def _picture_case(line: BoundLine, task: Task, draw: np.random.Generator, records: int) -> CardCase:
     spec = InputSpec("image", "input", (3, 24, 24), (0.3,) * 3, (0.25,) * 3)
     (train, train_y), (raw, y) = _pictures(draw, 400), _pictures(draw, records)
     network = nn.Sequential(
@@ -181,10 +182,10 @@ def _picture_case(store: Store, line: Line, task: Task, draw: np.random.Generato
     x = ((raw - 0.3) / 0.25).astype(np.float32)
     curve = _fit(network, torch.from_numpy((train - 0.3) / 0.25), train_y, nn.functional.cross_entropy, 6)
     made = Made(x, y, _png(raw))
-    return _case(store, line, task, spec, network, made, curve, train_y)
+    return _case(line, task, spec, network, made, curve, train_y)
 
 
-def _row_case(store: Store, line: Line, task: Task, draw: np.random.Generator, records: int) -> CardCase:
+def _row_case(line: BoundLine, task: Task, draw: np.random.Generator, records: int) -> CardCase:
     def rows(many: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         x = np.c_[
             draw.normal(40, 10, many),
@@ -203,10 +204,10 @@ def _row_case(store: Store, line: Line, task: Task, draw: np.random.Generator, r
     network = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
     curve = _fit(network, _scaled(train, mean, std), train_y, nn.functional.cross_entropy, 20)
     made = Made(_scaled(raw, mean, std).numpy(), y, lambda row: raw[row].astype("<f8").tobytes())
-    return _case(store, line, task, spec, network, made, curve, train_y)
+    return _case(line, task, spec, network, made, curve, train_y)
 
 
-def _number_case(store: Store, line: Line, task: Task, draw: np.random.Generator, records: int) -> CardCase:
+def _number_case(line: BoundLine, task: Task, draw: np.random.Generator, records: int) -> CardCase:
     def rows(many: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         x = np.c_[draw.uniform(30, 200, many), draw.integers(1, 7, many), draw.uniform(0, 90, many)]
         price = 2.1 * x[:, 0] + 9 * x[:, 1] - 0.8 * x[:, 2] + draw.normal(0, 14, many) * (0.4 + x[:, 0] / 120)
@@ -218,10 +219,10 @@ def _number_case(store: Store, line: Line, task: Task, draw: np.random.Generator
     network = _Scaled(nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 1)), train_y)
     curve = _fit(network, _scaled(train, mean, std), train_y, nn.functional.mse_loss, 30)
     made = Made(_scaled(raw, mean, std).numpy(), y, lambda row: raw[row].astype("<f8").tobytes())
-    return _case(store, line, task, spec, network, made, curve, train_y)
+    return _case(line, task, spec, network, made, curve, train_y)
 
 
-def _series_case(store: Store, line: Line, task: Task, draw: np.random.Generator, records: int) -> CardCase:
+def _series_case(line: BoundLine, task: Task, draw: np.random.Generator, records: int) -> CardCase:
     def windows(many: int) -> tuple[NDArray[np.float32], NDArray[np.float64], tuple[str, ...]]:
         left = np.concatenate([np.arange(29, -1, -1)] * (many // 30 + 1))[:many].astype(np.float64) * 4
         steps = np.arange(12)[None, :] / 12
@@ -234,10 +235,10 @@ def _series_case(store: Store, line: Line, task: Task, draw: np.random.Generator
     network = _Scaled(_Recurrent(nn.Identity(), 3, 1), train_y)
     curve = _fit(network, torch.from_numpy(train), train_y, nn.functional.mse_loss, 12)
     made = Made(x, y, lambda row: x[row].astype("<f8").tobytes(), groups)
-    return _case(store, line, task, spec, network, made, curve, train_y)
+    return _case(line, task, spec, network, made, curve, train_y)
 
 
-def _text_case(store: Store, line: Line, task: Task, draw: np.random.Generator, records: int) -> CardCase:
+def _text_case(line: BoundLine, task: Task, draw: np.random.Generator, records: int) -> CardCase:
     from edge.runtime.preprocess import text_tensor
 
     spec = InputSpec("text", "input", (16,), (), (), buckets=512)
@@ -257,10 +258,10 @@ def _text_case(store: Store, line: Line, task: Task, draw: np.random.Generator, 
     network = _Recurrent(nn.Embedding(513, 12, padding_idx=0), 12, 2)
     tokens = [np.stack([text_tensor(spec, text) for text in part]) for part in (train, raw)]
     curve = _fit(network, torch.from_numpy(tokens[0]), train_y, nn.functional.cross_entropy, 10)
-    return _case(store, line, task, spec, network, Made(tokens[1], y, lambda row: raw[row].encode()), curve, train_y)
+    return _case(line, task, spec, network, Made(tokens[1], y, lambda row: raw[row].encode()), curve, train_y)
 
 
-def _anomaly_case(store: Store, line: Line, task: Task, draw: np.random.Generator, records: int) -> CardCase:
+def _anomaly_case(line: BoundLine, task: Task, draw: np.random.Generator, records: int) -> CardCase:
     y = (draw.uniform(size=records) < 0.15).astype(np.int64)
     x = draw.normal(0, 1, (records, 4)).astype(np.float32)
     x[:, 3] = x[:, 0] + 0.4 * x[:, 3] + y * draw.normal(0, 1.6, records)
@@ -270,10 +271,10 @@ def _anomaly_case(store: Store, line: Line, task: Task, draw: np.random.Generato
     network = _Rebuilt()
     curve = _fit(network, torch.from_numpy(train), np.zeros(600), lambda out, y: out.mean(), 20)
     made = Made(x, y, lambda row: x[row].astype("<f8").tobytes())
-    return _case(store, line, task, spec, network, made, curve, np.zeros(600, np.int64))
+    return _case(line, task, spec, network, made, curve, np.zeros(600, np.int64))
 
 
-def _generator_case(store: Store, line: Line, task: Task, draw: np.random.Generator, records: int) -> CardCase:
+def _generator_case(line: BoundLine, task: Task, draw: np.random.Generator, records: int) -> CardCase:
     spec = InputSpec("image", "input", (3, 24, 24), (0.0,) * 3, (1.0,) * 3)
     (train, _), (real, _) = _pictures(draw, 300), _pictures(draw, records)
     pictures = np.clip(0.7 * train[:records] + 0.3 * train[::-1][:records], 0, 1).astype(np.float32)
@@ -289,7 +290,7 @@ def _generator_case(store: Store, line: Line, task: Task, draw: np.random.Genera
         }
         for e in range(1, 11)
     )
-    case = _case(store, line, task, spec, nn.Identity(), noise, curve, train, outputs=pictures)
+    case = _case(line, task, spec, nn.Identity(), noise, curve, train, outputs=pictures)
     case.gan = GanEvidence(None, Made(train, np.zeros(len(train), np.int64), _png(train), name="train"))
     return case
 
@@ -374,8 +375,7 @@ def _fit(
 
 
 def _case(
-    store: Store,
-    line: Line,
+    line: BoundLine,
     task: Task,
     spec: InputSpec,
     network: nn.Module,
@@ -426,10 +426,10 @@ def _case(
             12.4, 21.9, 812.0, 0.0487, "CPU seconds times 8 W per busy core, an assumption; it may be half or twice"
         ),
     )
-    return CardCase(store, line, dataset, model, task, records, spec, outputs, network)
+    return CardCase(line.store, line.line, dataset, model, task, records, spec, outputs, network)
 
 
-_CASES: dict[str, Callable[[Store, Line, Task, np.random.Generator, int], CardCase]] = {
+_CASES: dict[str, Callable[[BoundLine, Task, np.random.Generator, int], CardCase]] = {
     "pictures": _picture_case,
     "rows": _row_case,
     "numbers": _number_case,

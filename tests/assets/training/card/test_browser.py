@@ -14,6 +14,7 @@ import torch
 from playwright.sync_api import Browser, sync_playwright
 
 from assets.fitting.contract import Progress
+from assets.records.line_store import LineStore
 from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.card import make_card
@@ -98,7 +99,7 @@ def test_the_live_page_asks_for_itself_again(browser: Browser, tmp_path: Path) -
         context = browser.new_context(locale="en-US", java_script_enabled=False)
         stack.callback(context.close)
         page = context.new_page()
-        with RunWatch(store, "digits", "run-1", report=lambda text: None, metric="accuracy") as watch:
+        with RunWatch(LineStore(store, "digits"), "run-1", report=lambda text: None, metric="accuracy") as watch:
             watch.progress(Progress(9, 20, 430, 1000, 1240.0, 71.0), 0.31)
             deadline = time.monotonic() + 120
             while not store.exists(layout.training_page("digits", "run-1")) and time.monotonic() < deadline:

@@ -15,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from assets.errors import RejectedError
 from assets.fitting.contract import Progress
 from assets.pages.templates import duration
+from assets.records.line_store import LineStore
 from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.progress.live import eta_words
@@ -41,7 +42,12 @@ class Seen:
         self.sent: list[Mapping[str, Any]] = []
         self.clock = Clock()
         self.watch = RunWatch(
-            store, line, "run-1", report=self.lines.append, send=self.sent.append, metric="accuracy", clock=self.clock
+            LineStore(store, line),
+            "run-1",
+            report=self.lines.append,
+            send=self.sent.append,
+            metric="accuracy",
+            clock=self.clock,
         )
 
     def epochs(self, first: int, last: int, seconds: float = 10.0) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from assets.errors import RejectedError
 from assets.line.config import RetrainPolicy
-from assets.records.verdict import Accepted, accepted_journal
+from assets.records.line_store import LineStore
+from assets.records.verdict import Accepted
 from assets.storage.store import Store
 from assets.training.triggers.claims import (
     by_policy,
@@ -52,22 +53,26 @@ def test_every_accepted_batch_is_in_exactly_one_claim_that_is_carried_out(
     now = 0.0
     for step in steps:
         now += 60
-        position = claim_journal(store, "x").length()
+        position = claim_journal(LineStore(store, "x")).length()
         if step == "land":
             entry = _accepted(len(landed))
             landed.append(entry.batch)
-            accepted_journal(store, "x").append(entry)
+            LineStore(store, "x").accepted().append(entry)
         elif step == "land again" and landed:
-            accepted_journal(store, "x").append(_accepted(0))
+            LineStore(store, "x").accepted().append(_accepted(0))
         elif step == "give up" and position:
             given_up.add(position)
         elif step == "tick":
-            next_claim(store, "x", "new batches", now, by_policy(policy, now), replace_last=position in given_up)
-    position = claim_journal(store, "x").length()
-    next_claim(store, "x", "nightly", now + DAY, everything, replace_last=position in given_up)
-    carried_out = [claim for at, claim in claim_journal(store, "x").after(0) if at not in given_up or at > position]
+            next_claim(
+                LineStore(store, "x"), "new batches", now, by_policy(policy, now), replace_last=position in given_up
+            )
+    position = claim_journal(LineStore(store, "x")).length()
+    next_claim(LineStore(store, "x"), "nightly", now + DAY, everything, replace_last=position in given_up)
+    carried_out = [
+        claim for at, claim in claim_journal(LineStore(store, "x")).after(0) if at not in given_up or at > position
+    ]
     batches = [batch for claim in carried_out for batch in claim.batches]
-    last_given_up = position in given_up and claim_journal(store, "x").length() == position
+    last_given_up = position in given_up and claim_journal(LineStore(store, "x")).length() == position
     assert sorted(batches) == sorted(landed) or last_given_up
     assert len(batches) == len(set(batches))
 
@@ -89,14 +94,16 @@ def test_without_coalescing_each_batch_has_its_own_run() -> None:
 
 def test_cooldown_and_daily_limit_hold_and_say_so(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    accepted_journal(store, "x").append(_accepted("a"))
-    assert next_claim(store, "x", "new batches", 1000.0, everything)[0] is not None
-    accepted_journal(store, "x").append(_accepted("b"))
+    LineStore(store, "x").accepted().append(_accepted("a"))
+    assert next_claim(LineStore(store, "x"), "new batches", 1000.0, everything)[0] is not None
+    LineStore(store, "x").accepted().append(_accepted("b"))
     cool = RetrainPolicy(cooldown_minutes=10)
-    assert "cooldown_minutes is 10" in next_claim(store, "x", "new batches", 1060.0, by_policy(cool, 1060.0))[1]
+    assert (
+        "cooldown_minutes is 10" in next_claim(LineStore(store, "x"), "new batches", 1060.0, by_policy(cool, 1060.0))[1]
+    )
     daily = RetrainPolicy(max_per_day=1)
-    assert "max_per_day is 1" in next_claim(store, "x", "new batches", 5000.0, by_policy(daily, 5000.0))[1]
-    assert next_claim(store, "x", "new batches", 1000 + DAY, by_policy(daily, 1000 + DAY))[0] is not None
+    assert "max_per_day is 1" in next_claim(LineStore(store, "x"), "new batches", 5000.0, by_policy(daily, 5000.0))[1]
+    assert next_claim(LineStore(store, "x"), "new batches", 1000 + DAY, by_policy(daily, 1000 + DAY))[0] is not None
 
 
 def test_every_skipped_trigger_is_noted_once_with_its_reason(tmp_path: Path) -> None:
@@ -104,18 +111,18 @@ def test_every_skipped_trigger_is_noted_once_with_its_reason(tmp_path: Path) -> 
     policy = RetrainPolicy(min_new_records=15, cooldown_minutes=10, max_per_day=2)
 
     def tick(now: float) -> bool:
-        return next_claim(store, "x", "new batches", now, by_policy(policy, now))[0] is not None
+        return next_claim(LineStore(store, "x"), "new batches", now, by_policy(policy, now))[0] is not None
 
     assert not tick(0)  # nothing waits: that is no skipped trigger
-    accepted_journal(store, "x").append(_accepted("a"))
+    LineStore(store, "x").accepted().append(_accepted("a"))
     assert [tick(now) for now in (60, 120, 180)] == [False] * 3
-    accepted_journal(store, "x").append(_accepted("b"))
+    LineStore(store, "x").accepted().append(_accepted("b"))
     assert tick(240)
-    accepted_journal(store, "x").append(_accepted("c", 20))
+    LineStore(store, "x").accepted().append(_accepted("c", 20))
     assert [tick(now) for now in (300, 360, 900)] == [False, False, True]
-    accepted_journal(store, "x").append(_accepted("d", 20))
+    LineStore(store, "x").accepted().append(_accepted("d", 20))
     assert [tick(now) for now in (960, 2000)] == [False, False]
-    skips = [skip for _, skip in skip_journal(store, "x").after(0)]
+    skips = [skip for _, skip in skip_journal(LineStore(store, "x")).after(0)]
     assert [(skip.rule, skip.batches, skip.records, skip.time) for skip in skips] == [
         ("retrain.min_new_records", 1, 10, 60),
         ("retrain.cooldown_minutes", 1, 20, 300),
@@ -123,39 +130,39 @@ def test_every_skipped_trigger_is_noted_once_with_its_reason(tmp_path: Path) -> 
         ("retrain.max_per_day", 1, 20, 2000),
     ]
     assert "10 new records are waiting, retrain.min_new_records is 15" in skips[0].why
-    waiting, decision = standing(store, "x", policy, 2000)
+    waiting, decision = standing(LineStore(store, "x"), policy, 2000)
     assert [position for position, _ in waiting] == [4]
     assert decision.rule == "retrain.max_per_day"
-    assert skip_journal(store, "x").length() == 4  # asking notes nothing
+    assert skip_journal(LineStore(store, "x")).length() == 4  # asking notes nothing
 
 
 def test_two_processes_cannot_claim_the_same_batches(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    accepted_journal(store, "x").append(_accepted("a"))
+    LineStore(store, "x").accepted().append(_accepted("a"))
 
     def slow(waiting, claims):  # type: ignore[no-untyped-def]
-        assert next_claim(store, "x", "command", 0.0, everything)[0] is not None
+        assert next_claim(LineStore(store, "x"), "command", 0.0, everything)[0] is not None
         return everything(waiting, claims)
 
-    assert next_claim(store, "x", "new batches", 0.0, slow) == (
+    assert next_claim(LineStore(store, "x"), "new batches", 0.0, slow) == (
         None,
         "another process claimed the waiting batches at this moment",
     )
-    assert claim_journal(store, "x").length() == 1
+    assert claim_journal(LineStore(store, "x")).length() == 1
 
 
 def test_a_claim_is_started_by_one_run_at_a_time(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    accepted_journal(store, "x").append(_accepted("a"))
-    claim, _ = next_claim(store, "x", "new batches", 0.0, everything)
+    LineStore(store, "x").accepted().append(_accepted("a"))
+    claim, _ = next_claim(LineStore(store, "x"), "new batches", 0.0, everything)
     assert claim is not None
-    assert last_claim(store, "x") == claim
+    assert last_claim(LineStore(store, "x")) == claim
     over: set[str] = set()
-    start_claim(store, "x", claim.run_key, "run-1", over.__contains__)
-    start_claim(store, "x", claim.run_key, "run-1", over.__contains__)
+    start_claim(LineStore(store, "x"), claim.run_key, "run-1", over.__contains__)
+    start_claim(LineStore(store, "x"), claim.run_key, "run-1", over.__contains__)
     with pytest.raises(RejectedError, match="run run-1"):
-        start_claim(store, "x", claim.run_key, "run-2", over.__contains__)
+        start_claim(LineStore(store, "x"), claim.run_key, "run-2", over.__contains__)
     over.add("run-1")
-    start_claim(store, "x", claim.run_key, "run-2", over.__contains__)
+    start_claim(LineStore(store, "x"), claim.run_key, "run-2", over.__contains__)
     with pytest.raises(RejectedError, match="run run-2"):
-        start_claim(store, "x", claim.run_key, "run-3", over.__contains__)
+        start_claim(LineStore(store, "x"), claim.run_key, "run-3", over.__contains__)

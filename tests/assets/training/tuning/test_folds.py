@@ -16,6 +16,7 @@ from assets.errors import RejectedError
 from assets.fitting.contract import CheckpointPlace, FitControl, TrainingSet
 from assets.fitting.fit import fit
 from assets.line.training import TrainingPolicy
+from assets.records.line_store import LineStore
 from assets.storage.store import Store
 from assets.tasks.contract import load_task
 from assets.training.tuning.folds import GroupedRecords, Joined, Spread, cross_validate, deal
@@ -100,7 +101,7 @@ class Folds:
 
 def _validate(store: Store, fold: Folds, said: list[str], **options: Any) -> Spread:
     records, ids, groups = _records()
-    tries = TrialLog(store, "line", {"folds": 3})
+    tries = TrialLog(LineStore(store, "line"), {"folds": 3})
     policy = TrainingPolicy(folds=3, seed=0, metric="accuracy")
     return cross_validate(
         TASK, GroupedRecords(records, ids, groups), policy, fold, tries, report=said.append, **options
@@ -149,7 +150,7 @@ def test_anomalies_are_judged_but_never_learned_from(tmp_path: Path) -> None:
         GroupedRecords(MemorySet(x, y), [str(at) for at in range(60)], [""] * 60),
         TrainingPolicy(folds=4, seed=0, metric="roc_auc"),
         fold,
-        TrialLog(Store(str(tmp_path)), "line", {}),
+        TrialLog(LineStore(Store(str(tmp_path)), "line"), {}),
         report=lambda text: None,
     )
     assert set(learned_labels) == {0}
@@ -158,7 +159,7 @@ def test_anomalies_are_judged_but_never_learned_from(tmp_path: Path) -> None:
 
 def test_generators_are_not_cross_validated(tmp_path: Path) -> None:
     records, ids, groups = _records()
-    tries = TrialLog(Store(str(tmp_path)), "line", {})
+    tries = TrialLog(LineStore(Store(str(tmp_path)), "line"), {})
     with pytest.raises(RejectedError, match="a generator of pictures is not cross-validated"):
         cross_validate(
             load_task("image_generation"),

@@ -15,6 +15,7 @@ from assets.fitting.contract import FitControl, Fitted, Progress
 from assets.fitting.fit import fit
 from assets.line.model import ModelFamily
 from assets.line.training import SearchSpace, TrainingPolicy
+from assets.records.line_store import LineStore
 from assets.storage.store import Store
 from assets.tasks.contract import load_task
 from assets.training.tuning.search import Goal, Searched, Trial, applied, search
@@ -63,7 +64,7 @@ class Tried:
 
 def _search(store: Store, trial: Trial, policy: TrainingPolicy = POLICY, **options: Any) -> tuple[Searched, list[str]]:
     said: list[str] = []
-    tries = TrialLog(store, "line", {"policy": policy.model_dump(mode="json")})
+    tries = TrialLog(LineStore(store, "line"), {"policy": policy.model_dump(mode="json")})
     found = search(MODEL, policy, trial, tries, goal=Goal("accuracy", 1), report=said.append, **options)
     return found, said
 
@@ -144,7 +145,7 @@ def test_less_is_better_where_it_is(tmp_path: Path) -> None:
 
     said: list[str] = []
     policy = POLICY.model_copy(update={"search": SearchSpace(trials=25, learning_rate=(1e-4, 1.0))})
-    tries = TrialLog(Store(str(tmp_path)), "line", {})
+    tries = TrialLog(LineStore(Store(str(tmp_path)), "line"), {})
     found = search(MODEL, policy, trial, tries, goal=Goal("rmse", -1), report=said.append)
     assert found.score == min(one["score"] for one in tries.done)
     assert found.score < 0.2
@@ -172,10 +173,10 @@ def test_settings_go_where_they_belong() -> None:
 
 def test_a_list_of_tries_that_is_damaged_is_begun_anew(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    tries = TrialLog(store, "line", {"a": 1})
+    tries = TrialLog(LineStore(store, "line"), {"a": 1})
     tries.add({"score": 1.0})
-    assert TrialLog(store, "line", {"a": 1}).done == [{"score": 1.0}]
-    assert TrialLog(store, "line", {"a": 2}).done == []
+    assert TrialLog(LineStore(store, "line"), {"a": 1}).done == [{"score": 1.0}]
+    assert TrialLog(LineStore(store, "line"), {"a": 2}).done == []
     (name,) = store.names("store/line/tries")
     store.write(f"store/line/tries/{name}", b'[{"score": 1')
-    assert TrialLog(store, "line", {"a": 1}).done == []
+    assert TrialLog(LineStore(store, "line"), {"a": 1}).done == []

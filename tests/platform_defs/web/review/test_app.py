@@ -15,7 +15,7 @@ import pytest
 
 from assets.errors import LineError
 from assets.line.config import Line
-from assets.records.batch import landing_journal
+from assets.records.line_store import LineStore, bind
 from assets.records.verdict import BatchVerdict
 from assets.review.decisions import accept, reject
 from assets.review.state import State, select
@@ -108,7 +108,7 @@ class Browser:
 def texts(store: Store) -> BatchVerdict:
     records = [text(f"win {n}", "ham") for n in range(30)]
     records += [text("hello", EVIL, CLASS, file=f"{EVIL}.csv#3", reason=f"label {EVIL}", remedy=EVIL)]
-    return hold(store, text_line(), [*records, text("twin", "ham", NEAR)])
+    return hold(bind(store, text_line()), [*records, text("twin", "ham", NEAR)])
 
 
 def path(verdict: BatchVerdict, **query: str) -> str:
@@ -135,7 +135,7 @@ def test_a_reviewer_decides_and_sends_back(store: Store, url: str) -> None:
     assert browser.post("/review/sms/release", {}) == 200
     assert "29 records" in browser.text
     assert "Release" not in re.sub(r"<title>.*?</title>", "", browser.text).split("Latest decisions")[0]
-    assert len(list(landing_journal(store, "sms").after(0))) == 2
+    assert len(list(LineStore(store, "sms").landings().after(0))) == 2
     assert browser.cookies["edgeloop_who"] == "ann"
 
 
@@ -149,16 +149,16 @@ def test_two_people_at_once(store: Store, url: str) -> None:
     assert bob.post(here, {"chosen": mine, "action": "accept", "why": "no copy", "who": "bob"}) == 409
     assert "Somebody decided meanwhile" in bob.text
     assert "Decision 1: ann rejected at" in unescape(bob.text)
-    assert State(store, "sms").position == 1
+    assert State(LineStore(store, "sms")).position == 1
     again = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', bob.text))
     assert again["chosen"].endswith(".1")
     assert bob.post(here, again) == 200
-    assert [entry.who for entry in State(store, "sms").entries] == ["ann", "bob"]
-    assert State(store, "sms").entry(2).replaces == 1
+    assert [entry.who for entry in State(LineStore(store, "sms")).entries] == ["ann", "bob"]
+    assert State(LineStore(store, "sms")).entry(2).replaces == 1
 
 
 def test_what_was_recorded_before_a_conflict_is_told(store: Store, url: str) -> None:
-    verdict, browser, state = texts(store), Browser(url), State(store, "sms")
+    verdict, browser, state = texts(store), Browser(url), State(LineStore(store, "sms"))
     twin = select(state, verdict, rule=NEAR)
     reject(state, verdict, twin, "bob", "a copy")
     browser.get(path(verdict, status="any"))
@@ -174,7 +174,7 @@ def test_what_was_recorded_before_a_conflict_is_told(store: Store, url: str) -> 
 def test_a_decision_from_the_command_line_is_seen(store: Store, url: str) -> None:
     verdict, browser = texts(store), Browser(url)
     browser.get(path(verdict, rule=NEAR, by="rule"))
-    state = State(store, "sms")
+    state = State(LineStore(store, "sms"))
     reject(state, verdict, select(state, verdict, rule=NEAR), "cli", "no")
     (mine,) = re.findall(r'name="chosen" value="([^"]+)"', browser.text)
     assert browser.post(f"/review/sms/{verdict.batch}/decide", {"chosen": mine, "action": "accept", "why": "x"}) == 409
@@ -198,7 +198,7 @@ def test_waivers_are_granted_and_ended(store: Store, url: str) -> None:
 
 def test_one_record(store: Store, url: str) -> None:
     pets, bad = LINES["pets"], picture(1, "cat", size=16)
-    verdict, browser = hold(store, pets, [bad]), Browser(url)
+    verdict, browser = hold(bind(store, pets), [bad]), Browser(url)
     assert browser.get(f"/review/pets/{verdict.batch}/{bad['id']}") == 200
     assert "data:image/png;base64," in browser.text
     body = _multipart({"token": browser.token(), "who": "ann", "action": "fix", "record": bad["id"],
@@ -211,7 +211,7 @@ def test_one_record(store: Store, url: str) -> None:
     browser.get(f"/review/pets/{verdict.batch}/{bad['id']}")
     body = body.replace(b"junk", repaired)
     assert browser.ask("POST", here, body, Content_Type=kind) == 303
-    kept = State(store, "pets").entry(1).input
+    kept = State(LineStore(store, "pets")).entry(1).input
     assert kept is not None
     assert store.fetch(kept) == repaired
 
@@ -225,7 +225,7 @@ def _multipart(fields: Mapping[str, str], file: bytes) -> bytes:
 
 def test_cells_are_corrected_and_private_ones_hidden(store: Store, url: str) -> None:
     bad = row([1, 271828, 0], "maybe", CLASS, reason="'maybe' is not a class")
-    verdict, browser = hold(store, LINES["rows"], [bad]), Browser(url)
+    verdict, browser = hold(bind(store, LINES["rows"]), [bad]), Browser(url)
     browser.get(path(verdict))
     assert "271828" not in browser.text
     assert browser.get(f"/review/rows/{verdict.batch}/{bad['id']}") == 200
@@ -237,7 +237,7 @@ def test_cells_are_corrected_and_private_ones_hidden(store: Store, url: str) -> 
     assert "is not a class" in browser.text
     browser.get(f"/review/rows/{verdict.batch}/{bad['id']}")
     assert browser.post(f"/review/rows/{verdict.batch}/decide", {**fields, "label": "no"}) == 200
-    assert State(store, "rows").entry(1).changes == {"a": "2.5", "colour": "blue"}
+    assert State(LineStore(store, "rows")).entry(1).changes == {"a": "2.5", "colour": "blue"}
 
 
 def test_everything_from_the_data_is_escaped(store: Store, url: str) -> None:
@@ -291,10 +291,10 @@ def test_strangers_forms_decide_nothing(store: Store, url: str, headers: dict[st
     texts(store)
     browser = Browser(url)
     browser.get("/review/sms")
-    before = State(store, "sms").position
+    before = State(LineStore(store, "sms")).position
     own = {name.replace("_", "-"): value for name, value in headers.items()}
     assert browser.post("/review/sms/waive", {"rule": SUSPECT, "until": "2999-01-01", "why": "x"}, **own) == status
-    assert State(store, "sms").position == before == 0
+    assert State(LineStore(store, "sms")).position == before == 0
 
 
 def test_a_token_of_another_browser_is_refused(store: Store, url: str) -> None:
@@ -348,7 +348,7 @@ def test_in_a_browser(store: Store, url: str, tmp_path: Path) -> None:
     """Two people in Chromium: one relabels, the other is told; nothing from the data runs; a phone need not scroll."""
     from playwright.sync_api import sync_playwright
 
-    verdict, pets = texts(store), hold(store, LINES["pets"], [picture(n, "cat") for n in range(3)])
+    verdict, pets = texts(store), hold(bind(store, LINES["pets"]), [picture(n, "cat") for n in range(3)])
     trouble: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
@@ -375,7 +375,7 @@ def test_in_a_browser(store: Store, url: str, tmp_path: Path) -> None:
         people["bob"].get_by_role("button", name="Replace that decision with mine").click()
         assert "On record as decision 2: bob" in people["bob"].inner_text("body")
         people["bob"].reload()  # decides nothing again
-        assert State(store, "sms").position == 2
+        assert State(LineStore(store, "sms")).position == 2
         for address in ("/review/sms", path(pets), f"/review/pets/{pets.batch}/{picture(0, 'cat')['id']}"):
             people["bob"].goto(url + address)
             assert people["bob"].evaluate("document.documentElement.scrollWidth <= innerWidth")

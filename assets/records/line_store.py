@@ -1,0 +1,158 @@
+"""A line and the store it is kept in, bound together: the way to everything that is kept of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from assets.errors import RejectedError
+from assets.line.config import Line, LineConfig
+from assets.records.batch import Landing
+from assets.records.dataset import DatasetVersion
+from assets.records.verdict import Accepted, BatchVerdict
+from assets.storage import layout, memo
+from assets.storage.journal import Journal
+from assets.storage.store import Store
+from edge.contracts import ArtifactRef
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class LineStore:
+    """What is kept of the line `name`; it needs no more of the line than its name."""
+
+    store: Store
+    name: str
+
+    def newest(self, cls: type[T]) -> T:
+        """The newest result of the asset that makes such documents. Raises RejectedError where there is none yet."""
+        return self.store.newest(self.name, cls)
+
+    def set_newest(self, value: Any) -> None:
+        """Make `value` the newest result of the asset that makes such documents."""
+        self.store.set_newest(self.name, value)
+
+    def put(self, data: bytes, kind: str, suffix: str, parents: tuple[str, ...] = ()) -> ArtifactRef:
+        """Store `data` under its digest, below the line's artifacts; the same bytes are stored once."""
+        return self.store.put(self.name, data, kind, suffix, parents)
+
+    def cached_step(self, inputs: tuple[str, ...], cls: type[T], make: Callable[[], T]) -> tuple[T, bool]:
+        """The result of a step, made now or remembered.
+
+        Args:
+            inputs: digests and a revision string; any difference makes a new result.
+            cls: the contract document that the step makes: one of an asset's (`layout.ASSETS`).
+            make: makes it.
+
+        Returns:
+            The document, and whether it was remembered. It is also made the asset's head, unless the head is newer: an
+            older result (of a smaller `position`) never replaces one that has seen more batches.
+        """
+        steps = layout.steps(self.name, layout.asset_of(cls))
+        key = f"{steps}/{hashlib.sha256(chr(0).join(inputs).encode()).hexdigest()}.json"
+        value = memo.cached(self.store, key, cls)
+        reused = value is not None
+        if value is None:
+            value = make()
+            self.store.save(key, value)
+        if memo.position_of(value) >= self._newest_position(cls):
+            self.set_newest(value)
+        return value, reused
+
+    def _newest_position(self, cls: type[Any]) -> int:
+        try:
+            return memo.position_of(self.newest(cls))
+        except RejectedError:  # none yet, or one that this version no longer reads
+            return 0
+
+    def results(self, cls: type[T]) -> Iterator[T]:
+        """Every remembered result of a step, in no order; those of other versions of this software are left out."""
+        return memo.documents(self.store, layout.steps(self.name, layout.asset_of(cls)), cls)
+
+    def landings(self) -> Journal[Landing]:
+        """The journal that `new_batch_sensor` reads; positions are its cursor."""
+        return Journal(self.store, layout.landings(self.name), Landing)
+
+    def verdict(self, batch: str) -> BatchVerdict | None:
+        """The gate's verdict on a batch, or None where it was not judged yet."""
+        try:
+            return self.store.load(layout.verdict(self.name, batch), BatchVerdict)
+        except FileNotFoundError:
+            return None
+
+    def verdict_history(self, batch: str) -> Journal[BatchVerdict]:
+        """Every verdict on a batch that was judged more than once, the first one too; the last one stands."""
+        return Journal(self.store, layout.verdict_history(self.name, batch), BatchVerdict)
+
+    def accepted(self) -> Journal[Accepted]:
+        """The order in which batches were accepted: a dataset is a prefix of it."""
+        return Journal(self.store, layout.accepted(self.name), Accepted)
+
+    def list_accepted(self, verdict: BatchVerdict, now: float) -> bool:
+        """List an accepted batch in the journal of accepted batches, unless it is there; whether it was listed now.
+
+        Walks on from where the journal ended when the batch was judged, so that several judges, and one that was killed
+        and comes again, list it together once.
+        """
+        entry = Accepted(verdict.batch, verdict.new, now, verdict.since)
+        return self.accepted().append_once(entry, lambda other: other.batch == verdict.batch, verdict.since)[1]
+
+    def accepted_after(self, after: int, most: int) -> list[tuple[int, Accepted]]:
+        """The first `most` entries of accepted batches behind position `after`, each batch once.
+
+        Reads these, and before them what was listed since the oldest of them was judged; not the whole journal.
+        """
+        journal = self.accepted()
+        window = list(journal.after(after, most))
+        start = min((entry.since for _, entry in window), default=after)
+        seen = {entry.batch for _, entry in journal.after(start, after - start)} if start < after else set()
+        return _first_entries(window, seen)
+
+    def accepted_batches(self) -> list[tuple[int, Accepted]]:
+        """Position and entry of every accepted batch in order, each batch once: its first entry counts."""
+        return _first_entries(self.accepted().after(0), set())
+
+    def dataset(self, version: str) -> DatasetVersion:
+        """The dataset of that version (its digest). Raises RejectedError where it is not kept."""
+        key = layout.dataset(self.name, version)
+        try:
+            return self.store.load(key, DatasetVersion)
+        except FileNotFoundError as error:
+            raise RejectedError(
+                f"{key}: this dataset version is missing; materialize {self.name}/dataset again"
+            ) from error
+
+
+@dataclass(frozen=True)
+class BoundLine(LineStore):
+    """A line with its settings, and where it is kept."""
+
+    config: LineConfig
+
+    @property
+    def line(self) -> Line:
+        """The line alone."""
+        return Line(self.name, self.config)
+
+    @property
+    def identifier(self) -> str:
+        """The line's name as Dagster takes it for groups, jobs and partitions."""
+        return self.line.identifier
+
+
+def bind(store: Store, line: Line) -> BoundLine:
+    """A line, bound to the store it is kept in."""
+    return BoundLine(store, line.name, line.config)
+
+
+def _first_entries(entries: Iterable[tuple[int, Accepted]], seen: set[str]) -> list[tuple[int, Accepted]]:
+    """Those whose batch was not seen before, in order."""
+    found = []
+    for position, entry in entries:
+        if entry.batch not in seen:
+            seen.add(entry.batch)
+            found.append((position, entry))
+    return found
