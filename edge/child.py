@@ -7,6 +7,8 @@ one of our modules, in a session of its own that is ended with it. Three endings
     JsonLines     lines of JSON, back and forth, while it lives
     start_child   nothing is heard; whoever started it ends it
 
+`process_pool` starts several that take calls.
+
 In the child: `die_with_parent`, `limit_memory`, and `answer_pipe` where it answers on standard output.
 """
 
@@ -22,11 +24,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 MAX_LINE = 64 * 1024**2
 """Bytes of one line of JSON."""
@@ -259,3 +265,42 @@ def send_line(pipe: BinaryIO, message: Mapping[str, Any]) -> None:
 def _prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def peak_mb() -> float:
+    """This process's largest resident memory so far in MiB (getrusage counts the parent's before exec); 0 unknown."""
+    try:
+        rows = Path("/proc/self/status").read_text("utf-8").splitlines()
+    except OSError:
+        return 0.0
+    return next((int(row.split()[1]) / 1024 for row in rows if row.startswith("VmHWM:")), 0.0)
+
+
+def process_pool(workers: int, preload: Sequence[str], begin: Callable[[], None]) -> ProcessPoolExecutor:
+    """Processes that take calls of one kind after another, and end when this one does, however it ends.
+
+    Args:
+        preload: modules that are loaded once, for all of them to be forked from.
+        begin: what each does first.
+    """
+    # Imported here: an agent on a device starts no pool.
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import forkserver, get_context
+
+    forkserver.set_forkserver_preload(list(preload))
+    context = get_context("forkserver")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_in_pool, initargs=(begin,))
+
+
+def _begin_in_pool(begin: Callable[[], None]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    begin()
+
+
+def _end_with_parent() -> None:
+    """End this process once the one that started it is gone: a killed one cannot say so, and nothing else would."""
+    from multiprocessing import parent_process
+
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)

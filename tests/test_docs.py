@@ -12,6 +12,9 @@ from typer.main import get_command
 
 from assets.line.config import LineConfig, parse_line
 from platform_defs.cli.main import app
+from tests.house.document import LOOKED_FOR, picture
+from tests.house.document import document as house_document
+from tests.house.plan import ROOMS
 from tests.lines_doc import HEAD, document
 
 ROOT = Path(__file__).parent.parent
@@ -70,3 +73,18 @@ def test_links_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", (ROOT / document).read_text())
     missing = [link for link in links if "://" not in link and not (ROOT / document).parent.joinpath(link).exists()]
     assert missing == []
+
+
+def test_the_page_on_the_house_is_made_from_the_plan_that_tests_enforce() -> None:
+    again = "run: python -m tests.house.document"
+    assert (ROOT / "docs/house.md").read_text() == house_document(), again
+    assert (ROOT / "docs/house.svg").read_text() == picture(), again
+
+
+def test_what_people_look_for_is_where_the_page_says() -> None:
+    assert [path for _, path in LOOKED_FOR if not (ROOT / path).is_file()] == []
+
+
+def test_every_room_has_a_readme_of_its_own() -> None:
+    rooms = [ROOT / room.name.replace(".", "/") for room in ROOMS]
+    assert [str(room) for room in rooms if room.is_dir() and not (room / "README.md").is_file()] == []

@@ -24,6 +24,7 @@ SEVERAL = {
     "shapes": "open sides, from request to plan",
     "shared_data": "real data",
     "sources": "every kind of source",
+    "targets": "the table of targets in the room's README",
 }
 """What tests of several modules together are called, and what they are about."""
 

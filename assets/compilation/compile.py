@@ -16,10 +16,10 @@ from assets.compilation.verify import DEVICE_RECORDS, Source, Verifier
 from assets.compression.documents import ChosenModel
 from assets.evaluation.answers import logits, open_session
 from assets.evaluation.as_tensorrt import open_as_tensorrt
-from assets.loading.held_out import Judged, open_judged
+from assets.loading.held_out import HeldOut, open_held_out
 from assets.processes.worker import Job, serve
 from assets.records.line_store import BoundLine
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 from edge.contracts import TARGETS, GoldenSet, from_bytes
 from edge.contracts.target import Dialect
 from edge.runtime.onnx import OnnxSession
@@ -47,7 +47,7 @@ def compile_targets(line: BoundLine, chosen: ChosenModel, report: Callable[[str]
     check_files(line.store, line.name, {dialect: candidate.onnx[dialect] for dialect in files}, files, sms)
     report(f"{candidate.name}: {', '.join(files)} keep every rule")
     dataset = line.dataset(chosen.dataset)
-    held, test = (open_judged(line.store, dataset, split, chosen.input, config) for split in ("validation", "test"))
+    held, test = (open_held_out(line.store, dataset, split, chosen.input, config) for split in ("validation", "test"))
     verifier = Verifier(
         task=load_task(config.task_spec.name),
         metric=chosen.metric,
@@ -85,7 +85,7 @@ def compile_targets(line: BoundLine, chosen: ChosenModel, report: Callable[[str]
     )
 
 
-def _as_device(chosen: ChosenModel, held: Judged, data: bytes) -> NDArray[np.float32]:
+def _as_device(chosen: ChosenModel, held: HeldOut, data: bytes) -> NDArray[np.float32]:
     """Answers of the session that devices use, one record at a time."""
     count = min(len(held), DEVICE_RECORDS)
     with tempfile.TemporaryDirectory(prefix="edgeloop-engine-") as folder:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import CompileError
-from assets.loading.held_out import Judged
-from assets.tasks.contract import Task
+from assets.loading.held_out import HeldOut
+from assets.tasks.task import Task
 from edge.contracts import GoldenRecord, GoldenSet, InputSpec
 
 GOLDEN_RECORDS = 16
@@ -28,7 +28,7 @@ LEAST_SHARE_OF_RANGE = 0.01
 """A tolerance is at least this share of the outputs' range, so that a dialect without any loss is not held to zero."""
 
 
-def pick_records(task: Task, test: Judged, classes: Sequence[str], count: int = GOLDEN_RECORDS) -> list[int]:
+def pick_records(task: Task, test: HeldOut, classes: Sequence[str], count: int = GOLDEN_RECORDS) -> list[int]:
     """Positions of `count` test records (all, where there are fewer), by the task's rule; see its `golden.py`."""
     sizes = [len(test.input_of(row)) for row in range(len(test))]
     return task.golden.pick(test.ids, sizes, test.y, classes, count)
@@ -62,7 +62,7 @@ def make_golden(
     spec: InputSpec,
     task: Task,
     classes: Sequence[str],
-    test: Judged,
+    test: HeldOut,
     picked: Sequence[int],
     expected: NDArray[np.float32],
     dialects: Mapping[str, NDArray[np.float32]],

@@ -18,12 +18,12 @@ from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import ArtifactRef, InputShapes, PlanHeader, TargetProfile, document
 from edge.engine.build import BuildLimits, build_plan, builder_version
+from edge.engine.cuda import Cuda
 from edge.engine.header import parse_plan
 from edge.engine.library import installed_version
 from edge.engine.request import flags_of
 from edge.engine.versions import rules_for, version_numbers
 from edge.errors import ContractError, IncompatibleError, RejectedError
-from edge.runtime.cuda import Cuda
 from edge.runtime.machine import machine_arch
 
 TIMEOUT_SECONDS = 900.0

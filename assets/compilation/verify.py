@@ -14,10 +14,10 @@ from assets.evaluation.as_tensorrt import open_as_tensorrt, unsigned
 from assets.evaluation.latency import bounded_ms, latency, machine_name
 from assets.evaluation.parity import Outputs, compare_answers
 from assets.line.tasks import change_in_words, metric_drop
-from assets.loading.held_out import Judged
+from assets.loading.held_out import HeldOut
 from assets.storage.store import Store
-from assets.tasks.contract import Task
 from assets.tasks.exam import Exam
+from assets.tasks.task import Task
 from edge.contracts import AnswerSpec, ArtifactRef, Evidence, Metric, ParityVerdict
 from edge.contracts.evidence import VerdictKind
 from edge.runtime.machine import is_here
@@ -59,8 +59,8 @@ class Verifier:
     metric: str
     classes: tuple[str, ...]
     answer: AnswerSpec
-    held: Judged
-    test: Judged
+    held: HeldOut
+    test: HeldOut
     teacher: float | None = None
     own: tuple[str, ...] = ()
     as_device: Callable[[bytes], Outputs] | None = None

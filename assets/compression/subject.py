@@ -23,12 +23,12 @@ from assets.fitting.threads import set_up_torch
 from assets.line.compression import Budget, CompressionPolicy
 from assets.line.tasks import change_in_words
 from assets.line.training import TrainingPolicy
-from assets.loading.held_out import Judged, open_judged
+from assets.loading.held_out import HeldOut, open_held_out
 from assets.records.dataset import DatasetVersion
 from assets.records.line_store import BoundLine
 from assets.storage.store import Store
-from assets.tasks.contract import Task, load_task
 from assets.tasks.exam import Exam
+from assets.tasks.task import Task, load_task
 from assets.training.documents import TrainedModel
 from edge.contracts import TARGETS, AnswerSpec, ArtifactRef, Evidence, InputSpec, ParityVerdict, TargetProfile, digest
 from edge.contracts.evidence import VerdictKind
@@ -96,8 +96,8 @@ class Subject:
     budget: Budget
     targets: tuple[TargetProfile, ...]
     calibration: TrainingSet
-    validation: Judged
-    test: Judged
+    validation: HeldOut
+    test: HeldOut
     trainable: Trainable | None
     position: int
     dataset: str
@@ -194,8 +194,8 @@ def open_subject(
         )
     config, task, private = line.config, load_task(model.task), model.epsilon is not None
     set_up_torch(config.training, model.input.shape)
-    train = None if private else open_judged(line.store, dataset, "train", model.input, config)
-    validation = open_judged(line.store, dataset, "validation", model.input, config)
+    train = None if private else open_held_out(line.store, dataset, "train", model.input, config)
+    validation = open_held_out(line.store, dataset, "validation", model.input, config)
     trainable = None
     if train is not None and model.answer.kind != "image":
         outputs = task.outputs(config.data.classes, model.input)
@@ -220,7 +220,7 @@ def open_subject(
         targets=tuple(TARGETS[name] for name in config.targets),
         calibration=validation if train is None else train,
         validation=validation,
-        test=open_judged(line.store, dataset, "test", model.input, config),
+        test=open_held_out(line.store, dataset, "test", model.input, config),
         trainable=trainable,
         position=model.position,
         dataset=model.dataset,

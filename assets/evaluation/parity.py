@@ -17,7 +17,7 @@ from edge.contracts.evidence import VerdictKind
 
 Outputs = NDArray[np.float32]
 Drop = Callable[[Outputs, Outputs], float]
-"""From the answers before and after to what was lost of the metric, see `assets.tasks.contract.Task.drop`."""
+"""From the answers before and after to what was lost of the metric, see `assets.tasks.task.Task.drop`."""
 Stage = Literal["export", "prune", "distill", "quantize", "compile"]
 ALL_LOST = 1.0
 LARGEST = float(np.finfo(np.float32).max)

@@ -24,7 +24,8 @@ from assets.fitting.distributed_batches import Batches, sampling_of
 from assets.fitting.learner import Learner, TrainingParts
 from assets.fitting.validation import Validation
 from assets.line.training import TrainingPolicy
-from assets.tasks.contract import Attending, Objective, Task
+from assets.tasks.contract import Attending, Objective
+from assets.tasks.task import Task
 
 if TYPE_CHECKING:
     from assets.fitting.differential_privacy import Private

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from assets.errors import RejectedError
 from assets.fitting.contract import TrainingSet
 from assets.line.training import TrainingPolicy
-from assets.tasks.contract import Objective, Task
+from assets.tasks.contract import Objective
+from assets.tasks.task import Task
 
 AT_ONCE = 256
 

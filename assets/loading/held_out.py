@@ -21,7 +21,7 @@ MOST_PICTURES = 5000
 """Real pictures that a generator is judged against, and as many pictures of its own."""
 
 
-class Judged(Protocol):
+class HeldOut(Protocol):
     """Records that models answer and are judged on: a training set (see `assets.fitting.contract`) with more to it.
 
     Attributes:
@@ -74,7 +74,7 @@ class NoiseSet:
         return self._noise[row].numpy().astype("<f8").tobytes()
 
 
-def open_judged(
+def open_held_out(
     store: Store,
     dataset: DatasetVersion,
     split: Split,
@@ -82,7 +82,7 @@ def open_judged(
     config: LineConfig,
     *,
     scratch: Path | None = None,
-) -> Judged:
+) -> HeldOut:
     """A split as the model reads it.
 
     Args:

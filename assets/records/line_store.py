@@ -11,7 +11,7 @@ from assets.errors import RejectedError
 from assets.line.config import Line, LineConfig
 from assets.records.batch import Landing
 from assets.records.dataset import DatasetVersion
-from assets.records.verdict import Accepted, BatchVerdict
+from assets.records.verdict import Accepted, BatchVerdict, stands
 from assets.storage import layout, memo
 from assets.storage.journal import Journal
 from assets.storage.store import Store
@@ -136,6 +136,13 @@ class BoundLine(LineStore):
     def line(self) -> Line:
         """The line alone."""
         return Line(self.name, self.config)
+
+    def is_judged(self, landing: Landing) -> bool:
+        """Whether a verdict stands; one that was landed again may have to be judged under rules that changed."""
+        if not landing.again:
+            return self.store.exists(layout.verdict(self.name, landing.batch))
+        verdict = self.verdict(landing.batch)
+        return verdict is not None and stands(verdict, self.line)
 
     @property
     def identifier(self) -> str:

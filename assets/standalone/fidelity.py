@@ -17,7 +17,8 @@ from assets.evaluation.intervals import Weighted, bootstrap
 from assets.evaluation.parity import Outputs
 from assets.line.tasks import TaskSpec
 from assets.line.training import TrainingPolicy
-from assets.tasks.contract import Objective, Task, Truth
+from assets.tasks.contract import Objective, Truth
+from assets.tasks.task import Task
 from assets.tasks.user_metrics import Split
 from edge.contracts import AnswerSpec, Metric
 from edge.contracts.evidence import VerdictKind

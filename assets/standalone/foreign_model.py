@@ -14,13 +14,13 @@ from assets.errors import RejectedError
 from assets.evaluation.answers import answers, feeds, fixed_batch, open_session
 from assets.evaluation.parity import Outputs
 from assets.line.compression import Budget, CompressionPolicy
-from assets.loading.held_out import Judged
+from assets.loading.held_out import HeldOut as Judged
 from assets.standalone.heldout import FloatTruth, HeldOut, SourceRecords, Truth, hold_out, truth_of
 from assets.standalone.signature import Signature, read_signature
 from assets.standalone.sources import Raw, Reading, read_source
 from assets.storage.store import Store
-from assets.tasks.contract import Task
 from assets.tasks.exam import Exam
+from assets.tasks.task import Task
 from edge.contracts import AnswerSpec, Evidence, InputSpec, TargetProfile
 
 PROBED = 2

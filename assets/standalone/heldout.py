@@ -18,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
-from assets.loading.held_out import Judged
+from assets.loading.held_out import HeldOut as Judged
 from assets.loading.pictures import normalized_batch
 from assets.records.splits import drawn_split
 from assets.standalone.fidelity import fidelity_task
 from assets.standalone.sources import SHARES, Raw, Share
-from assets.tasks.contract import Task, load_task
+from assets.tasks.task import Task, load_task
 from edge.contracts import InputSpec
 
 DRAWN: Mapping[Share, float] = {"calibration": 0.2, "validation": 0.4, "test": 0.4}
@@ -36,7 +36,7 @@ MOST_CLASSES = 100_000
 
 
 class SourceRecords:
-    """Some records of a source, see `assets.loading.held_out.Judged`.
+    """Some records of a source, see `assets.loading.held_out.HeldOut`.
 
     Attributes:
         y: (records,) classes or numbers; (records, …) the float model's answers where there are no labels.

@@ -13,7 +13,7 @@ from assets.compression.subject import Subject, open_subject
 from assets.errors import RejectedError
 from assets.line.compression import Budget, CompressionPolicy
 from assets.line.config import Line
-from assets.loading.held_out import open_judged
+from assets.loading.held_out import open_held_out
 from assets.records.dataset import DatasetVersion
 from assets.records.line_store import BoundLine, LineStore, bind
 from assets.standalone.external_data import whole_model
@@ -124,7 +124,7 @@ def records_of_line(line: BoundLine, spec: InputSpec, signature: Signature, file
     """A line's newest accepted records as a model reads them, and what they judge it by."""
     dataset = line.newest(DatasetVersion)
     train, validation, test = (
-        open_judged(line.store, dataset, split, spec, line.config) for split in ("train", "validation", "test")
+        open_held_out(line.store, dataset, split, spec, line.config) for split in ("train", "validation", "test")
     )
     shapes = probe(open_model(file), _First(validation), file.source)
     truth = truth_of(validation.y, line.config.data.classes, (), shapes, len(signature.inputs[0].shape))

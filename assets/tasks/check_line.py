@@ -14,7 +14,7 @@ from assets.families.build import teacher_architecture
 from assets.families.check_network import RECORDS, Finding, Loss, Subject, check_network
 from assets.families.network import TARGET_MEAN, TARGET_STD
 from assets.line.config import LineConfig
-from assets.tasks.contract import Task, load_task
+from assets.tasks.task import Task, load_task
 from assets.tasks.user_metrics import user_score
 from edge.contracts import InputSpec
 

@@ -17,7 +17,8 @@ from assets.evaluation.intervals import (
     bootstrap,
     paired_difference,
 )
-from assets.tasks.contract import MOST_PICTURES, Task, Truth
+from assets.tasks.contract import MOST_PICTURES, Truth
+from assets.tasks.task import Task
 from assets.tasks.user_metrics import Outputs, is_user_metric
 
 Numbers = NDArray[np.float64]

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from assets.tasks.contract import Task, Truth
+from assets.tasks.contract import Truth
+from assets.tasks.task import Task
 from assets.tasks.user_metrics import Outputs, Split, user_metrics_on
 from edge.contracts import AnswerSpec, Metric
 from edge.contracts.evidence import VerdictKind

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from assets.errors import RejectedError
 from assets.evaluation.answers import answers, open_session
 from assets.line.config import Line
-from assets.loading.held_out import open_judged
+from assets.loading.held_out import open_held_out
 from assets.records.dataset import DatasetVersion
 from assets.records.line_store import BoundLine
 from assets.tasks.compare import Comparison, compare
-from assets.tasks.contract import Task
+from assets.tasks.task import Task
 from assets.training.documents import TrainedModel
 from assets.training.splits import Sets
 from assets.training.verify import exam_of
@@ -47,7 +47,7 @@ def against_the_model_in_use(
     if earlier.task != task.name or earlier.labels != labels_of(task, line.line):
         raise NotComparableError("the model in use is for another task or other classes")
     try:
-        held = open_judged(line.store, dataset, "test", earlier.input, line.config)
+        held = open_held_out(line.store, dataset, "test", earlier.input, line.config)
         before = answers(open_session(line.store.fetch(earlier.onnx)), held)
     except (RejectedError, VerificationError, RuntimeError, ValueError) as error:  # ONNX Runtime's are RuntimeErrors
         raise NotComparableError(f"the model in use cannot answer these records ({error})") from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from assets.fitting.contract import Fitted
 from assets.line.model import ModelFamily
-from assets.tasks.contract import Task
+from assets.tasks.task import Task
 from assets.training.documents import Start, TrainedModel
 from assets.training.splits import Sets
 from assets.training.teacher import Teacher

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from assets.errors import RejectedError
 from assets.fitting.contract import Part, TrainingSet
-from assets.loading.held_out import Judged, open_judged, picture_spec
+from assets.loading.held_out import HeldOut, open_held_out, picture_spec
 from assets.loading.records import RecordSet, open_split
 from assets.records.dataset import DatasetVersion
 from assets.records.line_store import BoundLine
-from assets.tasks.contract import Task
+from assets.tasks.task import Task
 from assets.training.normalize import INPUT_NAME, input_spec
 from edge.contracts import InputSpec
 
@@ -37,8 +37,8 @@ class Sets:
     records: InputSpec
     train: RecordSet
     learned: TrainingSet
-    validation: Judged
-    test: Judged
+    validation: HeldOut
+    test: HeldOut
 
 
 def open_sets(
@@ -74,8 +74,8 @@ def open_sets(
                 "`data.classes`); land normal records, or name the classes in another order"
             )
         learned = Part(train, normal)
-    validation = open_judged(line.store, dataset, "validation", spec, config, scratch=scratch)
-    test = open_judged(line.store, dataset, "test", spec, config, scratch=scratch)
+    validation = open_held_out(line.store, dataset, "validation", spec, config, scratch=scratch)
+    test = open_held_out(line.store, dataset, "test", spec, config, scratch=scratch)
     return Sets(spec, records, train, learned, validation, test)
 
 

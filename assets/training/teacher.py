@@ -17,7 +17,7 @@ from assets.fitting.fit import FREE, fit
 from assets.fitting.gan import fit_gan
 from assets.line.model import ModelFamily
 from assets.line.training import TrainingPolicy
-from assets.tasks.contract import Task
+from assets.tasks.task import Task
 from assets.training.splits import Sets
 from edge.contracts import InputSpec
 

@@ -14,7 +14,7 @@ from assets.fitting.threads import set_up_torch
 from assets.processes.worker import Job, serve
 from assets.records.dataset import DatasetVersion
 from assets.records.line_store import BoundLine
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 from assets.training.comparison import labels_of
 from assets.training.cost import Meter
 from assets.training.documents import TrainedModel

@@ -15,8 +15,8 @@ from assets.families.export import export_onnx, export_verdict
 from assets.families.weights import weights_of
 from assets.line.config import Line
 from assets.records.line_store import BoundLine
-from assets.tasks.contract import Task
 from assets.tasks.exam import Exam
+from assets.tasks.task import Task
 from assets.training.splits import Sets, truth_of
 from assets.training.teacher import Teacher
 from edge.contracts import AnswerSpec, ArtifactRef, Evidence, Metric

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from assets.families.weights import set_weights
 from assets.line.model import ModelFamily
 from assets.records.line_store import BoundLine
-from assets.tasks.contract import Task
+from assets.tasks.task import Task
 from assets.training.documents import FROM_SCRATCH, Start, TrainedModel
 from assets.training.previous_model import misfit
 from assets.training.teacher import Teacher

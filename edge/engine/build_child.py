@@ -14,14 +14,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.child import die_with_parent, limit_memory, python_module
+from edge.child import die_with_parent, limit_memory, peak_mb, python_module
 from edge.contracts import MAX_BATCH, from_bytes
 from edge.engine.library import load_tensorrt
 from edge.engine.messages import Messages, logger_of, parser_error
 from edge.engine.request import USUAL_BATCH, BuildRequest
 from edge.engine.versions import OPTIONS, TABLE, Rules, check_library, rules_for
 from edge.errors import IncompatibleError, RejectedError
-from edge.runtime.footprint import peak_mb
 
 _ADDR_NO_RANDOMIZE = 0x0040000
 _CACHE = Path("timing.cache")
@@ -119,7 +118,7 @@ def _check_gpu(request: BuildRequest, gpu: Callable[[], int]) -> None:
 
 
 def _gpu_sm() -> int:
-    from edge.runtime.cuda import Cuda
+    from edge.engine.cuda import Cuda
 
     return Cuda().sm
 

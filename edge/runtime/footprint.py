@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edge.child import answer_pipe, bare_environment, die_with_parent, limit_memory, python_module, run_child, send_line
+from edge.child import (
+    answer_pipe,
+    bare_environment,
+    die_with_parent,
+    limit_memory,
+    peak_mb,
+    python_module,
+    run_child,
+    send_line,
+)
 from edge.errors import RejectedError
 
 RUNS = 5
@@ -78,15 +87,6 @@ def main(arguments: list[str]) -> int:
         session.run(None, fed)
     send_line(pipe, asdict(Footprint(start, peak_mb())))
     return 0
-
-
-def peak_mb() -> float:
-    """This process's largest resident memory so far in MiB (getrusage counts the parent's before exec); 0 unknown."""
-    try:
-        rows = Path("/proc/self/status").read_text("utf-8").splitlines()
-    except OSError:
-        return 0.0
-    return next((int(row.split()[1]) / 1024 for row in rows if row.startswith("VmHWM:")), 0.0)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.contracts import MAX_BATCH
+from edge.engine.cuda import Cuda
 from edge.engine.header import Header, parse_plan
 from edge.engine.library import load_tensorrt
 from edge.engine.versions import same_version
 from edge.errors import IncompatibleError, RejectedError
-from edge.runtime.cuda import Cuda
 from edge.runtime.signature import Signature, check_batch, check_model_file, signature_of
 
 

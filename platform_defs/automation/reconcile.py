@@ -17,7 +17,6 @@ from platform_defs.automation.liveness import fail_dead_runs
 from platform_defs.automation.runs import (
     ClaimState,
     claim_state,
-    is_judged,
     judging_attempts,
     retry_number,
     was_refused,
@@ -93,7 +92,7 @@ def _unjudged(
         if len(found) >= MOST_OPEN:
             break
         seen = position
-        if not is_judged(line, landing):
+        if not line.is_judged(landing):
             found.append((position, landing))
     requests: dict[str, dg.RunRequest] = {}
     notes: list[str] = []

@@ -11,8 +11,6 @@ import dagster as dg
 from assets.line.config import Line
 from assets.records.batch import Landing
 from assets.records.line_store import BoundLine
-from assets.records.verdict import stands
-from assets.storage import layout
 from assets.training.triggers.claims import CLAIM_TAG, Claim
 from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, RUN_KEY_TAG
 
@@ -77,14 +75,6 @@ def claim_state(instance: dg.DagsterInstance, claim: Claim | None, most: int) ->
     return (ClaimState.RETRY, retry) if retry else (ClaimState.GIVEN_UP, 0)
 
 
-def is_judged(line: BoundLine, landing: Landing) -> bool:
-    """Whether a verdict stands; one that was landed again may have to be judged under rules that changed."""
-    if not landing.again:
-        return line.store.exists(layout.verdict(line.name, landing.batch))
-    verdict = line.verdict(landing.batch)
-    return verdict is not None and stands(verdict, line.line)
-
-
 def unfinished_runs(instance: dg.DagsterInstance, line: Line) -> list[dg.DagsterRun]:
     """The line's runs that are queued or under way.
 
@@ -107,7 +97,7 @@ def judging_attempts(
         under_way[run.tags.get(BATCH_TAG, "")].append(run)
     found: list[Sequence[dg.DagsterRun] | None] = []
     for landing in landings:
-        if is_judged(line, landing):
+        if line.is_judged(landing):
             found.append(None)
         elif not landing.again and landing.batch in under_way:
             found.append(under_way[landing.batch])
@@ -124,4 +114,4 @@ def _attempts(line: BoundLine, instance: dg.DagsterInstance, landing: Landing) -
         if any(run.is_success or was_refused(instance, run) for run in runs):
             return None  # it was judged anew, by rules that have changed once more since
     # A run that ended between the two looks has left its verdict.
-    return None if is_judged(line, landing) else runs
+    return None if line.is_judged(landing) else runs

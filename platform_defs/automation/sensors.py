@@ -20,7 +20,7 @@ from platform_defs.automation.cursors import read_cursor, read_watched, write_cu
 from platform_defs.automation.jobs import LineJobs, judge_request, retrain_request
 from platform_defs.automation.locks import BUSY, line_lock
 from platform_defs.automation.reconcile import MOST_OPEN, unfinished_work
-from platform_defs.automation.runs import ClaimState, claim_state, is_judged
+from platform_defs.automation.runs import ClaimState, claim_state
 
 MOST_PER_TICK = 200
 INTERVAL_SECONDS = int(os.environ.get("EDGELOOP_SENSOR_SECONDS", "15"))
@@ -59,7 +59,7 @@ def new_work(line: BoundLine, jobs: LineJobs, instance: dg.DagsterInstance, curs
     requests = [
         judge_request(jobs, landing.batch, again=landing.again)
         for landing in entries.values()
-        if not is_judged(line, landing)
+        if not line.is_judged(landing)
     ]
     retrain, why = _retrain(line, jobs, instance)
     requests += retrain

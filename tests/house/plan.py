@@ -64,8 +64,8 @@ WIRING = (
     Room("platform_defs.components", "A line as a Dagster component."),
     Room("platform_defs.lines", "The shipped lines, a YAML each."),
     Room("platform_defs.definitions", "The code location."),
-    Room("platform_defs.local", "Everything on one machine: instance, runner, UI."),
     Room("platform_defs.web", "Reports, review and the device gateway over HTTP."),
+    Room("platform_defs.local", "Everything on one machine: instance, runner, UI."),
     Room("platform_defs.demo", "The whole loop on handwritten digits."),
     Room("platform_defs.cli", "`edgeloop`, command by command."),
 )

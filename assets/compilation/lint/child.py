@@ -16,6 +16,7 @@ from typing import Any
 from assets.compilation.lint.graph import free_inputs
 from assets.compilation.lint.rules import OPEN_AXIS, Finding, found
 from assets.compilation.lint.run import lint_model
+from assets.evaluation.answers import open_session
 from edge.child import answer_pipe, die_with_parent, limit_memory, send_line
 
 
@@ -52,8 +53,6 @@ def _opened(data: bytes, literally: bool, strict: bool) -> Iterator[Finding]:
     """
     import numpy as np
     import onnx
-
-    from assets.evaluation.answers import open_session
 
     try:
         session = open_session(data, as_written=literally)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
-import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from multiprocessing import get_context, parent_process
-from multiprocessing.forkserver import set_forkserver_preload
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +19,7 @@ from assets.quality.engines.contract import PARALLEL_RECORDS, Answer, Task
 from assets.quality.engines.pandas_frame import frame_of
 from assets.quality.engines.pandas_suite import ask, warm_up
 from assets.quality.spool import read_chunk
+from edge.child import process_pool
 
 COLLECT_EVERY = 5
 """Questions over one column after which memory is collected: about 20 ms each time, against some copies of a frame."""
@@ -58,12 +56,8 @@ class Judges:
     def start(self) -> None:
         """Start the processes; they load Great Expectations on their own."""
         if self._pool is None:
-            set_forkserver_preload(
-                ["great_expectations", "great_expectations.expectations", "assets.quality.engines.pandas_pool"]
-            )
-            self._pool = self._stack.enter_context(
-                ProcessPoolExecutor(self.workers, mp_context=get_context("forkserver"), initializer=_begin)
-            )
+            preloaded = ("great_expectations", "great_expectations.expectations", __name__)
+            self._pool = self._stack.enter_context(process_pool(self.workers, preloaded, _begin))
             for _ in range(self.workers):
                 self._pool.submit(warm_up)
 
@@ -100,16 +94,8 @@ def _died() -> TransientError:
 
 def _begin() -> None:
     """What each of the processes does first."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     warm_up()
     gc.freeze()  # what is loaded stays: collecting what a question left behind then costs little
-
-
-def _end_with_parent() -> None:
-    """End this process once the one that started it is gone: a killed one cannot say so, and nothing else would."""
-    if (parent := parent_process()) is not None:
-        parent.join()
-        os._exit(1)
 
 
 def judge_task(task: Task) -> list[Answer]:

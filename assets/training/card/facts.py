@@ -12,7 +12,7 @@ from torch import nn
 from assets.line.config import Line
 from assets.records.dataset import DatasetVersion
 from assets.storage.store import Store
-from assets.tasks.contract import Task
+from assets.tasks.task import Task
 from assets.training.card.data import ModelInUse
 from assets.training.card.generated import GanEvidence
 from assets.training.card.samples import TestRecords, hidden_columns, label_is_hidden

@@ -17,7 +17,7 @@ from assets.line.training import TrainingPolicy
 from assets.records.dataset import DatasetVersion
 from assets.records.line_store import LineStore
 from assets.storage.store import Store
-from assets.tasks.contract import Task
+from assets.tasks.task import Task
 from assets.training.splits import Sets
 from assets.training.teacher import build_teacher, fit_teacher
 from assets.training.tuning.folds import GroupedRecords, Joined, Spread, cross_validate

@@ -22,7 +22,7 @@ from torch import Tensor
 from assets.errors import RejectedError
 from assets.fitting.contract import CheckpointPlace, Part, TrainingSet
 from assets.line.training import TrainingPolicy
-from assets.tasks.contract import Task
+from assets.tasks.task import Task
 from assets.training.tuning.trial_log import TrialLog
 
 CHOOSERS = 5

@@ -28,10 +28,10 @@ from assets.evaluation.answers import logits
 from assets.evaluation.hits import hits
 from assets.evaluation.latency import machine_name
 from assets.line.config import parse_line
-from assets.loading.held_out import open_judged
+from assets.loading.held_out import open_held_out
 from assets.records.line_store import LineStore, bind
 from assets.storage.store import Store
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 from edge.contracts import (
     TARGETS,
     ArtifactRef,
@@ -199,7 +199,7 @@ def test_a_compiler_that_loses_accuracy_does_not_pass(failed: Engines) -> None:
 
 
 def test_an_answer_that_is_no_number_does_not_pass(made: Any) -> None:
-    held = open_judged(made.store, made.dataset, "validation", made.chosen.input, made.line.config)
+    held = open_held_out(made.store, made.dataset, "validation", made.chosen.input, made.line.config)
     task = load_task("image_classification")
     verifier = Verifier(task, "accuracy", made.line.config.data.classes, made.chosen.answer, held, held)
     fine = np.zeros((len(held.y), 4), np.float32)
@@ -210,7 +210,7 @@ def test_an_answer_that_is_no_number_does_not_pass(made: Any) -> None:
 
 
 def test_a_rewrite_of_a_fixed_batch_is_timed_with_as_many_records(made: Any) -> None:
-    held = open_judged(made.store, made.dataset, "validation", made.chosen.input, made.line.config)
+    held = open_held_out(made.store, made.dataset, "validation", made.chosen.input, made.line.config)
     task = load_task("image_classification")
     verifier = Verifier(task, "accuracy", made.line.config.data.classes, made.chosen.answer, held, held)
     model = conv_net(batch=4)

@@ -24,7 +24,7 @@ from assets.compilation.golden_set import (
 )
 from assets.errors import CompileError
 from assets.tasks.class_golden import MAX_INPUT_BYTES
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 from edge.contracts import InputSpec
 from edge.runtime.preprocess import golden_tensor, record_tensor
 

@@ -18,7 +18,7 @@ from assets.fitting.differential_privacy import ORDERS, PoissonSampling, Private
 from assets.fitting.fit import fit
 from assets.line.model import ModelFamily
 from assets.line.training import PrivateTraining, TrainingPolicy
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 from edge.contracts import InputSpec
 from tests.memory_set import MemorySet
 

@@ -17,7 +17,7 @@ from assets.fitting.contract import Fitted
 from assets.fitting.fit import fit
 from assets.fitting.threads import set_up_torch
 from assets.line.training import Augmentation
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 from tests.assets.fitting.toy_training import (
     CLASSES,
     TRAIN,

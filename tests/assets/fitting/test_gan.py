@@ -18,7 +18,7 @@ from assets.families.build import build_discriminator, build_network
 from assets.fitting.contract import FitControl, Fitted, Progress
 from assets.fitting.gan import fit_gan
 from assets.line.training import TrainingPolicy
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 from edge.contracts import InputSpec
 from tests.memory_set import MemorySet
 

@@ -21,7 +21,7 @@ from assets.fitting.fit import fit
 from assets.line.training import TrainingPolicy
 from assets.processes.worker import Job, serve
 from assets.storage.store import Store
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 from assets.training.triggers.claims import Claim
 from tests.memory_set import MemorySet
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from assets.errors import RejectedError
 from assets.line.training import TrainingPolicy
 from assets.tasks import class_losses, class_metrics
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 
 score = load_task("image_classification").score
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from assets.evaluation.hits import hits
 from assets.evaluation.intervals import paired_difference
 from assets.tasks.compare import compare
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 
 CLASSES, NUMBERS = load_task("image_classification"), load_task("tabular_regression")
 

@@ -19,7 +19,7 @@ from assets.line.families import FAMILIES
 from assets.line.tasks import TaskSpec, task_specs
 from assets.line.training import TrainingPolicy
 from assets.tasks.compare import compare
-from assets.tasks.contract import Task, load_task
+from assets.tasks.task import Task, load_task
 
 FOLDER = Path(__file__).parents[3] / "assets/tasks"
 NAMES = sorted(task_specs())

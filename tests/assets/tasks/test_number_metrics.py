@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from assets.errors import RejectedError
 from assets.line.training import TrainingPolicy
 from assets.tasks import number_golden, number_losses, number_metrics
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 
 score = load_task("tabular_regression").score
 

@@ -15,10 +15,10 @@ from sklearn.datasets import load_digits
 from assets.errors import EdgeError, RejectedError
 from assets.line.training import TrainingPolicy
 from assets.tasks.compare import compare
-from assets.tasks.contract import load_task
 from assets.tasks.image_generation import loss as gan
 from assets.tasks.image_generation.features import features
 from assets.tasks.ranking import placements
+from assets.tasks.task import load_task
 from assets.tasks.user_metrics import user_metrics_on
 
 ANOMALY, PICTURES = load_task("anomaly_detection"), load_task("image_generation")

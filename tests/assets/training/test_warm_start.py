@@ -14,7 +14,7 @@ from assets.families.weights import weights_of
 from assets.line.config import Line
 from assets.records.line_store import LineStore, bind
 from assets.storage.store import Store
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 from assets.training.dataset import build_dataset
 from assets.training.documents import TrainedModel
 from assets.training.previous_model import misfit, model_in_use

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from assets.evaluation.answers import answers, logits, open_session
 from assets.line.config import parse_line
-from assets.loading.held_out import open_judged
+from assets.loading.held_out import open_held_out
 from assets.records.dataset import DatasetVersion
 from assets.records.line_store import BoundLine, bind
 from assets.storage.store import Store
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 from assets.training.documents import TrainedModel
 from assets.training.train import train
 from tests.benchmarks.train.asked import CONFIDENCE, JUDGE_ACCURACY, LEAST_SHARE, MOST_SHARE, Row
@@ -31,8 +31,8 @@ def engines(line: BoundLine, dataset: DatasetVersion, model: TrainedModel, targe
     cap = line.config.features.cap
     assert cap is not None
     uncapped = line.config.model_copy(update={"features": line.config.features.model_copy(update={"cap": None})})
-    test = open_judged(line.store, dataset, "test", model.input, line.config)
-    truth = np.asarray(open_judged(line.store, dataset, "test", model.input, uncapped).y, np.float64)
+    test = open_held_out(line.store, dataset, "test", model.input, line.config)
+    truth = np.asarray(open_held_out(line.store, dataset, "test", model.input, uncapped).y, np.float64)
     outputs = answers(open_session(line.store.fetch(model.onnx)), test)
     for name, predicted, true, asked in (
         (f"rmse, both capped at {cap:g}", np.minimum(outputs, cap), np.minimum(truth, cap), target),

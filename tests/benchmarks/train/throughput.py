@@ -26,7 +26,7 @@ from assets.fitting.augment import augment
 from assets.fitting.fit import fit, set_memory_format
 from assets.line.model import ModelFamily
 from assets.line.training import Augmentation, TrainingPolicy
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 from edge.contracts import InputSpec
 from tests.benchmarks.train.asked import Row
 from tests.memory_set import MemorySet

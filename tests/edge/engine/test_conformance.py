@@ -194,7 +194,7 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "import fake_tensorrt\nglobals().update(vars(fake_tensorrt.make('10.3.0.30', '10.3.0')))\n"
     )
     (folder / "sitecustomize.py").write_text(
-        "import types\nimport edge.runtime.cuda as cuda\ncuda.Cuda = lambda: types.SimpleNamespace(sm=87)\n"
+        "import types\nimport edge.engine.cuda as cuda\ncuda.Cuda = lambda: types.SimpleNamespace(sm=87)\n"
     )
     here = str(Path(__file__).parent)
     path = f"{folder}:{here}:{Path(edge.__file__).parent.parent}"

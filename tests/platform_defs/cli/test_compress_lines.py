@@ -20,7 +20,7 @@ from assets.standalone.foreign_model import OnnxFile, check_budget, open_model
 from assets.standalone.signature import read_signature
 from assets.standalone.subject import records_of_line
 from assets.storage.store import Store
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 from assets.training.documents import TrainedModel
 from platform_defs import catalog
 from platform_defs.cli.main import app

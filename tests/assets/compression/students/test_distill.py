@@ -19,7 +19,8 @@ from assets.families.build import build_network
 from assets.families.weights import predict, weights_of
 from assets.fitting.fit import fit
 from assets.line.training import Augmentation, TrainingPolicy
-from assets.tasks.contract import Attending, load_task
+from assets.tasks.contract import Attending
+from assets.tasks.task import load_task
 from edge.contracts import InputSpec
 from tests.memory_set import MemorySet
 

@@ -22,7 +22,7 @@ from assets.families.export import export_onnx
 from assets.families.weights import predict, weights_of
 from assets.fitting.fit import fit
 from assets.line.training import TrainingPolicy
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 from edge.contracts import InputSpec
 from tests.memory_set import MemorySet
 

@@ -17,7 +17,7 @@ from assets.line.config import Line, parse_line
 from assets.records.dataset import DatasetVersion
 from assets.records.line_store import BoundLine, bind
 from assets.storage.store import Store
-from assets.tasks.contract import Task, load_task
+from assets.tasks.task import Task, load_task
 from assets.training.card import Facts, GanEvidence
 from assets.training.documents import Cost, Start, TrainedModel
 from edge.contracts import AnswerSpec, ArtifactRef, Evidence, InputSpec, Latency

@@ -18,7 +18,7 @@ from assets.fitting.fit import fit
 from assets.line.training import TrainingPolicy
 from assets.records.line_store import LineStore
 from assets.storage.store import Store
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 from assets.training.tuning.folds import GroupedRecords, Joined, Spread, cross_validate, deal
 from assets.training.tuning.trial_log import TrialLog
 from tests.memory_set import MemorySet

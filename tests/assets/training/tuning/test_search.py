@@ -17,7 +17,7 @@ from assets.line.model import ModelFamily
 from assets.line.training import SearchSpace, TrainingPolicy
 from assets.records.line_store import LineStore
 from assets.storage.store import Store
-from assets.tasks.contract import load_task
+from assets.tasks.task import load_task
 from assets.training.tuning.search import Goal, Searched, Trial, applied, search
 from assets.training.tuning.trial_log import TrialLog
 from tests.memory_set import MemorySet
