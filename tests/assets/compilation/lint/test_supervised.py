@@ -84,7 +84,7 @@ def test_a_file_that_takes_too_long_is_found_and_the_next_is_read() -> None:
     with Checker() as checker:
         assert checker.lint(SOUND, "tensorrt") == ()
         assert checker._child is not None
-        checker._child.send_signal(signal.SIGSTOP)  # it does not answer, however long one waits
+        checker._child._process.send_signal(signal.SIGSTOP)  # it does not answer, however long one waits
         checker._seconds = 0.1
         (finding,) = checker.lint(SOUND, "tensorrt")
         assert finding.rule == "survives-checking"

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from assets.compression.quantize import calibrations, quantizable, quantize
+from assets.compression.quantize.dialects import VNNI
 from assets.compression.quantize.prepare import prepared
 from assets.errors import RejectedError
 from assets.evaluation.answers import open_session
+from edge.runtime.machine import cpu_features, machine_arch
 from tests.assets.foreign_models import foreign
 
 RANDOM = np.random.default_rng(3)
@@ -57,15 +59,20 @@ WEIGHTS = {"w": some(4, 4, 3, 3), "b": some(4)}
 BODY = [node("Conv", "x w b", "a", pads=[1, 1, 1, 1]), node("Relu", "a", "r")]
 
 
+SATURATES = machine_arch() == "x86_64" and VNNI.isdisjoint(cpu_features())
+"""This machine needs weights of 7 bits, see `needs_7_bits`; TensorRT's dialect is only right as it is written here."""
+
+
 def both(model: bytes, feeds: Mapping[str, Any], most: float = 0.06) -> dict[str, Any]:
     """Quantize into both dialects; they must answer as the float file does. The graphs."""
     before = open_session(model).run(None, dict(feeds))
     ranges, graphs = calibrations(model, [feeds], ["minmax"])["minmax"], {}
     for dialect in ("cpu", "tensorrt"):
-        made = quantize(model, ranges, dialect)  # type: ignore[arg-type]
+        made = quantize(model, ranges, dialect, reduce_range=SATURATES)  # type: ignore[arg-type]
         proto = onnx.load_from_string(made)
         onnx.checker.check_model(proto, full_check=True)
-        for as_written in (False, True):
+        runs = (True,) if SATURATES and dialect == "tensorrt" else (False, True)
+        for as_written in runs:
             after = open_session(made, as_written=as_written).run(None, dict(feeds))
             for was, now in zip(before, after, strict=True):
                 assert (now.dtype, now.shape) == (was.dtype, was.shape)
