@@ -15,7 +15,7 @@ from assets.errors import CompileError
 from assets.evaluation.latency import machine_name
 from assets.line.config import Line
 from assets.processes.launch import refusals_fail_once, run_step
-from assets.records.line_store import LineStore, bind
+from assets.records.line_store import bind
 from assets.storage.store import Store
 from edge.contracts import chain_gap, digest, to_bytes
 from edge.engine.library import installed_version
@@ -50,20 +50,21 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
     def engines(
         context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+        bound = bind(store, line)
         started = time.monotonic()
         with refusals_fail_once():
-            chosen = store.newest(line.name, ChosenModel)
+            chosen = bound.newest(ChosenModel)
 
             def make() -> Engines:
                 options = {"chosen": to_bytes(chosen).decode()}
-                made = run_step(context, "assets.compilation.compile", Engines, bind(store, line), options)
+                made = run_step(context, "assets.compilation.compile", Engines, bound, options)
                 if gaps := _gaps(made):
                     raise CompileError(f"line {line.name!r}: {gaps}; the engines in use stay")
                 return made
 
             inputs = (REVISION, digest(chosen), line.config.digest("targets", "data", "task", "features"), *_tools())
             try:
-                result, reused = LineStore(store, line.name).cached_step(inputs, Engines, make)
+                result, reused = bound.cached_step(inputs, Engines, make)
             except CompileError as error:
                 yield dg.AssetCheckResult(passed=False, check_name=MATCHES, description=str(error))
                 raise

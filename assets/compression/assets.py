@@ -20,7 +20,7 @@ from assets.line.config import Line
 from assets.line.tasks import change_in_words
 from assets.pages.urls import page_url
 from assets.processes.launch import refusals_fail_once, run_step
-from assets.records.line_store import BoundLine, LineStore, bind
+from assets.records.line_store import BoundLine, bind
 from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.documents import TrainedModel
@@ -51,14 +51,15 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
         ),
     )
     def candidates(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
+        bound = bind(store, line)
         start = time.monotonic()
         with refusals_fail_once():
-            model = store.newest(line.name, TrainedModel)
-            dataset = LineStore(store, line.name).dataset(model.dataset)
+            model = bound.newest(TrainedModel)
+            dataset = bound.dataset(model.dataset)
             options = {"dataset": to_bytes(dataset).decode(), "model": to_bytes(model).decode()}
             policy = line.config.digest("data", "features", "training", "compress", "targets")
             budget = line.config.budget
-            found, reused = LineStore(store, line.name).cached_step(
+            found, reused = bound.cached_step(
                 (
                     CANDIDATES_REVISION,
                     digest(model),
@@ -67,7 +68,7 @@ def _candidates(line: Line) -> dg.AssetsDefinition:
                     machine_name(),
                 ),
                 Candidates,
-                lambda: run_step(context, "assets.compression.search", Candidates, bind(store, line), options),
+                lambda: run_step(context, "assets.compression.search", Candidates, bound, options),
             )
         return dg.MaterializeResult(
             metadata={
@@ -108,25 +109,26 @@ def _chosen_model(line: Line) -> dg.AssetsDefinition:
     def chosen_model(
         context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+        bound = bind(store, line)
         with refusals_fail_once():
-            found, targets = store.newest(line.name, Candidates), _targets(line)
+            found, targets = bound.newest(Candidates), _targets(line)
             inputs = (CHOICE_REVISION, digest(found), line.config.digest("budget", "targets"))
             key = layout.search(line.name, hashlib.sha256(chr(0).join(inputs).encode()).hexdigest())
             try:
-                chosen, reused = LineStore(store, line.name).cached_step(
+                chosen, reused = bound.cached_step(
                     inputs,
                     ChosenModel,
                     lambda: replace(choose(found, line.config.budget, targets), page=key),
                 )
             except BudgetError as error:
-                _write_page(bind(store, line), found, None, str(error), key)
+                _write_page(bound, found, None, str(error), key)
                 page = dg.MetadataValue.url(page_url(key))
                 yield dg.AssetCheckResult(
                     passed=False, check_name=FITS_BUDGET, metadata={"why": str(error), "page": page}
                 )
                 raise
             if not reused or not store.exists(key):
-                _write_page(bind(store, line), found, chosen, "", key)
+                _write_page(bound, found, chosen, "", key)
         yield dg.MaterializeResult(metadata=_metadata(chosen, targets, reused))
         yield dg.AssetCheckResult(
             passed=True,

@@ -9,7 +9,7 @@ import dagster as dg
 from assets.feedback.documents import FleetHealth
 from assets.line.config import Line
 from assets.processes.launch import refusals_fail_once
-from assets.records.line_store import LineStore
+from assets.records.line_store import bind
 from assets.storage.store import Store
 
 MARKUP = frozenset("|<>[]()`*~!#&@$\\")
@@ -41,10 +41,11 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
     ) -> Iterator[dg.MaterializeResult[None]]:
         from assets.feedback.fleet import summarize
 
+        bound = bind(store, line)
         started = time.monotonic()
         with refusals_fail_once():
-            health = summarize(LineStore(store, line.name), line.config.rollout.group)
-            store.set_newest(line.name, health)
+            health = summarize(bound, line.config.rollout.group)
+            bound.set_newest(health)
         context.log.info("%d devices, %d wrong, %d silent", len(health.devices), len(health.wrong), len(health.silent))
         yield dg.MaterializeResult(
             metadata={

@@ -43,9 +43,10 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
     def batch(
         context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        bound = bind(store, line)
         name = _partition(context, line)
         with refusals_fail_once():
-            verdict = _verdict(context, bind(store, line), name)
+            verdict = _verdict(context, bound, name)
         results = _check_results(verdict, key)
         if verdict.state == "blocked":
             yield from results

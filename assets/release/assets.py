@@ -8,7 +8,7 @@ import dagster as dg
 from assets.compilation.documents import Engines
 from assets.line.config import Line
 from assets.processes.launch import refusals_fail_once
-from assets.records.line_store import LineStore
+from assets.records.line_store import bind
 from assets.release.documents import ReleaseRecord
 from assets.release.manifest import build_manifest, find_chosen, find_gaps
 from assets.storage.store import Store
@@ -47,19 +47,20 @@ def _release(line: Line) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         from assets.release.repository import ensure_repository, publish, renewal_notes, uses_demo_keys
 
+        bound = bind(store, line)
         started = time.monotonic()
         with refusals_fail_once():
-            engines = store.newest(line.name, Engines)
+            engines = bound.newest(Engines)
             chosen = find_chosen(store, engines)
-            dataset = LineStore(store, line.name).dataset(engines.dataset)
+            dataset = bound.dataset(engines.dataset)
             if gaps := find_gaps(engines, chosen, dataset):
                 yield dg.AssetCheckResult(
                     passed=False, asset_key=key, check_name=CHAIN_CHECK, description="; ".join(gaps)
                 )
             ensure_repository(store, (line.name,))
             manifest, files = build_manifest(store, engines, chosen, dataset, demo_keys=uses_demo_keys(store))
-            record = publish(LineStore(store, line.name), manifest, files)
-            store.set_newest(line.name, record)
+            record = publish(bound, manifest, files)
+            bound.set_newest(record)
             notes = renewal_notes(store)
         for note in notes:
             context.log.warning("%s", note)

@@ -32,11 +32,12 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
         from assets.release.repository import refresh_timestamp
         from assets.rollout.promote import pending_targets, roll_out
 
+        bound = bind(store, line)
         started = time.monotonic()
         with refusals_fail_once():
-            record = store.newest(line.name, ReleaseRecord)
-            done = roll_out(bind(store, line), record)
-            store.set_newest(line.name, done)
+            record = bound.newest(ReleaseRecord)
+            done = roll_out(bound, record)
+            bound.set_newest(done)
             refresh_timestamp(store)
         context.log.info("%s: %s", done.decision, done.why)
         return dg.MaterializeResult(

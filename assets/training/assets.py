@@ -15,7 +15,7 @@ from assets.line.config import Line
 from assets.pages.urls import page_url
 from assets.processes.launch import refusals_fail_once, run_step, torch_run
 from assets.records.dataset import DatasetVersion
-from assets.records.line_store import BoundLine, LineStore, bind
+from assets.records.line_store import BoundLine, bind
 from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.dataset import accepted_shards, accepted_upto, build_dataset
@@ -51,14 +51,13 @@ def _dataset(line: Line) -> dg.AssetsDefinition:
         ),
     )
     def dataset(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
+        bound = bind(store, line)
         start = time.monotonic()
         with refusals_fail_once():
-            accepted = accepted_upto(bind(store, line), _claimed_upto(context, bind(store, line)))
-            shards = accepted_shards(bind(store, line), accepted[1])
+            accepted = accepted_upto(bound, _claimed_upto(context, bound))
+            shards = accepted_shards(bound, accepted[1])
             inputs = (DATASET_REVISION, line.config.digest("data"), *accepted[1], *(shard.sha256 for shard in shards))
-            version, reused = LineStore(store, line.name).cached_step(
-                inputs, DatasetVersion, lambda: build_dataset(bind(store, line), accepted)
-            )
+            version, reused = bound.cached_step(inputs, DatasetVersion, lambda: build_dataset(bound, accepted))
             store.save(layout.dataset(line.name, digest(version)), version)
         return dg.MaterializeResult(
             metadata={
@@ -106,17 +105,18 @@ def _trained_model(line: Line) -> dg.AssetsDefinition:
         ),
     )
     def trained_model(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
+        bound = bind(store, line)
         start = time.monotonic()
         with refusals_fail_once():
-            version = store.newest(line.name, DatasetVersion)
+            version = bound.newest(DatasetVersion)
             inputs = (MODEL_REVISION, digest(version), what_decides(line), machine_name())
             training = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:32]
             options = {"dataset": to_bytes(version).decode(), "training": training}
             launcher = torch_run(line.config.training.processes)
-            model, reused = LineStore(store, line.name).cached_step(
+            model, reused = bound.cached_step(
                 inputs,
                 TrainedModel,
-                lambda: run_step(context, "assets.training.train", TrainedModel, bind(store, line), options, launcher),
+                lambda: run_step(context, "assets.training.train", TrainedModel, bound, options, launcher),
             )
         return dg.MaterializeResult(
             metadata={
