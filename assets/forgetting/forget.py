@@ -94,9 +94,9 @@ def forget(line: BoundLine, prefix: str, why: str = "", who: str | None = None) 
         RejectedError: no record, or several, have such an id; the state is of an older version.
     """
     name = line.name
-    identity = _resolve(LineStore(line.store, name), prefix.lower())
+    identity = _resolve(line, prefix.lower())
     who = who or current_user()
-    with _locked(LineStore(line.store, name)):
+    with _locked(line):
         stone = Tombstone(name, identity, time.time(), who, why)
         if not line.store.exists(layout.tombstone(name, identity)):
             # Before its tombstone: a kill in between has it on record twice, rather than never.
@@ -193,17 +193,13 @@ def _outcome(line: BoundLine, identity: str, new: bool, trace: Trace, missing: t
         for file, version in _documents(line.store, layout.datasets(name), DatasetVersion)
         if shards & {ref.sha256 for ref in version.shards}
     }
-    models = {
-        model.onnx.sha256: None
-        for model in LineStore(line.store, name).results(TrainedModel)
-        if model.dataset in datasets
-    }
+    models = {model.onnx.sha256: None for model in line.results(TrainedModel) if model.dataset in datasets}
     releases = [
         one.release
-        for one in _releases(LineStore(line.store, name))
+        for one in _releases(line)
         if one.manifest.provenance.dataset in datasets or one.release in trace.golden
     ]
-    serving = [one for one in serving_releases(LineStore(line.store, name)) if one in releases]
+    serving = [one for one in serving_releases(line) if one in releases]
     still = [f"{place}: not found in the landing zone; look whether it lies elsewhere" for place in missing]
     still += [
         f"release {one[:12]}: its golden set holds the record, and devices are pointed at it; run the line, promote "

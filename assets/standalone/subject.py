@@ -15,7 +15,7 @@ from assets.line.compression import Budget, CompressionPolicy
 from assets.line.config import Line
 from assets.loading.held_out import open_held_out
 from assets.records.dataset import DatasetVersion
-from assets.records.line_store import BoundLine, LineStore, bind
+from assets.records.line_store import BoundLine, bind
 from assets.standalone.external_data import whole_model
 from assets.standalone.foreign_model import (
     OnnxFile,
@@ -72,13 +72,12 @@ def open_request(request: Request, report: Report, answered: Callable[[], None] 
 
 def _open_line(request: Request, report: Report, answered: Callable[[], None]) -> tuple[Subject, str]:
     """One of our models: its network is there, so students are tried too; judged on its line's records or others."""
-    home, line = Store(request.home), asked_line(request, request.line)
-    model = trained_model(LineStore(home, line.name), request.weights)
-    dataset = LineStore(home, line.name).dataset(model.dataset)
-    subject = open_subject(bind(home, line), dataset, model, report)
+    line = bind(Store(request.home), asked_line(request, request.line))
+    model = trained_model(line, request.weights)
+    subject = open_subject(line, line.dataset(model.dataset), model, report)
     work = Store(str(Path(request.out) / WORK))
     for ref, kind, suffix in ((model.onnx, "onnx", ".onnx"), (model.weights, "safetensors", ".safetensors")):
-        work.put(line.name, home.fetch(ref), kind, suffix, ref.parents)
+        work.put(line.name, line.store.fetch(ref), kind, suffix, ref.parents)
     subject = replace(
         subject,
         store=work,

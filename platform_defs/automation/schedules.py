@@ -5,7 +5,7 @@ import time
 import dagster as dg
 
 from assets.line.config import Line
-from assets.records.line_store import BoundLine, LineStore, bind
+from assets.records.line_store import BoundLine, bind
 from assets.storage.store import Store
 from assets.training.triggers.claims import everything, last_claim, next_claim
 from platform_defs.automation.jobs import LineJobs, retrain_request
@@ -27,11 +27,12 @@ def build_nightly_retrain(line: Line, jobs: LineJobs) -> dg.ScheduleDefinition:
     def nightly_retrain(
         context: dg.ScheduleEvaluationContext, store: dg.ResourceParam[Store]
     ) -> dg.RunRequest | dg.SkipReason:
-        with line_lock(LineStore(store, line.name), SENSOR_SECONDS) as free:
+        bound = bind(store, line)
+        with line_lock(bound, SENSOR_SECONDS) as free:
             if not free:
                 return dg.SkipReason(BUSY)
             night = f"nightly-{context.scheduled_execution_time:%Y-%m-%d-%H-%M}"
-            return nightly_work(bind(store, line), jobs, context.instance, night)
+            return nightly_work(bound, jobs, context.instance, night)
 
     return nightly_retrain
 

@@ -12,7 +12,7 @@ import dagster as dg
 
 from assets.feedback.documents import report_journal
 from assets.line.config import Line
-from assets.records.line_store import BoundLine, LineStore, bind
+from assets.records.line_store import BoundLine, bind
 from assets.records.verdict import partitions_name
 from assets.storage.store import Store
 from assets.training.triggers.claims import by_policy, last_claim, next_claim
@@ -37,11 +37,12 @@ def build_new_batch_sensor(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
         description=f"Judges batches that land for {line.name}, and retrains when its policy says so.",
     )
     def new_batch_sensor(context: dg.SensorEvaluationContext, store: dg.ResourceParam[Store]) -> dg.SensorResult:
-        with line_lock(LineStore(store, line.name)) as free:
+        bound = bind(store, line)
+        with line_lock(bound) as free:
             if not free:
                 return dg.SensorResult(skip_reason=BUSY)
-            (cursor,) = read_cursor(context.cursor, [LineStore(store, line.name).landings()])
-            return new_work(bind(store, line), jobs, context.instance, cursor)
+            (cursor,) = read_cursor(context.cursor, [bound.landings()])
+            return new_work(bound, jobs, context.instance, cursor)
 
     return new_batch_sensor
 
@@ -99,11 +100,12 @@ def build_reconcile_sensor(line: Line, jobs: LineJobs) -> dg.SensorDefinition:
         description=f"Picks up unlisted folders, unfinished runs and device reports of {line.name}.",
     )
     def reconcile_sensor(context: dg.SensorEvaluationContext, store: dg.ResourceParam[Store]) -> dg.SensorResult:
-        with line_lock(LineStore(store, line.name)) as free:
+        bound = bind(store, line)
+        with line_lock(bound) as free:
             if not free:
                 return dg.SensorResult(skip_reason=BUSY)
-            seen, heard = read_cursor(context.cursor, [LineStore(store, line.name).landings(), report_journal(store)])
+            seen, heard = read_cursor(context.cursor, [bound.landings(), report_journal(store)])
             watched = read_watched(context.cursor, 2, seen, MOST_OPEN)
-            return unfinished_work(bind(store, line), jobs, context.instance, seen, heard, *watched)
+            return unfinished_work(bound, jobs, context.instance, seen, heard, *watched)
 
     return reconcile_sensor
