@@ -56,7 +56,7 @@ LOOKED_FOR: tuple[tuple[str, str], ...] = (
     ("the lint rule for the opset", "assets/compilation/lint/opset_checks.py"),
     ("a TensorRT-RTX plan, built in a child", "edge/engine/build_child.py"),
     ("the golden self-test", "edge/runtime/selftest.py"),
-    ("signing a release", "assets/release/authorities.py"),
+    ("signing a release", "assets/release/repository.py"),
     ("pointing a group at a release", "assets/rollout/promote.py"),
     ("the signature of a report", "edge/contracts/envelope.py"),
     ("the review site's guard of hosts and forms", "platform_defs/web/guard.py"),
