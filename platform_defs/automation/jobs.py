@@ -8,7 +8,8 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.line.config import Line
-from assets.training.triggers.claims import CLAIM_TAG, Claim
+from assets.training.triggers.claims import CLAIM_TAG
+from assets.training.triggers.documents import Claim
 
 LINE_TAG = "edgeloop/line"
 BATCH_TAG = "edgeloop/batch"

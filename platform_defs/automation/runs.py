@@ -11,7 +11,8 @@ import dagster as dg
 from assets.line.config import Line
 from assets.records.batch import Landing
 from assets.records.line_store import BoundLine
-from assets.training.triggers.claims import CLAIM_TAG, Claim
+from assets.training.triggers.claims import CLAIM_TAG
+from assets.training.triggers.documents import Claim
 from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, RUN_KEY_TAG
 
 UNFINISHED = (

@@ -7,7 +7,8 @@ import dagster as dg
 from assets.line.config import Line
 from assets.records.line_store import BoundLine, bind
 from assets.storage.store import Store
-from assets.training.triggers.claims import everything, last_claim, next_claim
+from assets.training.triggers.claims import last_claim, next_claim
+from assets.training.triggers.policy import everything
 from platform_defs.automation.jobs import LineJobs, retrain_request
 from platform_defs.automation.locks import BUSY, SENSOR_SECONDS, line_lock
 from platform_defs.automation.runs import ClaimState, claim_state

@@ -15,7 +15,8 @@ from assets.line.config import Line
 from assets.records.line_store import BoundLine, bind
 from assets.records.verdict import partitions_name
 from assets.storage.store import Store
-from assets.training.triggers.claims import by_policy, last_claim, next_claim
+from assets.training.triggers.claims import last_claim, next_claim
+from assets.training.triggers.policy import by_policy
 from platform_defs.automation.cursors import read_cursor, read_watched, write_cursor
 from platform_defs.automation.jobs import LineJobs, judge_request, retrain_request
 from platform_defs.automation.locks import BUSY, line_lock

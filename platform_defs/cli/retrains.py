@@ -8,7 +8,8 @@ from typing import Any
 import dagster as dg
 
 from assets.records.line_store import BoundLine, bind
-from assets.training.triggers.claims import Claim, claim_journal, standing
+from assets.training.triggers.claims import claim_journal, standing
+from assets.training.triggers.documents import Claim
 from assets.training.triggers.skips import Skip, skip_journal
 from platform_defs.automation.runs import ClaimState, claim_state
 from platform_defs.catalog import find_line

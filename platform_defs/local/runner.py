@@ -16,7 +16,9 @@ from assets.ingest.scan import scan
 from assets.line.config import Line
 from assets.records.line_store import BoundLine
 from assets.records.verdict import partitions_name, stands
-from assets.training.triggers.claims import Claim, everything, last_claim, next_claim
+from assets.training.triggers.claims import last_claim, next_claim
+from assets.training.triggers.documents import Claim
+from assets.training.triggers.policy import everything
 from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, RUN_KEY_TAG, claim_tags, job_names
 from platform_defs.automation.liveness import PID_TAG, cancel_forgotten_runs, fail_dead_runs
 from platform_defs.automation.locks import SENSOR_SECONDS, line_lock

@@ -29,7 +29,8 @@ from assets.records.batch import Landing
 from assets.records.line_store import LineStore, bind
 from assets.records.verdict import Accepted
 from assets.storage.store import Store
-from assets.training.triggers.claims import Claim, claim_journal
+from assets.training.triggers.claims import claim_journal
+from assets.training.triggers.documents import Claim
 from edge.contracts import to_bytes
 from platform_defs.automation.cursors import read_cursor
 from platform_defs.automation.jobs import BATCH_TAG, RUN_KEY_TAG

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from assets.errors import RejectedError
 from assets.line.config import RetrainPolicy
@@ -19,101 +17,19 @@ from assets.records.line_store import LineStore
 from assets.records.verdict import Accepted
 from assets.storage import layout
 from assets.storage.journal import Journal
+from assets.training.triggers.documents import Claim, Trigger
+from assets.training.triggers.policy import DAY_SECONDS, MOST_BATCHES, Decision, Policy, decide
 from assets.training.triggers.skips import note_skip
-from edge.contracts import digest, document
 
-Trigger = Literal["new batches", "nightly", "command"]
-DAY_SECONDS = 86_400
 MOST_CLAIMS = 10_000
 """How many of the last claims a policy sees; `retrain.max_per_day` allows no more."""
-MOST_BATCHES = 10_000
-"""Batches of one claim: more go into the next one. So many are enough for a run, whatever `min_new_records` says."""
 CLAIM_TAG = "edgeloop/claim"
 """The run tag that says which claim a training run carries out."""
-
-
-@document("edgeloop.retrain_claim")
-@dataclass(frozen=True)
-class Claim:
-    """The accepted batches at positions `after` < p <= `upto`, to be trained on in one run.
-
-    Attributes:
-        batches: their ids, in the order of acceptance.
-        records: how many records they hold.
-        time: seconds since 1970.
-    """
-
-    line: str
-    after: int
-    upto: int
-    batches: tuple[str, ...]
-    records: int
-    trigger: Trigger
-    time: float
-
-    @property
-    def run_key(self) -> str:
-        """What names the claim's run to Dagster; a retry appends `:retryN`."""
-        return f"retrain-{digest(self)}"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Whether to retrain now, and why in plain words.
-
-    Attributes:
-        batches: what the run would be for.
-        rule: the setting that says no; "" where nothing waits, or where a run is due.
-    """
-
-    retrain: bool
-    why: str
-    batches: tuple[tuple[int, Accepted], ...] = ()
-    rule: str = ""
 
 
 def claim_journal(line: LineStore) -> Journal[Claim]:
     """Every claim of the line, in order."""
     return Journal(line.store, layout.claims(line.name), Claim)
-
-
-def decide(
-    policy: RetrainPolicy, waiting: Sequence[tuple[int, Accepted]], claims: Sequence[Claim], now: float
-) -> Decision:
-    """Apply the line's retrain policy.
-
-    Args:
-        waiting: accepted batches after the last claim, in order, the first `MOST_BATCHES` of them.
-        claims: at least the last one and those of the last 24 hours, in order.
-        now: seconds since 1970.
-    """
-    if not waiting:
-        return Decision(False, "no accepted batch is waiting")
-    chosen = tuple(waiting) if policy.coalesce else _smallest(waiting, policy.min_new_records)
-    records = sum(entry.records for _, entry in chosen)
-    if records < policy.min_new_records and len(chosen) < MOST_BATCHES:
-        return Decision(
-            False,
-            f"{records} new records are waiting, retrain.min_new_records is {policy.min_new_records}",
-            rule="retrain.min_new_records",
-        )
-    if claims:
-        minutes = (now - claims[-1].time) / 60
-        if minutes < policy.cooldown_minutes:
-            return Decision(
-                False,
-                f"the last retrain was {minutes:.1f} min ago, retrain.cooldown_minutes is {policy.cooldown_minutes:g}",
-                rule="retrain.cooldown_minutes",
-            )
-    today = sum(1 for claim in claims if now - claim.time < DAY_SECONDS)
-    if today >= policy.max_per_day:
-        why = f"{today} retrains in the last 24 hours, retrain.max_per_day is {policy.max_per_day}"
-        return Decision(False, why, rule="retrain.max_per_day")
-    return Decision(True, f"{records} new records in {len(chosen)} accepted batches", chosen)
-
-
-Policy = Callable[[Sequence[tuple[int, Accepted]], Sequence[Claim]], Decision]
-"""From the waiting batches and the earlier claims to a decision."""
 
 
 def next_claim(
@@ -142,19 +58,6 @@ def next_claim(
     if not journal.append_at(last + 1, claim):
         return None, "another process claimed the waiting batches at this moment"
     return claim, decision.why
-
-
-def by_policy(policy: RetrainPolicy, now: float) -> Policy:
-    """The line's own retrain policy."""
-    return lambda waiting, claims: decide(policy, waiting, claims, now)
-
-
-def everything(waiting: Sequence[tuple[int, Accepted]], claims: Sequence[Claim]) -> Decision:
-    """Take every waiting batch, whatever the policy still waits for."""
-    del claims
-    if not waiting:
-        return Decision(False, "no accepted batch is waiting")
-    return Decision(True, f"{len(waiting)} accepted batches wait", tuple(waiting))
 
 
 def last_claim(line: LineStore) -> Claim | None:
@@ -215,13 +118,3 @@ def start_claim(line: LineStore, run_key: str, run_id: str, is_over: Callable[[s
                 f"these batches are already being trained on, or were, by run {holder}; nothing to do here"
             )
     raise RejectedError(f"{run_key}: too many attempts; look at why its runs fail")
-
-
-def _smallest(waiting: Sequence[tuple[int, Accepted]], records: int) -> tuple[tuple[int, Accepted], ...]:
-    """The shortest prefix that holds at least `records` records, or all of it."""
-    total = 0
-    for count, (_, entry) in enumerate(waiting, start=1):
-        total += entry.records
-        if total >= records:
-            return tuple(waiting[:count])
-    return tuple(waiting)

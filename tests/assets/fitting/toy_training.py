@@ -22,7 +22,7 @@ from assets.line.training import TrainingPolicy
 from assets.processes.worker import Job, serve
 from assets.storage.store import Store
 from assets.tasks.task import load_task
-from assets.training.triggers.claims import Claim
+from assets.training.triggers.documents import Claim
 from tests.memory_set import MemorySet
 
 CLASSES = ("a", "b", "c")

@@ -21,7 +21,7 @@ from assets.line.config import Line, parse_line
 from assets.processes.launch import refusals_fail_once, run_step
 from assets.records.line_store import BoundLine
 from assets.storage.store import Store
-from assets.training.triggers.claims import Claim
+from assets.training.triggers.documents import Claim
 from tests.projects import TINY
 
 WORKER = '''

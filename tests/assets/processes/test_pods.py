@@ -27,7 +27,7 @@ from assets.processes import pods
 from assets.processes.launch import run_step, torch_run
 from assets.records.line_store import bind
 from assets.storage.store import Store
-from assets.training.triggers.claims import Claim
+from assets.training.triggers.documents import Claim
 from tests.projects import TINY
 
 STEP = '''

@@ -14,7 +14,8 @@ import pytest
 from assets.feedback.documents import ReportEntry, report_journal
 from assets.records.line_store import LineStore, bind
 from assets.storage.store import Store
-from assets.training.triggers.claims import CLAIM_TAG, claim_journal, everything, last_claim, next_claim
+from assets.training.triggers.claims import CLAIM_TAG, claim_journal, last_claim, next_claim
+from assets.training.triggers.policy import everything
 from platform_defs.automation.cursors import read_cursor, write_cursor
 from platform_defs.automation.jobs import BATCH_TAG
 from platform_defs.automation.locks import BUSY, line_lock

@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from assets.errors import RejectedError
 from assets.records.line_store import LineStore, bind
 from assets.storage.store import Store
-from assets.training.triggers.claims import CLAIM_TAG, claim_journal, everything, last_claim, next_claim, start_claim
+from assets.training.triggers.claims import CLAIM_TAG, claim_journal, last_claim, next_claim, start_claim
+from assets.training.triggers.policy import everything
 from platform_defs.automation.jobs import BATCH_TAG
 from platform_defs.automation.schedules import nightly_work
 from tests.platform_defs.automation.automation_bench import Bench

@@ -13,7 +13,8 @@ from assets.ingest.scan import Scanned, scan
 from assets.line.config import Line
 from assets.records.line_store import BoundLine, LineStore, bind
 from assets.storage.store import Store
-from assets.training.triggers.claims import MOST_BATCHES, claim_journal, last_claim
+from assets.training.triggers.claims import claim_journal, last_claim
+from assets.training.triggers.policy import MOST_BATCHES
 from platform_defs.automation import reconcile, scanning
 from platform_defs.automation.cursors import read_watched, write_cursor
 from platform_defs.automation.jobs import BATCH_TAG
@@ -130,7 +131,7 @@ def test_a_retrain_tick_reads_what_waits_and_the_last_claims(bench: Bench, monke
 
 
 def test_a_claim_holds_a_bounded_number_of_batches(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assets.training.triggers.claims.MOST_BATCHES", 3)
+    monkeypatch.setattr("assets.training.triggers.policy.MOST_BATCHES", 3)
     bench.retrain["min_new_records"] = 10**6
     bench.__post_init__()
     for number in range(8):

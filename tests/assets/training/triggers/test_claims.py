@@ -15,16 +15,8 @@ from assets.line.config import RetrainPolicy
 from assets.records.line_store import LineStore
 from assets.records.verdict import Accepted
 from assets.storage.store import Store
-from assets.training.triggers.claims import (
-    by_policy,
-    claim_journal,
-    decide,
-    everything,
-    last_claim,
-    next_claim,
-    standing,
-    start_claim,
-)
+from assets.training.triggers.claims import claim_journal, last_claim, next_claim, standing, start_claim
+from assets.training.triggers.policy import by_policy, decide, everything
 from assets.training.triggers.skips import skip_journal
 
 DAY = 86_400.0
