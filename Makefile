@@ -40,7 +40,7 @@ line: $(STAMP) ## scaffold a line, e.g. NAME=my-line ARGS='--classes cat,dog'
 	@$(BIN)/dg scaffold defs platform_defs.components.ModelLine '$(NAME)' $(ARGS)
 
 test: $(STAMP) ## run the tests, on all cores
-	$(BIN)/python -m pytest -q -m 'not nightly' -n auto --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -m 'not nightly' -n auto --dist loadfile --no-loadscope-reorder
 
 nightly: $(STAMP) ## run the slow tests too
 	$(BIN)/python -m pytest -q

@@ -37,18 +37,11 @@ LONGEST_FIRST = (
     "edge/engine",
 )
 """What takes a minute or more: begun first, so that no worker waits for the other at the end."""
-TOGETHER = ("assets/compression", "edge/engine")
-"""Folders whose tests share what takes long to make, so that one worker runs them all; elsewhere a file is one's."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The longest first, everything else in its order; and what a worker runs together."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, everything else in its order."""
     items.sort(key=lambda item: _first(LONGEST_FIRST, item))
-    if config.getoption("loadgroup", default=False):
-        for item in items:
-            group = next((folder for folder in TOGETHER if _below(item, folder)), _place(item))
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _place(item: pytest.Item) -> str:
