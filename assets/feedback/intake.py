@@ -141,10 +141,10 @@ class Intake:
 
 def _says_more(report: DeviceReport, before: DeviceReport) -> bool:
     """Whether a report tells anything that the one before it did not."""
-    return report.event in {"activated", "rolled_back"} or _said(report) != _said(before)
+    return report.event in {"activated", "rolled_back"} or _comparable(report) != _comparable(before)
 
 
-def _said(report: DeviceReport) -> tuple[object, ...]:
+def _comparable(report: DeviceReport) -> tuple[object, ...]:
     refused = report.event == "refused"
     return refused, report.release, report.offered if refused else "", report.target, report.group
 

@@ -103,7 +103,7 @@ class Lines(Iterator[str]):
             raise csv.Error(f"a quote that opens here is not closed within {MAX_ROW_LINES:,} lines")
         line = self._text.readline(MAX_LINE_CHARS + 1)
         if not line:
-            if self.number == self.row_start or not self._go_on():
+            if self.number == self.row_start or not self._resume():
                 raise StopIteration
             return next(self)
         self.number += 1
@@ -111,11 +111,11 @@ class Lines(Iterator[str]):
             return line
         while not line.endswith(("\n", "\r")):
             line = self._text.readline(MAX_LINE_CHARS)
-            if not line and not self._go_on():
+            if not line and not self._resume():
                 break
         raise csv.Error(f"the line is longer than {MAX_LINE_CHARS:,} characters")
 
-    def _go_on(self) -> bool:
+    def _resume(self) -> bool:
         block = self._blocks.take()
         self._text = _decoded(block)
         return bool(block)

@@ -92,10 +92,10 @@ def _open_line(request: Request, report: Report, answered: Callable[[], None]) -
         metric = check_budget(subject.task, metric, subject.budget, subject.classes, subject.own_metrics)
         counts = f"{len(subject.validation):,} validation and {len(subject.test):,} test records of line {line.name!r}"
         return replace(subject, metric=metric), f"judged on {counts}"
-    return _judged_elsewhere(request, subject, report, answered)
+    return _verified_elsewhere(request, subject, report, answered)
 
 
-def _judged_elsewhere(
+def _verified_elsewhere(
     request: Request, subject: Subject, report: Report, answered: Callable[[], None]
 ) -> tuple[Subject, str]:
     """Our model on records that are not its line's; students learn from the line's all the same, if its task counts."""

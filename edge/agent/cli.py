@@ -123,11 +123,11 @@ def _predict(home: Home, options: argparse.Namespace) -> int:
         answer = answered(session, drawn_noise(spec, options.seed), manifest.labels, manifest.answer, what)
     else:
         answer = predict(session, spec, manifest.labels, options.file, manifest.answer)
-    told, text = _told(answer, options.out)
+    told, text = _shown(answer, options.out)
     return _say(options, {**told, "release": state.active, "target": state.target}, text)
 
 
-def _told(answer: Answer, out: Path | None) -> tuple[dict[str, Any], str]:
+def _shown(answer: Answer, out: Path | None) -> tuple[dict[str, Any], str]:
     """An answer for programs and for people; a picture is written to `out`, or told in base64."""
     from edge.runtime.predict import AnomalyAnswer, NumberAnswer, PictureAnswer
 

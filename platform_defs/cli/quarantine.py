@@ -146,7 +146,7 @@ def waive(
         state, config, verdicts = opened(line)
         refuse_unknown(rule, config, verdicts)
         position = waive_rule(state, config, rule, name, why, end)
-        _told(line, [_result(state, position)], as_json)
+        _print_results(line, [_result(state, position)], as_json)
         return
 
     def decide(state: State, config: Line, verdict: BatchVerdict, members: pa.Table) -> int:
@@ -166,7 +166,7 @@ def revoke(
 ) -> None:
     """Take a decision back: a waiver ends, and records that have not gone back are undecided again. Needs --why."""
     state, _, _ = opened(line)
-    _told(line, [_result(state, decisions.revoke(state, position, who or current_user(), why))], as_json)
+    _print_results(line, [_result(state, decisions.revoke(state, position, who or current_user(), why))], as_json)
 
 
 @quarantine.command()
@@ -211,11 +211,11 @@ def _decide(
     for verdict, members in selection.members(state, config, verdicts):
         results.append(_result(state, decide(state, config, verdict, members)))
         if not as_json:
-            _told(line, results[-1:], as_json)
+            _print_results(line, results[-1:], as_json)
     if not results:
         raise RejectedError("no undecided record is meant; `edgeloop quarantine list` shows what there is")
     if as_json:
-        _told(line, results, as_json)
+        _print_results(line, results, as_json)
 
 
 def _result(state: State, position: int) -> dict[str, Any]:
@@ -230,7 +230,7 @@ def _result(state: State, position: int) -> dict[str, Any]:
     }
 
 
-def _told(line: str, results: Sequence[dict[str, Any]], as_json: bool) -> None:
+def _print_results(line: str, results: Sequence[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json(list(results))
         return

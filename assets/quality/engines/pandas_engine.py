@@ -12,7 +12,7 @@ from assets.line.data import DataContract
 from assets.quality.columns import Sparse, stored_columns, visible_columns
 from assets.quality.engines.contract import Answer, Question, Task
 from assets.quality.engines.pandas_frame import frame_of
-from assets.quality.engines.pandas_pool import Judges
+from assets.quality.engines.pandas_pool import SuitePool
 from assets.quality.engines.pandas_suite import ask
 from assets.quality.spool import Spool
 from assets.records.chunks import chunk_schema
@@ -22,7 +22,7 @@ class PandasEngine:
     """Great Expectations over pandas; see `assets.quality.engines.contract.Engine`."""
 
     def __init__(self, workers: int | None = None) -> None:
-        self._pool = Judges(workers)
+        self._pool = SuitePool(workers)
 
     def __enter__(self) -> Self:
         self._pool.__enter__()

@@ -25,7 +25,7 @@ COLLECT_EVERY = 5
 """Questions over one column after which memory is collected: about 20 ms each time, against some copies of a frame."""
 
 
-class Judges:
+class SuitePool:
     """Processes that run suites on chunks; started when there is enough to do, and never before.
 
     They load Great Expectations while the batch is still being read, and end when this process does, however it ends.
@@ -73,9 +73,9 @@ class Judges:
             TransientError: (so does what is returned) a process died.
         """
         if self._pool is None:
-            return lambda: judge_task(task)
+            return lambda: answer_task(task)
         try:
-            future = self._pool.submit(judge_task, task)
+            future = self._pool.submit(answer_task, task)
         except BrokenProcessPool as error:
             raise _died() from error
 
@@ -98,7 +98,7 @@ def _begin() -> None:
     gc.freeze()  # what is loaded stays: collecting what a question left behind then costs little
 
 
-def judge_task(task: Task) -> list[Answer]:
+def answer_task(task: Task) -> list[Answer]:
     """The answers to a task's questions; those over the same columns together, on a frame of only these.
 
     Great Expectations copies its whole frame for most questions, so a frame of one column costs a tenth of one of ten.
