@@ -38,6 +38,7 @@ EPOCHS = 2 + 2 + 1
 """Of two proxies, and of the one that survives, which goes on from its second."""
 CHILD = """
 import os, signal, sys
+from tests.assets.compression.test_trials import subject_of
 from assets.compression.search import search
 from assets.storage.store import Store
 

@@ -17,9 +17,9 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import PythonFileTarget
 
 from assets.errors import StepDiedError
-from assets.line.config import Line, parse_line
+from assets.line.config import parse_line
 from assets.processes.launch import refusals_fail_once, run_step
-from assets.records.line_store import BoundLine
+from assets.records.line_store import BoundLine, bind
 from assets.storage.store import Store
 from assets.training.triggers.documents import Claim
 from tests.projects import TINY
@@ -29,7 +29,7 @@ WORKER = '''
 import os, signal, subprocess, sys, time
 from pathlib import Path
 from assets.errors import RejectedError
-from assets.training.triggers.claims import Claim
+from assets.training.triggers.documents import Claim
 from assets.processes.worker import Job, serve
 from edge.contracts import InputSpec
 
@@ -76,8 +76,9 @@ import os
 import dagster as dg
 from assets.processes.launch import TORCH_RUN, run_step
 from assets.line.config import parse_line
+from assets.records.line_store import bind
 from assets.storage.store import Store
-from assets.training.triggers.claims import Claim
+from assets.training.triggers.documents import Claim
 from tests.projects import TINY
 
 
@@ -85,7 +86,7 @@ from tests.projects import TINY
 def heavy(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     options = {"end": "hang", "pids": context.run.tags["pids"]}
     line = parse_line("tiny", TINY, "test")
-    run_step(context, "toy_step", Claim, Store(os.environ["TOY_STORE"]), line, options, TORCH_RUN)
+    run_step(context, "toy_step", Claim, bind(Store(os.environ["TOY_STORE"]), line), options, TORCH_RUN)
     return dg.MaterializeResult()
 
 
@@ -96,16 +97,11 @@ defs = dg.Definitions(
 
 
 @pytest.fixture
-def line() -> Line:
-    return parse_line("tiny", TINY, "test")
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """A store, with the worker's module on the path of child processes."""
+def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BoundLine:
+    """A line in a store, with the worker's module on the path of child processes."""
     (tmp_path / "toy_step.py").write_text(WORKER)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    return Store(str(tmp_path / "state"))
+    return bind(Store(str(tmp_path / "state")), parse_line("tiny", TINY, "test"))
 
 
 def _materialize(line: BoundLine, **options: Any) -> tuple[dg.ExecuteInProcessResult, list[str], list[Claim]]:

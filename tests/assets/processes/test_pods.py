@@ -34,7 +34,7 @@ STEP = '''
 """A step that answers, or does not."""
 import os
 from assets.errors import RejectedError
-from assets.training.triggers.claims import Claim
+from assets.training.triggers.documents import Claim
 from assets.processes.worker import Job, serve
 
 

@@ -487,10 +487,11 @@ def test_killed_for_real_between_verdict_and_journal(
         "from assets.storage.journal import Journal\n"
         "from assets.line.config import Line, LineConfig\n"
         "from assets.quality.gate import judge\n"
+        "from assets.records.line_store import bind\n"
         "from assets.storage.store import Store\n"
         "Journal.append_once = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)\n"
         "line = Line('pets', LineConfig.model_validate_json(sys.argv[2]))\n"
-        "judge(Store(sys.argv[1]), line, sys.argv[3])\n"
+        "judge(bind(Store(sys.argv[1]), line), sys.argv[3])\n"
     )
     config = pictures.config.model_dump_json()
     done = subprocess.run([sys.executable, "-c", script, store.root, config, batch], timeout=280, check=False)

@@ -169,12 +169,13 @@ def test_publishes_at_once_are_all_there(store: Store, url: str, tmp_path: Path)
     script = (
         "import sys\n"
         "from tests.assets.release.test_repository import release\n"
+        "from assets.records.line_store import LineStore\n"
         "from assets.storage.store import Store\n"
         "from assets.release.repository import deploy, publish\n"
         "name = sys.argv[2]\n"
         "for position in (1, 2, 3):\n"
-        "    record = publish(Store(sys.argv[1]), name, *release(Store(sys.argv[1]), position, name))\n"
-        "    deploy(Store(sys.argv[1]), name, 'canary', record)\n"
+        "    record = publish(LineStore(Store(sys.argv[1]), name), *release(Store(sys.argv[1]), position, name))\n"
+        "    deploy(LineStore(Store(sys.argv[1]), name), 'canary', record)\n"
         "    print(record.release)\n"
     )
     names = ("toy", "other")
