@@ -92,7 +92,7 @@ def test_the_distance_tells_good_generators_from_bad_ones() -> None:
         "one": made[digits.target[::2] == 5],
         "baseline": PICTURES.metrics.baseline(made, real, ()),
     }
-    score = PICTURES.metrics.score
+    score = PICTURES.score
     frechet = {name: score("frechet", outputs, real) for name, outputs in distance.items()}
     assert frechet["real"] < 0.2 * min(value for name, value in frechet.items() if name != "real")
     assert frechet["half"] < frechet["one"]

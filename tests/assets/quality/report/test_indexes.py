@@ -35,7 +35,7 @@ def test_history_newest_first_with_bars_and_drift(tmp_path: Path, make_batch: Ma
     second = remember(bind(store, line), 1, blocked)
     waiting = remember(bind(store, line), 2, None)
     LineStore(store, line.name).landings().append(Landing(first, "again", 1.8e9))
-    write_indexes(store, line)
+    write_indexes(bind(store, line))
     text = store.read("reports/pictures/index.html").decode()
     page = Page(text)
     check_harmless(page)
@@ -56,7 +56,7 @@ def test_the_page_over_all_lines_knows_the_others(tmp_path: Path, make_batch: Ma
         line = make_line(kind)
         remember(bind(store, line), 0, make_batch(kind, 20).contents().verdict)
         remember(bind(store, line), 1, make_batch(kind, 20).contents().verdict)
-        write_indexes(store, line)
+        write_indexes(bind(store, line))
     page = Page(store.read("reports/index.html").decode())
     check_harmless(page)
     assert page.links == ["pictures/index.html", "rows/index.html"]
@@ -66,5 +66,5 @@ def test_the_page_over_all_lines_knows_the_others(tmp_path: Path, make_batch: Ma
 
 def test_a_line_without_batches(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "home"))
-    write_indexes(store, make_line("rows"))
+    write_indexes(bind(store, make_line("rows")))
     assert "No batch has landed yet" in store.read("reports/rows/index.html").decode()
