@@ -142,7 +142,7 @@ def test_more_classes_than_noise_are_refused() -> None:
 @pytest.mark.parametrize("fatal", [4, 10])
 def test_a_killed_training_goes_on_to_the_same_weights(fatal: int) -> None:
     """Inside an epoch, and at the end of one."""
-    settings = {"augment": {"crop": 1}, "judge": frechet, "checkpoint_seconds": 1e-6, "label_smoothing": 0.1}
+    settings = {"augment": {"crop": 1}, "distance": frechet, "checkpoint_seconds": 1e-6, "label_smoothing": 0.1}
     whole, other = networks("dcgan", 4)
     expected = train(whole, other, **settings)
     place = Place(fatal)
@@ -210,7 +210,7 @@ def test_patience_ends_it() -> None:
         ({"accumulate": 2}, "training.accumulate"),
         ({"compile": True}, "training.compile"),
         ({"precision": "fp16"}, "training.precision"),
-        ({"judge": lambda _made: float("nan")}, "are nan from real ones"),
+        ({"distance": lambda _made: float("nan")}, "are nan from real ones"),
     ],
 )
 def test_what_a_gan_cannot_do_is_refused(settings: dict[str, Any], words: str) -> None:

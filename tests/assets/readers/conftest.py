@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.assets.ingest.conftest import pictures, store
+from tests.assets.ingest.conftest import pictures, png, store, table_line
 
-__all__ = ["pictures", "store"]
+__all__ = ["pictures", "png", "store", "table_line"]
