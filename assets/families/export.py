@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import gc
 import logging
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -32,6 +35,18 @@ def example_of(spec: InputSpec, records: int = 2) -> Tensor:
     return torch.zeros((records, *spec.shape), dtype=torch.int64 if spec.kind == "text" else torch.float32)
 
 
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python 3.11 ends with a SystemError where a finalizer runs while source is parsed, as the exporter does."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def export_onnx(network: nn.Module, spec: InputSpec) -> bytes:
     """The network in evaluation mode as one ONNX file with a dynamic batch axis and BatchNorm folded.
 
@@ -41,7 +56,7 @@ def export_onnx(network: nn.Module, spec: InputSpec) -> bytes:
         RejectedError: it has an operation that cannot be exported, or needs a newer IR version than devices load.
     """
     plain = copy.deepcopy(network.eval()).cpu()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _no_collection():
         warnings.simplefilter("ignore")  # the exporter trips over torch's own deprecations
         _hush(logging.getLogger("torch.onnx"))
         try:

@@ -10,7 +10,6 @@ import dagster as dg
 import pytest
 
 from assets.ingest.scan import Scanned, scan
-from assets.line.config import Line
 from assets.records.line_store import BoundLine, LineStore, bind
 from assets.storage.store import Store
 from assets.training.triggers.claims import claim_journal, last_claim
@@ -57,7 +56,7 @@ def test_one_that_is_never_judged_does_not_hold_the_others_back(bench: Bench, mo
             bench.end(run.run_id, FAILURE)
     assert "was refused" in words(bench.tick("reconcile"))
     assert write_cursor(*bench.cursors["reconcile"]) == "50,0,1", "it is watched by its position"
-    monkeypatch.setattr(reconcile, "scan_beside", lambda store, line: Scanned((), 0, 0, ()))
+    monkeypatch.setattr(reconcile, "scan_beside", lambda line: Scanned((), 0, 0, ()))
     found = reads(monkeypatch)
     assert "was refused" in words(bench.tick("reconcile"))
     landings = [key for key in found if key.startswith("landing/tiny/.journal/")]
@@ -131,7 +130,8 @@ def test_a_retrain_tick_reads_what_waits_and_the_last_claims(bench: Bench, monke
 
 
 def test_a_claim_holds_a_bounded_number_of_batches(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assets.training.triggers.policy.MOST_BATCHES", 3)
+    for module in ("policy", "claims"):
+        monkeypatch.setattr(f"assets.training.triggers.{module}.MOST_BATCHES", 3)
     bench.retrain["min_new_records"] = 10**6
     bench.__post_init__()
     for number in range(8):
@@ -159,10 +159,10 @@ def test_the_reconcile_sensor_picks_up_a_drop_and_the_other_judges_it(bench: Ben
 def test_a_slow_scan_holds_no_tick_up_and_is_told_later(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     go, calls = threading.Event(), []
 
-    def slow(store: Store, line: Line) -> Scanned:
+    def slow(line: BoundLine) -> Scanned:
         calls.append(line.name)
         go.wait(280)
-        return scan(bind(store, line))
+        return scan(line)
 
     monkeypatch.setattr(scanning, "scan", slow)
     bench.drop("from-robot", 1)
