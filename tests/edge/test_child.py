@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -44,15 +43,6 @@ def _wait(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come true"
         time.sleep(0.02)
-
-
-def test_no_other_file_starts_a_process() -> None:
-    """But the supervisor, which hands its own streams on; steps are started by Dagster Pipes."""
-    root = Path(__file__).parent.parent.parent
-    sources = [path for package in ("edge", "assets", "platform_defs") for path in (root / package).rglob("*.py")]
-    starts = re.compile(r"subprocess\.(Popen|run|call|check_\w+)\(|os\.(fork|spawn\w+|posix_spawn)\(")
-    found = {str(path.relative_to(root)) for path in sources if starts.search(path.read_text())}
-    assert found == {"edge/child.py", "assets/processes/supervisor.py"}
 
 
 def test_nothing_is_imported_from_the_working_directory(tmp_path: Path) -> None:

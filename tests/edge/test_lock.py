@@ -29,12 +29,6 @@ def _running(code: str, path: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-def test_no_other_file_locks() -> None:
-    root = Path(__file__).parent.parent.parent
-    sources = [path for package in ("edge", "assets", "platform_defs") for path in (root / package).rglob("*.py")]
-    assert [str(path.relative_to(root)) for path in sources if "fcntl" in path.read_text()] == ["edge/lock.py"]
-
-
 def _held_line(process: subprocess.Popen[bytes]) -> bytes:
     assert process.stdout is not None
     return process.stdout.readline()

@@ -18,7 +18,9 @@ FLOOR = {room.name: floor for floor, room in enumerate(ROOMS)}
 MOST_PARAMETERS = 8
 TOP_FOLDERS = ("store", "landing", "quarantine", "reports", "keys", "tuf", "devices", "logs", "cache")
 STARTERS = frozenset({"Popen", "fork", "forkpty", "posix_spawn", "Process", "ProcessPoolExecutor"})
-RUNNERS = frozenset({"subprocess.run", "subprocess.check_output", "subprocess.check_call", "os.system"})
+RUNNERS = frozenset(
+    {"subprocess.run", "subprocess.call", "subprocess.check_output", "subprocess.check_call", "os.system"}
+)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

@@ -12,8 +12,7 @@ from assets.errors import RejectedError
 from assets.records.forgotten import Tombstone
 from assets.records.line_store import LineStore, bind
 from assets.records.read import raw_inputs
-from assets.records.splits import drawn_split
-from assets.records.splits import record_split as record_side
+from assets.records.splits import drawn_split, record_split
 from assets.records.verdict import Accepted, BatchVerdict
 from assets.storage import layout
 from assets.storage.store import Store
@@ -202,15 +201,15 @@ class Shares:
 
 def test_what_the_source_does_not_declare_is_drawn_from_its_train_records_only() -> None:
     ids = [f"{number:064x}" for number in range(2000)]
-    carved = [record_side(key, "", "train", Shares("validation")) for key in ids]
+    carved = [record_split(key, "", "train", Shares("validation")) for key in ids]
     assert carved.count("test") == 0
     assert carved.count("validation") / len(carved) == pytest.approx(0.2, abs=0.03)
-    assert {record_side(key, "", "test", Shares("validation")) for key in ids} == {"test"}
-    assert {record_side(key, "", "train", Shares()) for key in ids} == {"train"}
+    assert {record_split(key, "", "test", Shares("validation")) for key in ids} == {"test"}
+    assert {record_split(key, "", "train", Shares()) for key in ids} == {"train"}
 
 
 def test_records_of_one_group_are_on_one_side() -> None:
-    sides = [{record_side(f"{number:064x}", f"unit {number % 40}", "", Shares())} for number in range(2000)]
+    sides = [{record_split(f"{number:064x}", f"unit {number % 40}", "", Shares())} for number in range(2000)]
     for unit in range(40):
         assert len(set().union(*sides[unit::40])) == 1
     assert len(set().union(*sides)) == 3
