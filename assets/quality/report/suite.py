@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from html.parser import HTMLParser
 from typing import Any
 
@@ -105,7 +106,6 @@ def _rendered(results: Sequence[Mapping[str, Any]], line: str, name: str) -> str
     )
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view import DefaultJinjaPageView
 
     made = [
         ExpectationValidationResult(
@@ -132,7 +132,15 @@ def _rendered(results: Sequence[Mapping[str, Any]], line: str, name: str) -> str
         statistics=statistics,
         meta={"batch_spec": {"data_asset_name": name}},
     )
-    return str(DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(suite)))
+    return str(_page_view().render(ValidationResultsPageRenderer().render(suite)))
+
+
+@cache
+def _page_view() -> Any:
+    """Great Expectations' view, one per process: each new one compiles every template of the page again."""
+    from great_expectations.render.view import DefaultJinjaPageView
+
+    return DefaultJinjaPageView()
 
 
 def _bounded(result: Mapping[str, Any], private: Collection[str], sealed: bool) -> dict[str, Any]:
