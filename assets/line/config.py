@@ -70,6 +70,10 @@ class Resources(Frozen):
     )
 
 
+ADDED: Mapping[str, Any] = {"other": {}}
+"""Settings that came after digests were put on record, with their defaults: who does not use them keeps the digest."""
+
+
 class LineConfig(Frozen):
     """One thing being learned and shipped: data contract, model, budget, targets, retrain and rollout policy."""
 
@@ -243,8 +247,15 @@ class LineConfig(Frozen):
 
     def digest(self, *sections: str) -> str:
         """SHA-256 of the named sections: a step that reads only these need not run again while they stay the same."""
-        body = self.model_dump(mode="json", include=set(sections) or None)
+        body = _as_on_record(self.model_dump(mode="json", include=set(sections) or None))
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _as_on_record(body: Any) -> Any:
+    """Settings without those that came later and are not used."""
+    if not isinstance(body, dict):
+        return body
+    return {key: _as_on_record(value) for key, value in body.items() if key not in ADDED or value != ADDED[key]}
 
 
 @dataclass(frozen=True)

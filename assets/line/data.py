@@ -40,6 +40,11 @@ class _Columns(Frozen):
     categories: Mapping[str, tuple[str, ...]] = Field(
         default={}, description="Input columns that hold words, each with its words; the model sees their position."
     )
+    other: Mapping[str, str] = Field(
+        default={},
+        description="Column to the one of its words that stands for every word not named in `categories`, e.g. "
+        "`color: other`; without it such rows are quarantined.",
+    )
     header: tuple[str, ...] = Field(
         default=(), max_length=10_000, description="Names of all columns, for files without a header line."
     )
@@ -53,6 +58,13 @@ class _Columns(Frozen):
                 raise ValueError(f"`categories` names {name!r}, which is not one of `columns`")
             if len(words) < 2 or len(set(words)) < len(words):
                 raise ValueError(f"categories.{name}: at least two words are needed, each once")
+            if not all(words):
+                raise ValueError(
+                    f"categories.{name}: an empty text is no word; leave it out, empty cells have no value"
+                )
+        for name, word in self.other.items():
+            if word not in self.categories.get(name, ()):
+                raise ValueError(f"other.{name}: {word!r} is not one of `categories.{name}`; add it there")
         for name in (*self.columns, *self.header):
             if not name.strip() or name.startswith(RESERVED):
                 raise ValueError(f"a column is named {name!r}; names that are blank or begin with _ are reserved")

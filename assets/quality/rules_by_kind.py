@@ -8,6 +8,7 @@ from typing import Any
 
 from assets.line.data import DataContract, ImageData
 from assets.quality.rule import Rule, null_rule
+from assets.readers.cells import UNKNOWN_WORD
 
 LEAST_CONTRAST = 1.0
 """Standard deviation of 8-bit values below which a picture shows nothing."""
@@ -198,5 +199,7 @@ def _audio_rules(rate: int, seconds: float, tolerance: float) -> Iterator[Rule]:
 
 def _explain_cell(column: str, row: Mapping[str, Any]) -> tuple[str, str]:
     reason = f"column {column}: {(row['_notes'] or {}).get(column, 'the cell has no value')}"
+    if UNKNOWN_WORD in reason:
+        return reason, f"add it to `categories` of the line's {column!r}, correct it, or leave the row out"
     hint = "write decimals with a point" if "is not a number" in reason else "fill it in or correct it"
     return reason, f"{hint}, or leave the row out"

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from assets.quality.columns import Sparse
 from assets.quality.decide import GOOD, Decision, explained
+from assets.quality.door import refuse_unsound
 from assets.quality.history import INDEX_SCHEMA, index_table
 from assets.quality.redaction import without_label, without_record
 from assets.quality.refusals import Refused
@@ -161,6 +162,7 @@ def keep_records(
             bad = np.flatnonzero(broken != GOOD)
             if len(fine) and not blocked:
                 accepted = chunk.take(pa.array(fine))
+                refuse_unsound(accepted, data)
                 good.write(records_table(accepted))
                 index.write(index_table(accepted, splits[start + fine]))
                 kept.per_class.update(_labels(accepted))

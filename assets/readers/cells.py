@@ -1,9 +1,10 @@
 """Cells to numbers and words, a column at a time. One rule for every form of table, whatever wrote it.
 
 A number is a decimal number as CSV and JSON write it, spaces around it left out; minus zero is zero; what is larger
-than a 32-bit float holds is infinite. Numbers and truth values of Parquet and Arrow count as the number they are (true
-is 1), their texts are read like cells of CSV. Words are exact; of other types the word is the value as text, a whole
-number without ".0", "true" or "false".
+than a 32-bit float holds is infinite. Numbers of Parquet and Arrow count as the text that a CSV of them holds: decimals
+by their digits, 32-bit and 16-bit floats by their shortest text, truth values as 1 and 0. A number written out in full
+beyond 2^53 has no value: float64 holds no longer every whole number there. Words are exact; of other types the word is
+the value as text, a whole number without ".0", "true" or "false".
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import functools
 import math
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -19,14 +21,18 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
+from assets.readers.shortest import shortest_decimals
 from assets.records.paths import shown
 
 MAX_VALUE = 3.4028234663852886e38
 """The largest 32-bit float: models compute in them."""
+MAX_WHOLE = 2**53
+"""The largest whole number up to which float64 holds every whole number."""
 EMPTY = "the cell is empty"
 HIDDEN = "a private value"
 """Stands in notes for a cell of a column that the contract calls private."""
 
+_TOO_LONG = "is beyond 2^53, where not every whole number is one of its own; scale it, or make it a category"
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _PLAIN = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"  # the same for Arrow's own matcher, without spaces
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "?"})
@@ -43,12 +49,22 @@ def number(cell: str) -> tuple[float, str | None]:
         value = float(text) + 0.0  # minus zero is zero: one row, one id
         if abs(value) > MAX_VALUE:
             return math.copysign(math.inf, value), f"{shown(cell)} is larger than a 32-bit number holds"
+        if abs(value) >= MAX_WHOLE and _runs_together(text, value):
+            return math.nan, f"{shown(cell)} {_TOO_LONG}"
         return value, None
     if text.lower() in _MISSING:
         return math.nan, EMPTY if not text else f"the cell is missing ({shown(cell)})"
     if text.lstrip("+-").lower() in _INFINITE:
         return math.copysign(math.inf, -1 if text[0] == "-" else 1), f"{shown(cell)} is not finite"
     return math.nan, f"{shown(cell)} is not a number"
+
+
+def _runs_together(text: str, value: float) -> bool:
+    """Whether float64 may not tell a number of this size, written out in full, from the next whole one."""
+    if "e" in text.lower():
+        return False
+    written = Decimal(text)
+    return abs(written) > MAX_WHOLE and ("." not in text or written != Decimal(value))
 
 
 _cached_number = functools.lru_cache(4096)(number)
@@ -80,8 +96,10 @@ def numbers(cells: pa.Array, private: bool = False) -> tuple[NDArray[np.float64]
         values, notes = _by_dictionary(cells, private)
     elif is_text(kind):
         values, notes = _from_text(cells.cast(pa.string()) if kind != pa.string() else cells, private)
+    elif pa.types.is_decimal(kind):
+        values, notes = _from_text(cells.cast(pa.string()), private)
     elif is_numeric(kind) or pa.types.is_null(kind):
-        values, notes = _from_numbers(cells)
+        values, notes = _from_numbers(cells, private)
     else:
         raise RejectedError(f"it holds {kind}, not numbers; write it as numbers")
     return values, notes
@@ -100,7 +118,7 @@ def words(cells: pa.Array) -> pa.Array:
     if is_text(kind):
         text = cells.cast(pa.string())
     elif pa.types.is_floating(kind):
-        text = pa.array([_float_word(value) for value in cells.to_pylist()], pa.string())
+        text = pa.array([_float_word(value) for value in _floats(cells).tolist()], pa.string())
     elif is_numeric(kind) or pa.types.is_null(kind) or pa.types.is_temporal(kind):
         text = cells.cast(pa.string())
     else:
@@ -108,16 +126,37 @@ def words(cells: pa.Array) -> pa.Array:
     return pc.fill_null(text, "")
 
 
-def positions(cells: pa.Array, known: tuple[str, ...], private: bool = False) -> tuple[NDArray[np.float64], Notes]:
-    """Position of each word in `known` as float64; NaN and a note where it is none of them."""
+def positions(
+    cells: pa.Array, known: tuple[str, ...], private: bool = False, other: str | None = None
+) -> tuple[NDArray[np.float64], Notes]:
+    """Position of each word in `known` as float64; NaN and a note where it is none of them.
+
+    Args:
+        other: one of `known`, which stands for every word that is none of them; an empty cell is no word.
+    """
     found = pc.index_in(cells, value_set=pa.array(known, pa.string()))
+    if other is not None:
+        found = pc.if_else(
+            pc.or_(pc.is_valid(found), pc.equal(cells, "")), found, pa.scalar(known.index(other), pa.int32())
+        )
     values = np.asarray(found.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
     bad = np.flatnonzero(np.isnan(values))
     notes = {
-        row: f"{HIDDEN if private else shown(word)} is none of the column's words" if word else EMPTY
+        row: unknown_word(word, known, private) if word else EMPTY
         for row, word in zip(bad.tolist(), cells.take(pa.array(bad)).to_pylist(), strict=True)
     }
     return values, notes
+
+
+UNKNOWN_WORD = "is none of the column's words"
+"""In the note of a cell of a category."""
+
+
+def unknown_word(word: str, known: tuple[str, ...], private: bool = False) -> str:
+    """Why a word has no position, with the word that differs from it by case and spaces alone, where there is one."""
+    near = next((one for one in known if one.strip().casefold() == word.strip().casefold()), None)
+    hint = f"; if {shown(near)} is meant, write it so" if near is not None and not private else ""
+    return f"{HIDDEN if private else shown(word)} {UNKNOWN_WORD}{hint}"
 
 
 def missing(cells: pa.Array) -> Notes:
@@ -145,16 +184,28 @@ def _by_dictionary(cells: pa.DictionaryArray, private: bool) -> tuple[NDArray[np
     return values, {row: inner_notes.get(int(codes[row]), EMPTY) for row in bad}
 
 
-def _from_numbers(cells: pa.Array) -> tuple[NDArray[np.float64], Notes]:
+def _floats(cells: pa.Array) -> NDArray[np.float64]:
+    """Floats of any width, truth values, nulls or integers as float64, NaN where there is none."""
+    if pa.types.is_float16(cells.type) or pa.types.is_float32(cells.type):
+        return shortest_decimals(np.asarray(cells.to_numpy(zero_copy_only=False)))
     floats = cells.cast(pa.float64(), safe=False)
-    given = np.asarray(pc.fill_null(floats, math.nan).to_numpy(zero_copy_only=False), dtype=np.float64)
-    values = given + 0.0
-    if bool((np.abs(values) <= MAX_VALUE).all()):
-        return values, {}
+    return np.asarray(pc.fill_null(floats, math.nan).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _from_numbers(cells: pa.Array, private: bool) -> tuple[NDArray[np.float64], Notes]:
+    values = _floats(cells) + 0.0
     notes: Notes = {}
+    if pa.types.is_integer(cells.type) and bool((np.abs(values) >= MAX_WHOLE).any()):
+        for row in np.flatnonzero(np.abs(values) >= MAX_WHOLE).tolist():
+            if abs(whole := cells[row].as_py()) > MAX_WHOLE:
+                values[row], notes[row] = math.nan, f"{HIDDEN if private else whole} {_TOO_LONG}"
+    if bool((np.abs(values) <= MAX_VALUE).all()):
+        return values, notes
     empty = np.asarray(cells.is_null().to_numpy(zero_copy_only=False))
     for row in np.flatnonzero(~(np.abs(values) <= MAX_VALUE)).tolist():
         value = float(values[row])
+        if row in notes:
+            continue
         if math.isnan(value):
             values[row] = math.nan  # one bit pattern, so that one row has one id
             notes[row] = EMPTY if empty[row] else "the cell is missing (NaN)"
@@ -171,7 +222,7 @@ def _from_text(cells: pa.Array, private: bool) -> tuple[NDArray[np.float64], Not
     sound = pc.match_substring_regex(cells, _PLAIN)
     floats = pc.if_else(sound, cells, "nan").cast(pa.float64())
     values = np.array(floats.to_numpy(zero_copy_only=False), dtype=np.float64) + 0.0
-    rest = np.flatnonzero(~(np.abs(values) <= MAX_VALUE))
+    rest = np.flatnonzero(~(np.abs(values) < MAX_WHOLE))
     notes: Notes = {}
     for row, cell in zip(rest.tolist(), cells.take(pa.array(rest)).to_pylist(), strict=True):
         values[row], note = _cached_number(cell)
@@ -181,7 +232,9 @@ def _from_text(cells: pa.Array, private: bool) -> tuple[NDArray[np.float64], Not
 
 
 def _hidden(note: str) -> str:
-    return note if note == EMPTY else f"{HIDDEN} is not a finite number"
+    if note == EMPTY:
+        return note
+    return f"{HIDDEN} {_TOO_LONG}" if note.endswith(_TOO_LONG) else f"{HIDDEN} is not a finite number"
 
 
 def _float_word(value: float | None) -> str | None:

@@ -18,7 +18,7 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
-from assets.readers.cells import MAX_VALUE
+from assets.readers.cells import MAX_WHOLE
 from assets.readers.csvrows import SPACES, Blocks, Form, Lines, Row, rows_of
 from assets.records.limits import MAX_LINE_CHARS, MAX_REFUSED_ROWS, MAX_ROWS
 from assets.records.reason import Reason, refusal
@@ -311,7 +311,7 @@ def _parse(
 
 
 def _has_odd_number(column: pa.Array) -> bool:
-    return not bool((np.abs(column.to_numpy(zero_copy_only=False)) <= MAX_VALUE).all())
+    return not bool((np.abs(column.to_numpy(zero_copy_only=False)) < MAX_WHOLE).all())
 
 
 def _sliced(block: Block) -> Iterator[Block]:

@@ -67,11 +67,17 @@ def pack_inputs(block: Block, data: DataContract) -> Packed:
             packed.facts.append(pa.array(values, pa.float64(), mask=None if finite.all() else ~finite))
         else:
             texts = words(cells)
-            values, notes = positions(texts, known, name in hidden)
-            packed.facts.append(texts)
+            values, notes = positions(texts, known, name in hidden, data.inputs.other.get(name))
+            packed.facts.append(judged_words(values, known))
         packed.values[:, index] = values
         packed.note(name, notes)
     return packed
+
+
+def judged_words(values: NDArray[np.float64], known: tuple[str, ...]) -> pa.Array:
+    """The words that positions stand for, null where there is none: what is judged is what is stored."""
+    places = pa.array(np.nan_to_num(values), pa.int64(), mask=np.isnan(values))
+    return pa.array(known, pa.string()).take(places)
 
 
 def pack_labels(packed: Packed, cells: pa.Array, name: str, data: DataContract) -> pa.Array:

@@ -207,6 +207,8 @@ def _cell_value(data: DataContract, column: str, text: str) -> float:
         raise RejectedError(f"{_short(column)} is not one of the line's columns ({some})")
     words = section.categories.get(column)
     if words is not None:
+        if text not in words and column in section.other:
+            text = section.other[column]
         if text not in words:
             raise RejectedError(f"column {column}: {_short(text)} is not one of {', '.join(words[:10])}")
         return float(words.index(text))

@@ -159,7 +159,16 @@ def _spec_of_line(line: Line, signature: Signature, how: Reading) -> InputSpec:
     if port.shape[1] not in (None, len(columns)):
         raise RejectedError(f"{place}: has {len(columns)} columns, the model reads {port}")
     zeros, ones = (0.0,) * len(columns), (1.0,) * len(columns)
-    return InputSpec("table", port.name, (len(columns),), zeros, ones, tuple(columns), dict(data.table.categories))
+    return InputSpec(
+        "table",
+        port.name,
+        (len(columns),),
+        zeros,
+        ones,
+        tuple(columns),
+        dict(data.table.categories),
+        other=dict(data.table.other),
+    )
 
 
 def _reading(request: Request) -> Reading:

@@ -58,10 +58,10 @@ def input_spec(
             raise RejectedError(f"a stored row does not have the line's {len(columns)} columns; judge its batch again")
         values = np.frombuffer(b"".join(inputs), dtype="<f8").reshape(len(inputs), len(columns))
     mean, std = _column_statistics(values, columns)
-    words = dict(section.categories)
+    words, other = dict(section.categories), dict(section.other)
     if data.series is not None:
-        return InputSpec("series", INPUT_NAME, (features.steps, len(columns)), mean, std, columns, words)
-    return InputSpec("table", INPUT_NAME, (len(columns),), mean, std, columns, words)
+        return InputSpec("series", INPUT_NAME, (features.steps, len(columns)), mean, std, columns, words, other=other)
+    return InputSpec("table", INPUT_NAME, (len(columns),), mean, std, columns, words, other=other)
 
 
 def _image_spec(store: Store, dataset: DatasetVersion, config: LineConfig, report: Callable[[str], None]) -> InputSpec:

@@ -31,6 +31,7 @@ class InputSpec:
         mean, std: per channel or per column, of values scaled to 0..1 for images and raw for tables and series; empty
             for text and noise.
         categories: columns that hold words, each with its words in order; the model sees a word's position.
+        other: column to the one of its words that stands for every word not named.
         buckets: of text: tokens are hashed to 1..buckets (0 is padding), so that no word of the data is shipped.
         unit: of text: what a token is.
     """
@@ -44,6 +45,7 @@ class InputSpec:
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     buckets: int = 0
     unit: Literal["word", "byte"] = "word"
+    other: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.shape) != AXES.get(self.kind, len(self.shape)) or any(length < 1 for length in self.shape):
@@ -62,6 +64,9 @@ class InputSpec:
                 raise ValueError(f"categories names {name!r}, which is no column")
             if not words or len(set(words)) < len(words):
                 raise ValueError(f"categories.{name} has words, each once")
+        for name, word in self.other.items():
+            if word not in self.categories.get(name, ()):
+                raise ValueError(f"other.{name}: {word!r} is not one of the column's words")
 
 
 @dataclass(frozen=True)

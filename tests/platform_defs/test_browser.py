@@ -51,7 +51,7 @@ UNPARTITIONED = (
 PORTS = ("--port", "--reports-port", "--devices-port")
 START_SECONDS, STOP_SECONDS, RUN_SECONDS = 240, 120, 280
 expect.set_options(timeout=120_000)
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(3600)
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def row_values(spec: InputSpec, row: Mapping[str, Any]) -> list[float]:
             raise RejectedError(f"column {column!r} is missing; the model reads {len(spec.columns)} columns")
         cell, words = row[column], spec.categories.get(column)
         try:
-            value = _number(cell) if words is None else float(words.index(_word(cell)))
+            value = _number(cell) if words is None else float(_position(_word(cell), words, spec.other.get(column)))
         except (TypeError, ValueError, OverflowError):
             what = "a number" if words is None else f"one of {', '.join(words[:8])}{', …' if len(words) > 8 else ''}"
             raise RejectedError(f"column {column!r}: {reprlib.repr(cell)} is not {what}") from None
@@ -87,6 +87,12 @@ def row_values(spec: InputSpec, row: Mapping[str, Any]) -> list[float]:
             raise RejectedError(f"column {column!r}: {value} is not a finite number")
         values.append(value)
     return values
+
+
+def _position(word: str, words: Sequence[str], other: str | None) -> int:
+    """Position of a word, or of the one that stands for others. Raises ValueError; an empty text is no word."""
+    known = word in words or other is None or not word
+    return words.index(word if known else other)
 
 
 def series_values(spec: InputSpec, rows: Sequence[Any]) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ from tests.assets.fitting.toy_training import SLOWLY, Seen, difference, network,
 HERE = Path(__file__).parent
 WAIT_SECONDS = 280
 """Eight processes load torch at once here, on machines that may have little time for them."""
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(3600)
 VICTIMS = ("trainer", "supervisor", "parent")
 
 

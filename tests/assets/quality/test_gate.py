@@ -494,7 +494,7 @@ def test_killed_for_real_between_verdict_and_journal(
         "judge(bind(Store(sys.argv[1]), line), sys.argv[3])\n"
     )
     config = pictures.config.model_dump_json()
-    done = subprocess.run([sys.executable, "-c", script, store.root, config, batch], timeout=280, check=False)
+    done = subprocess.run([sys.executable, "-c", script, store.root, config, batch], timeout=1500, check=False)
     assert done.returncode == -signal.SIGKILL
     first = LineStore(store, "pets").verdict(batch)
     assert first is not None

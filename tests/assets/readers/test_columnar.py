@@ -71,11 +71,15 @@ def test_columns_of_every_type_follow_one_rule(write: Callable[[pa.Table], bytes
     nan, inf = float("nan"), float("inf")
     cases: list[tuple[pa.Array, list[float | None]]] = [
         (pa.array([1, 2, None], pa.int8()), [1.0, 2.0, None]),
-        (pa.array([1, 2**63, None], pa.uint64()), [1.0, 2.0**63, None]),
+        (pa.array([2**53, 2**53 + 1, None], pa.uint64()), [2.0**53, None, None]),
+        (pa.array([-(2**53), -(2**63), None]), [-(2.0**53), None, None]),
+        (pa.array([0.35, 1e10, None], pa.float32()), [0.35, 1e10, None]),
+        (pa.array([0.35, 2e-7, None], pa.float16()), [0.35, 2e-07, None]),
         (pa.array([0.5, nan, inf], pa.float32()), [0.5, None, None]),
         (pa.array([-0.0, 1e39, -1e300]), [0.0, None, None]),
         (pa.array([True, False, None]), [1.0, 0.0, None]),
         (pa.array([decimal.Decimal("1.25"), None, None]), [1.25, None, None]),
+        (pa.array([decimal.Decimal("0.35"), decimal.Decimal(2**53 + 1), None]), [0.35, None, None]),
         (pa.array([" 1.5 ", "x", ""]), [1.5, None, None]),
         (pa.array(["1e400", None, "7"], pa.large_string()), [None, None, 7.0]),
         (pa.array(["3", "3", "nan"]).dictionary_encode(), [3.0, 3.0, None]),

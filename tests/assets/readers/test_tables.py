@@ -93,13 +93,43 @@ def test_folders_and_names_declare_the_split() -> None:
 def test_categories_groups_and_aliases() -> None:
     data = contract(categories={"b": ("low", "high")}, group="person", aliases={"Y": "yes"})
     found, _ = read(b"a,b,kind,person\n1,high,Y,p1\n2,mid,no,p1\n3,,no,\n", data=data)
-    assert [row["b"] for row in found] == ["high", "mid", ""]
+    assert [row["b"] for row in found] == ["high", None, None]
     assert [row["_label"] for row in found] == ["yes", "no", "no"]
     assert [row["_group"] for row in found] == ["p1", "p1", ""]
     assert struct.unpack("<2d", found[0]["_input"]) == (1.0, 1.0)
     assert math.isnan(struct.unpack("<2d", found[1]["_input"])[1])
     assert json.loads(found[1]["_notes"]) == {"b": "'mid' is none of the column's words"}
     assert json.loads(found[2]["_notes"]) == {"b": "the cell is empty", "person": "the cell is empty"}
+
+
+def test_a_word_that_only_looks_like_another_is_unknown_and_says_so() -> None:
+    data = contract(categories={"b": ("low", "NA", "?")})
+    found, _ = read(b"a,b,kind\n1,NA,yes\n2,?,no\n3, Low,no\n4,na,no\n", data=data)
+    assert [row["b"] for row in found] == ["NA", "?", None, None]
+    assert [json.loads(row["_notes"] or "{}").get("b") for row in found] == [
+        None,
+        None,
+        "' Low' is none of the column's words; if 'low' is meant, write it so",
+        "'na' is none of the column's words; if 'NA' is meant, write it so",
+    ]
+
+
+def test_other_words_may_share_one_position() -> None:
+    data = contract(categories={"b": ("low", "high", "rest")}, other={"b": "rest"})
+    found, _ = read(b"a,b,kind\n1,high,yes\n2,mid,no\n3,,no\n", data=data)
+    assert [row["b"] for row in found] == ["high", "rest", None]
+    assert [struct.unpack("<2d", row["_input"])[1] for row in found][:2] == [1.0, 2.0]
+    assert json.loads(found[2]["_notes"]) == {"b": "the cell is empty"}
+    with pytest.raises(ValueError, match=r"other\.b: 'none' is not one of `categories\.b`"):
+        contract(categories={"b": ("low", "high")}, other={"b": "none"})
+
+
+def test_whole_numbers_that_float64_runs_together_have_no_value() -> None:
+    cells = ("9007199254740992", "9007199254740993", "-9007199254740993.0", "1e17", "123456789012345678")
+    text = "a,b,kind\n" + "".join(f"{cell},1,yes\n" for cell in cells)
+    found, _ = read(text.encode())
+    assert [row["a"] for row in found] == [2.0**53, None, None, 1e17, None]
+    assert "beyond 2^53" in json.loads(found[1]["_notes"])["a"]
 
 
 def test_a_number_to_predict_is_its_text() -> None:

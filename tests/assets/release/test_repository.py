@@ -183,7 +183,7 @@ def test_publishes_at_once_are_all_there(store: Store, url: str, tmp_path: Path)
         subprocess.Popen([sys.executable, "-c", script, store.root, name], stdout=subprocess.PIPE, text=True)
         for name in names
     ]
-    said = [run.communicate(timeout=280)[0].split() for run in runs]
+    said = [run.communicate(timeout=1500)[0].split() for run in runs]
     assert [run.returncode for run in runs] == [0, 0]
     client = updater(url, store, tmp_path / "client")
     for name, ids in zip(names, said, strict=True):

@@ -40,7 +40,7 @@ def test_killed_before_every_durable_step(platform: Platform, device: Home, tmp_
         [sys.executable, str(driver), str(device.path), str(work), old.release, new.release],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=1500,
         check=False,
     )
     assert done.returncode == 0, done.stderr

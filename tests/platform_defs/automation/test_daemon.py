@@ -140,7 +140,7 @@ def land_and_kill(project: Project, retrain: dict[str, Any], landings: int, kill
         return len(_retrains(instance)), len(every)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 def test_killed_daemon_loses_and_repeats_nothing(project: Project) -> None:
     retrains, _ = land_and_kill(project, {"cooldown_minutes": 0.25}, landings=4, kills=2)
     assert 1 <= retrains < 4, "what waits through a cool-down is trained on together"

@@ -22,7 +22,7 @@ from edge.contracts import Deployment, ReleaseManifest, from_bytes
 from platform_defs.web.serve import Server, device_app
 from tests.projects import ROOT, Project, make_project
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(3600)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 @pytest.fixture(scope="module")
 def summary(project: Project) -> dict[str, Any]:
-    project.run("edgeloop", "demo", timeout=500)
+    project.run("edgeloop", "demo", timeout=3000)
     return dict(json.loads(project.store.read("demo/summary.json")))
 
 
@@ -143,7 +143,7 @@ def _work(project: Project) -> set[str]:
 
 def test_running_it_again_is_safe_and_does_nothing_twice(project: Project, summary: dict[str, Any]) -> None:
     before = _work(project)
-    project.run("edgeloop", "demo", timeout=280)
+    project.run("edgeloop", "demo", timeout=1500)
     again = json.loads(project.store.read("demo/summary.json"))
     assert _work(project) == before, "work was done twice"
     for key in ("stages", "chosen", "targets"):

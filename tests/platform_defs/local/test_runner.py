@@ -57,7 +57,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
             assert process.stdout is not None
             begun = process.stdout.readline()  # it holds the line from here on
             beside = project.run("edgeloop", "run", "tiny", check=False)
-            output, errors = process.communicate(timeout=280)
+            output, errors = process.communicate(timeout=1500)
         first = subprocess.CompletedProcess(command, process.returncode, begun + output, errors)
         yield Worked(project, prompt, landed[0]["batch"], landed[1]["batch"], first, beside)
 
@@ -172,7 +172,7 @@ def test_an_interrupted_run_stops_there(worked: Worked) -> None:
         assert process.stdout is not None
         assert b"interrupted_judge: batch" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=280)
+        process.communicate(timeout=1500)
     assert process.returncode == 130
     with dg.DagsterInstance.from_config(str(project.root / ".edgeloop" / "dagster")) as instance:
         (run,) = instance.get_runs(filters=dg.RunsFilter(job_name="interrupted_judge"))
