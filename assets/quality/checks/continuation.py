@@ -16,6 +16,7 @@ from assets.quality.spool import Spool
 
 MOST_NAMED = 3
 _LONGEST = 40
+_NEW = "No unit with new readings was in an earlier batch."
 NEW_NAMES = "no unit has the name of an earlier batch's"
 _LATE = (
     "land only what is later, correct what is in quarantine with `edgeloop quarantine fix`, or, if each batch numbers "
@@ -36,11 +37,13 @@ def find_late(spool: Spool, data: DataContract, earlier: EarlierUnits, known: ND
     """
     assert data.series is not None
     late = np.full(spool.rows, None, dtype=object)
+    whole = data.series.unit_ids == "global"
+    origins, batches = codes(spool.column("_origin"))
+    if not whole and not any(batches):
+        return Derived({"_earlier": late})
     times = numbers(spool.column("_time"))
     units, names = codes(spool.column("_group"))
-    origins, batches = codes(spool.column("_origin"))
     hidden = not {"_group", "_time"}.isdisjoint(hidden_columns(data))
-    whole = data.series.unit_ids == "global"
     last = np.array([earlier.last.get(name, -np.inf) for name in names] or [-np.inf])
     own = np.array([not batch for batch in batches] or [True])[origins]
     asked = np.isfinite(times) & ~known
@@ -64,11 +67,13 @@ def known_rows(spool: Spool, earlier: pa.Table) -> NDArray[np.bool_]:
 def names_again(spool: Spool, data: DataContract, earlier: EarlierUnits, known: NDArray[np.bool_]) -> tuple[bool, str]:
     """Whether no unit with new readings has the name of an earlier batch's unit, and what to say of those that have."""
     assert data.series is not None
+    if not earlier.last:
+        return True, _NEW
     units, names = codes(spool.column("_group"))
     own = np.asarray(pc.equal(spool.column("_origin"), "").to_numpy(), dtype=bool)
     again = [unit for unit in np.unique(units[own & ~known]).tolist() if names[unit] in earlier.last]
     if not again:
-        return True, "No unit with new readings was in an earlier batch."
+        return True, _NEW
     text = (
         f"{_counted(again, names, hidden='_group' in hidden_columns(data))} in earlier batches; each counts as another "
     )
