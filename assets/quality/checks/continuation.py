@@ -59,9 +59,17 @@ def find_late(spool: Spool, data: DataContract, earlier: EarlierUnits, known: ND
 
 
 def known_rows(spool: Spool, earlier: pa.Table) -> NDArray[np.bool_]:
-    """(rows,) which records' ids an earlier batch had accepted."""
-    found = pc.is_in(spool.column("_id"), value_set=earlier.column("_id").combine_chunks())
+    """(rows,) which records an earlier batch had accepted: with this id and this label."""
+    if not earlier.num_rows:
+        return np.zeros(spool.rows, dtype=bool)
+    found = pc.is_in(_identities(spool.columns(["_id", "_label"])), value_set=_identities(earlier).combine_chunks())
     return np.asarray(found.to_numpy(), dtype=bool)
+
+
+def _identities(records: pa.Table) -> pa.ChunkedArray:
+    """Id and label of each record as one value; an id has always 32 bytes."""
+    parts = (records.column(name).cast(pa.large_binary()) for name in ("_id", "_label"))
+    return pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()), null_handling="replace")
 
 
 def names_again(spool: Spool, data: DataContract, earlier: EarlierUnits, known: NDArray[np.bool_]) -> tuple[bool, str]:

@@ -77,6 +77,16 @@ def test_the_same_month_again_is_known_and_not_late(store: Store, put: Land) -> 
     assert check(again, GOES_ON)[0] == "passed"
 
 
+def test_a_known_reading_with_another_target_is_no_known_one(store: Store, put: Land) -> None:
+    line = machines("global")
+    judge(bind(store, line), put(line, month("1", range(10))))
+    text = month("1", range(12))["month.csv"].decode().replace("\n1,3,52.0,3.5\n", "\n1,3,52.0,9.5\n")
+    again = judge(bind(store, line), put(line, {"month.csv": text.encode()}))
+    assert "9.5" in text
+    assert (again.accepted, again.quarantined) == (11, 1)
+    assert again.reasons[0].place == "line 5"
+
+
 def test_names_that_come_again_are_other_units_and_the_verdict_says_so(store: Store, put: Land) -> None:
     line = machines("batch")
     first = judge(bind(store, line), put(line, month("12", range(10))))

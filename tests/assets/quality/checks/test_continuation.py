@@ -81,8 +81,9 @@ def test_names_that_come_again_are_told(make_spool: Any) -> None:
     assert names_again(spool, contract("batch"), earlier, np.ones(6, dtype=bool))[0]
 
 
-def test_a_record_is_known_by_its_id(make_spool: Any, make_earlier: Any) -> None:
-    spool = make_spool(5, chunk=2)
+def test_a_record_is_known_by_its_id_and_its_label(make_spool: Any, make_earlier: Any) -> None:
+    spool = make_spool(5, chunk=2, label=["1.0", "1.0", "1.0", "2.0", None])
     ids = spool.column("_id").to_pylist()
-    assert known_rows(spool, make_earlier(2, id=[ids[3], b"x" * 32])).tolist() == [False, False, False, True, False]
+    earlier = make_earlier(3, id=[ids[3], ids[2], b"x" * 32], label=["2.0", "2.0", "1.0"])
+    assert known_rows(spool, earlier).tolist() == [False, False, False, True, False]
     assert not known_rows(spool, make_earlier()).any()
