@@ -18,6 +18,9 @@ OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 RESERVED = "_"
 """Names of the gate's own columns begin with it, so no column of the data may."""
 
+UnitIds = Literal["batch", "file", "global"]
+"""How far the name of a unit reaches: see `SeriesData.unit_ids`."""
+
 
 class Frozen(BaseModel):
     """A section of a line's YAML."""
@@ -101,6 +104,12 @@ class SeriesData(_Columns):
         description="The target is the time left until the unit's last reading, as in C-MAPSS; files RUL_* say how "
         "much more the units of test_* had.",
     )
+    unit_ids: UnitIds = Field(
+        default="batch",
+        description="How far a unit's name reaches. batch: unit 1 of another batch is another unit, as where each "
+        "delivery numbers its machines from 1. file: the same for each file. global: names hold for good, and a later "
+        "batch goes on with its units; there a time that repeats or goes back is an error.",
+    )
     max_gap: float | None = Field(
         default=None,
         gt=0,
@@ -111,6 +120,11 @@ class SeriesData(_Columns):
     def _one_target(self) -> Self:
         if (self.target is None) == (not self.remaining):
             raise ValueError("name a `target` column, or say `remaining: true`; exactly one of them")
+        if self.remaining and self.unit_ids == "global":
+            raise ValueError(
+                "with `remaining: true` a unit's life ends in its file, so no later batch goes on with it; take "
+                "`unit_ids: global` out"
+            )
         taken = [name for name in (self.unit, self.time, self.target) if name in self.columns]
         if taken:
             raise ValueError(f"{taken[0]!r} is unit, time or target, and also one of `columns`; take it out there")

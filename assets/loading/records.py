@@ -105,7 +105,9 @@ def open_split(
         TransientError: the disk of the cache is full.
     """
     if spec.kind == "series":
-        series = read_series(store, dataset, split, spec, config.features)
+        section = config.data.series
+        unit_ids = section.unit_ids if section is not None else "batch"
+        series = read_series(store, dataset, split, spec, config.features, unit_ids)
         return RecordSet(spec, series.y, series.uncapped, series.ids, series.groups, _Windows(series))
     stored = find_stored(store, dataset, split)
     if spec.kind == "image":

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
+from assets.line.data import UnitIds
 from assets.line.model import FeaturePolicy
 from assets.loading.stored import Stored, find_stored
+from assets.loading.units import units_of
 from assets.loading.windows import Windows, cut_windows, order_of
 from assets.records.dataset import DatasetVersion, Split
 from assets.records.forgotten import fetch_shard
@@ -66,7 +68,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Readings:
-    """Every reading of a split, unit after unit, each unit's in the order of time."""
+    """Every reading of a split, unit after unit, each unit's in the order of time; `stored.groups` names the units."""
 
     stored: Stored
     units: NDArray[np.int64]
@@ -74,15 +76,23 @@ class Readings:
 
 
 def read_series(
-    store: Store, dataset: DatasetVersion, split: Split, spec: InputSpec, features: FeaturePolicy
+    store: Store,
+    dataset: DatasetVersion,
+    split: Split,
+    spec: InputSpec,
+    features: FeaturePolicy,
+    unit_ids: UnitIds = "batch",
 ) -> Series:
     """The windows of a split.
+
+    Args:
+        unit_ids: `data.series.unit_ids` of the line's contract.
 
     Raises:
         VerificationError: a shard is missing or its bytes were changed.
         RejectedError: the split is empty, or a reading cannot be used, which is named.
     """
-    readings = read_readings(store, dataset, split, len(spec.columns))
+    readings = read_readings(store, dataset, split, len(spec.columns), unit_ids)
     stored = readings.stored
     bad = np.flatnonzero(~np.isfinite(readings.values).all(axis=1))
     if len(bad):
@@ -99,7 +109,9 @@ def read_series(
     return Series(spec, readings.values, windows, capped, uncapped, ids, groups)
 
 
-def read_readings(store: Store, dataset: DatasetVersion, split: Split, columns: int) -> Readings:
+def read_readings(
+    store: Store, dataset: DatasetVersion, split: Split, columns: int, unit_ids: UnitIds = "batch"
+) -> Readings:
     """Every reading of a split in memory, in order. Raises as `read_series` does."""
     stored = find_stored(store, dataset, split)
     values = np.empty((len(stored), columns))
@@ -118,14 +130,14 @@ def read_readings(store: Store, dataset: DatasetVersion, split: Split, columns: 
                 )
             values[at], times[at] = np.frombuffer(data, dtype="<f8"), time
             at += 1
-    names = {name: number for number, name in enumerate(dict.fromkeys(stored.groups))}
-    units = np.asarray([names[name] for name in stored.groups], dtype=np.int64)
+    units, names = units_of(stored, unit_ids)
     order = order_of(units, times)
     places = order.tolist()
     ordered = replace(
         stored,
         ids=_at(stored.ids, places),
-        groups=_at(stored.groups, places),
+        groups=_at(names, units[order].tolist()),
+        origins=_at(stored.origins, places),
         y=stored.y[order],
         shard=stored.shard[order],
         row=stored.row[order],

@@ -25,6 +25,7 @@ class Stored:
     """The records of a split in the order of acceptance, and where each is.
 
     Attributes:
+        origins: the batch that each record's group is of; "" where it is its shard's own.
         y: (records,) int64 classes, or float64 numbers.
         shard: (records,) positions in `DatasetVersion.shards`.
         row: (records,) positions in that shard.
@@ -36,6 +37,7 @@ class Stored:
     split: Split
     ids: tuple[str, ...]
     groups: tuple[str, ...]
+    origins: tuple[str, ...]
     y: NDArray[Any]
     shard: NDArray[np.int32]
     row: NDArray[np.int64]
@@ -92,6 +94,7 @@ def find_stored(store: Store, dataset: DatasetVersion, split: Split) -> Stored:
         split,
         tuple(row.id for row in rows),
         tuple(row.group for row in rows),
+        tuple(row.origin for row in rows),
         labels_of(dataset, rows),
         np.concatenate(shard),
         np.asarray([row.index for row in rows], dtype=np.int64),

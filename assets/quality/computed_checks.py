@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from assets.line.config import Line
 from assets.line.data import DataContract
 from assets.line.quality import Severity
+from assets.quality.checks.continuation import NEW_NAMES, find_late, known_rows, names_again
 from assets.quality.checks.derived import Derived
 from assets.quality.checks.label_suspects import find_label_suspects
 from assets.quality.checks.near_duplicates import find_near_duplicates
 from assets.quality.checks.outliers import find_outliers
 from assets.quality.checks.series_checks import find_series_trouble
 from assets.quality.columns import Sparse
+from assets.quality.earlier_units import EarlierUnits
 from assets.quality.redaction import hidden_columns
 from assets.quality.spool import Spool
 from assets.records.dataset import SPLITS
@@ -113,7 +115,12 @@ def splits_of(spool: Spool, data: DataContract) -> NDArray[np.int8]:
 
 
 def computed_checks(
-    spool: Spool, splits: NDArray[np.int8], earlier: pa.Table, forgotten: Mapping[bytes, str], line: Line
+    spool: Spool,
+    splits: NDArray[np.int8],
+    earlier: pa.Table,
+    forgotten: Mapping[bytes, str],
+    line: Line,
+    units: EarlierUnits,
 ) -> Computed:
     """Everything that is asked before the suite; exact copies come after it, since of sound copies one is kept."""
     data, quality = line.config.data, line.config.quality
@@ -124,6 +131,10 @@ def computed_checks(
         computed.add("odd pictures", ("_odd",), lambda: find_outliers(spool))
     if data.series is not None:
         computed.add("order in time", ("_order", "_gap"), lambda: _disorder(spool, data))
+        known = known_rows(spool, earlier)
+        computed.add("earlier readings", ("_earlier",), lambda: find_late(spool, data, units, known))
+        if data.series.unit_ids != "global":
+            computed.check(NEW_NAMES, "warning", lambda: names_again(spool, data, units, known))
     if data.inputs is not None:
         computed.derived |= {"_near": Sparse.of(none), "_leak": Sparse.of(none)}
     elif quality.near_duplicates != "off" or quality.leakage != "off":

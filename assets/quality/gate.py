@@ -26,6 +26,7 @@ from assets.quality.computed_checks import Computed, computed_checks, known_colu
 from assets.quality.decide import GOOD, Allowed, Decision, broken_rules, decide
 from assets.quality.drift.compare import Drift, compare
 from assets.quality.drift.profile import Profile, make_profile
+from assets.quality.earlier_units import earlier_units
 from assets.quality.engines.choose import open_engine
 from assets.quality.engines.contract import Engine
 from assets.quality.erasing import erase_again
@@ -161,7 +162,8 @@ def _judge(line: BoundLine, batch: str, tell: Tell) -> BatchVerdict:
         _read(line, batch, spool, refused, engine, ahead, tell)
         splits = splits_of(spool, data)
         earlier = earlier_records(line, spool)
-        computed = computed_checks(spool, splits, earlier, forgotten_ids(line), line.line)
+        units = earlier_units(line, spool)
+        computed = computed_checks(spool, splits, earlier, forgotten_ids(line), line.line, units)
         allowed = Allowed(active_waivers(line, time.time()), batch)
         rulings, broken = _rule(spool, splits, earlier, computed, allowed, line.line, engine, ahead)
         good = np.flatnonzero(broken == GOOD)

@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from assets.line.data import DataContract
 from assets.quality.drift.profile import Profile, merge
 from assets.quality.spool import Spool
+from assets.records.chunks import chunk_schema
 from assets.records.forgotten import fetch_shard
 from assets.records.in_use import trained_batches
 from assets.records.line_store import BoundLine
@@ -30,6 +32,8 @@ INDEX_SCHEMA = pa.schema(
     ]
 )
 """Columns of the index that a verdict's `ids` is: enough to compare later batches with, and no more."""
+UNIT_COLUMNS = ("_group", "_time", "_origin")
+"""Columns of a series that stand in the index too: what each unit had (see `assets.quality.earlier_units`)."""
 MOST_COMPARED = 200_000
 """Accepted pictures, sounds or texts that a batch is compared with for likeness: the newest."""
 
@@ -47,7 +51,7 @@ def earlier_records(line: BoundLine, spool: Spool) -> pa.Table:
         verdict = line.verdict(entry.batch)
         if verdict is None or verdict.ids is None:
             continue
-        table = pq.read_table(io.BytesIO(fetch_shard(line.store, verdict.ids)))
+        table = pq.read_table(io.BytesIO(fetch_shard(line.store, verdict.ids)), columns=INDEX_SCHEMA.names)
         if wanted is not None:
             table = table.filter(pc.is_in(table.column("_id"), value_set=wanted))
         elif rows >= MOST_COMPARED:  # too many to look for likeness: exact copies are still found
@@ -60,13 +64,22 @@ def earlier_records(line: BoundLine, spool: Spool) -> pa.Table:
     return pa.concat_tables(reversed(parts))
 
 
-def index_table(chunk: pa.Table, splits: np.ndarray[tuple[int], np.dtype[np.int8]]) -> pa.Table:
+def index_schema(data: DataContract) -> pa.Schema:
+    """`INDEX_SCHEMA`, of a series with `UNIT_COLUMNS`."""
+    if data.series is None:
+        return INDEX_SCHEMA
+    chunk = chunk_schema(data)
+    return pa.schema([*INDEX_SCHEMA, *(chunk.field(name) for name in UNIT_COLUMNS)])
+
+
+def index_table(chunk: pa.Table, splits: np.ndarray[tuple[int], np.dtype[np.int8]], data: DataContract) -> pa.Table:
     """A chunk's accepted records as rows of the index."""
+    schema = index_schema(data)
     columns = [
         pa.array(splits, pa.int8()) if field.name == "_side" else chunk.column(field.name).cast(field.type)
-        for field in INDEX_SCHEMA
+        for field in schema
     ]
-    return pa.Table.from_arrays(columns, schema=INDEX_SCHEMA)
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def finder(line: BoundLine, earlier: pa.Table) -> Callable[[Finding], bytes | None]:

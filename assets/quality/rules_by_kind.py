@@ -17,6 +17,8 @@ MOST_ENLARGED = 4
 MOST_ASPECT = 20
 """Longer side over shorter side; beyond it resizing leaves nothing recognizable."""
 
+GOES_ON = "every reading goes on where its unit was"
+
 
 def kind_rules(data: DataContract) -> Iterator[Rule]:
     """The rules of the kind of records that the contract describes."""
@@ -127,7 +129,15 @@ def _series_rules(unit: str, time: str) -> Iterator[Rule]:
         "every unit's readings come in the order of time",
         "Windows over shuffled readings are worthless.",
         "_order",
-        lambda row: (str(row["_order"]), "sort the readings of each unit by time, and land them again"),
+        lambda row: with_remedy(str(row["_order"]), "sort the readings of each unit by time, and land them again"),
+        "critical",
+    )
+    yield null_rule(
+        GOES_ON,
+        "An accepted time of a unit has one reading, and where names hold for good (`unit_ids: global`) a later batch "
+        "goes on behind it.",
+        "_earlier",
+        lambda row: with_remedy(str(row["_earlier"]), "leave it out"),
         "critical",
     )
     yield null_rule(
@@ -195,6 +205,12 @@ def _audio_rules(rate: int, seconds: float, tolerance: float) -> Iterator[Rule]:
         {"column": "clipped", "max_value": 0.01},
         severity="warning",
     )
+
+
+def with_remedy(text: str, usual: str) -> tuple[str, str]:
+    """Reason and remedy of "reason; remedy", or the usual remedy where there is none."""
+    reason, mark, remedy = text.rpartition("; ")
+    return (reason, remedy) if mark else (text, usual)
 
 
 def _explain_cell(column: str, row: Mapping[str, Any]) -> tuple[str, str]:

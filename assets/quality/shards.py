@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from assets.quality.columns import Sparse
 from assets.quality.decide import GOOD, Decision, explained
 from assets.quality.door import refuse_unsound
-from assets.quality.history import INDEX_SCHEMA, index_table
+from assets.quality.history import index_schema, index_table
 from assets.quality.redaction import without_label, without_record
 from assets.quality.refusals import Refused
 from assets.quality.spool import Spool
@@ -114,7 +114,7 @@ class Shards:
             return
         if self._writer is None:
             self._writer = pq.ParquetWriter(
-                self._path, self._schema, compression="zstd", use_dictionary=["label", "split"]
+                self._path, self._schema, compression="zstd", use_dictionary=["label", "split", "origin"]
             )
         self._writer.write_table(table)
         self._bytes += table.nbytes
@@ -148,7 +148,7 @@ def keep_records(
     artifacts = keeper.artifacts
     good = keeper.shards("records", RECORD_SCHEMA, artifacts)
     held = keeper.shards("held", QUARANTINE_SCHEMA, layout.quarantine(line.name))
-    index = keeper.shards("index", INDEX_SCHEMA, artifacts)
+    index = keeper.shards("index", index_schema(data), artifacts)
     kept.first = list(refused.first)
     why_blocked = "nothing is wrong with it itself: its batch was blocked"  # the verdict says why, once
     with _Reasons(keeper.folder / "reasons", line.name, keeper.batch, decision.blocked) as reasons:
@@ -164,7 +164,7 @@ def keep_records(
                 accepted = chunk.take(pa.array(fine))
                 refuse_unsound(accepted, data)
                 good.write(records_table(accepted))
-                index.write(index_table(accepted, splits[start + fine]))
+                index.write(index_table(accepted, splits[start + fine], data))
                 kept.per_class.update(_labels(accepted))
             elif len(fine):
                 table = records_table(chunk.take(pa.array(fine)))
@@ -190,9 +190,10 @@ def keep_records(
 
 def records_table(chunk: pa.Table) -> pa.Table:
     """A chunk's records with the columns `RECORD_COLUMNS`."""
-    columns = {"id": hex_ids(chunk.column("_id"))}
-    columns |= {name: chunk.column(f"_{name}") for name in RECORD_COLUMNS if name != "id"}
-    return pa.Table.from_arrays([columns[name] for name in RECORD_COLUMNS], schema=RECORD_SCHEMA)
+    columns = {f"_{name}": chunk.column(f"_{name}") for name in RECORD_COLUMNS if f"_{name}" in chunk.column_names}
+    columns |= {"_id": hex_ids(chunk.column("_id"))}
+    columns.setdefault("_origin", pa.repeat(pa.scalar("", pa.string()), chunk.num_rows))
+    return pa.Table.from_arrays([columns[f"_{name}"] for name in RECORD_COLUMNS], schema=RECORD_SCHEMA)
 
 
 def hex_ids(column: pa.ChunkedArray) -> pa.Array:

@@ -117,6 +117,8 @@ def to_chunk(packed: Packed, data: DataContract, split: str, path: str, places: 
         "_embedding": pa.nulls(rows, pa.list_(pa.float32())) if packed.embeddings is None else packed.embeddings,
         "_phash": pa.nulls(rows, pa.uint64()),
     }
+    if data.series is not None:
+        columns["_origin"] = _same("", rows)
     assert schema.names[: len(columns)] == list(columns)
     return pa.Table.from_arrays([*columns.values(), *packed.facts], schema=schema)
 

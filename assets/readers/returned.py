@@ -1,12 +1,13 @@
 """Records that return: `*.records.parquet` files, e.g. of corrected records, become records of a new batch.
 
-Columns are those of `RECORD_COLUMNS`; `group` and `time` may be missing, others are left alone. What a file says of a
-record's id is not read: the record is made of its `input` as if it had just landed.
+Columns are those of `RECORD_COLUMNS`; `group`, `time` and `origin` may be missing, others are left alone. What a file
+says of a record's id is not read: the record is made of its `input` as if it had just landed.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -40,9 +41,10 @@ MAX_RECORDS = 4 * MAX_FILES
 """Records of one file."""
 
 _NEEDED = ("label", "split", "input")
-_OPTIONAL = ("group", "time")
+_OPTIONAL = ("group", "time", "origin")
 _SPLITS = {"", "train", "validation", "test"}
 _ROWS = 256
+_BATCH = re.compile("([0-9a-f]{64})?")
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ def read_returned(files: Sequence[LandedFile], source: Files, data: DataContract
 def _item(row: _Row, file: LandedFile, data: DataContract, make: RecordMaker) -> Record | Reason:
     try:
         stored, label, split, group, time = _checked(row.values)
-        return make(stored, label, split, f"{file.path}#{row.number}", group, time, data)
+        origin = _origin(row.values.get("origin"))
+        record = make(stored, label, split, f"{file.path}#{row.number}", group, time, data)
+        return replace(record, origin=origin)
     except RejectedError as error:
         return refusal(file.path, f"row {row.number}", str(error))
 
@@ -148,6 +152,14 @@ def _value(scalar: Any) -> Any:
         return scalar.as_py()
     except UnicodeDecodeError as error:
         return error
+
+
+def _origin(value: Any) -> str:
+    """The batch whose unit a reading is of. Raises RejectedError."""
+    origin = value or ""
+    if not isinstance(origin, str) or not _BATCH.fullmatch(origin):
+        raise RejectedError(f"its origin is {shown(str(origin))}, no batch's id; take the record from quarantine again")
+    return origin
 
 
 def _checked(values: dict[str, Any]) -> tuple[bytes, str, str, str, float | None]:

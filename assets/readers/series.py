@@ -1,8 +1,10 @@
 """The reader `series`: readings of units over time, from tables or from text with spaces between cells (C-MAPSS).
 
-A reading's group is its unit, so that no unit is in two splits. With `remaining`, a unit lives in one file, to the end
-of its life or, in files of the test split, as much longer as `RUL_*` says; then its group is `<file>/<unit>`, because
-the units of another file are others even where their numbers are the same. Rows stay in the order they are in.
+A reading's group is its unit, so that no unit is in two splits. With `unit_ids: file` its group is `<file>/<unit>`,
+because the units of another file are others even where their numbers are the same; so it is with `remaining`, where a
+unit lives in one file, to the end of its life or, in files of the test split, as much longer as `RUL_*` says. That the
+units of another batch are others too, unless `unit_ids` is `global`, is no matter of the group: who cuts windows tells
+them apart (`assets.loading.units`). Rows stay in the order they are in.
 """
 
 from __future__ import annotations
@@ -133,11 +135,11 @@ def _chunk(block: Block, path: str, split: str, data: DataContract, clock: Clock
     if lives is not None:
         last = np.array([lives.get(unit, math.nan) for unit in units.to_pylist()])
         packed.labels = number_labels(last - times)
-        empty = pc.equal(units, "")
-        units = pc.if_else(empty, "", pc.binary_join_element_wise(_stem(path), units, "/"))
     else:
         assert series.target is not None
         packed.labels = pack_labels(packed, block.columns[series.target], series.target, data)
+    if lives is not None or series.unit_ids == "file":
+        units = pc.if_else(pc.equal(units, ""), "", pc.binary_join_element_wise(_stem(path), units, "/"))
     packed.ids = _ids(units, times, packed.values)
     packed.groups = units
     packed.times = pa.array(times, pa.float64(), mask=np.isnan(times))

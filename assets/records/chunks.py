@@ -57,7 +57,8 @@ def fact_fields(data: DataContract) -> list[pa.Field]:
 def chunk_schema(data: DataContract) -> pa.Schema:
     """Every column of a chunk.
 
-    `_id` is 32 bytes (the SHA-256 itself), `_notes` a JSON object of `Record.notes` (null where there are none).
+    `_id` is 32 bytes (the SHA-256 itself), `_notes` a JSON object of `Record.notes` (null where there are none),
+    `_origin` is there for series only.
     """
     return pa.schema(
         [
@@ -71,6 +72,7 @@ def chunk_schema(data: DataContract) -> pa.Schema:
             pa.field("_notes", pa.string()),
             pa.field("_embedding", pa.list_(pa.float32())),
             pa.field("_phash", pa.uint64()),
+            *([pa.field("_origin", pa.string())] if data.series is not None else []),
             *fact_fields(data),
         ]
     )
@@ -113,6 +115,7 @@ def to_table(records: Sequence[Record], schema: pa.Schema) -> pa.Table:
         "_notes": [json.dumps(dict(record.notes)) if record.notes else None for record in records],
         "_embedding": [record.embedding for record in records],
         "_phash": [record.phash for record in records],
+        "_origin": [record.origin for record in records],
     }
     columns = []
     for field in schema:

@@ -18,6 +18,7 @@ from assets.errors import RejectedError
 from assets.records.dataset import SPLITS, DatasetVersion, Shares, Split
 from assets.records.forgotten import fetch_shard, forgotten_ids
 from assets.records.line_store import LineStore
+from assets.records.record import LATER_COLUMNS
 from assets.records.splits import record_split
 from assets.storage import layout
 from assets.storage.store import Store
@@ -43,13 +44,18 @@ class Records(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A record that counts: its place in a shard, its class (or the number to predict), its split, and its group."""
+    """A record that counts: its place in a shard, its class (or the number to predict), its split, and its unit.
+
+    Attributes:
+        origin: the batch that its group is of, where that is not the shard's own (see `RECORD_COLUMNS`).
+    """
 
     index: int
     id: str
     label: int | float
     split: Split
     group: str = ""
+    origin: str = ""
 
 
 def distinct_rows(
@@ -78,10 +84,10 @@ def distinct_rows(
     seen: set[str] = set()
     for shard in shards:
         data = fetch_shard(store, shard)
-        table = read_columns(data, shard.uri, ["id", "label", "split", "group"])
+        table = read_columns(data, shard.uri, ["id", "label", "split", "group", "origin"])
         rows: list[Row] = []
-        columns = (table["id"], table["label"], table["split"], table["group"])
-        for index, (record, label, split, group) in enumerate(zip(*columns, strict=True)):
+        columns = (table["id"], table["label"], table["split"], table["group"], table["origin"])
+        for index, (record, label, split, group, origin) in enumerate(zip(*columns, strict=True)):
             if record in forgotten:
                 if left_out is not None:
                     left_out.add(record)
@@ -94,9 +100,8 @@ def distinct_rows(
                 )
             if record not in seen:
                 seen.add(record)
-                rows.append(
-                    Row(index, record, value, record_split(record, group or "", split or "", shares), group or "")
-                )
+                drawn = record_split(record, group or "", split or "", shares)
+                rows.append(Row(index, record, value, drawn, group or "", origin or ""))
         yield data, rows
 
 
@@ -151,13 +156,18 @@ def _number(label: object) -> float | None:
 
 
 def read_columns(data: bytes, uri: str, names: list[str]) -> dict[str, list[Any]]:
-    """Columns of a records Parquet as lists; only these are decoded. Raises RejectedError."""
+    """Columns of a records Parquet as lists; only these are decoded; `LATER_COLUMNS` may be missing.
+
+    Raises RejectedError.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(pa.BufferReader(data)).read(columns=names)
-        return {name: table.column(name).to_pylist() for name in names}
+        opened = pq.ParquetFile(pa.BufferReader(data))
+        absent = LATER_COLUMNS.intersection(names).difference(opened.schema_arrow.names)
+        table = opened.read(columns=[name for name in names if name not in absent])
+        return {name: [None] * table.num_rows if name in absent else table.column(name).to_pylist() for name in names}
     except (pa.ArrowException, KeyError, OSError) as error:
         raise RejectedError(
             f"{uri}: not a records Parquet with the columns {', '.join(names)} ({error}); judge the batch again"

@@ -27,6 +27,7 @@ class Record:
         time: of a series: its position in time, a number as given, or seconds since 1970; None elsewhere.
         facts: what the gate's table shows of it, by the names of `assets.records.chunks.fact_fields`.
         notes: input column to why its cell has no value.
+        origin: of a reading that returns, the batch whose unit it is of; "" for its own batch.
         embedding: (k,) float32, where pictures, sounds and texts lie near each other when they are alike.
         phash: 64 bits that hardly change when a picture is compressed, resized or blurred; None for other records.
     """
@@ -42,9 +43,10 @@ class Record:
     notes: Mapping[str, str] = field(default_factory=dict)
     embedding: NDArray[np.float32] | None = None
     phash: int | None = None
+    origin: str = ""
 
 
-RECORD_COLUMNS = ("id", "label", "split", "file", "group", "time", "input")
+RECORD_COLUMNS = ("id", "label", "split", "file", "group", "time", "input", "origin")
 """Columns of an accepted-records Parquet.
 
 id: SHA-256 of the record's input without its label, 64 hex digits.
@@ -54,7 +56,11 @@ file: path in the batch (with `#line` for tables).
 group: records of one group are in the same split; "" where each is on its own.
 time: float64, of a series; null elsewhere.
 input: bytes: the picture's or sound's file bytes, the text in UTF-8, or the row's values as little-endian float64.
+origin: of a reading that returned, the batch whose unit it is of; "" for the batch that it is stored for.
 """
+
+LATER_COLUMNS = frozenset({"origin"})
+"""Those of them that Parquets of earlier versions do not have: there they are read as null."""
 
 
 QUARANTINE_COLUMNS = (*RECORD_COLUMNS, "rule", "reason", "remedy")

@@ -39,7 +39,8 @@ class BatchVerdict:
             The good records of a blocked batch are quarantined too, but have no entry here: `why` is their reason.
         per_class: accepted records of each class; empty where a number is predicted.
         records: Parquet shards of accepted records in order, columns as in `RECORD_COLUMNS`.
-        ids: Parquet of the accepted records' id and label only, so that later batches compare cheaply.
+        ids: Parquet of the accepted records' id, label and what likeness is told by; of a series unit and time too, so
+            that later batches compare cheaply.
         quarantine: Parquet shards of quarantined records, columns as in `QUARANTINE_COLUMNS`.
         profile: JSON of what accepted records look like, a few kB, for drift; None where nothing was accepted.
         findings: JSON lines of every duplicate, leak and suspect, in full; None where there are none.

@@ -16,7 +16,7 @@ import numpy as np
 from assets.errors import RejectedError
 from assets.records.forgotten import current
 from assets.records.line_store import LineStore
-from assets.records.record import QUARANTINE_COLUMNS
+from assets.records.record import LATER_COLUMNS, QUARANTINE_COLUMNS
 from assets.records.verdict import BatchVerdict
 from assets.review.lookup import Lookup
 from assets.storage import layout
@@ -55,6 +55,7 @@ class Held:
     rule: str
     reason: str
     remedy: str
+    origin: str = ""
 
 
 def held_batches(line: LineStore) -> Iterator[BatchVerdict]:
@@ -119,7 +120,7 @@ def scan(store: Store, verdict: BatchVerdict, columns: Sequence[str]) -> Iterato
     for ref in verdict.quarantine:
         with _shard(store, ref) as file, _readable(ref.uri):
             for group in range(file.num_row_groups):
-                table = file.read_row_group(group, columns=list(columns), use_threads=False)
+                table = _row_group(file, group, columns)
                 yield start, pa.table(table.columns, names=table.column_names).select(list(columns))
                 start += table.num_rows
 
@@ -135,7 +136,7 @@ def rows_at(store: Store, verdict: BatchVerdict, rows: Sequence[int]) -> list[He
                 stop = start + file.metadata.row_group(group).num_rows
                 inside = [row - start for row in wanted if start <= row < stop]
                 if inside:
-                    table = file.read_row_group(group, columns=list(QUARANTINE_COLUMNS), use_threads=False)
+                    table = _row_group(file, group, QUARANTINE_COLUMNS)
                     body = table.take(inside).to_pylist()
                     found += [
                         _held(verdict.batch, start + row, values) for row, values in zip(inside, body, strict=True)
@@ -197,7 +198,7 @@ def _shard(store: Store, ref: ArtifactRef) -> Iterator[Any]:
         source.close()
         raise
     try:
-        missing = set(QUARANTINE_COLUMNS) - set(file.schema_arrow.names)
+        missing = set(QUARANTINE_COLUMNS) - LATER_COLUMNS - set(file.schema_arrow.names)
         if missing:
             raise RejectedError(
                 f"{ref.uri}: the columns {', '.join(sorted(missing))} are missing: it was written by an older version; "
@@ -207,6 +208,18 @@ def _shard(store: Store, ref: ArtifactRef) -> Iterator[Any]:
     finally:
         file.close()
         source.close()
+
+
+def _row_group(file: Any, group: int, columns: Sequence[str]) -> pa.Table:
+    """These columns of a row group, all of them texts where a Parquet of an earlier version has no such column."""
+    import pyarrow as pa
+
+    there = [name for name in columns if name in file.schema_arrow.names]
+    table = file.read_row_group(group, columns=there, use_threads=False)
+    for name in columns:
+        if name not in there:
+            table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
+    return table
 
 
 @contextlib.contextmanager

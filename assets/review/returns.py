@@ -163,11 +163,22 @@ def _tables(line: BoundLine, state: State, verdict: BatchVerdict, decisions: dic
         part, positions = table.take(pa.array(rows)), found[rows]
         new = pa.array(labels[positions], pa.string())
         part = part.set_column(1, "label", pc.if_else(pc.equal(new, ""), part["label"].combine_chunks(), new))
+        part = _with_origin(part, verdict.batch)
         plain = ~by_row[positions]
         yield part.filter(pa.array(plain))
         for at in np.flatnonzero(~plain):
             (row,) = part.slice(int(at), 1).to_pylist()
             yield pa.Table.from_pylist([_corrected(line, verdict, row, decisions[int(positions[at])])], part.schema)
+
+
+def _with_origin(part: pa.Table, batch: str) -> pa.Table:
+    """The records with the batch whose units they are of: the one that they landed in first."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    known = part["origin"].combine_chunks().cast(pa.string()).fill_null("")
+    first = pc.if_else(pc.equal(known, ""), pa.scalar(batch, pa.string()), known)
+    return part.set_column(part.column_names.index("origin"), "origin", first)
 
 
 def _first_ones(ids: list[str], seen: set[str]) -> list[int]:

@@ -51,7 +51,7 @@ def input_spec(
         raise RejectedError(f"line {dataset.line!r}: reader {data.reader} collects data only; no model reads it yet")
     columns = section.columns
     if data.series is not None:
-        values = read_readings(store, dataset, "train", len(columns)).values
+        values = read_readings(store, dataset, "train", len(columns), data.series.unit_ids).values
     else:
         inputs, _ = raw_inputs(store, dataset, "train")
         if any(len(row) != 8 * len(columns) for row in inputs):

@@ -87,17 +87,24 @@ def _record(identity: str, stored: bytes, label: str, rule: str, more: dict[str,
 
 
 def hold(
-    line: BoundLine, records: Sequence[dict[str, Any]], name: str = "b", shards: int = 1, group: int = 2
+    line: BoundLine,
+    records: Sequence[dict[str, Any]],
+    name: str = "b",
+    shards: int = 1,
+    group: int = 2,
+    without: frozenset[str] = frozenset(),
 ) -> BatchVerdict:
     """Leave a batch of quarantined records as the gate does: shards, verdict, landing journal.
 
     Args:
         name: what the batch's id is made of.
         group: records of one row group.
+        without: columns that the Parquets do not have, as those of earlier versions.
     """
     batch = hashlib.sha256(name.encode()).hexdigest()
     kinds = {"time": pa.float64(), "input": pa.binary()}
-    schema = pa.schema([(column, kinds.get(column, pa.string())) for column in QUARANTINE_COLUMNS])
+    columns = [column for column in QUARANTINE_COLUMNS if column not in without]
+    schema = pa.schema([(column, kinds.get(column, pa.string())) for column in columns])
     refs = []
     for part in range(shards):
         buffer = io.BytesIO()

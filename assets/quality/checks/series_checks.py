@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.line.data import DataContract
-from assets.quality.checks.columns import codes, numbers, surest
+from assets.quality.checks.columns import numbers, surest
 from assets.quality.checks.derived import Derived
+from assets.quality.checks.units_of_files import coded_units, tell_files
 from assets.quality.redaction import hidden_columns
 from assets.quality.spool import Spool
 from assets.records.verdict import Finding
@@ -31,13 +32,14 @@ _MOST_SHIFT = 14 * 3600.0
 
 
 def find_series_trouble(spool: Spool, data: DataContract) -> Derived:
-    """Check each unit's readings in the order they came.
+    """Check each unit's readings in the order they came; of readings that returned only whether they repeat a time.
 
     Returns:
-        `_order`: why a reading is out of order or repeats a time of its unit, else None; of a unit out of order the
-        fewest readings are marked whose absence puts it in order. `_gap`: float64, the pause before a reading where it
-        is a gap, else NaN (longer than `max_gap`, or than `GAP` usual steps). Findings "order" (one for each unit),
-        "gap" and "unit" (times that jump by whole hours and back, or are in other units), `other` the unit.
+        `_order`: why a reading is out of order or repeats a time of its unit, else None, with a remedy behind "; "
+        where the readings of a unit come from several files; of a unit out of order the fewest readings are marked
+        whose absence puts it in order. `_gap`: float64, the pause before a reading where it is a gap, else NaN (longer
+        than `max_gap`, or than `GAP` usual steps). Findings "order" (one for each unit), "gap" and "unit" (times that
+        jump by whole hours and back, or are in other units), `other` the unit.
     """
     order = np.full(spool.rows, None, dtype=object)
     gap = np.full(spool.rows, np.nan)
@@ -45,7 +47,7 @@ def find_series_trouble(spool: Spool, data: DataContract) -> Derived:
         return Derived({"_order": order, "_gap": gap})
     times = numbers(spool.column("_time"))
     times[np.abs(times) > 1e150] = np.nan  # no time is; differences of such numbers overflow
-    units, names = codes(spool.column("_group"))
+    units, names, returned = coded_units(spool)
     hidden = not {"_group", "_time"}.isdisjoint(hidden_columns(data))
     findings: list[Finding] = []
     rows = np.flatnonzero(np.isfinite(times))
@@ -54,10 +56,15 @@ def find_series_trouble(spool: Spool, data: DataContract) -> Derived:
         if not len(unit):
             continue
         name = "" if hidden else names[units[unit[0]]]
+        if returned[unit[0]]:  # its readings come in the order of their quarantine; their time says where they belong
+            by_time = unit[np.argsort(times[unit], kind="stable")]
+            findings += _disordered(by_time, times[by_time], name, order)
+            continue
         findings += _disordered(unit, times[unit], name, order)
         findings += _gaps(unit, times[unit], name, data.series.max_gap, gap)
         findings += _zones(unit, times[unit], name)
     findings += _epochs(times)
+    tell_files(spool, units, order)
     return Derived({"_order": order, "_gap": gap}, surest(findings))
 
 

@@ -39,11 +39,12 @@ class Stored:
     split: str = ""
     group: str = ""
     time: float | None = None
+    origin: str = ""
 
 
 def dataset_of(line: BoundLine, records: Sequence[Stored], shards: int = 2) -> DatasetVersion:
     """Leave records as the gate does, in so many shards, and make a dataset version of everything accepted so far."""
-    refs = []
+    files = []
     for part in np.array_split(np.arange(len(records)), shards):
         rows = [records[at] for at in part]
         columns = {
@@ -54,6 +55,7 @@ def dataset_of(line: BoundLine, records: Sequence[Stored], shards: int = 2) -> D
             "group": pa.array([row.group for row in rows], pa.string()),
             "time": pa.array([row.time for row in rows], pa.float64()),
             "input": pa.array([row.input for row in rows], pa.binary()),
+            "origin": pa.array([row.origin for row in rows], pa.string()),
         }
         assert tuple(columns) == RECORD_COLUMNS
         buffer = io.BytesIO()
@@ -61,8 +63,9 @@ def dataset_of(line: BoundLine, records: Sequence[Stored], shards: int = 2) -> D
         data = buffer.getvalue()
         if line.config.data.privacy.encrypt:
             data = seal(data, line.name, "parquet")
-        refs.append(line.put(data, "parquet", ".parquet"))
-    batch = hashlib.sha256("".join(ref.sha256 for ref in refs).encode()).hexdigest()
+        files.append(data)
+    batch = hashlib.sha256(b"".join(files)).hexdigest()
+    refs = [line.put(data, "parquet", ".parquet", (batch,)) for data in files]
     count = len(records)
     verdict = BatchVerdict(
         line.name, batch, "accepted", "good", count, count, 0, 0, (), (), "reports/x/index.html", 0.1, records=(*refs,)

@@ -59,6 +59,7 @@ def stored(inputs: list[Any], **columns: Any) -> pa.Table:
         "group": [""] * count,
         "time": pa.nulls(count, pa.float64()),
         "input": pa.array(inputs, pa.binary()),
+        "origin": [""] * count,
     }
     return pa.table({**usual, **columns})
 
@@ -97,6 +98,21 @@ def test_every_kind_of_record_returns() -> None:
     (row,), (reason,) = read_all(read_returned, {PATH: written(table)}, tables())
     assert (row["a"], row["b"], row["_label"]) == (1.5, -2.0, "yes")
     assert reason.place == "row 2"
+
+
+def test_a_reading_says_which_batch_its_unit_is_of() -> None:
+    series = {"unit": "u", "time": "t", "columns": ("a",), "target": "y"}
+    data = DataContract(reader="series", series=series)  # type: ignore[arg-type]
+    cells = [struct.pack("<d", value) for value in (1.0, 2.0, 3.0)]
+    batch = "0a" * 32
+    more = {"label": ["1.0"] * 3, "group": ["m"] * 3, "time": [1.0, 2.0, 3.0], "origin": [batch, None, "../x"]}
+    rows, (reason,) = read_all(read_returned, {PATH: written(stored(cells, **more))}, data)
+    assert [row["_origin"] for row in rows] == [batch, ""]
+    assert reason.place == "row 3"
+    assert "no batch's id; take the record from quarantine again" in f"{reason.reason}; {reason.remedy}"
+    rows, none = read_all(read_returned, {PATH: written(stored(cells, **more).drop_columns(["origin"]))}, data)
+    assert not none
+    assert [row["_origin"] for row in rows] == [""] * 3
 
 
 def test_more_and_fewer_columns_and_other_types_do() -> None:

@@ -64,6 +64,17 @@ def test_the_same_values_at_another_time_or_of_another_unit_are_another_record()
     assert ids[0] == ids[3]  # another label is no other record
 
 
+def test_units_may_be_those_of_their_file() -> None:
+    head = b"unit,time,a,y\n"
+    files = {"a/x.csv": head + b"1,1,5,7\n,2,5,7\n", "b/x.csv": head + b"1,1,5,7\n"}
+    found, none = read(files, contract(unit_ids="file"))
+    assert not none
+    assert [row["_group"] for row in found] == ["a/x/1", "", "b/x/1"]
+    assert {row["_group"] for row in read(files)[0]} == {"1", ""}
+    with pytest.raises(ValueError, match="with `remaining: true` a unit's life ends in its file"):
+        contract(remaining=True, unit_ids="global")
+
+
 def test_times_are_seconds_since_1970() -> None:
     found, _ = read(b"unit,time,a,y\n1,2024-03-31 00:00:00,1,1\n1,2024-03-31T00:10:00.5,1,1\n1,1 April,1,1\n1,,1,1\n")
     assert [row["_time"] for row in found] == [1711843200.0, 1711843800.5, None, None]

@@ -12,6 +12,7 @@ from PIL import Image
 
 from assets.ingest.landing import land
 from assets.line.config import Line, parse_line
+from assets.loading.series import read_series
 from assets.quality.gate import judge
 from assets.records.line_store import LineStore, bind
 from assets.records.verdict import BatchVerdict
@@ -20,6 +21,8 @@ from assets.review.returns import release
 from assets.review.state import State, select
 from assets.storage.sealed import fetch_records
 from assets.storage.store import Store
+from assets.training.dataset import build_dataset
+from edge.contracts import InputSpec
 
 CLASSES = ["cat", "dog"]
 
@@ -143,3 +146,41 @@ def test_rows_are_accepted_or_corrected(tmp_path: Path, kind: str) -> None:
     fix(state, line, verdict, select(state, verdict), "ann", Correction(changes={"a": "9"}))
     again = judge(bind(store, line), release(state, line, "ann").batch)
     assert (again.state, again.accepted, again.quarantined, again.refused) == ("accepted", 3, 0, 0)
+
+
+@pytest.mark.parametrize("unit_ids", ["batch", "global"])
+def test_a_corrected_reading_stands_in_its_unit_at_its_time(tmp_path: Path, unit_ids: str) -> None:
+    series = {"unit": "u", "time": "t", "columns": ["a"], "target": "y", "unit_ids": unit_ids}
+    attributes = {"data": {"reader": "series", "series": series}, "quality": {"min_records": 1, "max_bad_share": 0.3},
+                  "model": "gru", "features": {"steps": 2, "judge": "all"}}  # fmt: skip
+    store, line = Store(str(tmp_path / "home")), parse_line("machines", attributes, "test")
+    first = _land_month(store, line, tmp_path / "one", 0.0, 0)
+    second = _land_month(store, line, tmp_path / "two", 100.0, 10)
+    assert (first.quarantined, second.quarantined) == (2, 2)
+    state = State(LineStore(store, "machines"))
+    for verdict, value in ((first, "4.0"), (second, "104.0")):
+        fix(state, line, verdict, select(state, verdict), "ann", Correction(changes={"a": value}))
+    again = judge(bind(store, line), release(state, line, "ann").batch)
+    assert (again.state, again.accepted, again.new, again.quarantined) == ("accepted", 4, 4, 0)
+
+    dataset, spec = build_dataset(bind(store, line)), InputSpec("series", "input", (2, 1), (0.0,), (1.0,), ("a",), {})
+    found = read_series(store, dataset, "train", spec, line.config.features, unit_ids)  # type: ignore[arg-type]
+    windows = found.values[found.windows.readings(np.arange(len(found)))][:, :, 0]
+    own = {(float(at), float(at + 1)) for at in range(9)}
+    expected = own | {(100 + one, 100 + two) for one, two in own}
+    assert set(map(tuple, windows.tolist())) == expected | ({(9.0, 100.0)} if unit_ids == "global" else set())
+    assert len(windows) == len(found.ids) == len(set(found.ids))
+
+
+def _land_month(store: Store, line: Line, folder: Path, value: float, start: int) -> BatchVerdict:
+    """Ten readings of a train unit and a few of others; the fifth of two units is no number."""
+    rows = []
+    for split, units in (("train", "1"), ("validation", "2"), ("test", "3")):
+        for at in range(10):
+            cell = "?" if at == 4 and split != "test" else repr(value + at)
+            rows.append((split, f"{units},{start + at},{cell},{at}.5"))
+    folder.mkdir()
+    for split in ("train", "validation", "test"):
+        own = [text for name, text in rows if name == split]
+        (folder / f"{split}.csv").write_text("\n".join(["u,t,a,y", *own, ""]))
+    return judge(bind(store, line), land(bind(store, line), folder).batch)

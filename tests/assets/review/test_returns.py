@@ -17,7 +17,7 @@ from assets.errors import ConflictError
 from assets.forgetting.forget import forget
 from assets.records.forgotten import Tombstone
 from assets.records.line_store import BoundLine, LineStore, bind
-from assets.records.record import RECORD_COLUMNS
+from assets.records.record import LATER_COLUMNS, RECORD_COLUMNS
 from assets.review import returns
 from assets.review.decisions import Correction, accept, fix, reject, revoke
 from assets.review.documents import decisions_journal
@@ -70,6 +70,16 @@ def test_what_was_decided_comes_back_as_a_new_batch(store: Store) -> None:
         revoke(state, 1, "ann", "oh")
     accept(state, LINE, verdict, select(state, verdict), "ann", "the last one")
     assert release(state, LINE, "ann").records == 1
+
+
+@pytest.mark.parametrize("without", [frozenset(), LATER_COLUMNS])
+def test_a_record_says_which_batch_it_was_first_in(store: Store, without: frozenset[str]) -> None:
+    first = "0" * 64
+    records = [text("a", "ham"), text("b", "ham", origin=first)]
+    verdict, state = hold(bind(store, LINE), records, without=without), State(LineStore(store, "sms"))
+    accept(state, LINE, verdict, select(state, verdict), "ann", "they are good")
+    found = {row["input"]: row["origin"] for row in landed(bind(store, LINE), release(state, LINE, "ann").batch)}
+    assert found == {b"a": verdict.batch, b"b": verdict.batch if without else first}
 
 
 def test_two_people_release_once(store: Store) -> None:

@@ -128,7 +128,7 @@ def _dataset(store: Store, files: list[Path]) -> DatasetVersion:
         ids = [hashlib.sha256(data).hexdigest() for data in held]
         texts = {"id": ids, "label": ["cat", "dog"] * (len(held) // 2) + ["cat"] * (len(held) % 2)}
         texts |= {"split": ["train"] * len(held), "file": ids, "group": [""] * len(held)}
-        columns = {**texts, "time": [None] * len(held), "input": held}
+        columns = {**texts, "time": [None] * len(held), "input": held, "origin": [""] * len(held)}
         sink = io.BytesIO()
         pq.write_table(pa.table(columns, schema=RECORD_SCHEMA), sink, compression="zstd")
         refs.append(store.put("loader", sink.getvalue(), "parquet", ".parquet"))

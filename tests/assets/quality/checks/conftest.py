@@ -27,6 +27,7 @@ OWN: dict[str, pa.DataType] = {
     "_notes": pa.string(),
     "_embedding": pa.list_(pa.float32()),
     "_phash": pa.uint64(),
+    "_origin": pa.string(),
 }
 MakeSpool = Callable[..., Spool]
 MakeEarlier = Callable[..., pa.Table]
@@ -45,6 +46,7 @@ def make_spool(tmp_path: Path) -> Iterator[MakeSpool]:
             "file": [f"f{row}" for row in range(rows)],
             "group": [""] * rows,
             "input": [b""] * rows,
+            "origin": [""] * rows,
         }
         columns = {
             name: pa.array(list((defaults | own).get(name[1:], [None] * rows)), kind) for name, kind in OWN.items()

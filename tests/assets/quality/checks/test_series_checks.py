@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from assets.line.data import DataContract, PrivacyPolicy, SeriesData
 from assets.quality.checks.series_checks import find_series_trouble
+from assets.quality.rules_by_kind import with_remedy
 
 CLOCK = 1.7e9
 
@@ -42,6 +43,27 @@ def test_repeated_times(make_spool: Any) -> None:
     found = _found(make_spool, [1, 2, 2, 3, 2])
     assert set(_marked(found)) == {2, 4}
     assert "same time" in _marked(found)[2]
+
+
+def test_two_files_that_number_their_units_from_one_are_named(make_spool: Any) -> None:
+    files = [f"{name}.csv#{row}" for name in ("line 1; a#b", "c") for row in (2, 3, 4)] + ["d.csv#2", "d.csv#3"]
+    spool = make_spool(8, chunk=3, time=[1, 2, 3, 1, 2, 3, 2, 1], group=[*"uuuuuu", *"vv"], file=files)
+    found = find_series_trouble(spool, _contract())
+    texts = _marked(found)
+    assert set(texts) == {3, 4, 5, 6} or set(texts) == {3, 4, 5, 7}
+    reason, remedy = with_remedy(texts[4], "")
+    assert reason == "its unit has another reading of the same time, which is in line 1; a#b.csv and c.csv"
+    assert "if each file numbers its units anew, say `unit_ids: file`" in remedy
+    (alone,) = set(texts) - {3, 4, 5}
+    assert with_remedy(texts[alone], "usual") == ("it comes after a later reading of its unit", "usual")
+
+
+def test_readings_that_returned_are_placed_by_their_time(make_spool: Any) -> None:
+    origin = ["a" * 64] * 3 + ["b" * 64] * 3
+    spool = make_spool(6, time=[5, 2, 2, 2, 900, 1], group=["u"] * 6, origin=origin)
+    found = find_series_trouble(spool, _contract(max_gap=1))
+    assert set(_marked(found)) == {2}  # of one unit at one time; the other batch's unit is another
+    assert {finding.kind for finding in found.findings} == {"order"}
 
 
 def test_a_unit_in_descending_order(make_spool: Any) -> None:

@@ -22,6 +22,7 @@ from assets.line.expectations import EXPECTATIONS
 from assets.quality import gate as judge_module
 from assets.quality.computed_checks import computed_checks
 from assets.quality.decide import Allowed, broken_rules, decide
+from assets.quality.earlier_units import EarlierUnits
 from assets.quality.engines.pandas_engine import PandasEngine
 from assets.quality.gate import judge
 from assets.quality.history import INDEX_SCHEMA as INDEX
@@ -227,7 +228,7 @@ def test_no_records_is_judged_too(tmp_path: Path, refused: Refused, pictures: Li
     for line in (pictures, rows):
         schema, data = chunk_schema(line.config.data), line.config.data
         spool = Spool(tmp_path / line.name, schema)
-        own = computed_checks(spool, np.zeros(0, dtype=np.int8), INDEX.empty_table(), {}, line)
+        own = computed_checks(spool, np.zeros(0, dtype=np.int8), INDEX.empty_table(), {}, line, EarlierUnits())
         rules = [rule for rule in rules_of(line.config) if not any(name.startswith("_copy") for name in rule.columns)]
         allowed = Allowed(Waivers((), {}), "b")
         with PandasEngine(workers=1) as engine:
