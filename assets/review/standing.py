@@ -57,4 +57,5 @@ class Standing:
         texts = whole(labels).dictionary_encode()
         numbers = [self._labels.get(name, _ANY) for name in texts.dictionary.to_pylist()]
         codes = texts.indices.fill_null(len(numbers)).to_numpy(zero_copy_only=False).astype(np.int64)
-        return np.asarray([*numbers, _ANY], dtype=np.int64)[codes]
+        found: NDArray[np.int64] = np.asarray([*numbers, _ANY], dtype=np.int64)[codes]
+        return found
