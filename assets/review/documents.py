@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from assets.records.line_store import LineStore
-from assets.review.lookup import whole
 from assets.storage import layout
 from assets.storage.journal import Journal
 from edge.contracts import ArtifactRef, document
@@ -241,12 +240,15 @@ def waiver_keys(records: pa.Table, labelled: bool = True) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    packed = "_id" in records.column_names
-    ids = records["_id"] if packed else pa.array(map(bytes.fromhex, records["id"].to_pylist()), pa.binary())
+    packed, binary = "_id" in records.column_names, pa.binary()
+    given = records["_id" if packed else "id"]
+    ids = given if packed else pa.chunked_array([pa.array(map(bytes.fromhex, given.to_pylist()), binary)])
+    raw = pa.concat_arrays([pa.array([], binary), *ids.cast(binary).chunks])
     if not labelled:
-        return whole(ids, pa.binary())
-    labels = whole(records["_label" if packed else "label"], pa.string()).fill_null("").cast(pa.binary())
-    return pc.binary_join_element_wise(whole(ids, pa.binary()), labels, pa.scalar(b"", pa.binary()))
+        return raw
+    texts = records["_label" if packed else "label"].fill_null("").cast(binary)
+    labels = pa.concat_arrays([pa.array([], binary), *texts.chunks])
+    return pc.binary_join_element_wise(raw, labels, pa.scalar(b"", binary))
 
 
 def decisions_journal(line: LineStore) -> Journal[Decision]:

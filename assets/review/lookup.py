@@ -56,13 +56,13 @@ class Lookup:
         return self.find(ids) >= 0
 
 
-def whole(column: pa.Array | pa.ChunkedArray, kind: pa.DataType | None = None) -> pa.Array:
-    """A column as one array, of texts or of another kind."""
+def whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column as one array of texts."""
     import pyarrow as pa
 
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-    return column.cast(kind or pa.string())
+    return column.cast(pa.string())
 
 
 def _keys(ids: pa.Array) -> NDArray[np.uint64]:
