@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from assets.records.identity import Counting
 from edge.contracts import ArtifactRef, document
 from edge.contracts.codec import ADDED_LATER
 
 Split = Literal["train", "validation", "test"]
+Counting = Literal["by_id", "once", "per_batch", "all"]
+"""How records count; `by_id`: each input once, with its first target, as where an input has one target anyway."""
 
 
 class Shares(Protocol):

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Counting = Literal["by_id", "once", "per_batch", "all"]
-"""How records count; `by_id`: each input once, with its first target, as where an input has one target anyway."""
+from assets.records.dataset import Counting
+
 Keys = NDArray[np.bytes_]
 """(n,) 16 bytes each, in place of ids of 32 bytes and labels of any length; equal exactly where those are."""
 WIDTH = 16

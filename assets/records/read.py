@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from assets.errors import RejectedError
 from assets.records.corrections import replaced_pairs
-from assets.records.dataset import SPLITS, DatasetVersion, Shares, Split
+from assets.records.dataset import SPLITS, Counting, DatasetVersion, Shares, Split
 from assets.records.forgotten import fetch_shard, forgotten_ids
-from assets.records.identity import Counting, Keys, Occurrences, among, is_counted, keys_of_texts
+from assets.records.identity import Keys, Occurrences, among, is_counted, keys_of_texts
 from assets.records.line_store import LineStore
 from assets.records.splits import record_split
 from assets.storage import layout

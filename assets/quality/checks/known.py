@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from assets.quality.checks.columns import codes, id_bytes
 from assets.quality.spool import Spool
-from assets.records.identity import Counting, Keys, Occurrences, among, id_keys, is_known, pair_keys
+from assets.records.dataset import Counting
+from assets.records.identity import Keys, Occurrences, among, id_keys, is_known, pair_keys
 
 Rows = NDArray[np.int64]
 Corrected = tuple[str, str, str | None]

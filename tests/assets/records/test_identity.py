@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assets.records.dataset import Counting
 from assets.records.identity import (
-    Counting,
     Occurrences,
     among,
     is_counted,
