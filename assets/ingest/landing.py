@@ -68,7 +68,7 @@ class Unlisted:
     broken: tuple[Reason, ...]
 
 
-def land(line: BoundLine, source: str | Path, tell: Progress | None = None) -> Landed:
+def land(line: BoundLine, source: str | Path, tell: Progress | None = None, corrections: bool = False) -> Landed:
     """Copy a source's plain files into the landing zone and declare them as a batch, manifest last.
 
     Archives in the source are unpacked, files of other machines fetched, each once, into a scratch folder that is
@@ -82,6 +82,8 @@ def land(line: BoundLine, source: str | Path, tell: Progress | None = None) -> L
     Args:
         source: a folder, one file, or an fsspec URL of one; archives among them are unpacked.
         tell: told what is done, bytes so far and bytes in all.
+        corrections: whether its records replace accepted ones of the same input under another label; the same files
+            without it are another batch.
 
     Raises:
         LandingError: the source is missing, empty, too large, or changes while it is read.
@@ -95,15 +97,15 @@ def land(line: BoundLine, source: str | Path, tell: Progress | None = None) -> L
     name = shown_source(source)
     with scratch_folder(scratch_root(line.store)) as scratch:
         found = collect(source, limits, scratch, forbidden, tell)
-        return land_collected(line, guard_source(line, found, scratch, name), Taking(name, tell))
+        return land_collected(line, guard_source(line, found, scratch, name), Taking(name, tell), corrections)
 
 
-def land_collected(line: BoundLine, found: Collected, taking: Taking) -> Landed:
+def land_collected(line: BoundLine, found: Collected, taking: Taking, corrections: bool = False) -> Landed:
     """Land files that were collected; see `land`."""
     from assets.ingest.privacy.guard import note_filtered
 
     skipped = tuple(found.skipped)
-    manifest = BatchManifest(line.name, taking.declare(found.files), _left_out(skipped))
+    manifest = BatchManifest(line.name, taking.declare(found.files), _left_out(skipped), corrections)
     data, batch = to_bytes(manifest), digest(manifest)
     if len(data) > MAX_DOCUMENT_BYTES:
         raise LandingError(f"{taking.name}: its paths are too many for one manifest; land it in several parts")

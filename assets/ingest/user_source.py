@@ -15,16 +15,16 @@ from assets.records.line_store import BoundLine
 from assets.storage.scratch import scratch_folder, scratch_root
 
 
-def land_user_source(line: BoundLine, tell: Progress | None = None) -> Landed:
+def land_user_source(line: BoundLine, tell: Progress | None = None, corrections: bool = False) -> Landed:
     """Have the line's `data.source` write its data set into an empty folder, and land that.
 
-    The same files are the same batch.
+    The same files are the same batch. `corrections` is as `land` has it.
 
     Raises:
         LandingError: the line names no function, or the function failed.
     """
     with user_source(line.line) as folder:
-        return land(line, folder, tell)
+        return land(line, folder, tell, corrections)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from assets.line.data import SECTIONS, DataContract, Frozen
 from assets.line.families import FAMILIES, TIMM
 from assets.line.model import FeaturePolicy, ModelFamily, model_section
 from assets.line.profiles import FULL, PROFILE_NAME, merge
-from assets.line.quality import QualityPolicy
+from assets.line.quality import Action, Copies, QualityPolicy
 from assets.line.tasks import TaskSpec, default_task, task_specs
 from assets.line.training import TrainingPolicy
 from edge.contracts import TARGETS
@@ -70,7 +70,7 @@ class Resources(Frozen):
     )
 
 
-ADDED: Mapping[str, Any] = {"other": {}}
+ADDED: Mapping[str, Any] = {"other": {}, "unit_ids": "batch", "conflicts": None, "copies": None}
 """Settings that came after digests were put on record, with their defaults: who does not use them keeps the digest."""
 
 
@@ -244,6 +244,21 @@ class LineConfig(Frozen):
         spec = self.task_spec
         assert spec is not None, "a line with a model has a task"
         return self.training.metric or spec.metric
+
+    @property
+    def conflicts(self) -> Action:
+        """What equal inputs under different targets get: `quality.conflicts`, by default as the kind of data has it."""
+        return self.quality.conflicts or ("quarantine" if self.data.inputs is None else "off")
+
+    @property
+    def copies(self) -> Copies:
+        """How often equal records count: `quality.copies`, by default as the kind of data has it."""
+        return self.quality.copies or ("once" if self.data.inputs is None else "per_batch")
+
+    @property
+    def counting(self) -> Literal["by_id", "once", "per_batch", "all"]:
+        """How a dataset counts equal records: where an input has one target and one record, by the input alone."""
+        return "by_id" if self.conflicts == "quarantine" and self.copies == "once" else self.copies
 
     def digest(self, *sections: str) -> str:
         """SHA-256 of the named sections: a step that reads only these need not run again while they stay the same."""

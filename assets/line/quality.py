@@ -12,6 +12,7 @@ from assets.line.expectations import EXPECTATIONS
 
 Severity = Literal["critical", "warning"]
 Action = Literal["off", "warn", "quarantine"]
+Copies = Literal["once", "per_batch", "all"]
 
 
 class UserExpectation(Frozen):
@@ -89,6 +90,17 @@ class QualityPolicy(Frozen):
         default="quarantine", description="What a train record gets that is almost a validation or test record."
     )
     label_suspects: Action = Field(default="warn", description="What a record gets whose label looks wrong.")
+    conflicts: Action | None = Field(
+        default=None,
+        description="What equal inputs under different targets get. None is quarantine for pictures, texts and sounds "
+        "(one of the labels is wrong), off for tables and series (the inputs do not tell everything).",
+    )
+    copies: Copies | None = Field(
+        default=None,
+        description="How often equal records (input and target) count. once: one of them; per_batch: as often as the "
+        "batch that has most of them, so the same file again adds nothing; all: each that lands, in every batch. None "
+        "is once for pictures, texts and sounds, per_batch for tables and series.",
+    )
     target_leakage: Literal["off", "warn", "block"] = Field(
         default="warn", description="What a column does to the batch that predicts the label alone."
     )

@@ -16,11 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from assets.line.config import Line
+from assets.line.config import Line, LineConfig
 from assets.line.data import DataContract
 from assets.line.quality import Severity
-from assets.quality.checks.continuation import NEW_NAMES, find_late, known_rows, names_again
+from assets.quality.checks.continuation import NEW_NAMES, find_late, names_again, seen_before
+from assets.quality.checks.copies import EqualInputs
 from assets.quality.checks.derived import Derived
+from assets.quality.checks.known import Earlier, Met, known_rows, relabelled_rows
 from assets.quality.checks.label_suspects import find_label_suspects
 from assets.quality.checks.near_duplicates import find_near_duplicates
 from assets.quality.checks.outliers import find_outliers
@@ -131,7 +133,7 @@ def computed_checks(
         computed.add("odd pictures", ("_odd",), lambda: find_outliers(spool))
     if data.series is not None:
         computed.add("order in time", ("_order", "_gap"), lambda: _disorder(spool, data))
-        known = known_rows(spool, earlier)
+        known = seen_before(spool, earlier)
         computed.add("earlier readings", ("_earlier",), lambda: find_late(spool, data, units, known))
         if data.series.unit_ids != "global":
             computed.check(NEW_NAMES, "warning", lambda: names_again(spool, data, units, known))
@@ -156,34 +158,42 @@ def _disorder(spool: Spool, data: DataContract) -> Derived:
     return Derived({**found.columns, "_gap": words}, found.findings)
 
 
-def known_columns(copies: Derived, spool: Spool) -> Derived:
-    """From what `find_copies` found to the columns that rules name: `_conflict` and `_relabelled`."""
-    rows = spool.rows
-    conflict = np.full(rows, None, dtype=object)
-    many = np.flatnonzero(copies.columns["_labels_of_id"] > 1)
-    if many.size:
-        named: dict[bytes, dict[str, str]] = {}
-        notes = spool.take(many, ["_notes"]).column("_notes").is_null().to_numpy()
-        many = many[notes]  # rows without values are alike, but say nothing against each other
-        table = spool.take(many, ["_id", "_label", "_file"]).to_pylist()
-        for record in table:
-            named.setdefault(record["_id"], {}).setdefault(record["_label"], record["_file"])
-        texts = {
-            identity: " and as ".join(
-                [f"{label!r} ({file})" for label, file in list(labels.items())[:3]] + ["…"] * (len(labels) > 3)
-            )
-            for identity, labels in named.items()
-        }
-        conflict[many] = [texts[record["_id"]] for record in table]
-    known = copies.columns["_known_label"]
-    relabelled = np.full(rows, None, dtype=object)
-    again = np.flatnonzero(~(known == None))  # noqa: E711 - elementwise
-    if again.size:
-        labels = spool.take(again, ["_label"]).column("_label").to_pylist()
-        for row, label in zip(again.tolist(), labels, strict=True):
-            if label and label != known[row]:
-                relabelled[row] = known[row]
-    return Derived({"_conflict": conflict, "_relabelled": relabelled, "_known_label": known})
+def known_columns(
+    spool: Spool, met: Met, earlier: Earlier, config: LineConfig, correcting: NDArray[np.bool_]
+) -> Derived:
+    """What rules ask of equal inputs: `_conflict`, `_relabelled`, and `_known_label` of records that add nothing.
+
+    Args:
+        correcting: (rows,) which records may come under another label than before.
+    """
+    relabelled = relabelled_rows(spool, met, earlier)
+    relabelled[correcting] = None
+    known = np.full(spool.rows, None, dtype=object)
+    again = known_rows(met, earlier, config.copies)
+    known[again] = [label or "" for label in spool.take(again, ["_label"]).column("_label").to_pylist()]
+    return Derived({"_conflict": _conflicts(spool, config), "_relabelled": relabelled, "_known_label": known})
+
+
+def _conflicts(spool: Spool, config: LineConfig) -> NDArray[np.object_]:
+    """Every target that the batch gives a record's input, in words, where there are several; else None."""
+    conflict = np.full(spool.rows, None, dtype=object)
+    if config.conflicts == "off":
+        return conflict
+    equal = EqualInputs.of(spool, config.data.classes)
+    many = np.sort(equal.rows[equal.targets > 1])
+    many = many[spool.take(many, ["_notes"]).column("_notes").is_null().to_numpy()]
+    named: dict[bytes, dict[str, str]] = {}  # without rows that have no values: alike, they say nothing of each other
+    table = spool.take(many, ["_id", "_label", "_file"]).to_pylist()
+    for record in table:
+        named.setdefault(record["_id"], {}).setdefault(record["_label"], record["_file"])
+    texts = {
+        identity: " and as ".join(
+            [f"{label!r} ({file})" for label, file in list(labels.items())[:3]] + ["…"] * (len(labels) > 3)
+        )
+        for identity, labels in named.items()
+    }
+    conflict[many] = [texts[record["_id"]] for record in table]
+    return conflict
 
 
 def _forgotten(spool: Spool, forgotten: Mapping[bytes, str]) -> Derived:

@@ -15,7 +15,7 @@ from assets.line.data import DataContract
 from assets.quality.columns import Sparse, visible_columns
 from assets.quality.refusals import Refused
 from assets.quality.rule import Rule
-from assets.quality.rules import COPIES
+from assets.quality.rules import APART, COPIES, SET_ASIDE
 from assets.quality.rulings import Ruling
 from assets.quality.spool import Spool
 from assets.records.reason import Reason
@@ -90,8 +90,7 @@ def broken_rules(rulings: Sequence[Ruling], spool: Spool, allowed: Allowed) -> N
             continue
         rows = ruling.rows
         if rule.name in asked and len(rows):
-            ids = spool.take(rows, ["_id"]).column("_id")
-            waived = allowed.waivers.waived(rule.name, allowed.batch, ids)
+            waived = allowed.waivers.waived(rule.name, allowed.batch, spool.take(rows, ["_id", "_label"]))
             if waived.any():
                 allowed.used[rule.name] = int(waived.sum())
                 rows = rows[~waived]
@@ -109,8 +108,8 @@ def decide(
 ) -> Decision:
     """Judge the batch by its records and by everything else.
 
-    Exact copies of a record that is kept are set aside, but nothing is wrong with them: the share of bad records is
-    that of the others.
+    Exact copies of a record that is kept, and records whose input is in another split, are set aside, but nothing is
+    wrong with them: the share of bad records is that of the others.
 
     Args:
         broken: what `broken_rules` found.
@@ -118,12 +117,10 @@ def decide(
         extra: outcomes of checks that are no expectations; a critical one that does not pass blocks.
     """
     rules = tuple(ruling.rule for ruling in rulings)
-    copies = next((at for at, rule in enumerate(rules) if rule.name == COPIES), GOOD)
-    aside = int((broken == copies).sum()) if copies != GOOD else 0
+    aside = {rule.name: int((broken == at).sum()) for at, rule in enumerate(rules) if rule.name in SET_ASIDE}
     good = int((broken == GOOD).sum())
-    batch = _batch_outcomes(
-        good, len(broken) - good + refused.count - aside, aside, refused, config, _mostly(rules, broken)
-    )
+    bad = len(broken) - good + refused.count - sum(aside.values())
+    batch = _batch_outcomes(good, bad, aside, refused, config, _mostly(rules, broken))
     against = [check for check in batch if check.outcome == "failed" and not allowed.exempt(check.name)]
     blocked = [check.detail for check in against]
     if not len(broken) and against:
@@ -196,17 +193,21 @@ def _mostly(rules: Sequence[Rule], broken: NDArray[np.int16]) -> list[str]:
     """What most bad records break, in words."""
     codes, counts = np.unique(broken[broken != GOOD], return_counts=True)
     most = sorted(zip(counts.tolist(), codes.tolist(), strict=True), key=lambda item: -item[0])
-    named = [(count, rules[code].name) for count, code in most if rules[code].name != COPIES]
+    named = [(count, rules[code].name) for count, code in most if rules[code].name not in SET_ASIDE]
     return [f"{count:,} break{'s' * (count == 1)} “{name}”" for count, name in named[:MOST_NAMED]]
 
 
 def _batch_outcomes(
-    good: int, bad: int, copies: int, refused: Refused, config: LineConfig, mostly: list[str]
+    good: int, bad: int, set_aside: Mapping[str, int], refused: Refused, config: LineConfig, mostly: list[str]
 ) -> list[CheckOutcome]:
-    """The checks that read the record's verdicts; no single expectation can. `bad` does not include copies."""
+    """The checks that read the record's verdicts; no single expectation can. `bad` is without what was set aside."""
     seen, policy = good + bad, config.quality
     share = bad / seen if seen else 0.0
-    aside = f" ({copies:,} exact copies are not counted)" if copies else ""
+    told = [f"{count:,} exact copies" for name, count in set_aside.items() if name == COPIES and count]
+    told += [
+        f"{count:,} whose input is in another split" for name, count in set_aside.items() if name == APART and count
+    ]
+    aside = f" ({' and '.join(told)} are not counted)" if told else ""
     small = share <= policy.max_bad_share
     detail = f"{bad:,} of {seen:,} records are bad ({share:.1%}); at most {policy.max_bad_share:.1%} may be{aside}"
     if not small:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from assets.ingest.reading import read_landed
@@ -21,25 +20,27 @@ from assets.line.config import Line
 from assets.line.quality import Severity
 from assets.processes.worker import Job, serve
 from assets.quality.batch_checks import check_batch
-from assets.quality.checks.copies import find_copies
-from assets.quality.computed_checks import Computed, computed_checks, known_columns, splits_of
+from assets.quality.checks.known import Corrected
+from assets.quality.computed_checks import Computed, computed_checks, splits_of
 from assets.quality.decide import GOOD, Allowed, Decision, broken_rules, decide
 from assets.quality.drift.compare import Drift, compare
 from assets.quality.drift.profile import Profile, make_profile
 from assets.quality.earlier_units import earlier_units
 from assets.quality.engines.choose import open_engine
 from assets.quality.engines.contract import Engine
+from assets.quality.equal_inputs import EqualRecords
 from assets.quality.erasing import erase_again
-from assets.quality.history import earlier_records, finder, reference_profile
-from assets.quality.redaction import quiet, without_values
+from assets.quality.history import finder, reference_profile
+from assets.quality.redaction import LABELS, hidden_columns, quiet, without_values
 from assets.quality.refusals import Refused
 from assets.quality.report import batch_page, suite_page, write_indexes
 from assets.quality.report.data import ReportData
-from assets.quality.rules import COPIES, rules_of
+from assets.quality.rules import SET_ASIDE, rules_of
 from assets.quality.rulings import RowWise, Ruling, run_rules
 from assets.quality.shards import Keeper, Kept, keep_records
 from assets.quality.spool import Spool
 from assets.records.chunks import chunk_schema
+from assets.records.corrections import corrections_sentence, corrections_table
 from assets.records.forgotten import forgotten_ids
 from assets.records.line_store import BoundLine
 from assets.records.reason import Reason
@@ -161,11 +162,12 @@ def _judge(line: BoundLine, batch: str, tell: Tell) -> BatchVerdict:
         ahead = RowWise(spool, rules_of(line.config), data, engine)
         _read(line, batch, spool, refused, engine, ahead, tell)
         splits = splits_of(spool, data)
-        earlier = earlier_records(line, spool)
+        equal = EqualRecords.of(line, batch, spool)
+        earlier = equal.earlier.table
         units = earlier_units(line, spool)
         computed = computed_checks(spool, splits, earlier, forgotten_ids(line), line.line, units)
         allowed = Allowed(active_waivers(line, time.time()), batch)
-        rulings, broken = _rule(spool, splits, earlier, computed, allowed, line.line, engine, ahead)
+        rulings, broken = _rule(equal, splits, computed, allowed, line.line, engine, ahead)
         good = np.flatnonzero(broken == GOOD)
         reference = reference_profile(line)
         profile, drift = _drift(spool, good, reference, computed, line.line)
@@ -174,10 +176,9 @@ def _judge(line: BoundLine, batch: str, tell: Tell) -> BatchVerdict:
         tell(f"{len(decision.good):,} records are good, {len(decision.bad):,} are quarantined")
         keeper = Keeper(line, batch, folder)
         kept = keep_records(keeper, spool, computed.derived, decision, refused, splits)
-        new = len(good) - len(
-            computed.derived["_known_label"].rows[np.isin(computed.derived["_known_label"].rows, good)]
-        )
-        verdict = _verdict(line, batch, spool, decision, refused, kept, new)
+        verdict = _verdict(line, batch, spool, decision, refused, kept, len(good) - equal.known(good))
+        if verdict.state == "accepted" and (corrected := equal.corrected(good)):
+            verdict = _correcting(verdict, corrected, keeper)
         findings = tuple(computed.findings)
         verdict = replace(
             verdict,
@@ -229,9 +230,8 @@ def _read(
 
 
 def _rule(
-    spool: Spool,
+    equal: EqualRecords,
     splits: NDArray[np.int8],
-    earlier: pa.Table,
     computed: Computed,
     allowed: Allowed,
     line: Line,
@@ -240,25 +240,21 @@ def _rule(
 ) -> tuple[list[Ruling], NDArray[np.int16]]:
     """The suite's rulings, and the first rule that each record breaks.
 
-    Asked in two steps, since of exact copies one is kept that breaks no other rule.
+    Asked in steps, since of exact copies one is kept that breaks no other rule, and only what is kept leaks.
     """
-    data = line.config.data
+    data, spool = line.config.data, equal.spool
     rules = rules_of(line.config)
-    identity = ("_conflict", "_relabelled", "_known_label")
-    computed.add(
-        "known records", identity, lambda: known_columns(find_copies(spool, data.classes, splits, earlier), spool)
-    )
-    first = [rule for rule in rules if rule.name != COPIES]
+    equal.ask_first(computed)
+    first = [rule for rule in rules if rule.name not in SET_ASIDE]
     rulings = [
         quiet(found, data) for found in run_rules(spool, computed.derived, computed.broken, first, data, engine, ahead)
     ]
     broken = broken_rules(rulings, spool, allowed)
-    computed.add(
-        "exact copies", ("_copy_of",), lambda: find_copies(spool, data.classes, splits, earlier, broken == GOOD)
-    )
-    last = [rule for rule in rules if rule.name == COPIES]
-    rulings += run_rules(spool, computed.derived, computed.broken, last, data, engine)
-    return rulings, broken_rules(rulings, spool, allowed)
+    for rule in (rule for rule in rules if rule.name in SET_ASIDE):
+        equal.ask_last(computed, rule.name, broken == GOOD, splits)
+        rulings += run_rules(spool, computed.derived, computed.broken, [rule], data, engine)
+        broken = broken_rules(rulings, spool, allowed)
+    return rulings, broken
 
 
 def _drift(
@@ -313,6 +309,16 @@ def _verdict(
         rules=rules_digest(line.line),
         all_reasons=kept.reasons,
     )
+
+
+def _correcting(verdict: BatchVerdict, corrected: list[Corrected], keeper: Keeper) -> BatchVerdict:
+    """The verdict with what the batch corrected of accepted labels; which one won is said where labels may be."""
+    table = corrections_table(corrected)
+    count = sum(by is not None for _, _, by in corrected)
+    hidden = not hidden_columns(keeper.line.config.data).isdisjoint(LABELS)
+    told = f"{count:,} label{'s' * (count != 1)} corrected" if hidden else corrections_sentence(table)
+    why = f"{verdict.why} {told[:1].upper()}{told[1:]}." if count else verdict.why
+    return replace(verdict, why=why, corrections=keeper.table("corrections", table), corrected=count)
 
 
 def _why(decision: Decision, seen: int, accepted: int, quarantined: int, refused: int) -> str:

@@ -29,11 +29,16 @@ INDEX_SCHEMA = pa.schema(
         pa.field("_file", pa.string()),
         pa.field("_phash", pa.uint64()),
         pa.field("_embedding", pa.list_(pa.float32())),
+        pa.field("_split", pa.string()),
+        pa.field("_group", pa.string()),
     ]
 )
-"""Columns of the index that a verdict's `ids` is: enough to compare later batches with, and no more."""
+"""Columns of the index that a verdict's `ids` is: enough to compare later batches with, and no more.
+
+`_side` is as `computed_checks.splits_of` has it; `_split` and `_group` are what decides, null in an older index.
+"""
 UNIT_COLUMNS = ("_group", "_time", "_origin")
-"""Columns of a series that stand in the index too: what each unit had (see `assets.quality.earlier_units`)."""
+"""Columns of a series that stand in the index: what each unit had (see `assets.quality.earlier_units`)."""
 MOST_COMPARED = 200_000
 """Accepted pictures, sounds or texts that a batch is compared with for likeness: the newest."""
 
@@ -51,7 +56,7 @@ def earlier_records(line: BoundLine, spool: Spool) -> pa.Table:
         verdict = line.verdict(entry.batch)
         if verdict is None or verdict.ids is None:
             continue
-        table = pq.read_table(io.BytesIO(fetch_shard(line.store, verdict.ids)), columns=INDEX_SCHEMA.names)
+        table = _complete(pq.read_table(io.BytesIO(fetch_shard(line.store, verdict.ids))))
         if wanted is not None:
             table = table.filter(pc.is_in(table.column("_id"), value_set=wanted))
         elif rows >= MOST_COMPARED:  # too many to look for likeness: exact copies are still found
@@ -69,14 +74,26 @@ def index_schema(data: DataContract) -> pa.Schema:
     if data.series is None:
         return INDEX_SCHEMA
     chunk = chunk_schema(data)
-    return pa.schema([*INDEX_SCHEMA, *(chunk.field(name) for name in UNIT_COLUMNS)])
+    return pa.schema([*INDEX_SCHEMA, *(chunk.field(name) for name in UNIT_COLUMNS if name not in INDEX_SCHEMA.names)])
+
+
+def _complete(table: pa.Table) -> pa.Table:
+    """The index with every column, those that an older one lacks without values."""
+    for field in INDEX_SCHEMA:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(INDEX_SCHEMA.names)
 
 
 def index_table(chunk: pa.Table, splits: np.ndarray[tuple[int], np.dtype[np.int8]], data: DataContract) -> pa.Table:
     """A chunk's accepted records as rows of the index."""
     schema = index_schema(data)
     columns = [
-        pa.array(splits, pa.int8()) if field.name == "_side" else chunk.column(field.name).cast(field.type)
+        pa.array(splits, pa.int8())
+        if field.name == "_side"
+        else pc.fill_null(chunk.column(field.name), "")
+        if field.name in ("_split", "_group")
+        else chunk.column(field.name).cast(field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(columns, schema=schema)

@@ -11,13 +11,18 @@ from typing import Any
 from assets.errors import RejectedError
 from assets.line.config import Line, LineConfig
 from assets.line.data import DataContract
+from assets.line.quality import Severity
 from assets.quality.columns import target_column
 from assets.quality.rule import Rule, null_rule, short
 from assets.quality.rules_by_kind import kind_rules
 from assets.quality.user_expectations import user_rule
 from assets.records.verdict import BatchVerdict
+from assets.review.documents import RELABELLED
 
 COPIES = "every record is in the batch once"
+APART = "no input is in two splits"
+SET_ASIDE = (COPIES, APART)
+"""Rules that are asked last, of records that break no other; nothing is wrong with what they set aside."""
 
 
 def rules_of(config: LineConfig) -> list[Rule]:
@@ -67,27 +72,28 @@ def _identity_rules(config: LineConfig) -> Iterator[Rule]:
         lambda row: (f"it was forgotten on request on {row['_forgotten']}", "leave it out of the source"),
         "critical",
     )
-    if config.data.classes:
+    if config.conflicts != "off":
+        severity: Severity = "critical" if config.conflicts == "quarantine" else "warning"
         yield null_rule(
             "no record has two labels in the batch",
-            "The same input under two classes: nobody can say which is true.",
+            "The same input under two labels: nobody can say which is true.",
             "_conflict",
             lambda row: (
                 f"the same input is in this batch as {row['_conflict']}",
-                "find out which class is true, and land it in a new batch under that one only",
+                "find out which label is true, and land it in a new batch under that one only",
             ),
-            "critical",
+            severity,
             "_label",
         )
         yield null_rule(
-            "no known record comes under another label",
-            "Records that earlier batches had accepted keep their class.",
+            RELABELLED,
+            "Records that earlier batches had accepted keep their label, unless it is corrected.",
             "_relabelled",
             lambda row: (
                 f"it comes as {row['_label']!r}, but was accepted before as {row['_relabelled']!r}",
-                "find out which class is true; if it is the old one, land it under that in a new batch",
+                "if the new one is true, accept it in review, or land the corrected records with --corrections",
             ),
-            "critical",
+            severity,
             "_label",
         )
     if quality.leakage != "off":
@@ -121,13 +127,25 @@ def _identity_rules(config: LineConfig) -> Iterator[Rule]:
             "critical" if quality.label_suspects == "quarantine" else "warning",
             "_label",
         )
-    yield null_rule(
-        COPIES,
-        "Of exact copies one is kept; the others do not count as bad records.",
-        "_copy_of",
-        lambda row: (f"it is an exact copy of {row['_copy_of']}", "nothing to do: one of them is kept"),
-        "critical",
-    )
+    if config.copies == "once":
+        yield null_rule(
+            COPIES,
+            "Of exact copies one is kept; the others do not count as bad records.",
+            "_copy_of",
+            lambda row: (f"it is an exact copy of {row['_copy_of']}", "nothing to do: one of them is kept"),
+            "critical",
+        )
+    if quality.leakage != "off":
+        yield null_rule(
+            APART,
+            "Equal inputs are in one split; those in another are set aside, and do not count as bad records.",
+            "_other_split",
+            lambda row: (
+                f"its input is also {row['_other_split']}",
+                "declare one split for all records of an input, or let splits be drawn",
+            ),
+            "critical" if quality.leakage == "quarantine" else "warning",
+        )
 
 
 def _batch_rules(config: LineConfig) -> Iterator[Rule]:

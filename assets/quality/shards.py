@@ -92,6 +92,12 @@ class Keeper:
         path.write_bytes(to_bytes(value))
         return self.take(path, self.artifacts, "json", ".json")
 
+    def table(self, name: str, table: pa.Table) -> ArtifactRef:
+        """Store a table as one Parquet."""
+        path = self.folder / f"{name}.parquet"
+        pq.write_table(table, path, compression="zstd")
+        return self.take(path, self.artifacts, "parquet", ".parquet")
+
     def take(self, path: Path, below: str, kind: str, suffix: str, plain: bool = False) -> ArtifactRef:
         """Move a finished file into the store, sealed where the line says so, unless it may be `plain`."""
         if self._sealed and not plain:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge.contracts import check_key, check_sha256, document
+from edge.contracts.codec import ADDED_LATER
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,16 @@ class LeftOut:
 @document("edgeloop.batch_manifest")
 @dataclass(frozen=True)
 class BatchManifest:
-    """Declares a batch; its SHA-256 is the batch's id, so it holds no time, and the same files are the same batch."""
+    """Declares a batch; its SHA-256 is the batch's id, so it holds no time, and the same files are the same batch.
+
+    Attributes:
+        corrections: whether its records correct those of the same inputs that the line accepted under other targets.
+    """
 
     line: str
     files: tuple[LandedFile, ...]
     left_out: tuple[LeftOut, ...] = ()
+    corrections: bool = field(default=False, metadata=ADDED_LATER)
 
 
 @document("edgeloop.landing")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from edge.contracts import ArtifactRef, document
+from edge.contracts.codec import ADDED_LATER
 
 Split = Literal["train", "validation", "test"]
+Counting = Literal["by_id", "once", "per_batch", "all"]
+"""How records count; `by_id`: each input once, with its first target, as where an input has one target anyway."""
 
 
 class Shares(Protocol):
@@ -29,7 +32,8 @@ class Shares(Protocol):
 class DatasetVersion:
     """The union of accepted records. Its version is the document's digest.
 
-    Where a record was accepted twice, its first acceptance counts: no record ever changes split or label silently.
+    A record is a pair of input and target. Which occurrences of a pair count is said by `copies`; of those that do not,
+    an earlier acceptance counts, so no record ever changes its split silently.
 
     Attributes:
         position: in the journal of accepted batches; a later dataset has a greater one.
@@ -39,6 +43,8 @@ class DatasetVersion:
         splits: number of distinct records in each split.
         validation_share, test_share, carve: as configured when it was made.
         forgotten: how many of these batches' records were forgotten when it was made; they are left out.
+        copies: how records are counted (`assets.records.identity`); by_id: each input once.
+        corrections: of each batch that corrected labels, in order, what it corrected (`assets.records.corrections`).
     """
 
     line: str
@@ -51,6 +57,8 @@ class DatasetVersion:
     test_share: float
     carve: tuple[str, ...] = ()
     forgotten: int = 0
+    copies: Counting = field(default="by_id", metadata=ADDED_LATER)
+    corrections: tuple[ArtifactRef, ...] = field(default=(), metadata=ADDED_LATER)
 
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

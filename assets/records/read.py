@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
-from assets.records.dataset import SPLITS, DatasetVersion, Shares, Split
+from assets.records.corrections import replaced_pairs
+from assets.records.dataset import SPLITS, Counting, DatasetVersion, Shares, Split
 from assets.records.forgotten import fetch_shard, forgotten_ids
+from assets.records.identity import Keys, Occurrences, among, is_counted, keys_of_texts
 from assets.records.line_store import LineStore
 from assets.records.record import LATER_COLUMNS
 from assets.records.splits import record_split
@@ -43,6 +45,14 @@ class Records(NamedTuple):
 
 
 @dataclass(frozen=True)
+class CountedBy:
+    """How often equal records count, and which labels were corrected; see `DatasetVersion.copies`, `corrections`."""
+
+    copies: Counting = "by_id"
+    corrections: Sequence[ArtifactRef] = ()
+
+
+@dataclass(frozen=True)
 class Row:
     """A record that counts: its place in a shard, its class (or the number to predict), its split, and its unit.
 
@@ -64,12 +74,14 @@ def distinct_rows(
     classes: Sequence[str],
     shares: Shares,
     left_out: set[str] | None = None,
+    counted: CountedBy | None = None,
 ) -> Iterator[tuple[bytes, list[Row]]]:
-    """Each shard's bytes with the rows that count: of records accepted more than once, the first acceptance.
+    """Each shard's bytes with the rows that count: of pairs that more than one batch accepted, the first acceptance.
 
-    Records that were forgotten since do not count.
+    Records that were forgotten since, and those whose label was corrected, do not count.
 
     Args:
+        counted: as the dataset version says, where `shares` is none; each input once without.
         left_out: filled with the ids of those that were forgotten.
         classes: positions are the labels; empty where labels are numbers to predict.
         shares: the data contract or the dataset version, which says how splits are drawn.
@@ -81,12 +93,14 @@ def distinct_rows(
     known = {name: number for number, name in enumerate(classes)}
     lines = {layout.line_of(shard.uri) for shard in shards}
     forgotten = {record.hex() for name in lines for record in forgotten_ids(LineStore(store, name))}
-    seen: set[str] = set()
+    counting = counted or (counted_by(shares) if isinstance(shares, DatasetVersion) else CountedBy())
+    counter = _Counter(counting.copies, replaced_pairs(store, counting.corrections))
     for shard in shards:
         data = fetch_shard(store, shard)
         table = read_columns(data, shard.uri, ["id", "label", "split", "group", "origin"])
         rows: list[Row] = []
         columns = (table["id"], table["label"], table["split"], table["group"], table["origin"])
+        counts = counter.counts(shard, table["id"], table["label"])
         for index, (record, label, split, group, origin) in enumerate(zip(*columns, strict=True)):
             if record in forgotten:
                 if left_out is not None:
@@ -98,11 +112,39 @@ def distinct_rows(
                     f"{shard.uri}: row {index + 1}: label {label!r} with split {split!r} is not one of the line's "
                     f"classes with a split it knows; put the class back into `data.classes`, or land the batch anew"
                 )
-            if record not in seen:
-                seen.add(record)
+            if counts[index]:
                 drawn = record_split(record, group or "", split or "", shares)
                 rows.append(Row(index, record, value, drawn, group or "", origin or ""))
         yield data, rows
+
+
+def counted_by(dataset: DatasetVersion) -> CountedBy:
+    """How a dataset version counts its records."""
+    return CountedBy(dataset.copies, dataset.corrections)
+
+
+class _Counter:
+    """Says of each shard in turn which rows count; a batch may have several."""
+
+    def __init__(self, counting: Counting, replaced: Keys) -> None:
+        self._counting, self._replaced = counting, replaced
+        self._seen, self._batch = Occurrences(), ""
+
+    def counts(self, shard: ArtifactRef, ids: list[Any], labels: list[Any]) -> NDArray[np.bool_]:
+        """(rows,) whether each row counts; corrected ones do not. Raises RejectedError where a row has no id."""
+        batch = shard.parents[0] if shard.parents else shard.sha256
+        if batch != self._batch:
+            self._seen.end_batch()
+            self._batch = batch
+        try:
+            pairs = keys_of_texts(ids, labels)
+            keys = pairs if self._counting != "by_id" else keys_of_texts(ids, None)
+        except (TypeError, ValueError) as error:
+            raise RejectedError(f"{shard.uri}: a row has no id ({error}); judge its batch again") from error
+        counts = ~among(pairs, self._replaced)
+        living = np.flatnonzero(counts)
+        counts[living] = is_counted(self._counting, *self._seen.take(keys[living]))
+        return counts
 
 
 def raw_inputs(

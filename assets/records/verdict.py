@@ -52,6 +52,8 @@ class BatchVerdict:
         suite_page: Great Expectations' own page of the suite, linked from it as `suite.html`.
         all_reasons: JSON of every reason, copied to `quarantine/<line>/<batch>.json`; None where all is well.
         since: how long the journal of accepted batches was when this was judged: the batch is listed behind that only.
+        corrections: Parquet of the accepted labels that this batch's records correct (`assets.records.corrections`).
+        corrected: how many records were corrected.
         drift: largest population stability index of a feature against accepted data, for the line's history; None
             where nothing was compared.
     """
@@ -81,6 +83,8 @@ class BatchVerdict:
     all_reasons: ArtifactRef | None = None
     drift: float | None = None
     since: int = 0
+    corrections: ArtifactRef | None = None
+    corrected: int = 0
 
     def __post_init__(self) -> None:
         if self.seen != self.accepted + self.quarantined + self.refused:

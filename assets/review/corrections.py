@@ -15,7 +15,7 @@ from assets.readers.registry import make_record
 from assets.records.line_store import BoundLine
 from assets.records.verdict import BatchVerdict
 from assets.review.held import Held, scan
-from assets.review.lookup import Lookup
+from assets.review.standing import Standing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -125,7 +125,7 @@ def refuse_unfit(line: BoundLine, verdict: BatchVerdict, members: pa.Table, labe
     """Refuse records that cannot be trained on as they are.
 
     Args:
-        members: of the batch, with a column id.
+        members: of the batch, with columns id and label.
         label: the one they will have; "" where each keeps its own.
 
     Raises:
@@ -136,9 +136,10 @@ def refuse_unfit(line: BoundLine, verdict: BatchVerdict, members: pa.Table, labe
 
     data = line.config.data
     columns = ("id", "label", "file", *(("input",) if data.inputs is not None else ()))
-    wanted, pairs, found = Lookup(members["id"].unique()), [], _Unfit()
+    meant = members.append_column("position", pa.array(np.ones(members.num_rows, dtype=np.int64)))
+    wanted, pairs, found = Standing(meant, []), [], _Unfit()
     for _, everything in scan(line.store, verdict, columns):
-        rows = pa.array(wanted.holds(everything["id"]))
+        rows = pa.array(wanted.of(everything["id"], everything["label"]) > 0)
         table = _labelled(everything.filter(rows), label)
         pairs.append(table.select(["id", "label"]))
         labels = table["label"].unique().to_pylist()
@@ -148,7 +149,7 @@ def refuse_unfit(line: BoundLine, verdict: BatchVerdict, members: pa.Table, labe
             found.add(table.filter(pc.fill_null(same, False)), problem)
         if data.inputs is not None:
             _refuse_empty_cells(data, table, found)
-    if found.count == 0 and pairs:
+    if found.count == 0 and pairs and line.config.conflicts == "quarantine":
         twice = pa.concat_tables(pairs).group_by("id").aggregate([("label", "count_distinct")])
         twice = twice.filter(pc.greater(twice["label_count_distinct"], 1))
         if twice.num_rows:

@@ -161,39 +161,45 @@ def locate(line: BoundLine, record: str, batch: BatchVerdict | None = None) -> t
 
 def decide_about(state: State, draft: Decision, members: pa.Table, revise: int) -> int:
     """Add a decision about records, with their ids; arguments and errors as `accept`."""
-    members = members.select(["id", "rule"]).group_by(["id", "rule"], use_threads=False).aggregate([])
-    ids = members["id"].unique()
-    if not len(ids):
+    names = ["id", "rule", "label"]
+    labels = members["label"].fill_null("")  # null in a decision stands for every label
+    members = members.select(names).set_column(2, "label", labels).group_by(names, use_threads=False).aggregate([])
+    records = members.group_by(["id", "label"], use_threads=False).aggregate([])
+    if not records.num_rows:
         raise RejectedError("no undecided record is meant; `edgeloop quarantine list` shows what is undecided")
 
     def check() -> None:
-        refuse_decided(state, draft.batch, ids, revise)
+        refuse_decided(state, draft.batch, records, revise)
 
     check()
     inline, more = keep_members(LineStore(state.store, state.line), members)
-    draft = replace(draft, time=time.time(), count=len(ids), members=inline, more=more, replaces=revise)
+    draft = replace(draft, time=time.time(), count=records.num_rows, members=inline, more=more, replaces=revise)
     return append(state, draft, check)
 
 
-def refuse_decided(state: State, batch: str, ids: pa.Array, revise: int = 0) -> None:
-    """Raise ConflictError unless decision `revise` (0: none) stands on each of these records and none went back."""
-    found = state.decided(batch, ids)
+def refuse_decided(state: State, batch: str, records: pa.Table, revise: int = 0) -> None:
+    """Raise ConflictError unless decision `revise` (0: none) stands on each of these records and none went back.
+
+    Args:
+        records: columns id and label.
+    """
+    found, count_of = state.decided(batch, records["id"], records["label"]), records.num_rows
     other = found[found != revise]
     if len(other):
         counts = Counter(int(position) for position in other)
         position, count = counts.most_common(1)[0]
-        if len(ids) == 1 and not position:
+        if count_of == 1 and not position:
             raise ConflictError(f"decision {revise} does not stand on this record; decide without --revise")
         if not position:
             raise ConflictError(f"decision {revise} does not stand on {count:,} of these records; select them again")
         entry = state.entry(position)
-        if len(ids) == 1:
+        if count_of == 1:
             way = f"; to replace that decision, say --revise {position}"
             if gone := state.release_of(position):
                 way = f"; it went back as batch {state.entry(gone).returned[:12]}, decide about it there"
             raise ConflictError(f"{entry.sentence()} (decision {position}){way}")
         raise ConflictError(
-            f"{len(other):,} of these {len(ids):,} records were decided meanwhile, {count:,} of them so: "
+            f"{len(other):,} of these {count_of:,} records were decided meanwhile, {count:,} of them so: "
             f"{entry.sentence()} (decision {position}); nothing was recorded, select the rest again"
         )
     if revise and (gone := state.release_of(revise)):

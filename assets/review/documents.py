@@ -38,6 +38,9 @@ STRUCTURAL = frozenset(
 )
 """Rules that nobody can waive: a record that breaks one cannot be trained on, or must not be. See `waivable`."""
 
+RELABELLED = "no known record comes under another label"
+"""The rule that holds records whose input was accepted under other labels."""
+
 RETURN_RULES = frozenset(
     {
         "the share of bad records is small",
@@ -51,10 +54,15 @@ RETURN_RULES = frozenset(
 
 @dataclass(frozen=True)
 class Member:
-    """A record that a decision is about, and the rule that had set it aside ("" where only its batch was blocked)."""
+    """A record that a decision is about, and the rule that had set it aside ("" where only its batch was blocked).
+
+    Attributes:
+        label: as it was held; None in entries from before it was kept, which are about every label of the input.
+    """
 
     id: str
     rule: str
+    label: str | None = None
 
 
 @document("edgeloop.decision")
@@ -70,7 +78,7 @@ class Decision:
         batch: whose records it is about; "" for a waiver of the whole line, and for a release of every batch.
         count: how many records it is about.
         members: these records, where they are at most `MAX_INLINE`; else they stand in `more`.
-        more: Parquet with the columns id and rule.
+        more: Parquet with the columns id, rule and label (which may be missing, as a member's may).
         rule: of a waiver.
         whole: whether a waiver is for every record of its batch (or line), those to come too, not for `members` only.
         until: seconds since 1970 when a waiver ends.
@@ -149,11 +157,17 @@ class Waivers:
     """The waivers that hold at one moment, quick to ask for many records."""
 
     def __init__(
-        self, waivers: tuple[Waiver, ...], ids: Mapping[str, pa.Array], returned: frozenset[str] = frozenset()
+        self,
+        waivers: tuple[Waiver, ...],
+        keys: Mapping[str, tuple[pa.Array, pa.Array]],
+        returned: frozenset[str] = frozenset(),
     ) -> None:
-        """`ids`: rule to the ids (binary(32)) it is waived for; `returned`: batches that came out of the quarantine."""
+        """`keys`: rule to `waiver_keys` of the pairs, and of the inputs under any label, that it is waived for.
+
+        `returned`: batches that came out of the quarantine.
+        """
         self.waivers = waivers
-        self._ids = ids
+        self._keys = keys
         self._returned = returned
 
     def whole(self, rule: str, batch: str) -> Waiver | None:
@@ -166,33 +180,33 @@ class Waivers:
         """Whether a rule about a whole batch does not count: waived, or about the size of a returned batch."""
         return self.whole(rule, batch) is not None or (rule in RETURN_RULES and batch in self._returned)
 
-    def waived(self, rule: str, batch: str, ids: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
+    def waived(self, rule: str, batch: str, records: pa.Table) -> NDArray[np.bool_]:
         """Which records a rule does not set aside.
 
         Args:
-            ids: of the records, binary(32) (as a chunk's `_id`) or 64 hex digits.
+            records: columns `_id` (32 bytes each) and `_label`: a waiver for one label of an input is for no other.
 
         Returns:
             (records,) bool.
         """
         import numpy as np
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         if not waivable(rule):
-            return np.zeros(len(ids), dtype=bool)
+            return np.zeros(records.num_rows, dtype=bool)
         if self.whole(rule, batch) is not None:
-            return np.ones(len(ids), dtype=bool)
-        known = self._ids.get(rule)
-        if known is None or not len(ids):
-            return np.zeros(len(ids), dtype=bool)
-        if pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type):
-            ids = pa.array([bytes.fromhex(text) for text in ids.to_pylist()], pa.binary(32))
-        return np.asarray(pc.is_in(ids, value_set=known).to_numpy(zero_copy_only=False), dtype=bool)
+            return np.ones(records.num_rows, dtype=bool)
+        if rule not in self._keys or not records.num_rows:
+            return np.zeros(records.num_rows, dtype=bool)
+        found = np.zeros(records.num_rows, dtype=bool)
+        for labelled, known in zip((True, False), self._keys[rule], strict=True):
+            if len(known):
+                found |= pc.is_in(waiver_keys(records, labelled), value_set=known).to_numpy(zero_copy_only=False)
+        return found
 
     def rules(self) -> frozenset[str]:
         """Every rule that some waiver is about: the others need not be asked."""
-        return frozenset(self._ids) | {waiver.rule for waiver in self.waivers}
+        return frozenset(self._keys) | {waiver.rule for waiver in self.waivers}
 
     def describe(self, rule: str, batch: str, waived: int | None = None) -> str:
         """A sentence for the verdict on `batch`: who waived `rule` and why. "" where it is not waived.
@@ -215,6 +229,26 @@ class Waivers:
             numbers = ", ".join(str(w.position) for w in found[:5]) + ("…" if len(found) > 5 else "")
             text = f"{rule!r} is waived by {named} for single records (decisions {numbers})"
         return text if waived is None else f"{text}; {waived:,} records of this batch pass because of it"
+
+
+def waiver_keys(records: pa.Table, labelled: bool = True) -> pa.Array:
+    """Id and label of each record as bytes (the id alone where not `labelled`), to look records up by.
+
+    Args:
+        records: columns id (64 hex digits) and label, or `_id` (32 bytes each) and `_label`.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    packed, binary = "_id" in records.column_names, pa.binary()
+    given = records["_id" if packed else "id"]
+    ids = given if packed else pa.chunked_array([pa.array(map(bytes.fromhex, given.to_pylist()), binary)])
+    raw = pa.concat_arrays([pa.array([], binary), *ids.cast(binary).chunks])
+    if not labelled:
+        return raw
+    texts = records["_label" if packed else "label"].fill_null("").cast(binary)
+    labels = pa.concat_arrays([pa.array([], binary), *texts.chunks])
+    return pc.binary_join_element_wise(raw, labels, pa.scalar(b"", binary))
 
 
 def decisions_journal(line: LineStore) -> Journal[Decision]:

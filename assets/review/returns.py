@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from assets.review import corrections
 from assets.review.decisions import append
 from assets.review.documents import Decision
 from assets.review.held import held_batches, scan
+from assets.review.lookup import Lookup
 from assets.review.state import State, keep_bytes
 from assets.storage import layout
 from assets.storage.sealed import fetch_records
@@ -143,11 +144,12 @@ def _write(line: BoundLine, state: State, positions: list[int], upto: int) -> tu
 
 
 def _tables(line: BoundLine, state: State, verdict: BatchVerdict, decisions: dict[int, Decision]) -> Iterator[pa.Table]:
-    """The batch's records that go back, corrected, a row group at a time; of copies one comes back."""
+    """The batch's records that go back, corrected, a row group at a time; of copies as many as count."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    seen = {record.hex() for record in forgotten_ids(line)}  # these never come back
+    seen: set[tuple[str, str]] = set()
+    forgotten = Lookup(pa.array([record.hex() for record in forgotten_ids(line)], pa.string()))  # these never come back
     numbers = np.asarray(sorted(decisions), dtype=np.int64)
     labels = np.full(state.position + 1, "", dtype=object)
     by_row = np.zeros(state.position + 1, dtype=bool)
@@ -155,15 +157,18 @@ def _tables(line: BoundLine, state: State, verdict: BatchVerdict, decisions: dic
         labels[position] = entry.label
         by_row[position] = bool(entry.changes) or entry.input is not None
     for _, table in scan(line.store, verdict, RECORD_COLUMNS):
-        found = state.decided(verdict.batch, table["id"])
+        found = state.decided(verdict.batch, table["id"], table["label"])
         rows = np.flatnonzero(np.isin(found, numbers))
-        rows = rows[_first_ones(table["id"].take(pa.array(rows)).to_pylist(), seen)]
+        rows = rows[~forgotten.holds(table["id"].take(pa.array(rows)))]
         if not len(rows):
             continue
-        part, positions = table.take(pa.array(rows)), found[rows]
+        part, positions = table.take(pa.array(rows)).combine_chunks(), found[rows]
         new = pa.array(labels[positions], pa.string())
         part = part.set_column(1, "label", pc.if_else(pc.equal(new, ""), part["label"].combine_chunks(), new))
         part = _with_origin(part, verdict.batch)
+        if line.config.copies == "once":
+            first = _first_ones(zip(part["id"].to_pylist(), part["label"].to_pylist(), strict=True), seen)
+            part, positions = part.take(pa.array(first, pa.int64())), positions[first]
         plain = ~by_row[positions]
         yield part.filter(pa.array(plain))
         for at in np.flatnonzero(~plain):
@@ -181,12 +186,12 @@ def _with_origin(part: pa.Table, batch: str) -> pa.Table:
     return part.set_column(part.column_names.index("origin"), "origin", first)
 
 
-def _first_ones(ids: list[str], seen: set[str]) -> list[int]:
-    """Positions of the ids that were not seen before; they are seen from now on."""
+def _first_ones(pairs: Iterable[tuple[str, str]], seen: set[tuple[str, str]]) -> list[int]:
+    """Positions of the pairs that were not seen before; they are seen from now on."""
     fresh = []
-    for at, identity in enumerate(ids):
-        if identity not in seen:
-            seen.add(identity)
+    for at, pair in enumerate(pairs):
+        if pair not in seen:
+            seen.add(pair)
             fresh.append(at)
     return fresh
 

@@ -20,6 +20,7 @@ from assets.records.verdict import BatchVerdict
 from assets.review.documents import MAX_INLINE, Decision, Member, decisions_journal
 from assets.review.held import scan
 from assets.review.lookup import Lookup
+from assets.review.standing import Standing
 from assets.storage import layout
 from assets.storage.sealed import seal
 from assets.storage.store import Store
@@ -51,7 +52,7 @@ class State:
         self._releases: list[int] = []
         self._ends: list[float] = []
         self._tables: dict[int, pa.Table] = {}
-        self._current: dict[str, tuple[tuple[int, ...], tuple[Lookup, NDArray[np.int64]]]] = {}
+        self._current: dict[str, tuple[tuple[int, ...], Standing]] = {}
         self.refresh()
 
     @property
@@ -156,55 +157,49 @@ class State:
         return bisect.bisect_left(self._ends, time.time())
 
     def members(self, position: int) -> pa.Table:
-        """The records of a decision: columns id (64 hex digits) and rule. Raises VerificationError."""
+        """A decision's records: columns id (64 hex digits), rule, label (null: every one). Raises VerificationError."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         if position not in self._tables:
             entry = self.entry(position)
             if entry.more is None:
-                table = members_table([(member.id, member.rule) for member in entry.members])
+                table = members_table([(member.id, member.rule, member.label) for member in entry.members])
             else:
-                table = pq.read_table(pa.BufferReader(self.store.fetch(entry.more)), columns=["id", "rule"])
+                table = pq.read_table(pa.BufferReader(self.store.fetch(entry.more)))
+                if "label" not in table.column_names:
+                    table = table.append_column("label", pa.nulls(table.num_rows, pa.string()))
+                table = table.select(["id", "rule", "label"])
             self._tables[position] = table
         return self._tables[position]
 
-    def _current_of(self, batch: str) -> tuple[Lookup, NDArray[np.int64]]:
+    def _current_of(self, batch: str) -> Standing:
         """The batch's decided records, and the position of the decision that stands on each."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         stamp = (len(self.of(batch)), len(self._revoked), len(self._releases), self.expired())
         if batch in self._current and self._current[batch][0] == stamp:
             return self._current[batch][1]
-        parts = [self._numbered(position) for position in self.of(batch)]
-        table = pa.concat_tables(parts) if parts else _NO_DECISIONS()
-        table = table.select(["id", "position"]).group_by("id").aggregate([("position", "max")])
-        table = table.rename_columns(["id", "position"])  # the last decision on a record is the one that was validated
+        # the last decision on a record is the one that was validated
         gone = [position for position in self.of(batch) if not self.stands(position)]
-        if gone:
-            table = table.filter(pc.invert(pc.is_in(table["position"], value_set=pa.array(gone, pa.int64()))))
-        found = (Lookup(table["id"]), np.asarray(table["position"].to_numpy(), dtype=np.int64))
+        found = Standing(self.numbered(batch), gone)
         self._current[batch] = (stamp, found)
         return found
 
-    def decided(self, batch: str, ids: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
+    def decided(
+        self, batch: str, ids: pa.Array | pa.ChunkedArray, labels: pa.Array | pa.ChunkedArray
+    ) -> NDArray[np.int64]:
         """Position of the decision that stands on each record of a batch, 0 for none.
 
         Args:
             ids: (n,) 64 hex digits.
+            labels: (n,) as the records are held; of equal inputs under different labels each is decided by itself.
 
         Returns:
             (n,) int64.
         """
-        lookup, positions = self._current_of(batch)
-        if not len(positions) or not len(ids):
-            return np.zeros(len(ids), dtype=np.int64)
-        at = lookup.find(ids)
-        return np.where(at >= 0, positions[at], 0)
+        return self._current_of(batch).of(ids, labels)
 
     def numbered(self, batch: str) -> pa.Table:
-        """Every member of every decision on a batch: columns id, rule and position."""
+        """Every member of every decision on a batch: columns id, rule, label and position."""
         import pyarrow as pa
 
         parts = [self._numbered(position) for position in self.of(batch)]
@@ -220,15 +215,17 @@ class State:
 def _NO_DECISIONS() -> pa.Table:  # noqa: N802 - an empty table, made where pyarrow is there
     import pyarrow as pa
 
-    return pa.schema([("id", pa.string()), ("rule", pa.string()), ("position", pa.int64())]).empty_table()
+    texts = [(name, pa.string()) for name in ("id", "rule", "label")]
+    return pa.schema([*texts, ("position", pa.int64())]).empty_table()
 
 
-def members_table(members: Sequence[tuple[str, str]]) -> pa.Table:
-    """Pairs of id and rule as a table."""
+def members_table(members: Sequence[tuple[str, str, str | None]]) -> pa.Table:
+    """Id, rule and label of each member as a table."""
     import pyarrow as pa
 
-    ids, rules = [identity for identity, _ in members], [rule for _, rule in members]
-    return pa.table({"id": pa.array(ids, pa.string()), "rule": pa.array(rules, pa.string())})
+    columns = zip(*members, strict=True) if members else ((), (), ())
+    names = ("id", "rule", "label")
+    return pa.table({name: pa.array(list(values), pa.string()) for name, values in zip(names, columns, strict=True)})
 
 
 def keep_members(line: LineStore, members: pa.Table) -> tuple[tuple[Member, ...], ArtifactRef | None]:
@@ -236,7 +233,7 @@ def keep_members(line: LineStore, members: pa.Table) -> tuple[tuple[Member, ...]
     import pyarrow.parquet as pq
 
     if members.num_rows <= MAX_INLINE:
-        return tuple(Member(row["id"], row["rule"]) for row in members.to_pylist()), None
+        return tuple(Member(row["id"], row["rule"], row["label"]) for row in members.to_pylist()), None
     buffer = io.BytesIO()
     pq.write_table(members, buffer, compression="zstd", use_dictionary=["rule"])
     return (), _put(line.store, layout.decided(line.name), buffer.getvalue(), "parquet", ".parquet")
@@ -294,7 +291,7 @@ def select(
         if wanted is not None:
             keep &= wanted.holds(table["id"])
         if not decided:
-            keep &= state.decided(verdict.batch, table["id"]) == 0
+            keep &= state.decided(verdict.batch, table["id"], table["label"]) == 0
         parts.append(table.filter(pa.array(keep)))
     if not parts:
         return pa.table({name: pa.array([], pa.string()) for name in ("id", "rule", "label")})

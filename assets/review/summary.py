@@ -61,8 +61,8 @@ def groups(state: State, verdict: BatchVerdict) -> list[Group]:
 
     status_of = _statuses(state, verdict.batch)
     counts: dict[str, np.ndarray[Any, np.dtype[np.int64]]] = {}
-    for _, table in scan(state.store, verdict, ("id", "rule")):
-        status = status_of[state.decided(verdict.batch, table["id"])]
+    for _, table in scan(state.store, verdict, ("id", "rule", "label")):
+        status = status_of[state.decided(verdict.batch, table["id"], table["label"])]
         rules = pc.fill_null(table["rule"], "").combine_chunks().dictionary_encode()
         codes = np.asarray(rules.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
         found = np.bincount(codes * len(STATUSES) + status, minlength=len(rules.dictionary) * len(STATUSES))
@@ -91,7 +91,7 @@ def page(
     """
     rows: list[int] = []
     status_of = _statuses(state, verdict.batch)
-    for first, table in scan(state.store, verdict, ("id", "rule")):
+    for first, table in scan(state.store, verdict, ("id", "rule", "label")):
         if first + table.num_rows <= start:
             continue
         keep = np.arange(first, first + table.num_rows) >= start
@@ -99,7 +99,7 @@ def page(
             keep &= np.asarray([(value or "") == rule for value in table["rule"].to_pylist()], dtype=bool)
         if status is not None:
             wanted = STATUSES.index(status)
-            keep &= status_of[state.decided(verdict.batch, table["id"])] == wanted
+            keep &= status_of[state.decided(verdict.batch, table["id"], table["label"])] == wanted
         rows += [first + int(row) for row in np.flatnonzero(keep)[: size + 1 - len(rows)]]
         if len(rows) > size:
             break
@@ -112,7 +112,8 @@ def show_rows(state: State, verdict: BatchVerdict, rows: list[int]) -> list[Show
     import pyarrow as pa
 
     held = rows_at(state.store, verdict, rows)
-    positions = state.decided(verdict.batch, pa.array([record.id for record in held], pa.string()))
+    ids, labels = ([getattr(record, name) for record in held] for name in ("id", "label"))
+    positions = state.decided(verdict.batch, pa.array(ids, pa.string()), pa.array(labels, pa.string()))
     status_of = _statuses(state, verdict.batch)
     return [
         Shown(record, int(position), STATUSES[status_of[position]])

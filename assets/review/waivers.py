@@ -12,7 +12,7 @@ from assets.records.line_store import LineStore, bind
 from assets.records.verdict import BatchVerdict
 from assets.review import corrections
 from assets.review.decisions import append, decide_about, needed_reason
-from assets.review.documents import Decision, Waiver, Waivers, waivable
+from assets.review.documents import Decision, Waiver, Waivers, waivable, waiver_keys
 from assets.review.state import State, select
 
 if TYPE_CHECKING:
@@ -95,24 +95,25 @@ def waivers_of(state: State, now: float) -> Waivers:
         table = table.filter(pc.is_in(table["position"], value_set=pa.array(granting, pa.int64())))
         # only where no later decision on the record took its place
         positions = np.asarray(table["position"].to_numpy())
-        table = table.filter(pa.array(state.decided(batch, table["id"]) == positions))
+        table = table.filter(pa.array(state.decided(batch, table["id"], table["label"]) == positions))
         for entry in pc.value_counts(table["position"]).to_pylist():
             standing[entry["values"]] = entry["counts"]
         parts.append(table)
-    ids: dict[str, pa.Array] = {}
+    keys: dict[str, tuple[pa.Array, pa.Array]] = {}
     if parts:
         everything = pa.concat_tables(parts)
         for rule in everything["rule"].unique().to_pylist():
             if rule and waivable(rule):
-                found = everything.filter(pc.equal(everything["rule"], rule))["id"].unique()
-                ids[rule] = pa.array([bytes.fromhex(text) for text in found.to_pylist()], pa.binary(32))
+                found = everything.filter(pc.equal(everything["rule"], rule))
+                named = pc.is_valid(found["label"])
+                keys[rule] = (waiver_keys(found.filter(named)), waiver_keys(found.filter(pc.invert(named)), False))
     waivers = [
         _waiver(position, entry, standing.get(position, 0))
         for position, entry in enumerate(state.entries, 1)
         if _grants(state, position, now) and (entry.whole or position in standing)
     ]
     returned = frozenset(state.entry(position).returned for position in state.releases()) - {""}
-    return Waivers(tuple(waivers), ids, returned)
+    return Waivers(tuple(waivers), keys, returned)
 
 
 def _grants(state: State, position: int, now: float) -> bool:

@@ -46,8 +46,8 @@ def _dataset(line: Line) -> dg.AssetsDefinition:
         group_name=line.identifier,
         kinds={"parquet"},
         description=(
-            "The union of all accepted batches as a version: which records count, and in which split each is. Where a "
-            "record was accepted twice its first acceptance counts, so no record ever changes split or label silently."
+            "The union of all accepted batches as a version: which records count, and in which split each is. What an "
+            "earlier batch had accepted counts there, so no record ever changes split or label silently."
         ),
     )
     def dataset(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
@@ -56,7 +56,8 @@ def _dataset(line: Line) -> dg.AssetsDefinition:
         with refusals_fail_once():
             accepted = accepted_upto(bound, _claimed_upto(context, bound))
             shards = accepted_shards(bound, accepted[1])
-            inputs = (DATASET_REVISION, line.config.digest("data"), *accepted[1], *(shard.sha256 for shard in shards))
+            settings = (DATASET_REVISION, line.config.digest("data"), line.config.counting)
+            inputs = (*settings, *accepted[1], *(shard.sha256 for shard in shards))
             version, reused = bound.cached_step(inputs, DatasetVersion, lambda: build_dataset(bound, accepted))
             store.save(layout.dataset(line.name, digest(version)), version)
         return dg.MaterializeResult(

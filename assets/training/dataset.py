@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from assets.errors import RejectedError
+from assets.records.corrections import accepted_corrections
 from assets.records.dataset import SPLITS, DatasetVersion
 from assets.records.line_store import BoundLine, LineStore
-from assets.records.read import distinct_rows
+from assets.records.read import CountedBy, distinct_rows
 from assets.records.verdict import BatchVerdict
 from assets.storage import layout
 from edge.contracts import ArtifactRef
@@ -58,7 +59,8 @@ def build_dataset(line: BoundLine, accepted: tuple[int, tuple[str, ...]] | None 
     data = line.config.data
     count: Counter[str] = Counter()
     forgotten: set[str] = set()
-    for _, rows in distinct_rows(line.store, shards, data.classes, data, forgotten):
+    counted = CountedBy(line.config.counting, accepted_corrections(line, batches))
+    for _, rows in distinct_rows(line.store, shards, data.classes, data, forgotten, counted):
         count.update(row.split for row in rows)
     for split in SPLITS:
         if not count[split]:
@@ -78,6 +80,8 @@ def build_dataset(line: BoundLine, accepted: tuple[int, tuple[str, ...]] | None 
         test_share=data.test_share,
         carve=data.carve,
         forgotten=len(forgotten),
+        copies=counted.copies,
+        corrections=tuple(counted.corrections),
     )
 
 

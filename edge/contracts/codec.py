@@ -24,6 +24,11 @@ from edge.errors import ContractError
 
 T = TypeVar("T")
 MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
+ADDED_LATER: Mapping[str, Any] = types.MappingProxyType({"edgeloop.added": "later"})
+"""Metadata of a field that a document got after documents of its kind were named by their digests.
+
+It is left out where it has its default, so those keep their names.
+"""
 
 
 def document(kind: str, version: str = "1.0") -> typing.Callable[[type[T]], type[T]]:
@@ -85,7 +90,11 @@ def _refuse_constant(name: str) -> None:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {
+            field.name: _plain(found)
+            for field in dataclasses.fields(value)
+            if (found := getattr(value, field.name)) != field.default or field.metadata != ADDED_LATER
+        }
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -50,6 +50,13 @@ def land(
             "`data.source` writes one.",
         ),
     ] = None,
+    corrections: Annotated[
+        bool,
+        typer.Option(
+            "--corrections",
+            help="Its labels are right: they replace others under which the line accepted the same inputs.",
+        ),
+    ] = False,
     as_json: JsonFlag = False,
     profile: Profile = None,
 ) -> None:
@@ -58,9 +65,9 @@ def land(
     config = find_line(line)
     with Moving("looking at the source", quiet=as_json) as report:
         if source is None:
-            landed = land_user_source(bind(store, config), report)
+            landed = land_user_source(bind(store, config), report, corrections)
         else:
-            landed = land_batch(bind(store, config), source, report)
+            landed = land_batch(bind(store, config), source, report, corrections)
     if as_json:
         print_json(
             {

@@ -58,7 +58,7 @@ def find_late(spool: Spool, data: DataContract, earlier: EarlierUnits, known: ND
     return Derived({"_earlier": late})
 
 
-def known_rows(spool: Spool, earlier: pa.Table) -> NDArray[np.bool_]:
+def seen_before(spool: Spool, earlier: pa.Table) -> NDArray[np.bool_]:
     """(rows,) which records an earlier batch had accepted: with this id and this label."""
     if not earlier.num_rows:
         return np.zeros(spool.rows, dtype=bool)

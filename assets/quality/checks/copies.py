@@ -1,14 +1,14 @@
-"""Exact copies: within a batch, and of records that earlier batches had accepted."""
+"""Equal records of a batch: copies of one pair of input and target, and inputs under more than one target."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from assets.quality.checks.columns import MAX_FINDINGS, class_codes, codes, id_bytes
+from assets.quality.checks.columns import MAX_FINDINGS, codes, id_bytes
 from assets.quality.checks.derived import Derived
 from assets.quality.spool import Spool
 from assets.records.dataset import SPLITS
@@ -17,41 +17,31 @@ from assets.records.verdict import Finding
 Rows = NDArray[np.int64]
 
 
-def find_copies(
-    spool: Spool,
-    classes: Sequence[str],
-    splits: NDArray[np.int8],
-    earlier: pa.Table,
-    sound: NDArray[np.bool_] | None = None,
-) -> Derived:
-    """Which records are exact copies (same `_id`) of another one, and which are known.
+def find_copies(spool: Spool, splits: NDArray[np.int8], sound: NDArray[np.bool_] | None = None) -> Derived:
+    """Which records are exact copies (same `_id`, same `_label`) of another one.
 
     Ids are compared by their first 8 bytes, and in full where those are equal. Of copies that are sound, one stays: the
     first of the test split, else of the validation split, else of the train split.
 
     Args:
         splits: (rows,) 0 train, 1 validation, 2 test.
-        earlier: accepted records of the line, columns `_id` and `_label`; the first record of an id counts.
         sound: (rows,) which records break no other critical rule; all where it is None.
 
     Returns:
-        `_copy_of` (file of the one that stays; None for it, for records that are not sound and where there is no copy),
-        `_labels_of_id` (int64, how many of the line's classes the batch gives the id; 1 where it gives none),
-        `_known_label` (label of the earlier record of the same id, else None). Findings "copy", or "leak" where a train
-        record is a copy of a validation or test record.
+        `_copy_of` (file of the one that stays; None for it, for records that are not sound and where there is no copy).
+        Findings "copy", or "leak" where a train record is a copy of a validation or test record.
     """
-    rows = spool.rows
-    keys, there = _keys(spool)
-    copy_of = np.full(rows, None, dtype=object)
-    labels_of = np.ones(rows, dtype=np.int64)
-    known = _known(spool, keys, there, earlier)
-    members, groups = _groups(spool, keys, there)
+    copy_of = np.full(spool.rows, None, dtype=object)
+    members, groups = same_inputs(spool)
+    if sound is not None:
+        ok = np.asarray(sound, dtype=bool)[members]
+        members, groups = members[ok], groups[ok]
     if not members.size:
-        return Derived({"_copy_of": copy_of, "_labels_of_id": labels_of, "_known_label": known})
-    labels_of[members] = _labels(spool, members, groups, classes)
-    ok = np.ones(members.size, dtype=bool) if sound is None else np.asarray(sound, dtype=bool)[members]
-    copies, kept = _kept(members[ok], groups[ok], splits)
-    files = dict(zip((unique := np.unique(kept)).tolist(), _files(spool, unique), strict=True))
+        return Derived({"_copy_of": copy_of})
+    labels, names = codes(spool.column("_label"))
+    pairs = np.unique(groups * (len(names) + 1) + labels[members], return_inverse=True)[1].reshape(-1)
+    copies, kept = _kept(members, pairs, splits)
+    files = dict(zip((unique := np.unique(kept)).tolist(), files_of(spool, unique), strict=True))
     copy_of[copies] = [files[row] for row in kept.tolist()]
     leaks = (splits[copies] == 0) & (splits[kept] != 0)
     findings = []
@@ -60,7 +50,47 @@ def find_copies(
         kind = "leak" if leaks[place] else "copy"
         detail = f"its input is exactly that of a {SPLITS[splits[stays]]} record" if leaks[place] else "an exact copy"
         findings.append(Finding(kind, row, files[stays], stays, 1.0, detail))
-    return Derived({"_copy_of": copy_of, "_labels_of_id": labels_of, "_known_label": known}, tuple(findings))
+    return Derived({"_copy_of": copy_of}, tuple(findings))
+
+
+@dataclass(frozen=True)
+class EqualInputs:
+    """Records of a batch that share their input with another one.
+
+    Attributes:
+        rows: (n,) positions in the batch.
+        groups: (n,) number of the input.
+        targets: (n,) how many different targets the batch gives the input, at least 1.
+        repeated: how many records equal another one in input and target, the first of each not counted.
+    """
+
+    rows: Rows
+    groups: Rows
+    targets: Rows
+    repeated: int
+
+    @classmethod
+    def of(cls, spool: Spool, classes: Sequence[str]) -> EqualInputs:
+        """Found over the whole batch.
+
+        Args:
+            classes: other labels are no targets; every label is one where it is empty.
+        """
+        rows, groups = same_inputs(spool)
+        if not rows.size:
+            return cls(rows, groups, rows, 0)
+        labels, names = codes(spool.column("_label"))
+        labels = labels[rows]
+        pairs = len(np.unique(groups * (len(names) + 1) + labels))
+        no_target = np.asarray([not name or (bool(classes) and name not in classes) for name in names])[labels]
+        targets = np.unique(groups[~no_target] * (len(names) + 1) + labels[~no_target]) // (len(names) + 1)
+        counts = np.bincount(targets, minlength=int(groups.max()) + 1)
+        return cls(rows, groups, np.maximum(counts[groups], 1), len(rows) - pairs)
+
+
+def same_inputs(spool: Spool) -> tuple[Rows, Rows]:
+    """Rows whose id occurs more than once, and the number of each one's group; both in the order of groups and rows."""
+    return _groups(spool, *_keys(spool))
 
 
 def _keys(spool: Spool) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
@@ -104,15 +134,6 @@ def _groups(spool: Spool, keys: NDArray[np.uint64], there: NDArray[np.bool_]) ->
     return members.astype(np.int64), group.astype(np.int64)
 
 
-def _labels(spool: Spool, members: Rows, groups: Rows, classes: Sequence[str]) -> Rows:
-    """Of each member: how many different classes its group has, at least 1."""
-    found = class_codes(spool.column("_label"), classes)[members]
-    usable = found >= 0
-    pairs = np.unique(groups[usable] * (len(classes) + 1) + found[usable])
-    counts = np.bincount(pairs // (len(classes) + 1), minlength=int(groups.max()) + 1)
-    return np.maximum(counts[groups], 1)
-
-
 def _kept(members: Rows, groups: Rows, splits: NDArray[np.int8]) -> tuple[Rows, Rows]:
     """Rows that are copies, and the row each is a copy of."""
     order = np.lexsort((members, -splits[members].astype(np.int64), groups))
@@ -122,35 +143,6 @@ def _kept(members: Rows, groups: Rows, splits: NDArray[np.int8]) -> tuple[Rows, 
     return members[copies], kept[copies]
 
 
-def _files(spool: Spool, rows: Rows) -> list[str]:
+def files_of(spool: Spool, rows: Rows) -> list[str]:
+    """The file of each of these rows."""
     return [name or "" for name in spool.take(rows, ["_file"]).column("_file").to_pylist()]
-
-
-def _known(spool: Spool, keys: NDArray[np.uint64], there: NDArray[np.bool_], earlier: pa.Table) -> NDArray[np.object_]:
-    """Label of the first earlier record of each row's id."""
-    known = np.full(len(keys), None, dtype=object)
-    if not earlier.num_rows or not len(keys):
-        return known
-    old, old_there = id_bytes(earlier.column("_id"))
-    order = np.flatnonzero(old_there)
-    old_keys = _key(old)[order]
-    ranks = np.argsort(old_keys, kind="stable")
-    order, old_keys = order[ranks], old_keys[ranks]
-    places = np.searchsorted(old_keys, keys)
-    rows = np.flatnonzero(there & (places < len(old_keys)))
-    rows = rows[old_keys[places[rows]] == keys[rows]]
-    ids = _ids(spool, rows)
-    words, names = codes(earlier.column("_label"))
-    label = np.array([*names, None], dtype=object)
-    for tried in range(1000):  # more than one turn only where different ids share 8 bytes: only on purpose
-        at = places[rows] + tried
-        inside = at < len(old_keys)
-        rows, at, ids = rows[inside], at[inside], ids[inside]
-        going = old_keys[at] == keys[rows]
-        rows, at, ids = rows[going], at[going], ids[going]
-        equal = (old[order[at]] == ids).all(axis=1)
-        known[rows[equal]] = label[words[order[at[equal]]]]
-        rows, ids = rows[~equal], ids[~equal]
-        if not rows.size:
-            break
-    return known

@@ -121,7 +121,9 @@ def _conflict(
     """
     state = quarantine.state
     ids = members["id"].unique()
-    positions = [int(position) for position in state.decided(verdict.batch, ids)]
+    found = state.decided(verdict.batch, members["id"], members["label"]).tolist()
+    seen = dict(zip(reversed(members["id"].to_pylist()), reversed(found), strict=True))
+    positions = [int(seen[identity]) for identity in ids.to_pylist()]
     standing = sorted(set(positions) - {0})
     others = [f"Decision {position}: {state.entry(position).sentence()}" for position in standing[:10]]
     gone = any(state.release_of(position) for position in standing)

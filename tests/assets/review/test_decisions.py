@@ -132,7 +132,7 @@ def test_one_input_under_two_labels_needs_a_word(store: Store) -> None:
     with pytest.raises(RejectedError, match="held as 'ham' and as 'spam'"):
         accept(state, LINE, verdict, select(state, verdict), "ann", "fine")
     fix(state, LINE, verdict, select(state, verdict), "ann", Correction("ham"))
-    assert state.entry(1).count == 1
+    assert state.entry(1).count == 2
     assert status(state, verdict) == {"two": {"fixed": 2}}
 
 

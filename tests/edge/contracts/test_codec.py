@@ -43,7 +43,7 @@ from edge.contracts import (
     from_bytes,
     to_bytes,
 )
-from edge.contracts.codec import MAX_DOCUMENT_BYTES
+from edge.contracts.codec import ADDED_LATER, MAX_DOCUMENT_BYTES
 from edge.errors import ContractError
 
 SHA = "a" * 64
@@ -267,6 +267,23 @@ def test_a_document_needs_no_change_to_take_a_new_optional_field() -> None:
 
     assert from_bytes(New, to_bytes(Old(1))) == New(1)
     assert from_bytes(Old, to_bytes(New(1, "x"))) == Old(1)
+
+
+def test_a_field_that_was_added_later_leaves_digests_as_they_were() -> None:
+    @document("test.named")
+    @dataclasses.dataclass(frozen=True)
+    class Old:
+        a: int
+
+    @document("test.named")
+    @dataclasses.dataclass(frozen=True)
+    class New:
+        a: int
+        b: bool = dataclasses.field(default=False, metadata=ADDED_LATER)
+
+    assert digest(New(1)) == digest(Old(1))
+    assert digest(New(1, True)) != digest(Old(1))
+    assert from_bytes(New, to_bytes(New(1, True))) == New(1, True)
 
 
 @given(st.text(max_size=30))

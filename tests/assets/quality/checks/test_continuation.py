@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assets.line.data import DataContract, PrivacyPolicy, SeriesData, UnitIds
-from assets.quality.checks.continuation import find_late, known_rows, names_again
+from assets.quality.checks.continuation import find_late, names_again, seen_before
 from assets.quality.earlier_units import EarlierUnits
 from assets.quality.rules_by_kind import with_remedy
 
@@ -85,5 +85,5 @@ def test_a_record_is_known_by_its_id_and_its_label(make_spool: Any, make_earlier
     spool = make_spool(5, chunk=2, label=["1.0", "1.0", "1.0", "2.0", None])
     ids = spool.column("_id").to_pylist()
     earlier = make_earlier(3, id=[ids[3], ids[2], b"x" * 32], label=["2.0", "2.0", "1.0"])
-    assert known_rows(spool, earlier).tolist() == [False, False, False, True, False]
-    assert not known_rows(spool, make_earlier()).any()
+    assert seen_before(spool, earlier).tolist() == [False, False, False, True, False]
+    assert not seen_before(spool, make_earlier()).any()
