@@ -50,9 +50,10 @@ def size_of(content: bytes) -> int:
         return len(content)
     try:
         with _Forward(io.BytesIO(content)) as opened:
-            return max(len(content), 2 * min(opened.frames * opened.channels, MAX_SOUND_SAMPLES))
+            samples = int(opened.frames) * int(opened.channels)
     except soundfile.SoundFileError:
         return len(content)
+    return max(len(content), 2 * min(samples, MAX_SOUND_SAMPLES))
 
 
 def _compressed(content: bytes, form: str) -> Sound:
