@@ -1,4 +1,4 @@
-"""The reader `audio_folder`: WAV sounds in `<class>/` or `<split>/<class>/`, told by their content."""
+"""The reader `audio_folder`: WAV, FLAC and Ogg sounds in `<class>/` or `<split>/<class>/`, told by their content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from assets.readers.audio_features import sound_embedding, sound_facts
 from assets.readers.files import Files
 from assets.readers.images import folder_label
 from assets.readers.pool import Room, in_order
-from assets.readers.wav import Sound, read_wav
+from assets.readers.sounds import read_sound, size_of
+from assets.readers.wav import Sound
 from assets.records.batch import LandedFile
 from assets.records.limits import MAX_IMAGE_BYTES
 from assets.records.reason import Reason, refusal
@@ -48,9 +49,9 @@ def sound_id(sound: Sound) -> str:
 def record_of(
     stored: bytes, label: str, split: str, file: str, group: str, time: float | None, data: DataContract
 ) -> Record:
-    """A sound as a record, of its file's bytes; see `Record`. Raises RejectedError where they are no sound WAV."""
-    with _BYTES.reserve(len(stored)):
-        sound = read_wav(stored)
+    """A sound as a record, of its file's bytes; see `Record`. Raises RejectedError where they are no sound."""
+    with _BYTES.reserve(size_of(stored)):
+        sound = read_sound(stored)
         return Record(
             sound_id(sound),
             data.aliases.get(label, label),

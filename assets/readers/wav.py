@@ -17,15 +17,13 @@ from assets.records.limits import MAX_SOUND_SECONDS
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _GUID_END = b"\x00\x00\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"
 _MAX_CHUNKS = 1_000
-_MAX_RATE = 768_000
+MAX_RATE = 768_000
 _REMEDY = "export it as WAV, PCM of 16 bits"
 _OTHERS = {
     b"RF64": "it is RF64, a WAV of more than 4 GiB",
     b"BW64": "it is BW64, a WAV of more than 4 GiB",
     b"RIFX": "it is RIFX, a WAV in the other byte order",
     b"FORM": "it is AIFF",
-    b"fLaC": "it is FLAC",
-    b"OggS": "it is Ogg",
     b"ID3\x03": "it is MP3",
     b"ID3\x04": "it is MP3",
     b".snd": "it is AU",
@@ -122,7 +120,7 @@ def _format(part: bytes) -> _Format:
         raise RejectedError(f"samples of {bits} bits are not read; {_REMEDY}")
     if channels not in {1, 2}:
         raise RejectedError(f"it has {channels} channels; mix it down to one or two")
-    if not 1 <= rate <= _MAX_RATE:
+    if not 1 <= rate <= MAX_RATE:
         raise RejectedError(f"{rate:,} samples per second make no sense; {_REMEDY}")
     if align != channels * bits // 8:
         raise RejectedError(f"its format contradicts itself ({align} bytes for a sample of each channel); {_REMEDY}")

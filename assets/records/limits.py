@@ -63,6 +63,10 @@ MAX_UNITS = 200_000
 MAX_SOUND_SECONDS = 3_600
 """Seconds of one sound."""
 
+MAX_SOUND_SAMPLES = 64 * 1024**2
+"""Samples of one sound, all channels together: what the largest WAV of 8 bits holds. A FLAC of silence packs them all
+into a few kilobytes."""
+
 MAX_DEPTH = 32
 """Folders inside folders of a source."""
 

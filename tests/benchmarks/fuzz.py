@@ -72,6 +72,9 @@ def seeds() -> dict[str, tuple[dict[str, Any], Files]]:
     found["text"] = ({"reader": "text", "classes": ["a", "b"], "text": {}}, {"t.csv": texts.encode()})
     audio = {"reader": "audio_folder", "classes": ["a", "b"], "audio": {"rate": 8000, "seconds": 0.1}}
     found["wav"] = (audio, {"a/1.wav": _sound()})
+    found["flac"] = (audio, {"a/1.flac": _compressed("FLAC", "PCM_16")})
+    found["ogg vorbis"] = (audio, {"a/1.ogg": _compressed("OGG", "VORBIS")})
+    found["ogg opus"] = (audio, {"a/1.opus": _compressed("OGG", "OPUS")})
     found["returned"] = (_TABLE, {"x.records.parquet": _returned()})
     found["zip"] = (
         pictures,
@@ -268,6 +271,15 @@ def _sound() -> bytes:
         file.setsampwidth(2)
         file.setframerate(8000)
         file.writeframes(np.random.default_rng(0).integers(-9000, 9000, 800, dtype=np.int16).tobytes())
+    return buffer.getvalue()
+
+
+def _compressed(form: str, subtype: str) -> bytes:
+    import soundfile
+
+    buffer = io.BytesIO()
+    samples = np.random.default_rng(0).integers(-9000, 9000, 800, dtype=np.int16)
+    soundfile.write(buffer, samples, 8000, format=form, subtype=subtype)
     return buffer.getvalue()
 
 

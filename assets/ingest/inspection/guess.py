@@ -88,6 +88,11 @@ def is_picture(head: bytes) -> bool:
     return any(test(head) for test in _PICTURES)
 
 
+def is_sound(head: bytes) -> bool:
+    """Whether a file that begins so is a sound."""
+    return (head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE") or head[:4] in (b"fLaC", b"OggS")
+
+
 def _kinds(files: Sequence[LandedFile], source: SourceFiles) -> Counter[str]:
     """How many of the files looked at have which form."""
     step = max(1, len(files) // MOST_LOOKED_AT)
@@ -101,7 +106,7 @@ def _kinds(files: Sequence[LandedFile], source: SourceFiles) -> Counter[str]:
             kinds["cifar10"] += 1
         elif is_picture(head):
             kinds["image_folder"] += 1
-        elif head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
+        elif is_sound(head):
             kinds["audio_folder"] += 1
         elif file.path.lower().endswith(".txt") and _labelled(file.path):
             kinds["text"] += 1
@@ -114,8 +119,8 @@ def _nothing(files: Sequence[LandedFile]) -> str:
     empty = sum(not file.size for file in files)
     more = f", {empty:,} of them empty" if empty else ""
     return (
-        f"none of the {len(files):,} files was recognized{more}: pictures, WAV, idx, CIFAR-10, CSV, TSV, Parquet, "
-        "Arrow and text are read"
+        f"none of the {len(files):,} files was recognized{more}: pictures, WAV, FLAC, Ogg, idx, CIFAR-10, CSV, "
+        "TSV, Parquet, Arrow and text are read"
     )
 
 

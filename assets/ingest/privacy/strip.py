@@ -41,6 +41,9 @@ _TIFF_DATA = {273: 279, 324: 325}
 MAX_TIFF_VALUES = 4_000_000
 """Numbers of one tag: offsets of one-row strips of the tallest picture."""
 
+_TIFF_ROOM = 48
+"""Bytes by which a TIFF may grow, padding of its strips apart: an orientation, even places, a value of two tags."""
+
 
 def strip_picture(data: bytes) -> bytes:
     """A picture file without metadata; what is no picture at all comes back as it is.
@@ -242,7 +245,7 @@ def _tiff_entries(data: bytes, order: str) -> dict[int, tuple[int, int, bytes]]:
 
 def _tiff_file(data: bytes, order: str, entries: dict[int, tuple[int, int, bytes]]) -> bytes:
     pixels: list[bytes] = []
-    position, total = 8, 0
+    position, total, padding = 8, 0, 0
     for offsets_tag, lengths_tag in _TIFF_DATA.items():
         if offsets_tag not in entries:
             continue
@@ -257,6 +260,7 @@ def _tiff_file(data: bytes, order: str, entries: dict[int, tuple[int, int, bytes
                 raise ValueError("strips overlap, or are cut short")
             moved.append(position)
             pixels.append(piece + b"\0" * (len(piece) & 1))
+            padding += len(piece) & 1
             position += len(pixels[-1])
         entries[offsets_tag] = (4, len(moved), struct.pack(f"{order}{len(moved)}I", *moved))
     table_at = position
@@ -272,6 +276,8 @@ def _tiff_file(data: bytes, order: str, entries: dict[int, tuple[int, int, bytes
             extra.append(value + b"\0" * (len(value) & 1))
             values_at += len(extra[-1])
     values = b"".join(extra)
+    if table_at - padding + len(table) + 4 + len(values) > len(data) + _TIFF_ROOM:
+        raise ValueError("its values overlap")  # each becomes a copy of its own
     head = data[:4] + struct.pack(f"{order}I", table_at)
     return head + b"".join(pixels) + table + b"\0\0\0\0" + values
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from assets.line.data import DataContract
 from assets.pages.redaction import page_mark
-from assets.pages.thumbnails import thumbnail, wav_samples, wave_path
+from assets.pages.thumbnails import sound_samples, thumbnail, wave_path
 from assets.quality.redaction import HIDDEN, hidden_columns
 from assets.quality.report.words import cut, number
 from assets.quality.spool import Spool
@@ -122,7 +122,7 @@ class Records:
             assert self._data.image is not None
             self.pictures += 1
             return thumbnail(content, self._data.image.channels), None
-        samples = wav_samples(content) if self.kind == "sound" else None
+        samples = sound_samples(content) if self.kind == "sound" else None
         if samples is None:
             return None, None
         self.pictures += 1

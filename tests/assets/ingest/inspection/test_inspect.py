@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 import yaml
 from PIL import Image
 from pyarrow import feather
@@ -108,6 +109,16 @@ def test_an_archive_is_looked_into_and_nothing_is_written(
     assert [reason.file for reason in found.reasons] == ["pets.zip/../evil.png"]
     left = [path for path in sorted(tmp_path.rglob("*")) if path not in before]
     assert all(path.is_dir() and not list(path.iterdir()) for path in left)
+
+
+def test_sounds_of_every_form_are_recognized(tmp_path: Path) -> None:
+    samples, rate = soundfile.read(io.BytesIO(wav(0)))
+    for form in ("FLAC", "OGG"):
+        buffer = io.BytesIO()
+        soundfile.write(buffer, samples, rate, format=form)
+        contents = {f"{c}/{n}.x": buffer.getvalue() for c in ("up", "down") for n in range(2)}
+        found = inspect_source(fill(tmp_path / form, contents))
+        assert (found.reader, found.records) == ("audio_folder", 4)
 
 
 def test_sounds_and_texts_in_folders(tmp_path: Path) -> None:

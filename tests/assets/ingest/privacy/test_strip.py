@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -129,6 +130,22 @@ def _is_read(data: bytes) -> bool:
     except RejectedError:
         return False
     return True
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_a_tiff_whose_values_overlap_is_refused(share: float) -> None:
+    """Each value becomes a copy of its own: one that reaches over the pixels made the file nearly twice as large."""
+    data = _told("TIFF", 3)
+    size = len(data)
+    assert len(strip_picture(data)) <= size + 64
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    entries = [start + 2 + 12 * number for number in range(count)]
+    profile = next(at for at in entries if struct.unpack_from("<H", data, at) == (34675,))
+    longer = bytearray(data)
+    struct.pack_into("<II", longer, profile + 4, int(size * share), 8)
+    with pytest.raises(RejectedError, match="damaged TIFF"):
+        strip_picture(bytes(longer))
 
 
 @settings(max_examples=300)

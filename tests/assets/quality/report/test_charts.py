@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from assets.pages.thumbnails import THUMBNAIL, thumbnail, wav_samples, wave_path
+from assets.pages.thumbnails import THUMBNAIL, sound_samples, thumbnail, wave_path
 from assets.quality.drift.features import Feature, Tally, choose_bins
 from assets.quality.report.charts import HEIGHT, WIDTH, chart, polyline
 from tests.assets.quality.report.conftest import sound
@@ -60,7 +60,7 @@ def test_waves_of_every_sample_format(code: int, bits: int) -> None:
     head = struct.pack(
         "<4sI4s4sIHHIIHH4sI", b"RIFF", 0, b"WAVE", b"fmt ", 16, code, 1, 8000, 0, 0, bits, b"data", len(body)
     )
-    samples = wav_samples(head + body)
+    samples = sound_samples(head + body)
     assert samples is not None
     assert np.abs(samples[:, 0] - tone).max() < 0.02
 
@@ -68,7 +68,7 @@ def test_waves_of_every_sample_format(code: int, bits: int) -> None:
 @given(st.binary(max_size=120))
 def test_junk_is_no_wave(tail: bytes) -> None:
     for content in (tail, b"RIFF1234WAVE" + tail, sound(np.random.default_rng(0))[:44] + tail):
-        samples = wav_samples(content)
+        samples = sound_samples(content)
         assert samples is None or NUMBERS.fullmatch(wave_path(samples))
 
 
