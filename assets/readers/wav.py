@@ -1,6 +1,7 @@
 """Sound files: WAV with PCM of 8, 16, 24 or 32 bits or floats, walked chunk by chunk, every size checked.
 
-A header that promises more than the file holds is refused, before memory is spent on it.
+A header that promises more than the file holds is refused, before memory is spent on it. Where it never was written, as
+of a recording through a pipe, the sound goes to the file's end.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _GUID_END = b"\x00\x00\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"
 _MAX_CHUNKS = 1_000
 MAX_RATE = 768_000
+_PIPED = 0x7FFFF000
+"""Sizes from here on, 2 GiB, stand for one that is not known: ffmpeg leaves 2^32 - 1, sox and arecord about 2^31."""
 _REMEDY = "export it as WAV, PCM of 16 bits"
 _OTHERS = {
     b"RF64": "it is RF64, a WAV of more than 4 GiB",
@@ -93,6 +96,8 @@ def _chunks(content: bytes) -> tuple[_Format, memoryview]:
         if name == b"data":
             if found is None:
                 raise RejectedError(f"its sound comes before its format; {_REMEDY}")
+            if _was_never_written(size, content, at):
+                size = len(content) - at
             if size > len(content) - at:
                 raise RejectedError(
                     f"its header promises {size:,} bytes of sound, {len(content) - at:,} are there; copy it again"
@@ -104,6 +109,16 @@ def _chunks(content: bytes) -> tuple[_Format, memoryview]:
             found = _format(content[at : at + size])
         at += size + size % 2
     raise RejectedError(f"it has no sound in it; {_REMEDY}")
+
+
+def _was_never_written(size: int, content: bytes, at: int) -> bool:
+    """Whether a recorder that wrote into a pipe could not come back to say how long the sound is.
+
+    It leaves the greatest sizes or none, for the whole file too.
+    """
+    (whole,) = struct.unpack_from("<I", content, 4)
+    never = whole >= _PIPED or whole <= at - 8
+    return never and (size >= _PIPED or (not size and at < len(content)))
 
 
 def _format(part: bytes) -> _Format:

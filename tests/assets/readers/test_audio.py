@@ -145,6 +145,18 @@ def test_what_is_no_sound_is_refused(content: bytes, expected: str) -> None:
     assert expected in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("data_size", "whole"),
+    [(0xFFFFFFFF, 0xFFFFFFFF), (0x7FFFFFDB, 0x7FFFFFFF), (0x80000000, 0x80000024), (0, 0), (0, 36), (0, 28)],
+)
+def test_a_recording_through_a_pipe_is_read_to_its_end(data_size: int, whole: int) -> None:
+    usual = wav(TONE)
+    piped = riff(form(), chunk(b"data", usual[44:], data_size), size=whole)
+    np.testing.assert_array_equal(read_wav(piped).samples, read_wav(usual).samples)
+    with pytest.raises(RejectedError, match="it holds no sound"):
+        read_wav(riff(form(), chunk(b"data", b"", 0), size=whole))
+
+
 def test_a_header_that_lies_costs_no_memory() -> None:
     content = riff(form(), chunk(b"data", bytes(8), 2**31))
     tracemalloc.start()
