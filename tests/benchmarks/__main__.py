@@ -12,13 +12,14 @@ from rich.table import Table
 
 from assets.storage.store import Store
 from platform_defs.home import find_home
-from tests.benchmarks import automation, journal, loading, quantization
+from tests.benchmarks import automation, journal, loading, quantization, round_trip
 
 BENCHMARKS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "loading": loading.measure,
     "journal": journal.measure,
     "quantization": quantization.measure,
     "automation": automation.measure,
+    "round_trip": round_trip.measure,
 }
 
 
