@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from assets.errors import RejectedError
+from assets.ingest.inspection.spellings import signs_of
 from assets.line.config import Line, LineConfig
 from assets.line.data import DataContract
 from assets.line.quality import Severity
@@ -193,7 +194,8 @@ def _explain_label(label: str, data: DataContract) -> tuple[str, str]:
     where = "folder" if data.form == "files" else "cell"
     simple = {_folded(name): name for name in data.classes}
     key = _folded(label).removesuffix(".0")
-    near = simple.get(key) or next(iter(difflib.get_close_matches(key[:80], simple, 1, 0.8)), None)
+    alike = [name for name in simple if signs_of(name) == signs_of(key)]  # another sign or digit is another class
+    near = simple.get(key) or next(iter(difflib.get_close_matches(key[:80], alike, 1, 0.8)), None)
     near = simple.get(near, near) if near else None
     remedy = (
         f"if {near!r} is meant, write it so, or name it in data.aliases"

@@ -129,9 +129,8 @@ def _show(found: Inspection) -> None:
     if found.rows and READERS[found.reader].form != "files":
         columns = [name for name in found.rows[0] if name != "split" or any(row["split"] for row in found.rows)][:7]
         print_rows("First records", list(found.rows), columns, as_json=False, empty="")
-    for written, meant in {**found.aliases, **found.maybe}.items():
-        sure = "is" if written in found.aliases else "may be"
-        say(f"label {written!r} {sure} another spelling of {meant!r}")
+    for written, meant in found.aliases.items():
+        say(f"label {written!r} may be another spelling of {meant!r}: say so below `aliases` if it is")
     if found.unknown:
         listed = ", ".join(f"{label!r} ({count:,})" for label, count in list(found.unknown.items())[:20])
         say(f"labels that are no class of the line, so quarantined: {listed}")

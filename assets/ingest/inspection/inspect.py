@@ -55,7 +55,7 @@ class Inspection:
         complete: whether everything was read; else `limits` says what was not.
         counts: split ("" where none is declared) to label to records; numbers to predict are not counted.
         unknown: labels that are no class of the line, with how often they occur.
-        aliases: what other spellings seem to mean; the unsure ones only in `maybe`.
+        aliases: labels that may be other spellings of labels; the section only offers them, in a comment.
         columns: of rows: name, kind, share of missing cells, an example.
         facts: e.g. the largest and smallest picture, cells without a value by column.
         rows: the first records as people read them; private columns hidden.
@@ -76,7 +76,6 @@ class Inspection:
     counts: dict[str, dict[str, int]]
     unknown: dict[str, int]
     aliases: dict[str, str]
-    maybe: dict[str, str]
     columns: tuple[Column, ...]
     facts: dict[str, Any]
     rows: tuple[dict[str, Any], ...]
@@ -184,8 +183,7 @@ def _answer(
         limits=tuple(cut),
         counts={} if data is None or data.regression else seen.counts(),
         unknown={label: count for label, count in labels.items() if label not in known},
-        aliases={spelling.written: spelling.meant for spelling in alike if spelling.sure},
-        maybe={spelling.written: spelling.meant for spelling in alike if not spelling.sure},
+        aliases={spelling.written: spelling.meant for spelling in alike},
         columns=guessed.columns,
         facts=seen.facts(),
         rows=tuple(seen.rows),
@@ -200,19 +198,16 @@ def _answer(
 
 
 def _yaml(guessed: Guess, is_guess: bool, seen: Seen, labels: dict[str, int], alike: list[Spelling]) -> str:
-    """A `data:` section: the guess with what reading showed; or a line's aliases as they would be."""
+    """A `data:` section: the guess with what reading showed; of a line's own contract, aliases that are offered."""
     data = guessed.data
     if data is None or (is_guess and not seen.records):
         return ""
-    aliases = {spelling.written: spelling.meant for spelling in alike if spelling.sure}
+    offer = _offer(data, alike)
     if not is_guess:
-        more = {**dict(data.aliases), **aliases}
-        return _dump({"aliases": more}) if aliases else ""
+        return offer
     body: dict[str, Any] = {"reader": data.reader}
     if not data.regression:
-        body["classes"] = _classes(data, labels, aliases)
-    if aliases:
-        body["aliases"] = aliases
+        body["classes"] = _classes(data, labels)
     section = SECTIONS[data.reader]
     body[section] = {**guessed.section.get(section, {}), **seen.section()}
     declared = {split for split, counts in seen.counts().items() if split and counts}
@@ -223,16 +218,25 @@ def _yaml(guessed: Guess, is_guess: bool, seen: Seen, labels: dict[str, int], al
         DataContract.model_validate(body)
     except ValidationError:
         return ""
-    return _dump({"data": body})
+    return _dump({"data": body}) + offer
 
 
-def _classes(data: DataContract, labels: dict[str, int], aliases: dict[str, str]) -> list[str]:
+def _offer(data: DataContract, alike: Sequence[Spelling]) -> str:
+    """Aliases as a comment: whether two labels are one, only people know."""
+    if not alike:
+        return ""
+    aliases = {**dict(data.aliases), **{spelling.written: spelling.meant for spelling in alike}}
+    head = "# If these labels are one class written otherwise, take the first of each pair out of `classes` and add:"
+    return "\n".join([head, *(f"#   {row}" for row in _dump({"aliases": aliases}).splitlines())]) + "\n"
+
+
+def _classes(data: DataContract, labels: dict[str, int]) -> list[str]:
     if data.form == "arrays":
         if label_order(data.classes[0])[0]:  # names, as batches.meta has them
             return list(data.classes)
         highest = max((label_order(label)[1] for label in labels), default=9)
         return [str(number) for number in range(max(highest, 1) + 1)]
-    found = [label for label in labels if label.strip() and label not in aliases]
+    found = [label for label in labels if label.strip()]
     if len(found) < 2:
         return list(data.classes)
     return sorted(found, key=label_order)

@@ -1,10 +1,12 @@
-"""Labels that look like spellings of one another: `HAM`, `ham ` and `ham`, or a rare `hamm` beside many `ham`."""
+"""Labels that look like spellings of one another: `HAM`, `ham ` and `ham`, or a rare `hamm` beside many `ham`.
+
+They are offered and never taken for granted: only who knows the data knows that Co and CO are one. Signs, digits and
+punctuation make another label: -1 and 1, A+ and A-, <=50K and >50K, C and C++ are never offered.
+"""
 
 from __future__ import annotations
 
 import difflib
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,20 +19,15 @@ _RARE = 0.05
 
 @dataclass(frozen=True)
 class Spelling:
-    """`written` is probably another spelling of the label `meant`.
-
-    Attributes:
-        sure: they differ by case, spaces and punctuation only; else by a letter or two, and `written` is rare.
-    """
+    """`written` may be another spelling of the label `meant`: by case and spaces, or by a letter or two and rare."""
 
     written: str
     meant: str
     count: int
-    sure: bool
 
 
 def spellings(counts: Mapping[str, int], classes: Sequence[str] = ()) -> list[Spelling]:
-    """What may be aliases, the sure ones first.
+    """What may be aliases, those that differ by case and spaces alone first.
 
     Args:
         counts: label to how often it occurs.
@@ -50,7 +47,7 @@ def spellings(counts: Mapping[str, int], classes: Sequence[str] = ()) -> list[Sp
             continue
         meant_of[key] = ours[0] if ours else min(group, key=lambda label: (-counts.get(label, 0), label))
         found += [
-            Spelling(label, meant_of[key], counts[label], True)
+            Spelling(label, meant_of[key], counts[label])
             for label in group
             if label != meant_of[key] and label not in classes
         ]
@@ -66,18 +63,24 @@ def label_order(label: str) -> tuple[bool, int, str]:
 
 def _near(counts: Mapping[str, int], meant_of: Mapping[str, str], classes: Sequence[str]) -> list[Spelling]:
     found = []
-    keys = [key for key in meant_of if len(key) >= 3 and not key.isdigit()]
+    keys = [key for key in meant_of if len(key) >= 3 and any(map(str.isalpha, key))]
     for key in keys:
         label = meant_of[key]
         if label in classes or label not in counts:
             continue
-        for near in difflib.get_close_matches(key, [other for other in keys if other != key], 1, _NEAR):
+        others = [other for other in keys if other != key and signs_of(other) == signs_of(key)]
+        for near in difflib.get_close_matches(key, others, 1, _NEAR):
             meant = meant_of[near]
             if meant in classes or counts[label] <= _RARE * counts.get(meant, 0):
-                found.append(Spelling(label, meant, counts[label], False))
+                found.append(Spelling(label, meant, counts[label]))
     return sorted(found, key=lambda spelling: (-spelling.count, spelling.written))
 
 
 def _plain(label: str) -> str:
-    folded = unicodedata.normalize("NFKC", label).casefold().strip()
-    return re.sub(r"[\W_]+", "", folded) or folded
+    """A label without its case, and with single spaces inside only."""
+    return " ".join(label.split()).casefold()
+
+
+def signs_of(label: str) -> str:
+    """What of a label is neither letter nor space."""
+    return "".join(sign for sign in label if not sign.isalpha() and not sign.isspace())
