@@ -70,7 +70,7 @@ class Resources(Frozen):
     )
 
 
-ADDED: Mapping[str, Any] = {"other": {}, "unit_ids": "batch", "conflicts": None, "copies": None}
+ADDED: Mapping[str, Any] = {"other": {}, "unit_ids": "batch", "conflicts": None, "copies": None, "skip_lines": 0}
 """Settings that came after digests were put on record, with their defaults: who does not use them keeps the digest."""
 
 

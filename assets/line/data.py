@@ -51,6 +51,9 @@ class _Columns(Frozen):
     header: tuple[str, ...] = Field(
         default=(), max_length=10_000, description="Names of all columns, for files without a header line."
     )
+    skip_lines: int = Field(
+        default=0, ge=0, le=1_000, description="Lines of a text before its header or first row: a title, for example."
+    )
 
     @model_validator(mode="after")
     def _columns_are_distinct(self) -> Self:
@@ -138,6 +141,9 @@ class TextData(Frozen):
     target: str = Field(default="label", min_length=1, description="The column that holds the class.")
     header: tuple[str, ...] = Field(
         default=(), max_length=10_000, description="Names of all columns, for files without a header line."
+    )
+    skip_lines: int = Field(
+        default=0, ge=0, le=1_000, description="Lines of a text before its header or first row: a title, for example."
     )
     max_chars: int = Field(default=10_000, ge=1, le=100_000, description="Longer texts are quarantined.")
 
@@ -253,6 +259,12 @@ class DataContract(Frozen):
         keys = {name for name in (getattr(section, "unit", None), getattr(section, "group", None)) if name}
         if lost := sorted(set(self.privacy.drop) & (needed | keys)):
             raise ValueError(f"privacy.drop names {lost[0]!r}, which the line learns from; take it out of one of them")
+        skipped = getattr(section or self.text, "skip_lines", 0)
+        if skipped and (self.privacy.drop or self.privacy.pseudonymize):
+            raise ValueError(
+                "skip_lines cannot stand beside privacy.drop or privacy.pseudonymize, which look for the header in the "
+                "first line; take the lines out of the files"
+            )
         if lost := sorted(set(self.privacy.pseudonymize) & needed):
             raise ValueError(
                 f"privacy.pseudonymize names {lost[0]!r}, which the line learns from; a token says nothing to a model"

@@ -67,6 +67,11 @@ def _runs_together(text: str, value: float) -> bool:
     return abs(written) > MAX_WHOLE and ("." not in text or written != Decimal(value))
 
 
+def is_missing(cell: str) -> bool:
+    """Whether a cell is empty, or a word that usually stands for a missing number."""
+    return cell.strip().lower() in _MISSING
+
+
 _cached_number = functools.lru_cache(4096)(number)
 
 

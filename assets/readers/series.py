@@ -26,8 +26,9 @@ from assets.line.data import DataContract
 from assets.readers.cells import missing, number, words
 from assets.readers.csvblocks import Block
 from assets.readers.files import Files
+from assets.readers.headers import Wanted
 from assets.readers.packing import number_labels, pack_inputs, pack_labels, pooled, to_chunk, to_tables
-from assets.readers.rows import Wanted, is_named_as_rows, read_blocks, split_of
+from assets.readers.rows import is_named_as_rows, read_blocks, split_of
 from assets.readers.tables import NO_VALUE, NOT_A_TABLE, checked_label, row_facts
 from assets.readers.times import Clock
 from assets.records.batch import LandedFile
@@ -89,6 +90,7 @@ def _readings(files: Sequence[LandedFile], source: Files, data: DataContract) ->
         (frozenset(series.columns) - set(series.categories)) | (frozenset(target) if data.regression else frozenset()),
         series.target or "",
         series.header,
+        skip_lines=series.skip_lines,
     )
     ends = {_rul_key(file.path): file for file in files if series.remaining and _is_rul(file.path)}
     used: set[str] = set()

@@ -19,8 +19,9 @@ from assets.line.data import DataContract
 from assets.readers.cells import MAX_VALUE, missing, number, words
 from assets.readers.csvblocks import Block
 from assets.readers.files import Files
+from assets.readers.headers import Wanted
 from assets.readers.packing import pack_inputs, pack_labels, pooled, row_ids, to_chunk, to_tables
-from assets.readers.rows import Wanted, is_named_as_rows, read_blocks, split_of
+from assets.readers.rows import is_named_as_rows, read_blocks, split_of
 from assets.records.batch import LandedFile
 from assets.records.reason import Reason, refusal
 from assets.records.record import Record
@@ -108,6 +109,7 @@ def _tables(files: Sequence[LandedFile], source: Files, data: DataContract) -> I
         inputs | ({table.target} if data.regression else frozenset()),
         table.target,
         table.header,
+        skip_lines=table.skip_lines,
     )
     for file in files:
         if not is_named_as_rows(file.path, plain=True):

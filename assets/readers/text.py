@@ -20,9 +20,10 @@ from assets.line.data import DataContract
 from assets.readers.cells import renamed, words
 from assets.readers.csvblocks import Block
 from assets.readers.files import Files
+from assets.readers.headers import Wanted
 from assets.readers.images import folder_label
 from assets.readers.packing import Packed, pooled, to_chunk, to_tables
-from assets.readers.rows import Wanted, is_named_as_rows, read_blocks, split_of
+from assets.readers.rows import is_named_as_rows, read_blocks, split_of
 from assets.readers.tables import NOT_A_TABLE
 from assets.readers.text_features import DIMENSIONS, lettering
 from assets.records.batch import LandedFile
@@ -112,7 +113,9 @@ def _whole(file: LandedFile, source: Files, data: DataContract) -> Record | Reas
 def _tables(files: Sequence[LandedFile], source: Files, data: DataContract) -> Iterator[pa.Table | Reason]:
     text = data.text
     assert text is not None
-    wanted = Wanted(TEXT, (text.target, text.column), frozenset(), text.target, text.header, MAX_TEXT_CHARS)
+    wanted = Wanted(
+        TEXT, (text.target, text.column), frozenset(), text.target, text.header, MAX_TEXT_CHARS, (), text.skip_lines
+    )
     for file in files:
         split = split_of(file.path)
         make = partial(_chunk, path=file.path, split=split, data=data)

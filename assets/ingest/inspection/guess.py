@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from assets.errors import RejectedError
 from assets.ingest.inspection.guess_rows import Column, Rows, columns_of, first_rows, suggest
+from assets.ingest.inspection.headers import oddities
 from assets.ingest.inspection.source_files import SourceFiles
 from assets.ingest.inspection.spellings import label_order
 from assets.line.data import SECTIONS, DataContract
@@ -187,7 +188,14 @@ def _of_rows(reader: str, files: Sequence[LandedFile], source: SourceFiles) -> G
         found, section = suggest(rows, [file.path for file in files], reader)
         (body,) = section.values()
         target = next((column for column in columns if column.name == body.get("target")), None)
-        notes = (f"columns are those of {file.path} ({rows.form})", *_other_columns(file, rows, fit[:5], source))
+        odd = oddities(rows.names, rows.before) if rows.header else []
+        if not rows.header:
+            odd = ["it has no header line; columns are named by their place, c1, c2, …"]
+        notes = (
+            f"columns are those of {file.path} ({rows.form})",
+            *(f"{file.path}: {text}" for text in odd),
+            *_other_columns(file, rows, fit[:5], source),
+        )
         guessed = _guess(found, _classes(target), section, notes)
         return Guess(guessed.data, columns, guessed.notes, section)
     empty = sum(not file.size for file in fit)

@@ -14,12 +14,14 @@ from typing import Any, BinaryIO, Literal, cast
 import pyarrow as pa
 
 from assets.errors import RejectedError
+from assets.ingest.inspection.headers import header_of
 from assets.ingest.inspection.source_files import SourceFiles
 from assets.readers.cells import number
 from assets.readers.columnar import typed_blocks
-from assets.readers.csvrows import BLOCK_BYTES, Blocks, Form, Lines, first_row, rows_of
+from assets.readers.csvrows import BLOCK_BYTES, Blocks, Form, Lines, rows_of
 from assets.readers.frames import check_frames
 from assets.readers.pages import read_footer
+from assets.readers.rows import without_sep
 from assets.records.batch import LandedFile
 from assets.records.limits import MAX_CELL_CHARS, MAX_COLUMNS
 
@@ -64,12 +66,14 @@ class Rows:
         header: whether there is a header line.
         form: "comma", "semicolon", "tab", "spaces", "Parquet" or "Arrow".
         cells: the rows, "" where there is no value.
+        before: lines before the first row, a title for example.
     """
 
     names: tuple[str, ...]
     header: bool
     form: str
     cells: list[tuple[str, ...]]
+    before: int = 0
 
 
 _FORMS = {",": "comma", ";": "semicolon", "\t": "tab", " ": "spaces"}
@@ -96,10 +100,11 @@ def first_rows(file: LandedFile, source: SourceFiles) -> Rows | None:
 def _text(block: bytes, cut: bool) -> Rows | None:
     if cut:
         block = block[: block.rfind(b"\n") + 1]
+    block, delimiters = without_sep(block)
     if not block.strip() or b"\0" in block[:4096] or block[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return None
     best: tuple[float, int, Form, list[tuple[str, ...]]] | None = None
-    for delimiter in ",;\t ":
+    for delimiter in delimiters or ",;\t ":
         form = Form(delimiter, delimiter not in {"\t", " "}, 100_000)
         lines = Lines(block, Blocks(cast(BinaryIO, _Nothing())), 0)
         rows = [row.cells for row, _ in zip(rows_of(lines, form), range(LOOKED_AT), strict=False) if not row.problem]
@@ -116,28 +121,21 @@ def _text(block: bytes, cut: bool) -> Rows | None:
     if best is None or best[3] == []:
         return None
     _, width, form, rows = best
-    first, _ = first_row(block, form)
-    header = first is not None and len(first.cells) == width and _is_header(first.cells, rows[1:])
-    if header:
-        names, rows = tuple(name.strip() for name in rows[0]), rows[1:]
-    else:
-        names = tuple(f"c{index + 1}" for index in range(width))
-    return Rows(names, header, _FORMS[form.delimiter], rows)
+    header = header_of(rows[0], rows[1:])
+    names = tuple(name.strip() for name in rows[0]) if header else tuple(f"c{index + 1}" for index in range(width))
+    before = _lines_before(block, form, rows[0])
+    return Rows(names, header, _FORMS[form.delimiter], rows[1:] if header else rows, before)
+
+
+def _lines_before(block: bytes, form: Form, wanted: Sequence[str]) -> int:
+    """Lines before the first row of the table's width: a title, for example."""
+    lines = Lines(block, Blocks(cast(BinaryIO, _Nothing())), 0)
+    return next((row.first - 1 for row in rows_of(lines, form) if tuple(row.cells) == tuple(wanted)), 0)
 
 
 class _Nothing:
     def read(self, size: int) -> bytes:
         return b""
-
-
-def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """Whether a first row names columns: no numbers, no long texts, each once, and unlike what stands below it."""
-    cells = [cell.strip() for cell in first]
-    plain = all(cell and number(cell)[1] is not None and len(cell) <= 80 for cell in cells)
-    if not plain or len(set(cells)) < len(cells):
-        return False
-    below = [{row[index].strip() for row in rest[:500]} for index in range(len(cells))]
-    return not rest or not any(cell in values for cell, values in zip(cells, below, strict=True))
 
 
 def _parquet(file: LandedFile, stream: BinaryIO) -> Rows | None:
@@ -229,7 +227,9 @@ def suggest(rows: Rows, names_of_files: Sequence[str], reader: str = "") -> tupl
     """The reader that rows suggest (or `reader`, where it is known), and its `data` section without `classes`."""
     columns = columns_of(rows)
     by_name = {column.name: column for column in columns}
-    header = {} if rows.header else {"header": list(rows.names)}
+    header: dict[str, Any] = {} if rows.header else {"header": list(rows.names)}
+    if rows.before:
+        header["skip_lines"] = rows.before
     text = next((c for c in columns if c.kind == "text" and _TEXTS.match(c.name)), None) or next(
         (c for c in columns if c.kind == "text"), None
     )

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from assets.errors import RejectedError
 from assets.ingest.privacy.pseudonyms import Tokens
 from assets.line.data import DataContract
-from assets.readers import rows
+from assets.readers import headers
 from assets.readers.csvrows import DELIMITERS, SPACES, Blocks, Form, Lines, Row, first_row, rows_of
 from assets.records.limits import MAX_LINE_CHARS
 
@@ -204,7 +204,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).casefold()
 
 
-def _wanted(data: DataContract) -> rows.Wanted:
+def _wanted(data: DataContract) -> headers.Wanted:
     """The columns that tell the header line, as the line's reader has them; dropped ones need not be there."""
     if data.table is not None:
         table = data.table
@@ -219,7 +219,7 @@ def _wanted(data: DataContract) -> rows.Wanted:
         section, header, target = "text", data.text.header, data.text.target
         names = (target, data.text.column)
     kept = tuple(name for name in dict.fromkeys(names) if name not in data.privacy.drop or header)
-    return rows.Wanted(
+    return headers.Wanted(
         section=section, names=kept, numbers=frozenset(), target=target, header=header, cell_chars=MAX_LINE_CHARS
     )
 
@@ -239,10 +239,12 @@ def text_layout(first: bytes, data: DataContract) -> tuple[Form, tuple[str, ...]
     if not first.strip():
         raise RejectedError("the file is empty; copy it again")
     if wanted.header:
-        layout, line, taken = rows.headerless(first, wanted)
-        return layout.form, wanted.header, line, taken
+        layout, line, taken = headers.headerless(first, wanted)
+        row, _ = first_row(first, layout.form)
+        assert row is not None
+        return layout.form, tuple(cell.strip() for cell in row.cells) if line else wanted.header, line, taken
     try:
-        layout, line, taken = rows.with_header(first, wanted)
+        layout, line, taken = headers.with_header(first, wanted)
     except RejectedError as error:
         found = (first_row(first, Form(sign, sign != SPACES, MAX_LINE_CHARS))[0] for sign in (*DELIMITERS, SPACES))
         if any(set(wanted.names) & set(row.cells) for row in found if row is not None):

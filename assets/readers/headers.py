@@ -1,0 +1,167 @@
+"""Where a file's columns are: by its header line, or by the names that the contract gives to files without one."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from assets.errors import RejectedError
+from assets.readers.cells import is_missing, number
+from assets.readers.csvblocks import Layout
+from assets.readers.csvrows import DELIMITERS, SPACES, Blocks, Form, Lines, Row, first_row, rows_of
+from assets.records.limits import MAX_CELL_CHARS, MAX_COLUMNS
+from assets.records.paths import shown
+
+_LOOKED_AT = 100
+"""Rows of a file without a header line that are looked at to tell its delimiter."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The columns that a reader needs.
+
+    Attributes:
+        section: of the data contract, for messages.
+        names: the columns that a file must have, the target first where there is one.
+        numbers: those that hold numbers.
+        target: the target column; "" where there is none.
+        header: names of all columns of files without a header line; () where each has one.
+        cell_chars: characters of the longest cell that is read.
+        only: those of `names` that are read; () for all.
+        skip_lines: lines of a text before its header or first row.
+    """
+
+    section: str
+    names: tuple[str, ...]
+    numbers: frozenset[str]
+    target: str = ""
+    header: tuple[str, ...] = ()
+    cell_chars: int = MAX_CELL_CHARS
+    only: tuple[str, ...] = ()
+    skip_lines: int = 0
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """The columns that are read."""
+        return self.only or self.names
+
+
+def _layout(form: Form, names: Sequence[str], wanted: Wanted) -> Layout:
+    positions = {name: index for index, name in enumerate(names)}
+    return Layout(form, len(names), {name: positions[name] for name in wanted.read}, wanted.numbers & set(wanted.read))
+
+
+def with_header(first: bytes, wanted: Wanted, delimiters: str = "") -> tuple[Layout, int, int]:
+    """Layout by the header line, its last line, and how many bytes it takes. Raises RejectedError.
+
+    Args:
+        delimiters: those that it may have; "" for any.
+    """
+    found_in = delimiters or (*DELIMITERS, SPACES)
+    forms = [Form(delimiter, delimiter != SPACES, wanted.cell_chars) for delimiter in found_in]
+    found = {form: first_row(first, form) for form in forms}
+
+    def fit(form: Form) -> tuple[int, int]:
+        row, _ = found[form]
+        if row is None:
+            return 0, 0
+        named = {cell.strip() for cell in row.cells}  # `a , b` has commas between its cells, not spaces
+        return len(set(wanted.names) & named), 0 if form.delimiter == SPACES else len(row.cells)
+
+    form = max(forms, key=fit)
+    row, taken = found[form]
+    if row is None:
+        raise RejectedError("the file is empty; copy it again")
+    if row.problem:
+        raise RejectedError(f"its header (line {row.first}): {row.problem}; write it again as UTF-8 CSV")
+    check_names(row.cells, wanted)
+    return _layout(form, row.cells, wanted), row.last, taken
+
+
+def headerless(first: bytes, wanted: Wanted, delimiters: str = "") -> tuple[Layout, int, int]:
+    """Layout by the contract's `header`; a first line of these names, in any order, is a header line.
+
+    With tabs between cells a quote mark is a character like others: files without a header line come from tools that
+    do not quote.
+
+    Raises:
+        RejectedError: other columns, or a first line that seems to be a header of other names: read by place, columns
+            in another order would be taken for one another.
+    """
+    forms = [Form(delimiter, delimiter not in {"\t", SPACES}, wanted.cell_chars) for delimiter in delimiters or "\t,; "]
+    looked = {form: _first_rows(first, form) for form in forms}
+
+    def fit(form: Form) -> tuple[int, int]:
+        widths = [len(row.cells) for row in looked[form]]
+        return widths.count(len(wanted.header)), max(widths, default=0)
+
+    form = max(forms, key=fit)
+    fitting, cells = fit(form)
+    if not fitting:
+        raise RejectedError(
+            f"its first rows have at most {cells} cells, `header` names {len(wanted.header)} columns; "
+            "correct `header`, or the file"
+        )
+    missing = [name for name in wanted.names if name not in wanted.header]
+    if missing:
+        raise RejectedError(f"`header` does not name {_listed(missing)}; correct the line's `data.{wanted.section}`")
+    row, taken = first_row(first, form)
+    names = tuple(cell.strip() for cell in row.cells) if row is not None else ()
+    if row is not None and sorted(names) == sorted(wanted.header):
+        return _layout(form, names, wanted), row.last, taken
+    if _seems_a_header(names, looked[form][1:], wanted):
+        raise RejectedError(
+            f"its first line seems to be a header ({_listed(names)}), but `header` names {_listed(wanted.header)}; "
+            f"take that line out, name its columns so, or take `header` out of the line's `data.{wanted.section}`"
+        )
+    return _layout(form, wanted.header, wanted), 0, 0
+
+
+def _first_rows(block: bytes, form: Form) -> list[Row]:
+    found = rows_of(Lines(block, Blocks(io.BytesIO()), 0), form)
+    return [row for row, _ in zip(found, range(_LOOKED_AT), strict=False)]
+
+
+def _seems_a_header(first: Sequence[str], rest: Sequence[Row], wanted: Wanted) -> bool:
+    """Whether a first line has names for cells: most of `header`'s own, or words over columns of numbers only."""
+    if len(first) != len(wanted.header):
+        return False
+    if 2 * len(set(first) & set(wanted.header)) > len(first):
+        return True
+    places = [place for place, name in enumerate(wanted.header) if name in wanted.numbers]
+    words = [place for place in places if number(first[place])[1] is not None and not is_missing(first[place])]
+    below = [row.cells for row in rest if len(row.cells) == len(first)]
+    return (
+        bool(places)
+        and words == places
+        and len(below) > 1
+        and all(number(cells[place])[1] is None for cells in below[:_LOOKED_AT] for place in places[:1])
+    )
+
+
+def check_names(names: Sequence[str], wanted: Wanted) -> None:
+    """Raises RejectedError, naming what is missing or there twice."""
+    if len(names) > MAX_COLUMNS:
+        raise RejectedError(f"its header has {len(names):,} columns, at most {MAX_COLUMNS:,} are read; leave some out")
+    twice = sorted(name for name, times in Counter(names).items() if name and times > 1)
+    if twice:
+        raise RejectedError(f"its header has {_listed(twice)} more than once; give each column a name of its own")
+    missing = [name for name in wanted.names if name not in names]
+    if not missing:
+        return
+    what = f"the target column {wanted.target!r} is missing" if wanted.target in missing else ""
+    inputs = [name for name in missing if name != wanted.target]
+    if inputs:
+        what += f"{' and ' if what else ''}the input columns {_listed(inputs)} are missing"
+    simple = {re.sub(r"\W+", "", name).lower(): name for name in names}
+    near = next(((name, simple[key]) for name in missing if (key := re.sub(r"\W+", "", name).lower()) in simple), None)
+    hint = f"rename {shown(near[1])} to {shown(near[0])}" if near else f"add them, or change `data.{wanted.section}`"
+    raise RejectedError(f"{what} (its header has {_listed(names)}); {hint}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(shown(name) for name in names[:8]) + more
