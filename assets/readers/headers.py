@@ -77,8 +77,9 @@ def with_header(first: bytes, wanted: Wanted, delimiters: str = "") -> tuple[Lay
         raise RejectedError("the file is empty; copy it again")
     if row.problem:
         raise RejectedError(f"its header (line {row.first}): {row.problem}; write it again as UTF-8 CSV")
-    check_names(row.cells, wanted)
-    return _layout(form, row.cells, wanted), row.last, taken
+    names = tuple(cell if cell in wanted.names else cell.strip() for cell in row.cells)  # `a , b` names a and b
+    check_names(names, wanted)
+    return _layout(form, names, wanted), row.last, taken
 
 
 def headerless(first: bytes, wanted: Wanted, delimiters: str = "") -> tuple[Layout, int, int]:

@@ -10,12 +10,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from assets.errors import RejectedError
+from assets.ingest.inspection.boxes import labels_of_boxes
 from assets.ingest.inspection.guess_rows import Column, Rows, columns_of, first_rows, suggest
 from assets.ingest.inspection.headers import oddities
 from assets.ingest.inspection.source_files import SourceFiles
 from assets.ingest.inspection.spellings import label_order
+from assets.ingest.inspection.telling import telling_columns
 from assets.line.data import SECTIONS, DataContract
 from assets.line.readers import READERS
+from assets.readers.cells import number
 from assets.readers.cifar import CIFAR_META, CIFAR_NAME, class_names
 from assets.readers.idx import IDX_NAME
 from assets.readers.images import folder_label
@@ -54,6 +57,8 @@ class Guess:
 def guess(files: Sequence[LandedFile], source: SourceFiles, reader: str | None = None) -> Guess:
     """What a source seems to be; `reader` where that is known already."""
     own = [file for file in files if not file.path.lower().endswith(RETURNED_SUFFIX)]
+    if boxes := labels_of_boxes(own, source):
+        return Guess(None, notes=(boxes,))
     kinds = _kinds(own, source)
     if reader is None:
         if not kinds:
@@ -196,7 +201,8 @@ def _of_rows(reader: str, files: Sequence[LandedFile], source: SourceFiles) -> G
             *(f"{file.path}: {text}" for text in odd),
             *_other_columns(file, rows, fit[:5], source),
         )
-        guessed = _guess(found, _classes(target), section, notes)
+        classes = _classes(target)
+        guessed = _guess(found, classes, section, (*notes, *_left_out(rows, columns, body, classes)))
         return Guess(guessed.data, columns, guessed.notes, section)
     empty = sum(not file.size for file in fit)
     more = f", {empty:,} of them empty" if empty else ""
@@ -207,6 +213,31 @@ def _of_rows(reader: str, files: Sequence[LandedFile], source: SourceFiles) -> G
             "many cells as its first line",
         ),
     )
+
+
+def _left_out(rows: Rows, columns: Sequence[Column], body: dict[str, Any], classes: Sequence[str]) -> list[str]:
+    """Take columns that say the answer out of a section's `columns`; says of each why it is no input."""
+    telling = {}
+    if classes and "columns" in body:
+        telling = telling_columns(rows.names, rows.cells, body["columns"], body.get("target", ""))
+        if len(telling) < len(body["columns"]):
+            body["columns"] = [name for name in body["columns"] if name not in telling]
+            if "categories" in body:
+                body["categories"] = {name: words for name, words in body["categories"].items() if name not in telling}
+    notes = [f"column {name!r} is no input: {why}" for name, why in telling.items()]
+    kept = {body.get(name) for name in ("unit", "time", "target", "group", "column")}
+    numbering = [column.name for column in columns if column.kind == "identifier" and column.name not in kept]
+    if numbering and "columns" in body:
+        some = ", ".join(map(shown, numbering[:8]))
+        notes.append(f"no input, because they number or name the rows: {some}")
+    commas = [column.name for column in columns if column.numbers_as_text and column.name not in kept]
+    if commas and "columns" in body:
+        some = ", ".join(map(shown, commas[:8]))
+        notes.append(
+            f"no input, because they hold numbers with a decimal comma or a separator of thousands: {some}; write them "
+            "as 1234.5"
+        )
+    return notes
 
 
 def _other_columns(file: LandedFile, rows: Rows, files: Sequence[LandedFile], source: SourceFiles) -> list[str]:
@@ -229,7 +260,7 @@ def _classes(target: Column | None) -> list[str]:
     if target is None:
         return []
     words = list(target.words)
-    whole = all(word.lstrip("+-").isdigit() for word in words)
+    whole = all(number(word)[0].is_integer() for word in words)  # 0.0 and 1.0 are classes, too
     if target.kind in ("number", "identifier") and not (whole and len(words) <= 20):
         return []
     return sorted(words, key=label_order)

@@ -38,6 +38,8 @@ _TIMES = re.compile(r"^(time|timestamp|date|datetime|ts|cycle|step|epoch)$|time$
 _UNITS = re.compile(
     r"^(unit|machine|engine|device|sensor|asset|turbine|patient|subject|station|id)([\W_]?(id|nr|no))?$", re.I
 )
+_NUMBERINGS = re.compile(r"^(unnamed: \d+|index|idx|row|no|nr|#|uid|udi|id)$|[\W_](id|idx|index|nr|no)$", re.I)
+_COMMAS = re.compile(r"[+-]?\d+,\d+|[+-]?\d{1,3}([., '\u00a0]\d{3})+([.,]\d+)?")
 _TEXTS = re.compile(r"^(text|message|sms|body|content|review|comment|sentence|tweet|description|v2)$", re.IGNORECASE)
 
 
@@ -55,6 +57,12 @@ class Column:
     words: dict[str, int] = field(default_factory=dict)
     missing: float = 0.0
     example: str = ""
+
+    @property
+    def numbers_as_text(self) -> bool:
+        """Whether its words are numbers with a decimal comma, or with separators between thousands."""
+        words = [word.strip() for word in self.words]
+        return self.kind != "number" and bool(words) and all(map(_COMMAS.fullmatch, words))
 
 
 @dataclass(frozen=True)
@@ -175,11 +183,15 @@ def _word(cell: Any) -> str:
 
 def columns_of(rows: Rows) -> list[Column]:
     """What each column seems to hold."""
-    return [_column(name, [row[index].strip() for row in rows.cells]) for index, name in enumerate(rows.names)]
+    return [_column(name, [row[index] for row in rows.cells]) for index, name in enumerate(rows.names)]
 
 
-def _column(name: str, cells: list[str]) -> Column:
+def _column(name: str, written: list[str]) -> Column:
+    cells = [cell.strip() for cell in written]
     values = [cell for cell in cells if cell.lower() not in _MISSING]
+    common = Counter(cell for cell in cells if cell).most_common(1)
+    if common and common[0][0].lower() in _MISSING and not all(number(cell)[1] is None for cell in values):
+        values = [cell for cell in cells if cell]  # the commonest word of a column is a word: NA may be a country
     missing = 1 - len(values) / max(1, len(cells))
     if not values:
         return Column(name, "empty", {}, missing)
@@ -187,16 +199,20 @@ def _column(name: str, cells: list[str]) -> Column:
     top = dict(words.most_common(MAX_WORDS + 1))
     numeric = sum(number(value)[1] is None for value in words) / len(words)
     example = values[0][:60]
-    return Column(name, _kind(values, words, numeric), top, missing, example)
+    kind = _kind(name, values, words, numeric)
+    if kind == "category":  # words are exact: what is proposed must read the very cells
+        kept = set(values)
+        top = dict(Counter(cell for cell in written if cell.strip() in kept).most_common(MAX_WORDS + 1))
+    return Column(name, kind, top, missing, example)
 
 
-def _kind(values: list[str], words: Counter[str], numeric: float) -> Kind:
+def _kind(name: str, values: list[str], words: Counter[str], numeric: float) -> Kind:
     count = len(values)
     if len(words) == 1 and count > 1:
         return "constant"
     if numeric >= 0.95:
         steps = count > 20 and len(words) == count and all(re.fullmatch(r"\d+", value) for value in values)
-        return "identifier" if steps and _counts_up(values) else "number"
+        return "identifier" if steps and (_counts_up(values) or _is_numbering(name, values)) else "number"
     if sum(_is_time(value) for value in values[:200]) >= 0.95 * min(count, 200):
         return "time"
     length = sum(map(len, values)) / count
@@ -211,6 +227,12 @@ def _kind(values: list[str], words: Counter[str], numeric: float) -> Kind:
 def _counts_up(values: list[str]) -> bool:
     numbers = [int(value[:18]) for value in values]
     return all(after - before == 1 for before, after in pairwise(numbers))
+
+
+def _is_numbering(name: str, values: list[str]) -> bool:
+    """Whether whole numbers, each once, number the rows: they leave hardly one out, or their column says so."""
+    numbers = [int(value[:18]) for value in values]
+    return max(numbers) - min(numbers) < 1.05 * len(numbers) or _NUMBERINGS.search(name) is not None
 
 
 def _is_time(value: str) -> bool:
@@ -261,7 +283,9 @@ def suggest(rows: Rows, names_of_files: Sequence[str], reader: str = "") -> tupl
 
 
 def _inputs(columns: Sequence[Column]) -> dict[str, Any]:
-    taken = [c for c in columns if c.kind in ("number", "constant", "category") and _usable(c)]
+    taken = [
+        c for c in columns if c.kind in ("number", "constant", "category") and _usable(c) and not c.numbers_as_text
+    ]
     words = {
         c.name: sorted(c.words) for c in taken if c.kind == "category" or (c.kind == "constant" and not _numeric(c))
     }

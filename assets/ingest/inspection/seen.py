@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assets.ingest.inspection.grid import ACROSS, DOWN
@@ -106,8 +107,7 @@ class Seen:
             return {"height": height, "width": width, "channels": 1 if grey else 3}
         if data is not None and data.audio is not None and self._seconds:
             rate = int(min(max(self._rates.most_common(1)[0][0], 1_000), 192_000))
-            seconds = round(min(max(statistics.median(self._seconds), 0.01), 600.0), 2)
-            return {"rate": rate, "seconds": seconds}
+            return {"rate": rate, **_lengths(self._seconds)}
         return {}
 
     def _count(self, split: str, label: str, count: int) -> None:
@@ -175,6 +175,16 @@ class Seen:
         self.rows.append(
             {"file": file, "split": split, "label": HIDDEN if target in self._hidden else _short(label), **shown}
         )
+
+
+def _lengths(seconds: Sequence[float]) -> dict[str, float]:
+    """`seconds` and, where the usual tolerance is too narrow for the sounds that are there, `tolerance`."""
+    middle = round(min(max(statistics.median(seconds), 0.01), 600.0), 2)
+    low, high = min(seconds), max(seconds)
+    if middle * 0.5 <= low and high <= middle * 1.5:
+        return {"seconds": middle}
+    middle = round(min((low + high) / 2 + 0.005, 600.0), 2)
+    return {"seconds": middle, "tolerance": min(1.0, math.ceil(100 * (1 - low / middle) + 1) / 100)}
 
 
 def _short(value: Any) -> Any:
