@@ -32,6 +32,8 @@ INDEX_SCHEMA = pa.schema(
     ]
 )
 """Columns of the index that a verdict's `ids` is: enough to compare later batches with, and no more."""
+DRAWN_BY = pa.field("_drawn_by", pa.string())
+"""Stands in the index of a batch where records are drawn by something else than their own (see `kept_splits`)."""
 UNIT_COLUMNS = ("_group", "_time", "_origin")
 """Columns of a series that stand in the index too: what each unit had (see `assets.quality.earlier_units`)."""
 MOST_COMPARED = 200_000
@@ -39,7 +41,7 @@ MOST_COMPARED = 200_000
 
 
 def earlier_records(line: BoundLine, spool: Spool) -> pa.Table:
-    """Accepted records of the line that this batch may repeat: columns of `INDEX_SCHEMA`, and `_batch`.
+    """Accepted records of the line that this batch may repeat: columns of `INDEX_SCHEMA`, `_drawn_by` and `_batch`.
 
     Rows of tables matter only where their id is in the batch; pictures, sounds and texts may also be alike.
     """
@@ -51,7 +53,7 @@ def earlier_records(line: BoundLine, spool: Spool) -> pa.Table:
         verdict = line.verdict(entry.batch)
         if verdict is None or verdict.ids is None:
             continue
-        table = pq.read_table(io.BytesIO(fetch_shard(line.store, verdict.ids)), columns=INDEX_SCHEMA.names)
+        table = _index(fetch_shard(line.store, verdict.ids))
         if wanted is not None:
             table = table.filter(pc.is_in(table.column("_id"), value_set=wanted))
         elif rows >= MOST_COMPARED:  # too many to look for likeness: exact copies are still found
@@ -60,25 +62,34 @@ def earlier_records(line: BoundLine, spool: Spool) -> pa.Table:
         rows += len(table)
         parts.append(table.append_column("_batch", pa.array([entry.batch] * len(table), pa.string())))
     if not parts:
-        return INDEX_SCHEMA.append(pa.field("_batch", pa.string())).empty_table()
+        return INDEX_SCHEMA.append(DRAWN_BY).append(pa.field("_batch", pa.string())).empty_table()
     return pa.concat_tables(reversed(parts))
 
 
-def index_schema(data: DataContract) -> pa.Schema:
-    """`INDEX_SCHEMA`, of a series with `UNIT_COLUMNS`."""
-    if data.series is None:
-        return INDEX_SCHEMA
-    chunk = chunk_schema(data)
-    return pa.schema([*INDEX_SCHEMA, *(chunk.field(name) for name in UNIT_COLUMNS)])
+def _index(content: bytes) -> pa.Table:
+    """A verdict's index, with `_drawn_by`."""
+    with pq.ParquetFile(io.BytesIO(content)) as opened:
+        drawn = DRAWN_BY.name in opened.schema_arrow.names
+        table = opened.read(columns=[*INDEX_SCHEMA.names, *([DRAWN_BY.name] if drawn else [])])
+    return table if drawn else table.append_column(DRAWN_BY, pa.nulls(len(table), DRAWN_BY.type))
 
 
-def index_table(chunk: pa.Table, splits: np.ndarray[tuple[int], np.dtype[np.int8]], data: DataContract) -> pa.Table:
+def index_schema(data: DataContract, drawn: bool = False) -> pa.Schema:
+    """`INDEX_SCHEMA`, of a series with `UNIT_COLUMNS`, where some are `drawn` by something else with `DRAWN_BY`."""
+    units = [] if data.series is None else [chunk_schema(data).field(name) for name in UNIT_COLUMNS]
+    return pa.schema([*INDEX_SCHEMA, *units, *([DRAWN_BY] if drawn else [])])
+
+
+def index_table(
+    chunk: pa.Table,
+    splits: np.ndarray[tuple[int], np.dtype[np.int8]],
+    data: DataContract,
+    drawn: pa.Array | None = None,
+) -> pa.Table:
     """A chunk's accepted records as rows of the index."""
-    schema = index_schema(data)
-    columns = [
-        pa.array(splits, pa.int8()) if field.name == "_side" else chunk.column(field.name).cast(field.type)
-        for field in schema
-    ]
+    schema = index_schema(data, drawn is not None)
+    own = {"_side": pa.array(splits, pa.int8()), DRAWN_BY.name: drawn}
+    columns = [own[field.name] if field.name in own else chunk.column(field.name).cast(field.type) for field in schema]
     return pa.Table.from_arrays(columns, schema=schema)
 
 

@@ -84,11 +84,11 @@ def distinct_rows(
     seen: set[str] = set()
     for shard in shards:
         data = fetch_shard(store, shard)
-        table = read_columns(data, shard.uri, ["id", "label", "split", "group", "origin"])
+        table = read_columns(data, shard.uri, ["id", "label", "split", "group", "origin", "drawn_by"])
         rows: list[Row] = []
-        columns = (table["id"], table["label"], table["split"], table["group"], table["origin"])
-        for index, (record, label, split, group, origin) in enumerate(zip(*columns, strict=True)):
-            if record in forgotten:
+        columns = (table["id"], table["label"], table["split"], table["group"], table["origin"], table["drawn_by"])
+        for index, (record, label, split, group, origin, by) in enumerate(zip(*columns, strict=True)):
+            if record in forgotten or by in forgotten:
                 if left_out is not None:
                     left_out.add(record)
                 continue
@@ -100,7 +100,7 @@ def distinct_rows(
                 )
             if record not in seen:
                 seen.add(record)
-                drawn = record_split(record, group or "", split or "", shares)
+                drawn = record_split(by or record, "" if by else group or "", split or "", shares)
                 rows.append(Row(index, record, value, drawn, group or "", origin or ""))
         yield data, rows
 

@@ -1,0 +1,93 @@
+"""A column goes: a new generation, in which every record keeps its split."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from assets.errors import RejectedError
+from assets.ingest.generations import begin_generation, foreseen
+from assets.line.config import Line, parse_line
+from assets.quality.gate import judge
+from assets.records.line_store import BoundLine, bind
+from assets.records.read import distinct_rows
+from assets.storage.store import Store
+from assets.training.dataset import accepted_upto, build_dataset
+
+Land = Callable[[Line, Mapping[str, bytes]], str]
+
+
+def table_line(columns: list[str], **more: Any) -> Line:
+    section = {"target": "kind", "columns": columns, **more}
+    data = {"reader": "table", "classes": ["yes", "no"], "table": section}
+    quality = {"min_records": 5, "max_bad_share": 0.5, "drift": {"action": "off"}}
+    return parse_line("rows", {"data": data, "quality": quality}, "test")
+
+
+def csv(seed: int, rows: int = 120, whole: bool = False) -> bytes:
+    draw = np.random.default_rng(seed)
+    values = [(draw.integers(0, 9) if whole else draw.normal(), draw.normal(), draw.normal()) for _ in range(rows)]
+    lines = [f"{a},{b},{c},{('yes', 'no')[n % 2]}" for n, (a, b, c) in enumerate(values)]
+    return "\n".join(["a,b,c,kind", *lines, ""]).encode()
+
+
+def sides(line: BoundLine) -> dict[tuple[str, str], str]:
+    """Batch and place of every record of the line's dataset to its split."""
+    version = build_dataset(line)
+    batch_of = {ref.sha256: batch for batch in version.batches for ref in line.verdict(batch).records}  # type: ignore[union-attr]
+    found = {}
+    rows_of = distinct_rows(line.store, version.shards, version.classes, version)
+    for shard, (data, rows) in zip(version.shards, rows_of, strict=True):
+        files = pq.read_table(io.BytesIO(data), columns=["file"]).column("file").to_pylist()
+        found |= {(batch_of[shard.sha256], files[row.index]): row.split for row in rows}
+    return found
+
+
+def test_records_keep_their_splits_through_three_generations(store: Store, put: Land) -> None:
+    before = bind(store, table_line(["a", "b", "c"]))
+    batches = [put(before.line, {"t.csv": csv(seed)}) for seed in (1, 2)]
+    assert {judge(before, batch).generation for batch in batches} == {1}
+    first = sides(before)
+    assert set(first.values()) == {"train", "validation", "test"}
+    for number, columns in ((2, ["a", "b"]), (3, ["b"]), (4, ["a", "b", "c"])):
+        line = bind(store, table_line(columns))
+        assert foreseen(line).startswith(f"generation {number}: 2 accepted batches are judged anew, because column ")
+        assert not line.stands(line.verdict(batches[0]))  # type: ignore[arg-type]
+        with pytest.raises(RejectedError, match=f"no accepted batch in generation {number} yet"):
+            accepted_upto(line)
+        verdicts = [judge(line, batch) for batch in batches]
+        assert [(one.state, one.generation, one.new) for one in verdicts] == [("accepted", number, 120)] * 2
+        assert not foreseen(line)
+        assert sides(line) == first
+        listed = [landing.batch for _, landing in line.landings().after(0) if landing.again == f"generation-{number}"]
+        assert listed == batches
+        assert judge(line, batches[0]) == line.verdict(batches[0])
+
+
+def test_an_unchanged_contract_judges_nothing_anew(store: Store, put: Land) -> None:
+    line = bind(store, table_line(["a", "b", "c"]))
+    batch = put(line.line, {"t.csv": csv(1)})
+    verdict = judge(line, batch)
+    assert begin_generation(line) is None
+    assert line.generations().length() == 1
+    assert line.stands(verdict)
+    assert not foreseen(line)
+
+
+def test_a_new_record_equal_to_an_older_one_is_on_its_side(store: Store, put: Land) -> None:
+    before = bind(store, table_line(["a", "b", "c"]))
+    batch = put(before.line, {"t.csv": csv(1)})
+    judge(before, batch)
+    line = bind(store, table_line(["b", "c"]))
+    judge(line, batch)
+    first = sides(line)
+    # The same rows with another `a`, which is no column any more: the inputs are equal, and nothing is new.
+    again = put(line.line, {"u.csv": csv(1, whole=True).replace(b"a,b", b"z,b", 1).replace(b"z,", b"a,", 1)})
+    verdict = judge(line, again)
+    assert verdict.state == "accepted"
+    assert sides(line).items() >= first.items()
