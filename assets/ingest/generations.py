@@ -92,11 +92,8 @@ def _stored_otherwise(line: BoundLine) -> Generation | None:
         for ref in verdict.records[:1] if verdict is not None else ():
             width = _width(fetch_shard(line.store, ref))
             if width and width != len(inputs.columns):
-                form = {
-                    **stored_form(line.config.data),
-                    "columns": [f"column {n + 1} of {width}" for n in range(width)],
-                }
-                return Generation(1, form, (), time.time())
+                names = [f"column {place} of {width}" for place in range(1, width + 1)]
+                return Generation(1, {**stored_form(line.config.data), "columns": names}, (), time.time())
             return None
     return None
 

@@ -160,10 +160,11 @@ def keep_records(
             reasons.add(line_of_json)
         for reason in refused.ignored:
             reasons.add(json.dumps(asdict(reason), ensure_ascii=False))
-        for start, chunk in spool.chunks():
+        for start, read in spool.chunks():
+            chunk = read
             broken = decision.broken[start : start + chunk.num_rows]
             if drawn is not None:
-                chunk = chunk.append_column("_drawn_by", drawn.slice(start, chunk.num_rows))
+                chunk = read.append_column("_drawn_by", drawn.slice(start, read.num_rows))
             fine = np.flatnonzero(broken == GOOD)
             bad = np.flatnonzero(broken != GOOD)
             if len(fine) and not blocked:

@@ -139,7 +139,7 @@ class LineStore:
         return _first_entries(window, {entry.batch for _, entry in before if entry.generation == generation})
 
     def accepted_batches(self) -> list[tuple[int, Accepted]]:
-        """Position and entry of every batch accepted in the line's generation, in order, each once: the first counts."""
+        """Position and entry of each batch accepted in the line's generation, in order: its first entry counts."""
         return self.accepted_in(self.generation())
 
     def accepted_in(self, generation: int) -> list[tuple[int, Accepted]]:

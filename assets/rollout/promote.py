@@ -56,14 +56,23 @@ def decide(
         return "unchanged", f"sequence {record.sequence} is older than {current.sequence}, which the group has"
     if record.release in earlier:
         return "waiting", f"the group was moved away from this release before; to go back to it: {command}"
-    if first_of is not None:
-        why = f"it is the first model of generation {first_of}, and reads other inputs than any model before"
-        return "waiting", f"{why}, so a person decides; to promote: {command}"
-    if promotion == "manual":
-        return "waiting", f"promotion is manual; to promote: {command}"
-    if promotion == "gated" and (pending := pending_targets(record.manifest)):
-        return "waiting", f"only a device can judge {', '.join(pending)}; to promote all the same: {command}"
+    if why := _for_a_person(promotion, record, first_of):
+        return "waiting", f"{why}: {command}"
     return "promoted", f"promotion is {promotion}"
+
+
+def _for_a_person(promotion: Promotion, record: ReleaseRecord, first_of: int | None) -> str:
+    """Why a release waits for a person; "" where the policy promotes it."""
+    if first_of is not None:
+        return (
+            f"it is the first model of generation {first_of}, whose inputs are others, so there is none to compare it "
+            "with; to promote"
+        )
+    if promotion == "manual":
+        return "promotion is manual; to promote"
+    if promotion == "gated" and (pending := pending_targets(record.manifest)):
+        return f"only a device can judge {', '.join(pending)}; to promote all the same"
+    return ""
 
 
 def roll_out(line: BoundLine, record: ReleaseRecord) -> RolloutRecord:

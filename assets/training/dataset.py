@@ -29,8 +29,8 @@ def accepted_upto(line: BoundLine, upto: int | None = None) -> tuple[int, tuple[
     if not found:
         if line.generation() > 1:
             raise RejectedError(
-                f"line {line.name!r} has no accepted batch in generation {line.generation()} yet; its batches are judged "
-                f"anew: materialize their partitions of {line.name}/batch, or use `edgeloop run {line.name}`"
+                f"line {line.name!r} has no accepted batch in generation {line.generation()} yet; its batches are "
+                f"judged anew: materialize their partitions of {line.name}/batch, or use `edgeloop run {line.name}`"
             )
         raise RejectedError(
             f"line {line.name!r} has no accepted batch yet; land one with `edgeloop land {line.name} SOURCE` and "
