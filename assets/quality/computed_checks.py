@@ -203,8 +203,9 @@ def _forgotten(spool: Spool, forgotten: Mapping[bytes, str], drawn_by: pa.Array 
                 column[start + row] = forgotten[identity]
         # A record that was forgotten by the id that it had in another form.
         ids = pa.array([identity.hex() for identity in forgotten], pa.string())
-        for row in np.flatnonzero(pc.is_in(drawn_by, value_set=ids)) if drawn_by is not None else ():
-            column[row] = forgotten[bytes.fromhex(drawn_by[int(row)].as_py())]
+        if drawn_by is not None:
+            for row in np.flatnonzero(pc.is_in(drawn_by, value_set=ids)):
+                column[row] = forgotten[bytes.fromhex(drawn_by[int(row)].as_py())]
     return Derived({"_forgotten": column})
 
 

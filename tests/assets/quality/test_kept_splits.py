@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.errors import RejectedError
+from assets.forgetting.forget import forget
 from assets.ingest.generations import begin_generation, foreseen
 from assets.line.config import Line, parse_line
 from assets.quality.gate import judge
+from assets.records.forgotten import fetch_shard
 from assets.records.line_store import BoundLine, bind
 from assets.records.read import distinct_rows
 from assets.records.verdict import BatchVerdict
@@ -104,3 +106,22 @@ def test_a_new_record_equal_to_an_older_one_is_on_its_side(store: Store, put: La
     by_place = {int(place.partition("#")[2]): split for (_, place), split in first.items()}
     assert stored_sides(line, verdict) == by_place
     assert sides(line) == first
+
+
+@pytest.mark.parametrize("old", [True, False], ids=["by the id before", "by the id now"])
+def test_a_forgotten_record_is_gone_in_every_generation(store: Store, put: Land, old: bool) -> None:
+    before = bind(store, table_line(["a", "b", "c"]))
+    batch = put(before.line, {"t.csv": csv(1)})
+    first = judge(before, batch)
+    line = bind(store, table_line(["a", "b"]))
+    second = judge(line, batch)
+    ids = [pq.read_table(io.BytesIO(store.fetch(one.records[0]))).column("id")[7].as_py() for one in (first, second)]
+    assert ids[0] != ids[1]
+    forget(line, ids[0] if old else ids[1])
+    for verdict in (line.verdict_history(batch).at(1), line.verdict(batch)):
+        stored = pq.read_table(io.BytesIO(fetch_shard(store, verdict.records[0]))).column("input")  # type: ignore[union-attr]
+        assert [place for place, content in enumerate(stored.to_pylist()) if not content] == [7]
+    assert len(sides(line)) == 119
+    third = bind(store, table_line(["b"]))
+    assert judge(third, batch).accepted <= 119
+    assert len(sides(third)) == 119
