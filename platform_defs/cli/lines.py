@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assets.ingest.generations import foreseen
 from assets.line.config import Line
+from assets.records.line_store import bind
+from assets.storage.store import Store
 from platform_defs.catalog import find_line
 from platform_defs.cli import listing
 from platform_defs.cli.output import JsonFlag, LineName, Profile, print_rows, progress
+from platform_defs.home import find_home
 
 if TYPE_CHECKING:
     from assets.families.check_network import Finding
@@ -65,10 +69,6 @@ def _model(line: Line) -> tuple[Finding, ...]:
 def _generation(line: Line) -> tuple[Finding, ...]:
     """What the contract, as it is now, will do to the records that the line has; nothing without a change."""
     from assets.families.check_network import Finding
-    from assets.ingest.generations import foreseen
-    from assets.records.line_store import bind
-    from assets.storage.store import Store
-    from platform_defs.home import find_home
 
     said = foreseen(bind(Store(find_home()), line))
     return (Finding("its records fit", True, said),) if said else ()
