@@ -24,7 +24,7 @@ from assets.ingest.inbox_files import MAX_ENTRIES, InboxFiles
 from assets.ingest.landing import Landed, land, load_manifest
 from assets.ingest.listing import names_below
 from assets.records.line_store import BoundLine, LineStore, bind
-from assets.records.paths import is_system_name, name_problem, shown, system_part
+from assets.records.paths import is_system_name, is_unfinished, name_problem, shown, system_part
 from assets.records.reason import Reason
 from assets.records.verdict import rules_digest
 from assets.storage import layout
@@ -129,6 +129,11 @@ class _Work:
             return  # an empty folder: somebody is about to fill it
         if len(files) > MAX_ENTRIES:
             self._tell(name, f"more than {MAX_ENTRIES:,} files; put it there in several parts")
+            return
+        if half := next((path for path in files if is_unfinished(path.rpartition("/")[2])), None):
+            # Neither landed nor taken away, whatever its marker says: what is finished next to it waits for it.
+            self._tell(name, f"{half} is an unfinished copy; it lands once that is finished, or gone")
+            self.waiting += 1
             return
         looks = _digest(files, rules_digest(self._line))
         same = before is not None and before.looks == looks and before.since <= self._now

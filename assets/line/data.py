@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from assets.line.readers import READERS, Form, Reader
 
@@ -28,6 +29,22 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def _quoted(value: Any) -> Any:
+    """Words as they are; refuses what YAML made of a word without quotes, and says what to write."""
+    if isinstance(value, bool):
+        words = "yes, on and true" if value else "no, off and false"
+        raise ValueError(f"YAML reads {words} as a truth value, not as a word; write the word in quotes")  # noqa: TRY004
+    if value is None:
+        raise ValueError('YAML reads null, ~ and nothing as no value; write the word in quotes, e.g. "null"')
+    if isinstance(value, int | float | datetime.date):
+        raise ValueError(f'YAML reads {value} as a number or a date, not as a word; write it in quotes, e.g. "{value}"')  # noqa: TRY004
+    return value
+
+
+Word = Annotated[str, BeforeValidator(_quoted)]
+"""A word of the data or a column's name: `no`, `1` and `2024-01-01` are words only in quotes."""
+
+
 class ImageData(Frozen):
     """Pictures as the model sees them."""
 
@@ -39,16 +56,16 @@ class ImageData(Frozen):
 class _Columns(Frozen):
     """Named columns, numbers or categories, that become a record's input."""
 
-    columns: tuple[str, ...] = Field(min_length=1, max_length=2000, description="The input columns, in order.")
-    categories: Mapping[str, tuple[str, ...]] = Field(
+    columns: tuple[Word, ...] = Field(min_length=1, max_length=2000, description="The input columns, in order.")
+    categories: Mapping[Word, tuple[Word, ...]] = Field(
         default={}, description="Input columns that hold words, each with its words; the model sees their position."
     )
-    other: Mapping[str, str] = Field(
+    other: Mapping[Word, Word] = Field(
         default={},
         description="Column to the one of its words that stands for every word not named in `categories`, e.g. "
         "`color: other`; without it such rows are quarantined.",
     )
-    header: tuple[str, ...] = Field(
+    header: tuple[Word, ...] = Field(
         default=(), max_length=10_000, description="Names of all columns, for files without a header line."
     )
     skip_lines: int = Field(
@@ -80,8 +97,8 @@ class _Columns(Frozen):
 class TableData(_Columns):
     """Rows as the model sees them."""
 
-    target: str = Field(min_length=1, description="The column that holds the class, or the number to predict.")
-    group: str | None = Field(
+    target: Word = Field(min_length=1, description="The column that holds the class, or the number to predict.")
+    group: Word | None = Field(
         default=None, description="A column, e.g. a patient; records of one group are never on different sides."
     )
 
@@ -95,11 +112,11 @@ class TableData(_Columns):
 class SeriesData(_Columns):
     """Readings of units (machines, people) over time; windows are cut later, by unit."""
 
-    unit: str = Field(min_length=1, description="The column that says which unit a reading is of.")
-    time: str = Field(
+    unit: Word = Field(min_length=1, description="The column that says which unit a reading is of.")
+    time: Word = Field(
         min_length=1, description="The column that orders a unit's readings: a number, or an ISO 8601 time."
     )
-    target: str | None = Field(
+    target: Word | None = Field(
         default=None, description="The column to predict; none where the target is the time a unit has left."
     )
     remaining: bool = Field(
@@ -137,9 +154,9 @@ class SeriesData(_Columns):
 class TextData(Frozen):
     """Texts with a label each."""
 
-    column: str = Field(default="text", min_length=1, description="The column that holds the text.")
-    target: str = Field(default="label", min_length=1, description="The column that holds the class.")
-    header: tuple[str, ...] = Field(
+    column: Word = Field(default="text", min_length=1, description="The column that holds the text.")
+    target: Word = Field(default="label", min_length=1, description="The column that holds the class.")
+    header: tuple[Word, ...] = Field(
         default=(), max_length=10_000, description="Names of all columns, for files without a header line."
     )
     skip_lines: int = Field(
@@ -159,13 +176,13 @@ class AudioData(Frozen):
 class PrivacyPolicy(Frozen):
     """What is taken out of records before anything is stored, and what reports never show."""
 
-    pseudonymize: tuple[str, ...] = Field(
+    pseudonymize: tuple[Word, ...] = Field(
         default=(),
         max_length=100,
         description="Columns whose values are replaced by a keyed digest (HMAC-SHA-256); losing the key forgets them.",
     )
-    drop: tuple[str, ...] = Field(default=(), max_length=1000, description="Columns that are removed when data lands.")
-    private: tuple[str, ...] = Field(
+    drop: tuple[Word, ...] = Field(default=(), max_length=1000, description="Columns that are removed when data lands.")
+    private: tuple[Word, ...] = Field(
         default=(), max_length=1000, description="Columns whose values no report, message or log ever shows."
     )
     strip_metadata: bool = Field(
@@ -183,12 +200,12 @@ class DataContract(Frozen):
     """What a batch of this line must look like."""
 
     reader: Reader = Field(description="The form of the data; `edgeloop inspect SOURCE` suggests one.")
-    classes: tuple[str, ...] = Field(
+    classes: tuple[Word, ...] = Field(
         default=(),
         max_length=10_000,
         description="Every class, in the model's order; none where a number is predicted.",
     )
-    aliases: Mapping[str, str] = Field(
+    aliases: Mapping[Word, Word] = Field(
         default={}, description="Other spellings of classes, e.g. `HAM: ham`; labels are exact otherwise."
     )
     image: ImageData | None = Field(default=None, description="For readers image_folder, idx and cifar10.")

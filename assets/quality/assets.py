@@ -16,6 +16,7 @@ from assets.records.verdict import BLOCKED_REMEDY, BatchVerdict, partitions_name
 from assets.storage.store import Store
 
 _BATCH = re.compile(r"[0-9a-f]{64}")
+_NAMED = 5
 _SHOWN_REASONS = 20
 
 
@@ -57,6 +58,8 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
                 metadata=_metadata(verdict),
                 allow_retries=False,
             )
+        for check in verdict.warnings:
+            context.log.warning(f"“{check.name}” does not hold. {check.detail}")
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(verdict))
         yield from results
 
@@ -109,6 +112,7 @@ def _metadata(verdict: BatchVerdict) -> dict[str, dg.MetadataValue | str | int |
         "quarantined": verdict.quarantined,
         "refused": verdict.refused,
         "seconds": round(verdict.seconds, 3),
+        "warnings": dg.MetadataValue.md(_warnings_table(verdict)),
         "reasons": dg.MetadataValue.md(_reasons_table(verdict)),
         "classes": dg.MetadataValue.md(f"| class | accepted records |\n|---|---|\n{classes}"),
     }
@@ -133,10 +137,24 @@ def _check_results(verdict: BatchVerdict, key: dg.AssetKey) -> list[dg.AssetChec
             asset_key=key,
             check_name="suite_passed",
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"{failed} of {len(verdict.checks)} checks do not hold.",
+            description=f"{failed} of {len(verdict.checks)} checks do not hold{_named(verdict)}.",
             metadata={"report": report, "checks": table},
         ),
     ]
+
+
+def _named(verdict: BatchVerdict) -> str:
+    """The first checks that do not hold, by name."""
+    names = [check.name for check in verdict.checks if check.outcome != "passed"]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f": {', '.join(names[:_NAMED])}{more}" if names else ""
+
+
+def _warnings_table(verdict: BatchVerdict) -> str:
+    if not verdict.warnings:
+        return "None."
+    rows = _rows((check.name, check.outcome, check.detail) for check in verdict.warnings)
+    return f"| check | outcome | detail |\n|---|---|---|\n{rows}"
 
 
 def _reasons_table(verdict: BatchVerdict) -> str:

@@ -10,7 +10,7 @@ from assets.readers.files import Files
 from assets.readers.registry import reader_of
 from assets.records.batch import BatchManifest, LandedFile
 from assets.records.limits import RETURNED_SUFFIX
-from assets.records.paths import system_part
+from assets.records.paths import system_part, why_system
 from assets.records.reason import Reason, refusal
 from assets.records.record import Record
 
@@ -25,7 +25,7 @@ def read_files(files: Sequence[LandedFile], source: Files, data: DataContract) -
     own, returned = [], []
     for file in files:
         if (part := system_part(file.path)) is not None:
-            yield Reason(file.path, "its name", "ignored", f"{part} is a system's own file, not data", "nothing to do")
+            yield Reason(file.path, "its name", "ignored", why_system(part), "nothing to do")
         elif file.path.lower().endswith(RETURNED_SUFFIX):
             returned.append(file)
         elif file.path.lower().endswith(_ARCHIVES):

@@ -7,13 +7,27 @@ import unicodedata
 from assets.records.limits import MAX_PART_BYTES, MAX_PATH_BYTES
 
 _SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "icon\r", "_success"})
+_UNFINISHED = tuple(
+    ".part .partial .filepart .crdownload .download .opdownload .tmp .temp .swp .aria2 .!ut .!qb ~".split()  # noqa: SIM905
+)
+"""Ends of names under which browsers, editors and copying programs keep what they have not finished."""
 _SPLITS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 MAX_SHOWN = 120
 
 
 def is_system_name(name: str) -> bool:
-    """Whether a file or folder is the system's own: hidden, or left by a file manager. Such things are no data."""
-    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
+    """Whether a file or folder is the system's own: hidden, left by a file manager, or not finished. It is no data."""
+    return name.startswith(".") or name.lower() in _SYSTEM_NAMES or is_unfinished(name)
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a program is still writing a file of this name, or left it unfinished."""
+    return name.startswith("~$") or name.lower().endswith(_UNFINISHED)
+
+
+def why_system(name: str) -> str:
+    """What to say of a name that `is_system_name` tells."""
+    return f"{name} is an unfinished copy" if is_unfinished(name) else f"{name} is a system's own file, not data"
 
 
 def system_part(path: str) -> str | None:

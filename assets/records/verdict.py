@@ -88,6 +88,11 @@ class BatchVerdict:
     corrected: int = 0
     generation: int = 1
 
+    @property
+    def warnings(self) -> tuple[CheckOutcome, ...]:
+        """What does not hold, and did not block: people should know it all the same."""
+        return tuple(check for check in self.checks if check.severity == "warning" and check.outcome != "passed")
+
     def __post_init__(self) -> None:
         if self.seen != self.accepted + self.quarantined + self.refused:
             raise ValueError(

@@ -50,21 +50,39 @@ def batches(line: LineName, as_json: JsonFlag = False, profile: Profile = None) 
     seen = dict.fromkeys(landing.batch for _, landing in LineStore(store, line).landings().after(0))
     rows = [_batch(batch, LineStore(store, line).verdict(batch)) for batch in seen]
     empty = f"Nothing has landed for {line}. `edgeloop land {line} FOLDER_OR_FILE` lands a batch."
-    columns = ("batch", "state", "seen", "accepted", "quarantined", "refused", "why")
+    columns = ("batch", "state", "seen", "accepted", "quarantined", "refused", "warnings", "why")
+    if not as_json:
+        rows = [{**row, "warnings": _shown(row["warnings"])} for row in rows]
     print_rows(f"Batches of {line}", rows, columns, as_json=as_json, empty=empty)
 
 
 def _batch(batch: str, verdict: BatchVerdict | None) -> dict[str, Any]:
     counts = ("seen", "accepted", "quarantined", "refused")
     if verdict is None:
-        return {"batch": batch, "state": "waiting", "why": "not judged yet", **dict.fromkeys(counts), "report": None}
+        return {
+            "batch": batch,
+            "state": "waiting",
+            "why": "not judged yet",
+            **dict.fromkeys(counts),
+            "warnings": [],
+            "report": None,
+        }
     return {
         "batch": batch,
         "state": verdict.state,
         "why": verdict.why,
         **{name: getattr(verdict, name) for name in counts},
+        "warnings": [{"check": check.name, "detail": check.detail} for check in verdict.warnings],
         "report": verdict.report,
     }
+
+
+def _shown(warnings: list[dict[str, str]]) -> str:
+    """How many checks warn, and the first one's name."""
+    if not warnings:
+        return "none"
+    more = f" and {len(warnings) - 1} more" if len(warnings) > 1 else ""
+    return f"“{warnings[0]['check']}” does not hold{more}"
 
 
 def releases(line: LineName, as_json: JsonFlag = False, profile: Profile = None) -> None:

@@ -122,6 +122,8 @@ def _judge(
             continue
         outcome.judged[batch] = verdict.state
         report(f"batch {batch[:12]} is {verdict.state}: {verdict.why}")
+        for check in verdict.warnings:
+            report(f"warning for batch {batch[:12]}: “{check.name}” does not hold. {check.detail}")
 
 
 def _retrain(

@@ -22,7 +22,7 @@ from assets.ingest.sources.members import BLOCK, Damaged, Member, Unreadable, re
 from assets.ingest.sources.tars import is_tar, packing, tar_members
 from assets.ingest.sources.zips import is_zip, zip_members
 from assets.records.limits import FREE_BYTES, MAX_DEPTH, MAX_RATIO
-from assets.records.paths import declared_split, name_problem, printable, system_part
+from assets.records.paths import declared_split, name_problem, printable, system_part, why_system
 from assets.records.reason import Reason
 from assets.storage.scratch import writing
 
@@ -165,7 +165,7 @@ class _Expansion:
         if member.folder and (problem is None or not path):
             return
         if problem is None and (system := system_part(path)) is not None:
-            what = f"{system} is a system's own file, not data"
+            what = why_system(system)
             self.refused.append(Reason(self._shown(path), "its name", "ignored", what, "nothing to do"))
             return
         problem = problem or member.problem

@@ -20,7 +20,7 @@ from assets.ingest.sources.members import read_exactly
 from assets.ingest.sources.remote import RemoteFile, is_url, list_remote, local_path, shown_url
 from assets.ingest.sources.tars import packing
 from assets.records.limits import MAX_ARCHIVES, MAX_DEPTH, MAX_FILES
-from assets.records.paths import is_system_name, name_problem, printable
+from assets.records.paths import is_system_name, name_problem, printable, why_system
 from assets.records.reason import Reason
 
 Progress = Callable[[str, int, int], None]
@@ -297,7 +297,7 @@ def _folder(
     for entry in entries:
         path = f"{prefix}{entry.name}"
         if is_system_name(entry.name):
-            yield Reason(printable(path), "its name", "ignored", "a system's own file, not data", "nothing to do")
+            yield Reason(printable(path), "its name", "ignored", why_system(printable(entry.name)), "nothing to do")
         elif (problem := name_problem(entry.name)) is not None:
             yield _refuse(path, problem, "rename it")
         elif entry.is_symlink():

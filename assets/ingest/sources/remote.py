@@ -21,7 +21,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from assets.errors import EdgeError, LandingError, RejectedError, TransientError
 from assets.ingest.sources.members import read_exactly
 from assets.records.limits import MAX_DEPTH, MAX_FILES, MAX_PAGE_BYTES, MAX_PAGES
-from assets.records.paths import is_system_name, name_problem, printable
+from assets.records.paths import is_system_name, name_problem, printable, why_system
 from assets.records.reason import Reason
 
 LOCAL = ("file", "local")
@@ -141,7 +141,7 @@ def _path_problem(path: str) -> Reason | None:
     parts = path.split("/")
     if system := next((part for part in parts if is_system_name(part) and part not in (".", "..")), None):
         return Reason(
-            printable(path), "its name", "ignored", f"{printable(system)} is a system's own file, not data",
+            printable(path), "its name", "ignored", why_system(printable(system)),
             "nothing to do",
         )  # fmt: skip
     problem = name_problem(path)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from assets.ingest import inbox, listing
@@ -68,6 +69,26 @@ def test_one_file_is_a_drop(any_store: Store, pictures: Line) -> None:
     manifest = load_manifest(LineStore(any_store, "pets"), batch[:16], batch)
     assert [file.path for file in manifest.files] == ["a b.png"]
     assert left(any_store) == []
+
+
+@pytest.mark.parametrize("name", ["x.png.part", "x.png.filepart", "x.crdownload", "x.png.tmp", "x.png~", "~$x.csv"])
+def test_an_unfinished_upload_is_left_alone(name: str, any_store: Store, pictures: Line) -> None:
+    put(any_store, name, b"half")
+    put(any_store, f"tuesday/cat/{name}", b"half")
+    put(any_store, "tuesday/cat/1.png", b"one")
+    put(any_store, "tuesday/_READY", b"")
+    for _ in range(2):
+        found = pick_up(bind(any_store, pictures), quiet=0)
+        assert (found.landed, found.waiting) == ((), 1)
+        assert [reason.file for reason in found.problems] == ["inbox/tuesday"]
+        assert "is an unfinished copy" in found.problems[0].reason
+    assert sorted(left(any_store)) == sorted([name, "tuesday"])
+    filesystem, _ = fsspec.core.url_to_fs(any_store.root)
+    filesystem.rm_file(any_store.path(f"landing/pets/inbox/tuesday/cat/{name}"))
+    pick_up(bind(any_store, pictures), quiet=0)
+    pick_up(bind(any_store, pictures), quiet=0)
+    assert len(listed(any_store)) == 1
+    assert left(any_store) == [name]
 
 
 def test_a_drop_that_changes_waits(any_store: Store, pictures: Line, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,27 @@ def test_lines_of_every_shape_are_shipped() -> None:
     assert readers == {"image_folder", "idx", "cifar10", "table", "series", "text"}
 
 
+@pytest.mark.parametrize(
+    ("place", "body"),
+    [
+        ("classes: [yes, no]", {"classes": [True, False]}),
+        ("classes: [0, 1]", {"classes": [0, 1]}),
+        ("classes: [1.5, a]", {"classes": [1.5, "a"]}),
+        ("classes: [null, a]", {"classes": [None, "a"]}),
+        ("classes: [2024-01-01, a]", {"classes": yaml.safe_load("[2024-01-01, a]")}),
+        ("aliases: {on: a}", {"aliases": {True: "a"}}),
+        ("columns: [1, 2]", {"table": {"target": "y", "columns": [1, 2]}}),
+        ("target: on", {"table": {"target": True, "columns": ["x"]}}),
+        ("categories", {"table": {"target": "y", "columns": ["x"], "categories": {"x": [False, True]}}}),
+        ("header", {"table": {"target": "y", "columns": ["x"], "header": ["x", 7, "y"]}}),
+    ],
+)
+def test_what_yaml_made_of_a_word_is_refused_with_what_to_write(place: str, body: dict[str, Any]) -> None:
+    good = _good()
+    with pytest.raises(LineError, match="in quotes"):
+        parse_line("x", {**good, "data": {**good["data"], **body}}, place)
+
+
 MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"budget": {"max_drop": 1.7}}, "budget.max_drop = 1.7", "less than or equal to 0.5"),
     ({"targets": ["jetson"]}, "targets = ['jetson']", "allowed are cpu-x86"),
