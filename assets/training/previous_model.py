@@ -17,20 +17,16 @@ NUMBERS = ("target_mean", "target_std")
 
 
 def model_in_use(line: LineStore) -> TrainedModel | None:
-    """The teacher of the line's newest release; before the first release the newest teacher; None before that.
-
-    A model of an earlier generation reads other inputs: none is in use until the generation has one of its own.
-    """
+    """The teacher of the line's newest release; before the first release the newest teacher; None before that."""
     try:
         newest = line.newest(TrainedModel)
     except (RejectedError, ContractError):  # none yet, or one of another version of this software
         return None
-    generation = line.generation()
     if (released := released_model(line)) is not None:
         for model in (newest, *line.results(TrainedModel)):
-            if model.onnx.sha256 == released and line.generation_at(model.position) == generation:
+            if model.onnx.sha256 == released:
                 return model
-    return newest if line.generation_at(newest.position) == generation else None
+    return newest
 
 
 def misfit(earlier: TrainedModel, task: str, family: str, spec: InputSpec, architecture: Mapping[str, Any]) -> str:
