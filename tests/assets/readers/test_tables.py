@@ -166,11 +166,10 @@ def test_files_without_a_header() -> None:
         (b"a,b,kind\n", "whole file: it has a header, but no rows"),
         (b"a,b\n1,2\n", "whole file: the target column 'kind' is missing"),
         (b"a,kind\n1,yes\n", "the input columns 'b' are missing"),
-        (b"A,b,Kind \n1,2,yes\n", "rename 'Kind ' to 'kind'"),
+        (b"A,b,Kind \n1,2,yes\n", "rename 'Kind' to 'kind'"),
         (b"a,b,a,kind\n1,2,3,yes\n", "its header has 'a' more than once"),
         ("a,b,kind\n1,2,yes\n".encode("utf-16"), "it is UTF-16; save it as UTF-8"),
         ("a,b,kind\n1,2,yes\n".encode("utf-32"), "it is UTF-32; save it as UTF-8"),
-        (b" a , b ,kind \n1,2,yes\n", "its header has ' a ', ' b ', 'kind '); rename 'kind ' to 'kind'"),
         ("a,b,kind\n1,2,yes\n".encode("utf-16-le"), "NUL bytes"),
         (b"a,b,kind\0\n1,2,yes\n", "its header (line 1): it has NUL bytes"),
         (b"a,b,kind,\xfc\n1,2,yes,x\n", "its header (line 1): it has bytes that are not UTF-8"),
@@ -327,7 +326,7 @@ def test_a_stored_row_becomes_a_record_again() -> None:
     assert (record.label, record.group, record.facts, record.notes) == ("7.0", "x", {"a": 1.0, "b": "high"}, {})
     record = record_of(struct.pack("<2d", math.inf, 5), "x", "", "r#1", "", None, data)
     assert set(record.notes) == {"a", "b", "kind"}
-    assert record.facts == {"a": None, "b": ""}
+    assert record.facts == {"a": None, "b": None}
     assert struct.unpack("<2d", record.input)[0] == math.inf
     assert math.isnan(struct.unpack("<2d", record.input)[1])
     minus, zero = (record_of(struct.pack("<2d", value, 0), "1", "", "r#1", "", None, data) for value in (-0.0, 0.0))
