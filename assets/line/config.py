@@ -70,7 +70,9 @@ class Resources(Frozen):
     )
 
 
-ADDED: Mapping[str, Any] = {"other": {}, "unit_ids": "batch", "conflicts": None, "copies": None, "skip_lines": 0}
+ADDED: Mapping[str, Any] = {
+    "other": {}, "unit_ids": "batch", "conflicts": None, "copies": None, "skip_lines": 0, "splits_from": None,
+}  # fmt: skip
 """Settings that came after digests were put on record, with their defaults: who does not use them keeps the digest."""
 
 

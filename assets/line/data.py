@@ -216,6 +216,12 @@ class DataContract(Frozen):
     carve: tuple[Literal["validation", "test"], ...] = Field(
         default=(), description="Splits that the source does not declare; they are drawn from its train records."
     )
+    splits_from: Literal["names", "folders", "none"] | None = Field(
+        default=None,
+        description="What of a file of rows declares a split: `names` (its first folder, else its own name: train.csv, "
+        "test_1.csv, valid.csv), `folders` (its first folder only) or `none`. Unset it is names, and a note says where "
+        "a name was taken for a split.",
+    )
     validation_share: float = Field(default=0.15, gt=0, lt=0.5, description="Share of records used to choose models.")
     test_share: float = Field(default=0.2, gt=0, lt=0.5, description="Share of records used to report, not to choose.")
     privacy: PrivacyPolicy = Field(default=PrivacyPolicy(), description="What is taken out, hidden or encrypted.")
@@ -254,6 +260,15 @@ class DataContract(Frozen):
         for other in sorted(set(SECTIONS.values()) - {section}):
             if getattr(self, other) is not None:
                 raise ValueError(f"reader {self.reader} does not read the section `{other}`; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _splits_are_declared_by_files_of_rows(self) -> Self:
+        if self.splits_from is not None and SECTIONS[self.reader] not in {"table", "series", "text"}:
+            raise ValueError(
+                f"splits_from is for readers table, series and text; reader {self.reader} has its own form, "
+                "so remove it"
+            )
         return self
 
     @model_validator(mode="after")

@@ -60,6 +60,8 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
             )
         for check in verdict.warnings:
             context.log.warning(f"“{check.name}” does not hold. {check.detail}")
+        for note in verdict.notes:
+            context.log.info(note)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(verdict))
         yield from results
 
@@ -113,6 +115,7 @@ def _metadata(verdict: BatchVerdict) -> dict[str, dg.MetadataValue | str | int |
         "refused": verdict.refused,
         "seconds": round(verdict.seconds, 3),
         "warnings": dg.MetadataValue.md(_warnings_table(verdict)),
+        "notes": dg.MetadataValue.text("\n".join(verdict.notes) or "none"),
         "reasons": dg.MetadataValue.md(_reasons_table(verdict)),
         "classes": dg.MetadataValue.md(f"| class | accepted records |\n|---|---|\n{classes}"),
     }

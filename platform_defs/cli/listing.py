@@ -65,6 +65,7 @@ def _batch(batch: str, verdict: BatchVerdict | None) -> dict[str, Any]:
             "why": "not judged yet",
             **dict.fromkeys(counts),
             "warnings": [],
+            "notes": [],
             "report": None,
         }
     return {
@@ -73,6 +74,7 @@ def _batch(batch: str, verdict: BatchVerdict | None) -> dict[str, Any]:
         "why": verdict.why,
         **{name: getattr(verdict, name) for name in counts},
         "warnings": [{"check": check.name, "detail": check.detail} for check in verdict.warnings],
+        "notes": list(verdict.notes),
         "report": verdict.report,
     }
 

@@ -120,6 +120,8 @@ def _judge(
         report(f"batch {batch[:12]} is {verdict.state}: {verdict.why}")
         for check in verdict.warnings:
             report(f"warning for batch {batch[:12]}: “{check.name}” does not hold. {check.detail}")
+        for note in verdict.notes:
+            report(f"note for batch {batch[:12]}: {note}")
 
 
 def _retrain(
