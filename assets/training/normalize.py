@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from assets.loading.stored import find_stored
 from assets.records.dataset import DatasetVersion
 from assets.records.read import raw_inputs
 from assets.storage.store import Store
-from edge.contracts import InputSpec
+from edge.contracts import InputSpec, RowFiles
 
 INPUT_NAME = "input"
 MAX_RECORDS = 20_000
@@ -45,7 +46,9 @@ def input_spec(
     if data.image is not None:
         return _image_spec(store, dataset, config, report)
     if data.text is not None:
-        return InputSpec("text", INPUT_NAME, (features.tokens,), (), (), buckets=features.buckets, unit=features.unit)
+        files = RowFiles(data.text.header, data.text.skip_lines, text=data.text.column)
+        size, unit = features.buckets, features.unit
+        return InputSpec("text", INPUT_NAME, (features.tokens,), (), (), buckets=size, unit=unit, files=files)
     section = data.inputs
     if section is None:
         raise RejectedError(f"line {dataset.line!r}: reader {data.reader} collects data only; no model reads it yet")
@@ -59,9 +62,12 @@ def input_spec(
         values = np.frombuffer(b"".join(inputs), dtype="<f8").reshape(len(inputs), len(columns))
     mean, std = _column_statistics(values, columns)
     words, other = dict(section.categories), dict(section.other)
+    files = RowFiles(section.header, section.skip_lines)
     if data.series is not None:
-        return InputSpec("series", INPUT_NAME, (features.steps, len(columns)), mean, std, columns, words, other=other)
-    return InputSpec("table", INPUT_NAME, (len(columns),), mean, std, columns, words, other=other)
+        shape = (features.steps, len(columns))
+        files = replace(files, unit=data.series.unit, time=data.series.time)
+        return InputSpec("series", INPUT_NAME, shape, mean, std, columns, words, other=other, files=files)
+    return InputSpec("table", INPUT_NAME, (len(columns),), mean, std, columns, words, other=other, files=files)
 
 
 def _image_spec(store: Store, dataset: DatasetVersion, config: LineConfig, report: Callable[[str], None]) -> InputSpec:
