@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
 from assets.line.config import LineConfig
+from assets.line.data import DataContract
 from assets.loading.series import read_readings
 from assets.loading.sources import open_pictures
 from assets.loading.stored import find_stored
@@ -46,9 +46,8 @@ def input_spec(
     if data.image is not None:
         return _image_spec(store, dataset, config, report)
     if data.text is not None:
-        files = RowFiles(data.text.header, data.text.skip_lines, text=data.text.column)
         size, unit = features.buckets, features.unit
-        return InputSpec("text", INPUT_NAME, (features.tokens,), (), (), buckets=size, unit=unit, files=files)
+        return InputSpec("text", INPUT_NAME, (features.tokens,), (), (), buckets=size, unit=unit, files=row_files(data))
     section = data.inputs
     if section is None:
         raise RejectedError(f"line {dataset.line!r}: reader {data.reader} collects data only; no model reads it yet")
@@ -62,12 +61,21 @@ def input_spec(
         values = np.frombuffer(b"".join(inputs), dtype="<f8").reshape(len(inputs), len(columns))
     mean, std = _column_statistics(values, columns)
     words, other = dict(section.categories), dict(section.other)
-    files = RowFiles(section.header, section.skip_lines)
+    files = row_files(data)
     if data.series is not None:
         shape = (features.steps, len(columns))
-        files = replace(files, unit=data.series.unit, time=data.series.time)
         return InputSpec("series", INPUT_NAME, shape, mean, std, columns, words, other=other, files=files)
     return InputSpec("table", INPUT_NAME, (len(columns),), mean, std, columns, words, other=other, files=files)
+
+
+def row_files(data: DataContract) -> RowFiles | None:
+    """How the line's files of rows are written, for devices; None where records are files of their own."""
+    if data.series is not None:
+        series = data.series
+        return RowFiles(series.header, series.skip_lines, unit=series.unit, time=series.time)
+    if data.text is not None:
+        return RowFiles(data.text.header, data.text.skip_lines, text=data.text.column)
+    return RowFiles(data.table.header, data.table.skip_lines) if data.table is not None else None
 
 
 def _image_spec(store: Store, dataset: DatasetVersion, config: LineConfig, report: Callable[[str], None]) -> InputSpec:
