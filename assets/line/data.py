@@ -29,19 +29,24 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def _quoted(value: Any) -> Any:
+def quoted(value: Any) -> Any:
     """Words as they are; refuses what YAML made of a word without quotes, and says what to write."""
     if isinstance(value, bool):
-        words = "yes, on and true" if value else "no, off and false"
-        raise ValueError(f"YAML reads {words} as a truth value, not as a word; write the word in quotes")  # noqa: TRY004
+        words, one = ("yes, on and true", "yes") if value else ("no, off and false", "no")
+        raise ValueError(  # noqa: TRY004
+            f'YAML reads {words} as a truth value, not as a word; write the word in quotes, e.g. "{one}"'
+        )
     if value is None:
         raise ValueError('YAML reads null, ~ and nothing as no value; write the word in quotes, e.g. "null"')
     if isinstance(value, int | float | datetime.date):
-        raise ValueError(f'YAML reads {value} as a number or a date, not as a word; write it in quotes, e.g. "{value}"')  # noqa: TRY004
+        raise ValueError(  # noqa: TRY004
+            f"YAML reads it as the {'date' if isinstance(value, datetime.date) else 'number'} {value}, not as a word; "
+            f'write it in quotes, as the data writes it, e.g. "{value}"'
+        )
     return value
 
 
-Word = Annotated[str, BeforeValidator(_quoted)]
+Word = Annotated[str, BeforeValidator(quoted)]
 """A word of the data or a column's name: `no`, `1` and `2024-01-01` are words only in quotes."""
 
 
