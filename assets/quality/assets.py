@@ -60,8 +60,6 @@ def build_assets(line: Line) -> list[dg.AssetsDefinition]:
             )
         for check in verdict.warnings:
             context.log.warning(f"“{check.name}” does not hold. {check.detail}")
-        for note in verdict.notes:
-            context.log.info(note)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(verdict))
         yield from results
 
