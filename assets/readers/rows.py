@@ -73,9 +73,11 @@ def split_of(path: str, splits_from: str | None = None) -> str:
 def named_splits(paths: Iterable[str], data: DataContract) -> str:
     """A note on files whose name, and no folder, was taken for a split; "" where there are none.
 
-    A contract that says `splits_from` has decided, and gets no note.
+    A contract that says `splits_from` has decided, and gets no note; nor does the form of C-MAPSS (`series.remaining`),
+    whose files are named so.
     """
-    if data.splits_from is not None or (data.inputs is None and data.text is None):
+    by_form = data.series is not None and data.series.remaining
+    if by_form or data.splits_from is not None or (data.inputs is None and data.text is None):
         return ""
     found: dict[str, list[str]] = defaultdict(list)
     for path in paths:

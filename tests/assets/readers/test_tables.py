@@ -120,6 +120,8 @@ def test_a_note_names_the_files_whose_name_was_taken_for_a_split() -> None:
         "set `data.splits_from: names`; if not, `data.splits_from: folders`, and the names declare nothing."
     )
     assert rows.named_splits(["training-log.csv", "test/valid.csv", "x"], contract()) == ""
+    engines = {"unit": "u", "time": "t", "remaining": True, "columns": ("a",)}
+    assert rows.named_splits(paths, DataContract(reader="series", series=engines)) == ""  # type: ignore[arg-type]
     for decided in ("names", "folders", "none"):
         assert rows.named_splits(paths, contract().model_copy(update={"splits_from": decided})) == ""
 
