@@ -14,7 +14,7 @@ from assets.quality.checks.target_leakage import find_target_leakage
 from assets.quality.checks.units import Quantiles, find_unit_change
 from assets.quality.computed_checks import Computed
 from assets.quality.drift.profile import Profile
-from assets.quality.redaction import hidden_columns
+from assets.quality.redaction import LABELS, hidden_columns
 from assets.quality.spool import Spool
 
 MOST_NAMED = 3
@@ -35,11 +35,13 @@ def check_batch(
         reference: what accepted data looks like, to compare units with; None for a first batch.
     """
     data, quality = line.config.data, line.config.quality
+    hidden = hidden_columns(data)
+    shown = hidden.isdisjoint(LABELS)
     if data.classes and len(good):
         computed.check(
             "the classes are balanced",
             "warning",
-            lambda: _balance(spool, data.classes, splits, good, quality.max_imbalance),
+            lambda: _balance(spool, data.classes, splits, good, quality.max_imbalance, shown),
         )
     if data.inputs is not None and quality.target_leakage != "off":
         severity: Severity = "critical" if quality.target_leakage == "block" else "warning"
@@ -53,7 +55,6 @@ def check_batch(
             lambda: _summary(computed, find_unit_change(spool, data, _quantiles(reference))),
         )
     if data.privacy.scan:
-        hidden = hidden_columns(data)
         computed.check(
             "nothing looks like personal data", "warning", lambda: _summary(computed, find_pii(spool, hidden))
         )
@@ -71,18 +72,21 @@ def _summary(computed: Computed, found: Derived) -> tuple[bool, str]:
 
 
 def _balance(
-    spool: Spool, classes: tuple[str, ...], splits: NDArray[np.int8], good: NDArray[np.int64], most: float
+    spool: Spool, classes: tuple[str, ...], splits: NDArray[np.int8], good: NDArray[np.int64], most: float, shown: bool
 ) -> tuple[bool, str]:
+    """Whether classes are balanced, and how far they are not; a private class is not named (`shown`)."""
     sound = np.zeros(spool.rows, dtype=bool)
     sound[good] = True
     balance = class_balance(spool, classes, splits, sound)
     if balance.single is not None:
-        return False, f"All good records are of the class {balance.single!r}: nothing can be told apart."
+        only = f"the class {balance.single!r}" if shown else "one class"
+        return False, f"All good records are of {only}: nothing can be told apart."
     largest = max(balance.counts.values())
     least = min(count for count in balance.counts.values() if count)
     detail = f"The largest class has {largest:,} good records, the smallest {least:,} (1 to {balance.imbalance:.0f})."
     if untested := balance.untested():
-        return False, f"{detail} {untested[0]!r} has test or validation records, but no train record."
+        name = repr(untested[0]) if shown else "A class"
+        return False, f"{detail} {name} has test or validation records, but no train record."
     return balance.imbalance <= most, detail
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from assets.line.data import DataContract
 from assets.quality.checks.columns import class_codes, codes, numbers, surest
 from assets.quality.checks.derived import Derived
-from assets.quality.redaction import hidden_columns
+from assets.quality.redaction import LABELS, hidden_columns
 from assets.quality.spool import Spool
 from assets.records.verdict import Finding
 
@@ -80,6 +80,7 @@ class _Scored:
 
 
 def _findings(alone: Sequence[_Scored], found: Sequence[_Scored], data: DataContract) -> Iterator[Finding]:
+    hidden = hidden_columns(data)
     for column in alone:
         how = "R squared" if data.regression else "balanced accuracy"
         if column.in_order:
@@ -94,9 +95,10 @@ def _findings(alone: Sequence[_Scored], found: Sequence[_Scored], data: DataCont
             assert inputs is not None
             words = inputs.categories.get(column.name)
             shown = repr(words[int(value)]) if words else f"{value:g}"
-            if column.name in hidden_columns(data):
+            if column.name in hidden:
                 shown = "one certain value"
-            detail = f"{share:.0%} of the {count:,} records where it is {shown} are {data.classes[place]!r}"
+            label = repr(data.classes[place]) if hidden.isdisjoint(LABELS) else "of one class"
+            detail = f"{share:.0%} of the {count:,} records where it is {shown} are {label}"
             yield Finding("target_leakage", -1, column.name, -1, share, f"column {column.name}: {detail}")
 
 

@@ -145,6 +145,21 @@ def test_a_private_label_is_in_no_verdict(tmp_path: Path) -> None:
     assert label.reason == "it breaks “every label is a class of the line” (private)"
 
 
+@pytest.mark.parametrize("name", ["test_1.csv", "a.csv"])
+@pytest.mark.parametrize("private", [["kind", "a", "b"], []])
+def test_what_warns_names_no_private_class_and_no_private_value(name: str, private: list[str], tmp_path: Path) -> None:
+    rows = [(n % 7, n / 7, "zanlow") for n in range(400)] + [(7.125, n / 9, "zanhigh") for n in range(12)]
+    rows += [(n % 7, n / 3, "zanhigh") for n in range(13)]
+    body = "".join(f"{a},{b:.3f},{kind}\n" for a, b, kind in rows)
+    (tmp_path / name).write_text(f"a,b,kind\n{body}")
+    table = {"target": "kind", "columns": ["a", "b"]}
+    data = {"reader": "table", "classes": ["zanlow", "zanhigh"], "table": table, "privacy": {"private": private}}
+    _, verdict = judged(tmp_path, parse_line("mail", {"data": data}, "test"), tmp_path / name)
+    told = [check.detail for check in verdict.warnings]
+    assert [text for text in told if "records where it is" in text]
+    assert bool([text for text in told if "zan" in text or "7.125" in text]) == (not private)
+
+
 def test_a_refusal_keeps_the_kind_of_trouble() -> None:
     data = DataContract(
         reader="text",
