@@ -34,10 +34,14 @@ demo: $(STAMP) ## close the whole loop on handwritten digits: three batches, a d
 ui: $(STAMP) ## Dagster UI, reports and device gateway over the demo's state (PORT, REPORTS_PORT, DEVICES_PORT)
 	@$(BIN)/edgeloop ui --port $(PORT) --reports-port $(REPORTS_PORT) --devices-port $(DEVICES_PORT)
 
-line: $(STAMP) ## scaffold a line, e.g. NAME=my-line ARGS='--classes cat,dog'
-	@test -n '$(NAME)' || { echo "say make line NAME=my-line ARGS='--classes cat,dog'"; exit 2; }
+line: $(STAMP) ## scaffold a line, e.g. NAME=my-line ARGS='--classes cat,dog' (ARGS=--help lists all)
+ifneq ($(filter -h --help,$(ARGS)),)
+	@$(BIN)/python -W ignore -c 'from platform_defs.components.scaffolder import options_text; print(options_text())'
+else
+	@test -n '$(NAME)' || { echo "say make line NAME=my-line ARGS='--classes cat,dog'; make line ARGS=--help lists what ARGS may say"; exit 2; }
 	@$(PREPARE_DAGSTER)
 	@$(BIN)/dg scaffold defs platform_defs.components.ModelLine '$(NAME)' $(ARGS)
+endif
 
 test: $(STAMP) ## run the tests, on all cores
 	$(BIN)/python -m pytest -q -m 'not nightly' -n auto --dist loadfile --no-loadscope-reorder

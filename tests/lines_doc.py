@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import typing
 from collections.abc import Iterator
 from typing import Any
@@ -93,7 +94,7 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
 def _default(field: FieldInfo, inner: type[BaseModel] | None) -> str:
     if field.is_required():
         return "required"
-    return "optional" if inner is not None else f"`{field.default}`"
+    return "optional" if inner is not None else f"`{field.get_default(call_default_factory=True)}`"
 
 
 def _allowed(field: FieldInfo) -> str:
@@ -101,7 +102,7 @@ def _allowed(field: FieldInfo) -> str:
     choices = _choices(field.annotation)
     if choices:
         words.append(f"one of {', '.join(choices)}")
-    counted = typing.get_origin(field.annotation) is tuple
+    counted = typing.get_origin(field.annotation) in {tuple, collections.abc.Mapping}
     what = " (entries)" if counted else " (characters)"
     for limit in field.metadata:
         for kind, key, text in LIMITS:

@@ -41,6 +41,10 @@ def test_the_page_on_lines_is_made_from_their_schema() -> None:
     assert (ROOT / "docs/lines.md").read_text() == document(), "run: python -m tests.lines_doc > docs/lines.md"
 
 
+def test_that_page_shows_values_and_no_words_of_a_library() -> None:
+    assert re.findall(r"Undefined|<[a-z]+ .*?>|FieldInfo|object at", document()) == []
+
+
 def test_the_example_on_that_page_is_a_line() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", HEAD, re.DOTALL)
     body = yaml.safe_load(example)

@@ -33,7 +33,7 @@ from tests.house.rules import (
 
 ROOT = Path(__file__).parent.parent
 DEVICE_LIBRARIES = {"PIL", "cryptography", "numpy", "onnx", "onnxruntime", "securesystemslib", "tensorrt", "tuf"}
-DEVICE_LIBRARIES |= {"tensorrt_rtx_bindings", "tensorrt_rtx_libs", "urllib3"}
+DEVICE_LIBRARIES |= {"pyarrow", "tensorrt_rtx_bindings", "tensorrt_rtx_libs", "urllib3"}
 Rule = Callable[[House], list[str]]
 
 

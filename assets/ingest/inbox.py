@@ -130,7 +130,7 @@ class _Work:
         if len(files) > MAX_ENTRIES:
             self._tell(name, f"more than {MAX_ENTRIES:,} files; put it there in several parts")
             return
-        if half := next((path for path in files if is_unfinished(path.rpartition("/")[2])), None):
+        if half := next((path for path in files if any(map(is_unfinished, path.split("/")))), None):
             # Neither landed nor taken away, whatever its marker says: what is finished next to it waits for it.
             self._tell(name, f"{half} is an unfinished copy; it lands once that is finished, or gone")
             self.waiting += 1

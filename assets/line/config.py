@@ -70,7 +70,10 @@ class Resources(Frozen):
     )
 
 
-ADDED: Mapping[str, Any] = {"other": {}, "unit_ids": "batch", "conflicts": None, "copies": None, "skip_lines": 0}
+A_LIST = "Input should be a list, e.g. [cat, dog]"
+ADDED: Mapping[str, Any] = {
+    "other": {}, "unit_ids": "batch", "conflicts": None, "copies": None, "skip_lines": 0, "splits_from": None,
+}  # fmt: skip
 """Settings that came after digests were put on record, with their defaults: who does not use them keeps the digest."""
 
 
@@ -311,9 +314,12 @@ def parse_line(name: str, attributes: Any, source: str) -> Line:
     except ValidationError as error:
         rows = [f"{source}: line {name!r} is broken"]
         for problem in error.errors(include_url=False):
-            field = ".".join(str(part) for part in problem["loc"]) or "(the whole line)"
+            place = problem["loc"]
+            key = " (a name in it)" if place[-1:] == ("[key]",) else ""
+            field = ".".join(map(str, place[:-2] if key else place)) + key or "(the whole line)"
             value = "" if problem["type"] == "missing" else f" = {_short(problem['input'])}"
-            rows.append(f"  {field}{value}: {problem['msg'].removeprefix('Value error, ')}")
+            told = problem["msg"].removeprefix("Value error, ").replace("Input should be a valid tuple", A_LIST)
+            rows.append(f"  {field}{value}: {told}")
         raise LineError("\n".join(rows)) from error
 
 

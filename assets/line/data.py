@@ -29,19 +29,24 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def _quoted(value: Any) -> Any:
+def quoted(value: Any) -> Any:
     """Words as they are; refuses what YAML made of a word without quotes, and says what to write."""
     if isinstance(value, bool):
-        words = "yes, on and true" if value else "no, off and false"
-        raise ValueError(f"YAML reads {words} as a truth value, not as a word; write the word in quotes")  # noqa: TRY004
+        words, one = ("yes, on and true", "yes") if value else ("no, off and false", "no")
+        raise ValueError(  # noqa: TRY004
+            f'YAML reads {words} as a truth value, not as a word; write the word in quotes, e.g. "{one}"'
+        )
     if value is None:
         raise ValueError('YAML reads null, ~ and nothing as no value; write the word in quotes, e.g. "null"')
     if isinstance(value, int | float | datetime.date):
-        raise ValueError(f'YAML reads {value} as a number or a date, not as a word; write it in quotes, e.g. "{value}"')  # noqa: TRY004
+        raise ValueError(  # noqa: TRY004
+            f"YAML reads it as the {'date' if isinstance(value, datetime.date) else 'number'} {value}, not as a word; "
+            f'write it in quotes, as the data writes it, e.g. "{value}"'
+        )
     return value
 
 
-Word = Annotated[str, BeforeValidator(_quoted)]
+Word = Annotated[str, BeforeValidator(quoted)]
 """A word of the data or a column's name: `no`, `1` and `2024-01-01` are words only in quotes."""
 
 
@@ -216,6 +221,12 @@ class DataContract(Frozen):
     carve: tuple[Literal["validation", "test"], ...] = Field(
         default=(), description="Splits that the source does not declare; they are drawn from its train records."
     )
+    splits_from: Literal["names", "folders", "none"] | None = Field(
+        default=None,
+        description="What of a file of rows declares a split: `names` (its first folder, else its own name: train.csv, "
+        "test_1.csv, valid.csv), `folders` (its first folder only) or `none`. Unset it is names, and a note says where "
+        "a name was taken for a split.",
+    )
     validation_share: float = Field(default=0.15, gt=0, lt=0.5, description="Share of records used to choose models.")
     test_share: float = Field(default=0.2, gt=0, lt=0.5, description="Share of records used to report, not to choose.")
     privacy: PrivacyPolicy = Field(default=PrivacyPolicy(), description="What is taken out, hidden or encrypted.")
@@ -254,6 +265,15 @@ class DataContract(Frozen):
         for other in sorted(set(SECTIONS.values()) - {section}):
             if getattr(self, other) is not None:
                 raise ValueError(f"reader {self.reader} does not read the section `{other}`; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _splits_are_declared_by_files_of_rows(self) -> Self:
+        if self.splits_from is not None and SECTIONS[self.reader] not in {"table", "series", "text"}:
+            raise ValueError(
+                f"splits_from is for readers table, series and text; reader {self.reader} has its own form, "
+                "so remove it"
+            )
         return self
 
     @model_validator(mode="after")

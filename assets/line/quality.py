@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from assets.line.data import Frozen
+from assets.line.data import Frozen, quoted
 from assets.line.expectations import EXPECTATIONS
 
 Severity = Literal["critical", "warning"]
@@ -39,6 +40,18 @@ class UserExpectation(Frozen):
             near = difflib.get_close_matches(self.expect, EXPECTATIONS, 1, 0.5)
             hint = f"; is {near[0]} meant?" if near else ""
             raise ValueError(f"{self.expect!r} is no expectation of Great Expectations{hint}")
+        return self
+
+    @model_validator(mode="after")
+    def _words_are_words(self) -> Self:
+        for name, value in self.settings.items():
+            try:
+                if name.startswith("column"):
+                    _ = [quoted(one) for one in (value if isinstance(value, list) else [value])]
+                elif isinstance(value, list):  # numbers may stand in a list of values, truth values may not
+                    _ = [quoted(one) for one in value if isinstance(one, bool | datetime.date)]
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
         return self
 
     @property

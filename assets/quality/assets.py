@@ -113,6 +113,7 @@ def _metadata(verdict: BatchVerdict) -> dict[str, dg.MetadataValue | str | int |
         "refused": verdict.refused,
         "seconds": round(verdict.seconds, 3),
         "warnings": dg.MetadataValue.md(_warnings_table(verdict)),
+        "notes": dg.MetadataValue.text("\n".join(verdict.notes) or "none"),
         "reasons": dg.MetadataValue.md(_reasons_table(verdict)),
         "classes": dg.MetadataValue.md(f"| class | accepted records |\n|---|---|\n{classes}"),
     }

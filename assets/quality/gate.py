@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.ingest.landing import find_landing, load_manifest
 from assets.ingest.reading import read_landed
 from assets.line.config import Line
 from assets.line.quality import Severity
@@ -39,6 +40,7 @@ from assets.quality.rules import SET_ASIDE, rules_of
 from assets.quality.rulings import RowWise, Ruling, run_rules
 from assets.quality.shards import Keeper, Kept, keep_records
 from assets.quality.spool import Spool
+from assets.readers.rows import named_splits
 from assets.records.chunks import chunk_schema
 from assets.records.corrections import corrections_sentence, corrections_table
 from assets.records.forgotten import forgotten_ids
@@ -186,6 +188,7 @@ def _judge(line: BoundLine, batch: str, tell: Tell) -> BatchVerdict:
             profile=keeper.document(profile) if verdict.state == "accepted" and profile is not None else None,
             seconds=time.perf_counter() - started,
             since=since,
+            notes=_notes(line, batch),
         )
         contents = ReportData(
             verdict=verdict,
@@ -209,6 +212,15 @@ def _judge(line: BoundLine, batch: str, tell: Tell) -> BatchVerdict:
             page=line.put(batch_page(contents).encode(), "html", ".html", (batch,)),
             suite_page=line.put(suite_page(contents).encode(), "html", ".html", (batch,)),
         )
+
+
+def _notes(line: BoundLine, batch: str) -> tuple[str, ...]:
+    """What people should know of how the batch was read."""
+    data = line.config.data
+    if data.inputs is None and data.text is None:
+        return ()
+    manifest = load_manifest(line, find_landing(line, batch).drop, batch)
+    return tuple(filter(None, (named_splits((file.path for file in manifest.files), data),)))
 
 
 def _read(

@@ -9,10 +9,12 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, cast
 
 from assets.errors import LandingError, RejectedError
+from assets.line.data import DataContract
 from assets.readers import columnar
 from assets.readers.csvblocks import Block, text_blocks
 from assets.readers.csvrows import Blocks
@@ -20,13 +22,14 @@ from assets.readers.files import Files
 from assets.readers.headers import Wanted, check_names, headerless, with_header
 from assets.records.batch import LandedFile
 from assets.records.limits import FREE_BYTES, MAX_RATIO
-from assets.records.paths import declared_split
+from assets.records.paths import declared_split, shown
 from assets.records.reason import Reason, refusal
 
 DELIMITED = (".csv", ".tsv", ".tab")
 BINARY = (".parquet", ".pq", ".arrow", ".feather", ".ipc")
 PLAIN = (".txt", ".dat", ".data")
 _SEP = re.compile(rb'"?sep=([,;\t])"?\r?\n', re.IGNORECASE)
+_NAMED = 3
 _BOM = b"\xef\xbb\xbf"
 
 REFUSED = {
@@ -49,14 +52,48 @@ def is_named_as_rows(path: str, plain: bool) -> bool:
     return name.endswith((*DELIMITED, *BINARY, *(PLAIN if plain else ()))) or (plain and "." not in name)
 
 
-def split_of(path: str) -> str:
-    """The split that a file's first folder declares, else its name: train.csv, test_1.csv; "" for others."""
+def split_of(path: str, splits_from: str | None = None) -> str:
+    """The split that a file's first folder declares, else its name: train.csv, test_1.csv; "" for others.
+
+    Args:
+        splits_from: the contract's: with "folders" names declare nothing, with "none" folders do not either.
+    """
     folder, _, name = path.rpartition("/")
+    if splits_from == "none":
+        return ""
     if folder and (split := declared_split(folder.split("/", 1)[0])):
         return split
+    if splits_from == "folders":
+        return ""
     stem = name.split(".", 1)[0].lower()
     first = re.split(r"[-_]", stem, maxsplit=1)[0]
     return declared_split(stem) or (declared_split(first) if first in {"train", "validation", "test"} else None) or ""
+
+
+def named_splits(paths: Iterable[str], data: DataContract) -> str:
+    """A note on files whose name, and no folder, was taken for a split; "" where there are none.
+
+    A contract that says `splits_from` has decided, and gets no note; nor does the form of C-MAPSS (`series.remaining`),
+    whose files are named so.
+    """
+    by_form = data.series is not None and data.series.remaining
+    if by_form or data.splits_from is not None or (data.inputs is None and data.text is None):
+        return ""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        named = is_named_as_rows(path, plain=data.text is None) and not split_of(path, "folders")
+        if named and (split := split_of(path)):
+            found[split].append(path)
+    if not found:
+        return ""
+    parts = []
+    for split, names in sorted(found.items()):
+        more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+        parts.append(f"{', '.join(map(shown, names[:_NAMED]))}{more} for the split {split}")
+    return (
+        f"A file's own name was taken for a split: {'; '.join(parts)}. If that is meant, set "
+        "`data.splits_from: names`; if not, `data.splits_from: folders`, and the names declare nothing."
+    )
 
 
 def read_blocks(file: LandedFile, source: Files, wanted: Wanted) -> Iterator[Block | Reason]:

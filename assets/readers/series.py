@@ -114,7 +114,7 @@ def _readings(files: Sequence[LandedFile], source: Files, data: DataContract) ->
                 text = str(error) if isinstance(error, RejectedError) else f"{error}; write it as plain values"
                 yield refusal(file.path, "whole file", text)
                 continue
-        split = split_of(file.path)
+        split = split_of(file.path, data.splits_from)
         make = partial(_chunk, path=file.path, split=split, data=data, clock=clock, lives=lives)
         yield from to_tables(file.path, read_blocks(file, source, wanted), make)
     for key, file in ends.items():

@@ -115,7 +115,7 @@ def _tables(files: Sequence[LandedFile], source: Files, data: DataContract) -> I
         if not is_named_as_rows(file.path, plain=True):
             yield refusal(file.path, "its name", NOT_A_TABLE)
             continue
-        split = split_of(file.path)
+        split = split_of(file.path, data.splits_from)
         make = partial(_chunk, path=file.path, split=split, data=data)
         yield from to_tables(file.path, read_blocks(file, source, wanted), make)
 

@@ -98,6 +98,7 @@ def _whole(file: LandedFile, source: Files, data: DataContract) -> Record | Reas
     """A file that is one text, of the class that its folder names."""
     try:
         split, label = folder_label(file.path)
+        split = "" if data.splits_from == "none" else split
         content = source.read(file, 4 * MAX_TEXT_CHARS + 3)
         if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise RejectedError("it is UTF-16; save it as UTF-8")
@@ -117,7 +118,7 @@ def _tables(files: Sequence[LandedFile], source: Files, data: DataContract) -> I
         TEXT, (text.target, text.column), frozenset(), text.target, text.header, MAX_TEXT_CHARS, (), text.skip_lines
     )
     for file in files:
-        split = split_of(file.path)
+        split = split_of(file.path, data.splits_from)
         make = partial(_chunk, path=file.path, split=split, data=data)
         yield from to_tables(file.path, read_blocks(file, source, wanted), make)
 

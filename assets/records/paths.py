@@ -7,9 +7,11 @@ import unicodedata
 from assets.records.limits import MAX_PART_BYTES, MAX_PATH_BYTES
 
 _SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "icon\r", "_success"})
-_UNFINISHED = tuple(
-    ".part .partial .filepart .crdownload .download .opdownload .tmp .temp .swp .aria2 .!ut .!qb ~".split()  # noqa: SIM905
-)
+_UNFINISHED = (
+    ".part", ".partial", ".filepart", ".ftpart", ".dtapart", ".crdownload", ".download", ".opdownload", ".fdmdownload",
+    ".tmp", ".temp", ".swp", ".aria2", ".!ut", ".!qb", ".!bt", ".bc!", ".td", ".xltd", "._copying_", ".incomplete",
+    ".inprogress", "~",
+)  # fmt: skip
 """Ends of names under which browsers, editors and copying programs keep what they have not finished."""
 _SPLITS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 MAX_SHOWN = 120

@@ -54,6 +54,7 @@ class BatchVerdict:
         since: how long the journal of accepted batches was when this was judged: the batch is listed behind that only.
         corrections: Parquet of the accepted labels that this batch's records correct (`assets.records.corrections`).
         corrected: how many records were corrected.
+        notes: what people should know of how the batch was read, e.g. that a file's name was taken for a split.
         drift: largest population stability index of a feature against accepted data, for the line's history; None
             where nothing was compared.
     """
@@ -85,6 +86,7 @@ class BatchVerdict:
     since: int = 0
     corrections: ArtifactRef | None = None
     corrected: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[CheckOutcome, ...]:

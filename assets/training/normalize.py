@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from assets.errors import RejectedError
 from assets.line.config import LineConfig
+from assets.line.data import DataContract
 from assets.loading.series import read_readings
 from assets.loading.sources import open_pictures
 from assets.loading.stored import find_stored
 from assets.records.dataset import DatasetVersion
 from assets.records.read import raw_inputs
 from assets.storage.store import Store
-from edge.contracts import InputSpec
+from edge.contracts import InputSpec, RowFiles
 
 INPUT_NAME = "input"
 MAX_RECORDS = 20_000
@@ -45,7 +46,8 @@ def input_spec(
     if data.image is not None:
         return _image_spec(store, dataset, config, report)
     if data.text is not None:
-        return InputSpec("text", INPUT_NAME, (features.tokens,), (), (), buckets=features.buckets, unit=features.unit)
+        size, unit = features.buckets, features.unit
+        return InputSpec("text", INPUT_NAME, (features.tokens,), (), (), buckets=size, unit=unit, files=row_files(data))
     section = data.inputs
     if section is None:
         raise RejectedError(f"line {dataset.line!r}: reader {data.reader} collects data only; no model reads it yet")
@@ -59,9 +61,21 @@ def input_spec(
         values = np.frombuffer(b"".join(inputs), dtype="<f8").reshape(len(inputs), len(columns))
     mean, std = _column_statistics(values, columns)
     words, other = dict(section.categories), dict(section.other)
+    files = row_files(data)
     if data.series is not None:
-        return InputSpec("series", INPUT_NAME, (features.steps, len(columns)), mean, std, columns, words, other=other)
-    return InputSpec("table", INPUT_NAME, (len(columns),), mean, std, columns, words, other=other)
+        shape = (features.steps, len(columns))
+        return InputSpec("series", INPUT_NAME, shape, mean, std, columns, words, other=other, files=files)
+    return InputSpec("table", INPUT_NAME, (len(columns),), mean, std, columns, words, other=other, files=files)
+
+
+def row_files(data: DataContract) -> RowFiles | None:
+    """How the line's files of rows are written, for devices; None where records are files of their own."""
+    if data.series is not None:
+        series = data.series
+        return RowFiles(series.header, series.skip_lines, unit=series.unit, time=series.time)
+    if data.text is not None:
+        return RowFiles(data.text.header, data.text.skip_lines, text=data.text.column)
+    return RowFiles(data.table.header, data.table.skip_lines) if data.table is not None else None
 
 
 def _image_spec(store: Store, dataset: DatasetVersion, config: LineConfig, report: Callable[[str], None]) -> InputSpec:

@@ -4,19 +4,15 @@ serves), 2 wrong usage or not enrolled, 3 the server is away (or another agent w
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edge.agent.home import HOME_VARIABLE, Home, NotEnrolledError, UsageError, find_home
 from edge.errors import RejectedError, TransientError
-
-if TYPE_CHECKING:
-    from edge.runtime.predict import Answer
 
 OK, REFUSED, USAGE, AWAY = 0, 1, 2, 3
 
@@ -106,7 +102,8 @@ def _status(home: Home, options: argparse.Namespace) -> int:
 
 def _predict(home: Home, options: argparse.Namespace) -> int:
     from edge.agent import slots
-    from edge.runtime.predict import answered, drawn_noise, predict
+    from edge.agent.asking import ask_each, shown_answer
+    from edge.runtime.predict import answered, drawn_noise
     from edge.runtime.session import open_session
 
     home.enrolment()
@@ -116,42 +113,16 @@ def _predict(home: Home, options: argparse.Namespace) -> int:
     manifest, artifact = slots.verify_slot(home, state.active, state.target)
     spec = manifest.input
     if options.file is None and spec.kind != "noise":
-        raise RejectedError(f"the model reads a {spec.kind}; name the FILE that holds one")
+        raise RejectedError(f"the model reads a {spec.kind}; name the FILE that holds one, or a folder of such files")
     session = open_session(artifact, home.slot(state.active) / artifact.file.uri)
     if options.file is None:
         what = f"noise of seed {options.seed}"
         answer = answered(session, drawn_noise(spec, options.seed), manifest.labels, manifest.answer, what)
-    else:
-        answer = predict(session, spec, manifest.labels, options.file, manifest.answer)
-    told, text = _shown(answer, options.out)
-    return _say(options, {**told, "release": state.active, "target": state.target}, text)
-
-
-def _shown(answer: Answer, out: Path | None) -> tuple[dict[str, Any], str]:
-    """An answer for programs and for people; a picture is written to `out`, or told in base64."""
-    from edge.runtime.predict import AnomalyAnswer, NumberAnswer, PictureAnswer
-
-    if isinstance(answer, NumberAnswer):
-        return {"value": answer.value}, f"{answer.value:.6g}"
-    if isinstance(answer, AnomalyAnswer):
-        told = {"score": answer.score, "threshold": answer.threshold, "anomalous": answer.anomalous}
-        verdict = "anomalous" if answer.anomalous else "normal"
-        return told, f"{verdict}  (score {answer.score:.4g}, anomalous above {answer.threshold:.4g})"
-    if isinstance(answer, PictureAnswer):
-        height, width, _ = answer.pixels.shape
-        size = {"width": width, "height": height}
-        if out is None:
-            picture = base64.b64encode(answer.png()).decode()
-            return {**size, "png": picture}, f"a picture of {width}x{height}; write it with --out FILE.png"
-        try:
-            out.write_bytes(answer.png())
-        except OSError as error:
-            raise RejectedError(
-                f"{out}: the picture cannot be written ({error.strerror}); name another file"
-            ) from error
-        return {**size, "file": str(out)}, f"{out}  ({width}x{height})"
-    best = ", ".join(f"{name} {share:.3f}" for name, share in list(answer.probabilities.items())[:3])
-    return {"label": answer.label, "probabilities": dict(answer.probabilities)}, f"{answer.label}  ({best})"
+        told, text = shown_answer(answer, options.out)
+        return _say(options, {**told, "release": state.active, "target": state.target}, text)
+    release = {"release": state.active, "target": state.target}
+    tally = ask_each(session, manifest, options.file, release, as_json=options.json, out=options.out)
+    return REFUSED if tally.refused else OK
 
 
 def _say(options: argparse.Namespace, told: dict[str, Any], text: str) -> int:
@@ -210,8 +181,17 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(commands, "run", _run, "poll for ever; ends cleanly on SIGTERM")
     command.add_argument("--interval", type=_seconds, default=60.0, metavar="S", help="seconds between polls (60)")
     _command(commands, "status", _status, "what is in use, and whether it is sound")
-    command = _command(commands, "predict", _predict, "answer one picture, row, series (rows, oldest first) or text")
-    command.add_argument("file", type=Path, nargs="?", metavar="FILE", help="not needed where the model reads noise")
+    command = _command(
+        commands, "predict", _predict, "answer a picture, every row, unit or text of a file, or a folder of files"
+    )
+    command.add_argument(
+        "file",
+        type=Path,
+        nargs="?",
+        metavar="FILE",
+        help="what the line reads: pictures; rows or units as CSV, TSV, JSON, Parquet or Arrow; texts; or a folder of "
+        "such files. Not needed where the model reads noise",
+    )
     command.add_argument(
         "--seed", type=_seed, default=0, metavar="N", help="draws the noise for a generated picture (0)"
     )

@@ -4,7 +4,7 @@ from edge.contracts.artifact import ArtifactRef, check_key, check_sha256
 from edge.contracts.codec import digest, document, from_bytes, to_bytes
 from edge.contracts.envelope import Envelope
 from edge.contracts.evidence import Evidence, Latency, Metric, ParityVerdict, chain_gap
-from edge.contracts.model import CLASS_ANSWER, MAX_BATCH, AnswerSpec, GoldenRecord, GoldenSet, InputSpec
+from edge.contracts.model import CLASS_ANSWER, MAX_BATCH, AnswerSpec, GoldenRecord, GoldenSet, InputSpec, RowFiles
 from edge.contracts.recipe import BuildRecipe, InputShapes
 from edge.contracts.release import Deployment, PlanHeader, Provenance, ReleaseArtifact, ReleaseManifest
 from edge.contracts.report import DeviceReport, SelfTest
@@ -33,6 +33,7 @@ __all__ = [
     "Provenance",
     "ReleaseArtifact",
     "ReleaseManifest",
+    "RowFiles",
     "SelfTest",
     "TargetProfile",
     "chain_gap",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edge.contracts.codec import document
+from edge.contracts.codec import ADDED_LATER, document
 
 MAX_BATCH = 32
 """The largest batch that every session takes, and that plans are built for."""
@@ -14,6 +14,24 @@ AXES: Mapping[str, int] = {"image": 3, "table": 1, "series": 2, "text": 1, "nois
 """How many axes one record of a kind has; a "tensor" has any number of them."""
 CHANNEL_AXIS: Mapping[str, int] = {"image": 0, "table": 0, "series": 1}
 """The axis that `mean` and `std` run along."""
+
+
+@dataclass(frozen=True)
+class RowFiles:
+    """How files of rows of a line are written, so that a device reads them as the line did.
+
+    Attributes:
+        header: names of all columns of files without a header line; () where each has one.
+        skip_lines: lines of a text before its header or first row.
+        text: of texts: the column that holds them.
+        unit, time: of series: the columns that say whose a reading is, and when it was.
+    """
+
+    header: tuple[str, ...] = ()
+    skip_lines: int = 0
+    text: str = ""
+    unit: str = ""
+    time: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,6 +52,7 @@ class InputSpec:
         other: column to the one of its words that stands for every word not named.
         buckets: of text: tokens are hashed to 1..buckets (0 is padding), so that no word of the data is shipped.
         unit: of text: what a token is.
+        files: of tables, series and texts: how files of rows are written; None in releases made before it was told.
     """
 
     kind: Literal["image", "table", "series", "text", "noise", "tensor"]
@@ -46,6 +65,7 @@ class InputSpec:
     buckets: int = 0
     unit: Literal["word", "byte"] = "word"
     other: Mapping[str, str] = field(default_factory=dict)
+    files: RowFiles | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         if len(self.shape) != AXES.get(self.kind, len(self.shape)) or any(length < 1 for length in self.shape):

@@ -1,11 +1,11 @@
-"""One answer for one file: a picture, a row, a unit's rows, a text, or a generator's noise."""
+"""An answer for each record of a file: a picture, a row, a unit's rows, a text, or a generator's noise."""
 
 from __future__ import annotations
 
-import csv
+import itertools
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,8 @@ from numpy.typing import NDArray
 
 from edge.contracts import CLASS_ANSWER, AnswerSpec, InputSpec
 from edge.errors import RejectedError
-from edge.runtime.inputs.rows import parse_list, parse_row, series_tensor, series_values
-from edge.runtime.inputs.words import text_tensor
-from edge.runtime.preprocess import decode_image, image_tensor, noise_tensor, row_tensor
+from edge.runtime.records import read_records
 from edge.runtime.signature import InferenceSession
-
-MAX_FILE_BYTES = 256 * 1024 * 1024
-MAX_ROW_BYTES = 1024 * 1024
-MAX_SERIES_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -74,6 +68,45 @@ class PictureAnswer:
 Answer = Prediction | NumberAnswer | AnomalyAnswer | PictureAnswer
 
 
+@dataclass(frozen=True)
+class Answered:
+    """One record of a file: which ("" for the only one), and its answer, or why there is none."""
+
+    place: str
+    answer: Answer | None
+    problem: str = ""
+
+
+def predict_each(
+    session: InferenceSession,
+    spec: InputSpec,
+    labels: tuple[str, ...],
+    path: str | Path,
+    answer: AnswerSpec = CLASS_ANSWER,
+) -> Iterator[Answered]:
+    """Answer every record of a file, in order; one that cannot be answered says why and stops no other.
+
+    Args:
+        path: as `edge.runtime.records.read_records` reads it: a picture; rows or units in delimited text, JSON, Parquet
+            or Arrow; texts; or noise.
+
+    Raises:
+        RejectedError: names the file, and says why it cannot be read as a whole.
+    """
+    try:
+        for found in read_records(spec, Path(path)):
+            if found.tensor is None:
+                yield Answered(found.place, None, found.problem)
+                continue
+            what = f"{path}: {found.place}" if found.place else str(path)
+            try:
+                yield Answered(found.place, answered(session, found.tensor, labels, answer, what))
+            except RejectedError as error:
+                yield Answered(found.place, None, str(error).removeprefix(f"{what}: "))
+    except RejectedError as error:
+        raise RejectedError(f"{path}: {error}") from error
+
+
 def predict(
     session: InferenceSession,
     spec: InputSpec,
@@ -81,21 +114,19 @@ def predict(
     path: str | Path,
     answer: AnswerSpec = CLASS_ANSWER,
 ) -> Answer:
-    """Answer one file.
-
-    Args:
-        path: a picture; for a table, a JSON object, or a CSV file with a header and one row; for a series, one unit's
-            rows, oldest first, as a JSON list of objects or lists, or a CSV file; a text file; for noise, a JSON list
-            of numbers.
+    """Answer a file that holds one record, as `predict_each` reads it.
 
     Raises:
-        RejectedError: names the file, and says why it cannot be read or answered.
+        RejectedError: names the file, and says why it cannot be read or answered, or that it holds several records.
     """
-    try:
-        tensor = _tensor(spec, Path(path))
-    except RejectedError as error:
-        raise RejectedError(f"{path}: {error}") from error
-    return answered(session, tensor, labels, answer, str(path))
+    found = list(itertools.islice(predict_each(session, spec, labels, path, answer), 2))
+    if len(found) > 1:
+        raise RejectedError(
+            f"{path}: it has several records ({found[0].place}, {found[1].place}, …); give one per file"
+        )
+    if found[0].answer is None:
+        raise RejectedError(f"{path}: {found[0].problem}")
+    return found[0].answer
 
 
 def answered(
@@ -141,56 +172,3 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     powers = np.exp(logits.astype(np.float64) - float(logits.max()))
     probabilities: NDArray[np.float64] = powers / powers.sum()
     return probabilities
-
-
-def _tensor(spec: InputSpec, path: Path) -> NDArray[Any]:
-    if spec.kind == "image":
-        return image_tensor(spec, decode_image(_read(path, MAX_FILE_BYTES), spec.shape[0]))
-    limit = MAX_SERIES_BYTES if spec.kind == "series" else MAX_ROW_BYTES
-    try:
-        text = _read(path, limit).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RejectedError(f"not text in UTF-8 ({error.reason} at byte {error.start})") from error
-    if spec.kind == "text":
-        return text_tensor(spec, text.rstrip("\r\n"))
-    if spec.kind == "noise":
-        return noise_tensor(spec, parse_list(text, "numbers"))
-    json = text.lstrip().startswith(("{", "["))
-    if spec.kind == "series":
-        return series_tensor(spec, series_values(spec, parse_list(text, "rows") if json else _csv_rows(text)))
-    if json:
-        return row_tensor(spec, parse_row(text))
-    rows = _csv_rows(text)
-    if len(rows) != 1:
-        raise RejectedError(f"{len(rows)} rows under the header; give one record per file")
-    return row_tensor(spec, rows[0])
-
-
-def _read(path: Path, limit: int) -> bytes:
-    try:
-        if path.exists() and not path.is_file():
-            raise RejectedError("not a plain file")
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise RejectedError(error.strerror or str(error)) from error
-    if not data.strip():
-        raise RejectedError("the file is empty")
-    if len(data) > limit:
-        raise RejectedError(f"more than {limit:,} bytes; give one record per file")
-    return data
-
-
-def _csv_rows(text: str) -> list[dict[str, Any]]:
-    try:
-        lines = [(number, row) for number, row in enumerate(csv.reader(text.splitlines(), strict=True), 1) if row]
-    except csv.Error as error:
-        raise RejectedError(f"not a CSV file ({error})") from error
-    (_, header), rows = lines[0], lines[1:]
-    names = [name.strip() for name in header]
-    if len(set(names)) != len(names):
-        raise RejectedError("a column is named twice in the header")
-    for number, row in rows:
-        if len(row) != len(header):
-            raise RejectedError(f"line {number} has {len(row)} cells, the header has {len(header)}")
-    return [dict(zip(names, row, strict=True)) for _, row in rows]

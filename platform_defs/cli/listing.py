@@ -14,7 +14,7 @@ from assets.release.published import releases as read_releases
 from assets.release.repository import current_deployment
 from assets.storage.store import Store
 from platform_defs.catalog import find_line, list_lines
-from platform_defs.cli.output import JsonFlag, LineName, Profile, print_rows
+from platform_defs.cli.output import JsonFlag, LineName, Profile, print_rows, say
 from platform_defs.home import find_home
 
 
@@ -51,9 +51,13 @@ def batches(line: LineName, as_json: JsonFlag = False, profile: Profile = None) 
     rows = [_batch(batch, LineStore(store, line).verdict(batch)) for batch in seen]
     empty = f"Nothing has landed for {line}. `edgeloop land {line} FOLDER_OR_FILE` lands a batch."
     columns = ("batch", "state", "seen", "accepted", "quarantined", "refused", "warnings", "why")
-    if not as_json:
-        rows = [{**row, "warnings": _shown(row["warnings"])} for row in rows]
-    print_rows(f"Batches of {line}", rows, columns, as_json=as_json, empty=empty)
+    shown = rows if as_json else [{**row, "warnings": len(row["warnings"]) or ""} for row in rows]
+    print_rows(f"Batches of {line}", shown, columns, as_json=as_json, empty=empty)
+    for row in () if as_json else rows:  # below the table, whose narrow columns would break them word by word
+        if row["warnings"]:
+            say(f"{row['batch'][:12]}  {_first(row['warnings'])}", style="yellow")
+        for note in row["notes"]:
+            say(f"{row['batch'][:12]}  {note}")
 
 
 def _batch(batch: str, verdict: BatchVerdict | None) -> dict[str, Any]:
@@ -65,6 +69,7 @@ def _batch(batch: str, verdict: BatchVerdict | None) -> dict[str, Any]:
             "why": "not judged yet",
             **dict.fromkeys(counts),
             "warnings": [],
+            "notes": [],
             "report": None,
         }
     return {
@@ -73,16 +78,15 @@ def _batch(batch: str, verdict: BatchVerdict | None) -> dict[str, Any]:
         "why": verdict.why,
         **{name: getattr(verdict, name) for name in counts},
         "warnings": [{"check": check.name, "detail": check.detail} for check in verdict.warnings],
+        "notes": list(verdict.notes),
         "report": verdict.report,
     }
 
 
-def _shown(warnings: list[dict[str, str]]) -> str:
-    """How many checks warn, and the first one's name."""
-    if not warnings:
-        return "none"
-    more = f" and {len(warnings) - 1} more" if len(warnings) > 1 else ""
-    return f"“{warnings[0]['check']}” does not hold{more}"
+def _first(warnings: list[dict[str, str]]) -> str:
+    """The first check that warns, and how many more do."""
+    more = f" And {len(warnings) - 1} more; `--json` has all." if len(warnings) > 1 else ""
+    return f"“{warnings[0]['check']}” does not hold. {warnings[0]['detail']}{more}"
 
 
 def releases(line: LineName, as_json: JsonFlag = False, profile: Profile = None) -> None:

@@ -103,12 +103,19 @@ def run(line: LineName, as_json: JsonFlag = False, profile: Profile = None) -> N
             report = stack.enter_context(progress(f"running {line}"))
             outcome = run_line(bind(store, config), instance, report, report.moved)
     if as_json:
+        told = {
+            batch: [{"check": check.name, "detail": check.detail} for check in checks]
+            for batch, checks in outcome.warnings.items()
+        }
         body = {"judged": outcome.judged, "retrained": list(outcome.retrained), "note": outcome.note}
-        print_json({**body, "failed": outcome.failed})
+        print_json({**body, "failed": outcome.failed, "warnings": told, "notes": outcome.notes})
     else:
         states = list(outcome.judged.values())
         shares = f"{states.count('accepted')} accepted, {states.count('blocked')} blocked"
         say(f"judged {_count(len(states), 'new batch', 'new batches')}: {shares}")
+        if outcome.warnings:
+            warned = _count(sum(map(len, outcome.warnings.values())), "check warns", "checks warn")
+            say(f"{warned} (above); `edgeloop batches {line} --json` and the report have every word", style="yellow")
         if outcome.retrained:
             batches = _count(len(outcome.retrained), "new batch", "new batches")
             if config.config.model is None:

@@ -15,7 +15,7 @@ from assets.errors import TransientError
 from assets.ingest.scan import scan
 from assets.line.config import Line
 from assets.records.line_store import BoundLine
-from assets.records.verdict import partitions_name, stands
+from assets.records.verdict import CheckOutcome, partitions_name, stands
 from assets.training.triggers.claims import last_claim, next_claim
 from assets.training.triggers.documents import Claim
 from assets.training.triggers.policy import everything
@@ -37,6 +37,8 @@ class Outcome:
 
     Attributes:
         judged: batch id to "accepted" or "blocked".
+        warnings: batch id to the checks that warn about it.
+        notes: batch id to what people should know of how it was read.
         retrained: ids of the batches that a retrain in this process was for.
         note: why nothing was retrained.
         failed: what did not succeed, and why; one sentence each.
@@ -44,6 +46,8 @@ class Outcome:
     """
 
     judged: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, tuple[CheckOutcome, ...]] = field(default_factory=dict)
+    notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     retrained: tuple[str, ...] = ()
     note: str = ""
     failed: list[str] = field(default_factory=list)
@@ -118,8 +122,14 @@ def _judge(
             continue
         outcome.judged[batch] = verdict.state
         report(f"batch {batch[:12]} is {verdict.state}: {verdict.why}")
+        if verdict.warnings:
+            outcome.warnings[batch] = verdict.warnings
+        if verdict.notes:
+            outcome.notes[batch] = verdict.notes
         for check in verdict.warnings:
             report(f"warning for batch {batch[:12]}: “{check.name}” does not hold. {check.detail}")
+        for note in verdict.notes:
+            report(f"note for batch {batch[:12]}: {note}")
 
 
 def _retrain(

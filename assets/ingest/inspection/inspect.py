@@ -27,6 +27,7 @@ from assets.ingest.sources.collecting import Collected, Limits, Progress, collec
 from assets.ingest.sources.remote import is_url, local_path
 from assets.line.data import SECTIONS, DataContract
 from assets.readers.dispatch import read_files
+from assets.readers.rows import named_splits
 from assets.records.batch import LandedFile
 from assets.records.limits import MAX_BATCH_BYTES, MAX_FILES, largest_file
 from assets.records.paths import system_part
@@ -190,7 +191,7 @@ def _answer(
         refused=len(refused) + seen.more_refused,
         ignored=sum(reason.outcome == "ignored" for reason in reasons),
         reasons=tuple(sorted(refused, key=lambda reason: reason.file)[:REFUSALS]),
-        notes=guessed.notes,
+        notes=(*guessed.notes, *filter(None, [named_splits((file.path for file in chosen), data) if data else ""])),
         data=_yaml(guessed, is_guess, seen, labels, alike),
         seconds=time.monotonic() - began,
         grid=draw_grid(seen.samples),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import reprlib
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,11 @@ from edge.errors import RejectedError
 MAX_DEVIATIONS = 1e6
 MAX_ROWS = 100_000
 """Rows of a unit that are read; the model sees the last few."""
+
+MAX_VALUE = 3.4028234663852886e38
+"""The largest 32-bit float: models compute in them."""
+MAX_WHOLE = 2**53
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def table_tensor(spec: InputSpec, values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float32]:
@@ -147,10 +154,30 @@ def _parsed(text: str, what: str) -> Any:
 
 
 def _number(value: Any) -> float:
-    """As JSON and CSV write numbers; Python's own `1_000` and True are no numbers there."""
-    if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
+    """As the platform's readers read JSON and CSV; Python's own `1_000` and True are no numbers there.
+
+    Whole numbers beyond 2^53 have no value, since float64 does not hold every one of them; what is larger than a 32-bit
+    float holds is infinite.
+    """
+    if isinstance(value, bool):
+        raise TypeError(value)
+    text = str(value).strip()
+    if not _NUMBER.fullmatch(text):
+        if text.lstrip("+-").lower() in {"nan", "inf", "infinity"}:
+            return math.nan
         raise ValueError(value)
-    return float(value)
+    number = float(text)
+    if abs(number) >= MAX_WHOLE and not isinstance(value, float) and _runs_together(text, number):
+        raise ValueError(value)
+    return number + 0.0 if abs(number) <= MAX_VALUE else math.copysign(math.inf, number)
+
+
+def _runs_together(text: str, number: float) -> bool:
+    """Whether float64 may not tell a number of this size, written out in full, from the next whole one."""
+    if "e" in text.lower():
+        return False
+    written = Decimal(text)
+    return abs(written) > MAX_WHOLE and ("." not in text or written != Decimal(number))
 
 
 def _word(value: Any) -> str:

@@ -71,7 +71,9 @@ def test_one_file_is_a_drop(any_store: Store, pictures: Line) -> None:
     assert left(any_store) == []
 
 
-@pytest.mark.parametrize("name", ["x.png.part", "x.png.filepart", "x.crdownload", "x.png.tmp", "x.png~", "~$x.csv"])
+@pytest.mark.parametrize(
+    "name", ["x.png.PART", "x.png.filepart", "x.crdownload", "x.tmp", "x.png~", "~$x.csv", "x.!qB"]
+)
 def test_an_unfinished_upload_is_left_alone(name: str, any_store: Store, pictures: Line) -> None:
     put(any_store, name, b"half")
     put(any_store, f"tuesday/cat/{name}", b"half")

@@ -31,6 +31,26 @@ def test_lines_of_every_shape_are_shipped() -> None:
     assert readers == {"image_folder", "idx", "cifar10", "table", "series", "text"}
 
 
+def test_what_yaml_made_of_a_key_names_its_place() -> None:
+    good = _good()
+    with pytest.raises(LineError, match=r"data\.aliases \(a name in it\) = False: .* in quotes, e\.g\. \"no\""):
+        parse_line("x", {**good, "data": {**good["data"], "aliases": {False: "a"}}}, "x")
+    with pytest.raises(LineError, match=r"data\.classes = 'a, b': Input should be a list, e\.g\. \[cat, dog\]"):
+        parse_line("x", {**good, "data": {**good["data"], "classes": "a, b"}}, "x")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [("{column: on}", "column: YAML"), ("{column: kind, value_set: [yes, no]}", "value_set: YAML")],
+)
+def test_what_yaml_made_of_a_word_of_an_expectation_is_refused(settings: str, told: str) -> None:
+    expectation = {"expect": "ExpectColumnValuesToBeInSet", **yaml.safe_load(settings)}
+    with pytest.raises(LineError, match=f"{told} reads .* in quotes"):
+        parse_line("x", {**_good(), "quality": {"expectations": [expectation]}}, "x")
+    numbers = {"expect": "ExpectColumnValuesToBeInSet", "column": "width", "value_set": [1, 2.5]}
+    assert parse_line("x", {**_good(), "quality": {"expectations": [numbers]}}, "x")
+
+
 @pytest.mark.parametrize(
     ("place", "body"),
     [

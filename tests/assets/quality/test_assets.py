@@ -77,6 +77,28 @@ def test_an_accepted_batch_is_materialized_with_its_report(
         assert [entry.batch for _, entry in LineStore(store, "pets").accepted_batches()] == [batch]
 
 
+def test_what_warns_is_named_in_the_check_the_metadata_and_the_log(store: Store, rows: Line, put: Land) -> None:
+    table = "a,b,kind\n" + "".join(f"{n % 2},{n / 7:.3f},{'yes' if n % 2 else 'no'}\n" for n in range(400))
+    batch = put(rows, {"test_bench_3.csv": table.encode()})
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(bind(store, rows), instance, batch)
+        verdict = LineStore(store, "rows").verdict(batch)
+        assert verdict is not None
+        *_, warning = verdict.warnings
+        (note,) = verdict.notes
+        assert (verdict.state, warning.name) == ("accepted", "no column gives the label away")
+        assert "'test_bench_3.csv' for the split test" in note
+        assert note.split("`")[0] in store.read(verdict.report).decode().replace("&#39;", "'")
+        suite = next(c for c in result.get_asset_check_evaluations() if c.check_name == "suite_passed")
+        assert (suite.passed, suite.severity) == (False, dg.AssetCheckSeverity.WARN)
+        assert warning.name in str(suite.description)
+        (event,) = result.asset_materializations_for_node("rows__batch")
+        assert warning.name in str(event.metadata["warnings"].value)
+        assert event.metadata["notes"].value == note
+        told = [entry.user_message for entry in instance.all_logs(result.run_id)]
+        assert any(warning.name in line and warning.detail in line for line in told)
+
+
 def test_a_blocked_batch_records_its_checks_and_fails_without_a_retry(store: Store, pictures: Line, put: Land) -> None:
     batch = put(pictures, {"cat/a.png": b"junk", "bird/|x`.png": b"junk"})
     judge(bind(store, pictures), batch)  # as a first run did: its verdict is only shown again

@@ -90,6 +90,42 @@ def test_folders_and_names_declare_the_split() -> None:
         assert row["_split"] == split, path
 
 
+@pytest.mark.parametrize(
+    ("path", "names", "folders"),
+    [
+        ("test_1.csv", "test", ""),
+        ("valid.csv", "validation", ""),
+        ("test/valid.csv", "test", "test"),
+        ("x.csv", "", ""),
+    ],
+)
+def test_the_contract_says_what_declares_a_split(path: str, names: str, folders: str) -> None:
+    for splits_from, split in ((None, names), ("names", names), ("folders", folders), ("none", "")):
+        data = contract().model_copy(update={"splits_from": splits_from})
+        (row,), _ = read(b"a,b,kind\n1,2,yes\n", path, data)
+        assert row["_split"] == split, splits_from
+
+
+def test_a_note_names_the_files_whose_name_was_taken_for_a_split() -> None:
+    paths = [
+        "training-log.csv",
+        "test/valid.csv",
+        "valid.csv",
+        *(f"test_bench_{n}.csv.gz" for n in range(5)),
+        "test.png",
+    ]
+    assert rows.named_splits(paths, contract()) == (
+        "A file's own name was taken for a split: 'test_bench_0.csv.gz', 'test_bench_1.csv.gz', "
+        "'test_bench_2.csv.gz' and 2 more for the split test; 'valid.csv' for the split validation. If that is meant, "
+        "set `data.splits_from: names`; if not, `data.splits_from: folders`, and the names declare nothing."
+    )
+    assert rows.named_splits(["training-log.csv", "test/valid.csv", "x"], contract()) == ""
+    engines = {"unit": "u", "time": "t", "remaining": True, "columns": ("a",)}
+    assert rows.named_splits(paths, DataContract(reader="series", series=engines)) == ""  # type: ignore[arg-type]
+    for decided in ("names", "folders", "none"):
+        assert rows.named_splits(paths, contract().model_copy(update={"splits_from": decided})) == ""
+
+
 def test_categories_groups_and_aliases() -> None:
     data = contract(categories={"b": ("low", "high")}, group="person", aliases={"Y": "yes"})
     found, _ = read(b"a,b,kind,person\n1,high,Y,p1\n2,mid,no,p1\n3,,no,\n", data=data)

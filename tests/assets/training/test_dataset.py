@@ -17,9 +17,10 @@ from assets.records.verdict import Accepted, BatchVerdict
 from assets.storage import layout
 from assets.storage.store import Store
 from assets.training.dataset import build_dataset
-from assets.training.normalize import input_spec
-from edge.contracts import digest
+from assets.training.normalize import input_spec, row_files
+from edge.contracts import RowFiles, digest
 from edge.errors import VerificationError
+from platform_defs.catalog import find_line
 from tests.assets.accepted_records import Record, accept, cancer_line, cancer_records, digit_records, digits_line
 from tests.assets.loading.loading_parts import load_split
 
@@ -152,6 +153,16 @@ def test_records_that_are_no_parquet_are_refused(store: Store, bytes_: bytes) ->
     LineStore(store, "digits").accepted().append(Accepted(A, 1, 0.0))
     with pytest.raises(RejectedError, match="not a records Parquet"):
         build_dataset(bind(store, digits_line()))
+
+
+def test_a_release_tells_devices_how_the_lines_files_are_written() -> None:
+    contracts = {name: find_line(name).config.data for name in ("turbofan", "sms-spam", "breast-cancer", "digits")}
+    turbofan = row_files(contracts["turbofan"])
+    assert turbofan is not None
+    assert (turbofan.header[:2], turbofan.unit, turbofan.time) == (("unit", "cycle"), "unit", "cycle")
+    assert row_files(contracts["sms-spam"]) == RowFiles(("label", "text"), text="text")
+    assert row_files(contracts["breast-cancer"]) == RowFiles()
+    assert row_files(contracts["digits"]) is None
 
 
 def test_pictures_are_normalized_by_training_records(store: Store) -> None:

@@ -114,6 +114,75 @@ def released(platform: Platform, kind: Kind, folder: Path) -> None:
     platform.deploy(publish(LineStore(platform.store, LINE), manifest, {"golden.json": golden, "cpu-x86.onnx": data}))
 
 
+def ready(platform: Platform, home: Home, folder: Path, kind: str) -> list[str]:
+    """A device that runs a release of this kind, and how `predict` begins there."""
+    released(platform, KINDS[kind], folder)
+    enrol(home, platform.url, "gate-7", LINE, GROUP, None)
+    assert main(["--home", str(home.path), "poll", "--json"]) == 0
+    return ["--home", str(home.path), "predict"]
+
+
+def test_every_record_of_a_file_or_folder_is_answered_and_a_bad_one_stops_no_other(
+    platform: Platform, home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask = ready(platform, home, tmp_path, "anomaly")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "many.csv").write_text("a;b\n1;2\nx;2\n1;3\n")
+    (folder / "one.csv").write_text("a\tb\n0\t0\n")
+    (folder / "picture.png").write_bytes(b"\x89PNG")
+    capsys.readouterr()
+
+    assert main([*ask, str(folder / "many.csv")]) == 1
+    out, err = capsys.readouterr()
+    assert [row.partition(": ")[2][:16] for row in out.splitlines()] == ["line 2: normal  ", "line 4: anomalou"]
+    assert err.splitlines() == [
+        f"{folder / 'many.csv'}: line 3: column 'a': 'x' is not a number",
+        "2 of 3 records answered; 1 refused",
+    ]
+
+    assert main([*ask, str(folder), "--json"]) == 1
+    told = [json.loads(row) for row in capsys.readouterr().out.splitlines()]
+    assert [row["record"].removeprefix(f"{folder}/") for row in told] == [
+        "many.csv: line 2",
+        "many.csv: line 3",
+        "many.csv: line 4",
+        "one.csv",
+        "picture.png",
+    ]
+    assert [row.get("anomalous") for row in told] == [False, None, True, False, None]
+    assert ["error" in row for row in told] == [False, True, False, False, True]
+    assert all("release" in row for row in told if "error" not in row)
+
+    (folder / "picture.png").unlink()
+    (folder / "many.csv").unlink()
+    assert main([*ask, str(folder)]) == 0
+    assert main([*ask, str(folder / "one.csv"), "--out", "x.png"]) == 0
+    (folder / "one.csv").write_text("a,b\nx,1\n")
+    capsys.readouterr()
+    assert main([*ask, str(folder / "one.csv"), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["error"].endswith("one.csv: line 2: column 'a': 'x' is not a number")
+    (folder / "one.csv").unlink()
+    assert main([*ask, str(folder)]) == 1
+    assert "no file in this folder" in capsys.readouterr().err
+    assert main([*ask, str(folder), "--out", "x.png"]) == 2
+    (folder / "two.csv").write_text("a,b\n1,1\n2,2\n")
+    assert main([*ask, str(folder / "two.csv"), "--out", "x.png"]) == 2
+
+
+def test_a_file_that_ends_in_rubble_keeps_the_answers_before_it(
+    platform: Platform, home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask = ready(platform, home, tmp_path, "anomaly")
+    row = b"1,2," + b"x" * 10_000 + b"\n"
+    (tmp_path / "cut.csv").write_bytes(b"a,b,note\n" + row * 300 + b"\xff,1,\n")
+    capsys.readouterr()
+    assert main([*ask, str(tmp_path / "cut.csv")]) == 1
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) > 2
+    assert "cut.csv: not text in UTF-8" in err
+
+
 def asked(home: Home, capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
     """What `predict --json` tells."""
     capsys.readouterr()
@@ -125,13 +194,10 @@ def asked(home: Home, capsys: pytest.CaptureFixture[str], *arguments: str) -> di
 def test_a_model_of_every_kind_is_proved_and_answers(
     name: str, platform: Platform, home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    released(platform, KINDS[name], tmp_path)
-    enrol(home, platform.url, "gate-7", LINE, GROUP, None)
-    assert main(["--home", str(home.path), "poll", "--json"]) == 0
+    base = ready(platform, home, tmp_path, name)
     assert json.loads(capsys.readouterr().out)["self_test"]["passed"] is True
 
     record = tmp_path / "record"
-    base = ["--home", str(home.path), "predict"]
     if name == "number":
         record.write_text("a,b\n1,2\n3,4\n")
         assert asked(home, capsys, str(record))["value"] == 13  # the first row is repeated

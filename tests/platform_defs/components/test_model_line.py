@@ -13,11 +13,13 @@ import yaml
 
 from assets.line.config import parse_line
 from assets.line.data import SECTIONS
+from assets.line.tasks import default_task
 from assets.records.line_store import LineStore
 from assets.release.published import releases
+from assets.tasks.check_line import check_model
 from platform_defs.catalog import read_line
-from platform_defs.components.scaffolder import LineParams, line_attributes
-from tests.projects import TINY, Project, make_project, write_points
+from platform_defs.components.scaffolder import LineParams, line_attributes, options_text
+from tests.projects import ROOT, TINY, Project, make_project, write_points
 
 COMPONENT = "platform_defs.components.ModelLine"
 CSV = ("--reader", "csv", "--classes", "low, high", "--target", "kind", "--columns", "x1,x2")
@@ -65,7 +67,40 @@ def test_every_reader_can_be_scaffolded(reader: str) -> None:
     attributes = line_attributes(LineParams.model_validate({"reader": reader}))
     config = parse_line("made", attributes, "test").config
     assert config.data.reader == reader
-    assert (config.model is None) == (SECTIONS[reader] not in {"image", "table"})
+    if (spec := default_task(config.data)) is None:
+        assert config.model is None
+        assert SECTIONS[reader] == "audio"
+        return
+    assert config.model is not None
+    assert config.model.family in spec.sections[SECTIONS[reader]]
+    assert [finding for finding in check_model(config) if not finding.ok] == []
+
+
+@pytest.mark.parametrize("reader", ["table", "series"])
+def test_without_classes_a_number_is_predicted(reader: str) -> None:
+    attributes = line_attributes(LineParams.model_validate({"reader": reader, "classes": "", "target": "price"}))
+    config = parse_line("made", attributes, "test").config
+    assert config.task_spec is not None
+    assert (config.data.regression, config.task_spec.answer) == (True, "number")
+
+
+def test_every_option_is_on_the_help_page() -> None:
+    told = options_text()
+    for name, field in LineParams.model_fields.items():
+        assert f"--{name} " in told
+        assert f"Default: {field.default}" in told
+        assert str(field.description) in told
+    assert all(reader in told for reader in SECTIONS)
+    assert "Undefined" not in told
+    for arguments, asks in (
+        (("ARGS=--help",), True),
+        (("ARGS=--classes a,b -h",), True),
+        (("ARGS=--classes a,b",), False),
+    ):
+        command = ["make", "-n", "line", "NAME=x", *arguments]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert ("options_text" in done.stdout) == asks
+        assert ("dg scaffold" in done.stdout) != asks
 
 
 def test_a_scaffolded_line_says_what_it_was_told(scaffolded: Project) -> None:

@@ -91,7 +91,8 @@ def test_one_command_at_a_time_works_on_a_line(worked: Worked) -> None:
 def test_running_again_does_nothing_and_says_why(worked: Worked) -> None:
     began = len(list(claim_journal(LineStore(worked.project.store, "tiny")).after(0)))
     again = worked.prompt.json("run", "tiny")
-    assert again == {"judged": {}, "retrained": [], "note": "no accepted batch is waiting", "failed": []}
+    nothing = {"judged": {}, "retrained": [], "failed": [], "warnings": {}, "notes": {}}
+    assert again == {**nothing, "note": "no accepted batch is waiting"}
     assert len(list(claim_journal(LineStore(worked.project.store, "tiny")).after(0))) == began
     known = worked.prompt.json("land", "tiny", str(worked.project.root / "good"))
     assert (known["batch"], known["new"]) == (worked.good, False)
@@ -143,6 +144,34 @@ def test_fleet_lists_what_each_device_says(worked: Worked) -> None:
     assert (row["device"], row["line"], row["event"], row["release"]) == ("edge-1", "tiny", "enrolled", "")
     assert 60 <= row["seconds_ago"] < 300
     assert "edge-1" in worked.prompt.run("fleet").stdout
+
+
+def test_what_warns_stands_in_the_terminal_the_list_and_in_json(worked: Worked) -> None:
+    project = worked.project
+    leaking = project.root / "leaking"
+    leaking.mkdir()
+    rows = [f"{n % 2},{n / 7:.3f},{('low', 'high')[n % 2]}\n" for n in range(600)]
+    for file, part in (("plain.csv", rows[:400]), ("test_bench_3.csv", rows[400:])):
+        (leaking / file).write_text("".join(["x1,x2,kind\n", *part]))
+    name = "no column gives the label away"
+    for line, options in (("watched", ()), ("told", ("--json",))):
+        project.add_line(line, {key: TINY[key] for key in ("data", "quality")})
+        batch = worked.prompt.json("land", line, str(leaking))["batch"]
+        done = project.run("edgeloop", "run", line, *options)
+        if options:
+            outcome = json.loads(done.stdout)
+            assert name in [row["check"] for row in outcome["warnings"][batch]]
+            assert "'test_bench_3.csv' for the split test" in outcome["notes"][batch][0]
+        else:
+            assert f"warning for batch {batch[:12]}: “{name}” does not hold. column x1: " in done.stdout
+            assert f"note for batch {batch[:12]}: A file's own name was taken for a split" in done.stdout
+            assert "1 check warns (above)" in done.stdout
+        (row,) = worked.prompt.json("batches", line)
+        assert name in [warning["check"] for warning in row["warnings"]]
+        assert "data.splits_from" in row["notes"][0]
+        table = worked.prompt.run("batches", line).stdout
+        assert f"{batch[:12]}  “{name}” does not hold. column x1: " in table
+        assert f"{batch[:12]}  {row['notes'][0]}\n" in table
 
 
 def test_a_batch_that_cannot_be_judged_hinders_no_other(worked: Worked) -> None:

@@ -200,6 +200,15 @@ def test_a_number_to_predict_and_broken_rows(tmp_path: Path, store: Store) -> No
     assert judged(store, source, contract(found))[0] == 51
 
 
+def test_a_name_that_is_taken_for_a_split_is_said_before_anything_lands(tmp_path: Path) -> None:
+    rows = "\n".join(["a,b,price", *(f"{n},{n % 7},{n * 1.5}" for n in range(50))]).encode()
+    said = inspect_source(fill(tmp_path / "in", {"valid.csv": rows})).notes
+    assert [note for note in said if "'valid.csv' for the split validation" in note]
+    assert not [
+        note for note in inspect_source(fill(tmp_path / "on", {"v.csv": rows})).notes if "for the split" in note
+    ]
+
+
 def test_series_with_and_without_a_header(tmp_path: Path, store: Store) -> None:
     rows = [f"{unit} {time} {unit * time * 0.5:.2f} {time % 7}" for unit in range(1, 6) for time in range(1, 21)]
     cmapss = {
