@@ -11,6 +11,7 @@ import io
 import time
 from dataclasses import replace
 
+from assets.errors import RejectedError
 from assets.ingest.listing import known, list_batch
 from assets.line.stored_form import stored_form
 from assets.records.forgotten import fetch_shard
@@ -25,13 +26,16 @@ def begin_generation(line: BoundLine) -> Generation | None:
     """Write down in which form the line's records are stored from now on; what was begun, or None where all is known.
 
     A state of a version that knew no generations is in generation 1, with the contract that it has when it is first
-    asked, unless its stored records have another number of columns.
+    asked, unless its stored records have another number of columns. A contract that was read before the newest
+    generation began is out of date, e.g. in a code location that was not reloaded, and begins none.
     """
     form, last = stored_form(line.config.data), line.last_generation()
+    if last is not None and line.read <= last.read:
+        return None
     if last is None and (old := _stored_otherwise(line)) is not None:
         line.generations().append_at(1, old)
         last = line.last_generation()
-    ahead = next_generation(last, form, time.time())
+    ahead = next_generation(last, form, line.read)
     if ahead is None:
         return None
     if ahead.number > 1:
@@ -50,13 +54,30 @@ def hand_on(line: LineStore, verdict: BatchVerdict) -> None:
         _again(line, verdict.batch, now)
 
 
+def refuse_outdated(line: BoundLine) -> None:
+    """Raise RejectedError where the line's contract was changed since it was read here."""
+    if line.is_outdated():
+        raise RejectedError(
+            f"line {line.name!r}: its contract was changed after this process read it, and its records are stored as "
+            "that says now; run it again, and in the UI reload the code location first"
+        )
+
+
+def waiting(line: BoundLine) -> list[str]:
+    """Batches that an earlier generation accepted and this one has not judged yet, in the order of their acceptance."""
+    verdicts = ((batch, line.verdict(batch)) for batch in line.accepted_before(line.generation()))
+    return [batch for batch, verdict in verdicts if verdict is None or not line.stands(verdict)]
+
+
 def foreseen(line: BoundLine) -> str:
     """What the line's contract will do to the records it has, in a sentence; "" where nothing. Writes nothing."""
     last = line.last_generation()
+    if last is not None and line.read <= last.read:
+        return ""
     if last is None:
         last = _stored_otherwise(line)
-    ahead = next_generation(last, stored_form(line.config.data), 0.0)
-    accepted = line.accepted_in(last.number) if last is not None and ahead is not None else []
+    ahead = next_generation(last, stored_form(line.config.data), line.read)
+    accepted = line.accepted_before(ahead.number) if ahead is not None else []
     if ahead is None or not ahead.why or not accepted:
         return ""
     return begins(ahead, len(accepted))
@@ -72,8 +93,8 @@ def begins(generation: Generation, batches: int) -> str:
 
 
 def _list_again(line: BoundLine, number: int) -> None:
-    for _, entry in line.accepted_in(number - 1):
-        _again(line, entry.batch, number)
+    for batch in line.accepted_before(number):
+        _again(line, batch, number)
 
 
 def _again(line: LineStore, batch: str, number: int) -> None:
@@ -87,22 +108,19 @@ def _stored_otherwise(line: BoundLine) -> Generation | None:
     inputs = line.config.data.inputs
     if inputs is None:
         return None
-    for _, entry in line.accepted_in(1):
-        verdict = line.verdict(entry.batch)
-        for ref in verdict.records[:1] if verdict is not None else ():
-            width = _width(fetch_shard(line.store, ref))
-            if width and width != len(inputs.columns):
-                names = [f"column {place} of {width}" for place in range(1, width + 1)]
-                return Generation(1, {**stored_form(line.config.data), "columns": names}, (), time.time())
-            return None
-    return None
+    verdicts = (line.verdict(entry.batch) for _, entry in line.accepted_in(1))
+    refs = (ref for verdict in verdicts if verdict is not None for ref in verdict.records)
+    width = next(filter(None, (_width(fetch_shard(line.store, ref)) for ref in refs)), 0)
+    if width in {0, len(inputs.columns)}:
+        return None
+    names = [f"column {place} of {width}" for place in range(1, width + 1)]
+    return Generation(1, {**stored_form(line.config.data), "columns": names}, (), 0.0)
 
 
 def _width(shard: bytes) -> int:
-    """Numbers in the first record's input; 0 where it has none."""
+    """Numbers in the input of the first record that was not forgotten; 0 where there is none."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(io.BytesIO(shard)) as opened:
-        first = next(opened.iter_batches(1, columns=["input"]), None)
-    stored = first.column(0)[0].as_py() if first is not None and first.num_rows else None
-    return len(stored or b"") // FLOAT_BYTES
+        inputs = (value.as_py() for part in opened.iter_batches(1000, columns=["input"]) for value in part.column(0))
+        return len(next(filter(None, inputs), b"")) // FLOAT_BYTES

@@ -15,8 +15,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.errors import LandingError
+from assets.ingest.generations import begin_generation, hand_on, refuse_outdated, waiting
 from assets.ingest.landing import find_landing, load_manifest
-from assets.ingest.generations import begin_generation, hand_on
 from assets.ingest.reading import read_landed
 from assets.line.config import Line
 from assets.line.quality import Severity
@@ -86,8 +87,27 @@ def judge(line: BoundLine, batch: str, tell: Tell = lambda text: None) -> BatchV
 
     Raises:
         LandingError: no such batch is ready, or its manifest or a file of it was damaged; there is no verdict then.
+        RejectedError: the line's contract was changed since it was read.
     """
     begin_generation(line)
+    refuse_outdated(line)
+    _judge_waiting(line, batch, tell)
+    return _judge_one(line, batch, tell)
+
+
+def _judge_waiting(line: BoundLine, batch: str, tell: Tell) -> None:
+    """Judge what an earlier generation accepted: a new record that equals one of these is drawn to splits as that is.
+
+    Their own records know what they were drawn by, so each may be judged alone.
+    """
+    others = waiting(line)
+    for number, other in enumerate(others if batch not in others else (), 1):
+        tell(f"judging {other[:12]} first, which was accepted before the contract changed: {number} of {len(others)}")
+        with contextlib.suppress(LandingError):  # its own run says what is wrong with it
+            _judge_one(line, other, tell)
+
+
+def _judge_one(line: BoundLine, batch: str, tell: Tell) -> BatchVerdict:
     verdict = line.verdict(batch)
     if verdict is None:
         verdict = _judge(line, batch, tell)

@@ -25,30 +25,30 @@ class Generation:
         number: 1, 2, 3, …
         form: what `assets.line.stored_form.stored_form` gave.
         why: what changed against the generation before, each in a few words; none in an entry that began no new one.
-        time: seconds since 1970.
+        read: when the contract that says so was read, in seconds since 1970: one that was read before is out of date.
     """
 
     number: int
     form: Mapping[str, Any]
     why: tuple[str, ...]
-    time: float
+    read: float
 
     def __post_init__(self) -> None:
         if self.number < 1:
             raise ValueError(f"generation {self.number} is none; they count from 1")
 
 
-def next_generation(last: Generation | None, form: Mapping[str, Any], now: float) -> Generation | None:
+def next_generation(last: Generation | None, form: Mapping[str, Any], read: float) -> Generation | None:
     """The entry that the journal of generations needs before a record of `form` is stored; None where it has it.
 
     Args:
         last: the journal's last entry; None for an empty one.
         form: that of the line's contract.
-        now: seconds since 1970.
+        read: when that was read, in seconds since 1970.
     """
     if last is None:
-        return Generation(1, form, (), now)
+        return Generation(1, form, (), read)
     why = form_changes(last.form, form)
     if why:
-        return Generation(last.number + 1, form, why, now)
-    return None if dict(last.form) == dict(form) else Generation(last.number, form, (), now)
+        return Generation(last.number + 1, form, why, read)
+    return None if dict(last.form) == dict(form) else Generation(last.number, form, (), read)

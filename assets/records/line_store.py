@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
 from assets.errors import RejectedError
 from assets.line.config import Line, LineConfig
-from assets.line.stored_form import stored_form
+from assets.line.stored_form import form_changes, stored_form
 from assets.records.batch import Landing
 from assets.records.dataset import DatasetVersion
 from assets.records.generation import Generation, next_generation
@@ -104,6 +105,10 @@ class LineStore:
         journal = self.generations()
         return journal.at(journal.length())
 
+    def forms(self) -> dict[int, Mapping[str, Any]]:
+        """Generation to the form in which its records are stored."""
+        return {entry.number: entry.form for _, entry in self.generations().after(0)}
+
     def generation_at(self, position: int) -> int:
         """The generation of the batch that was accepted at that position, and so of datasets and models up to it."""
         entry = self.accepted().at(position) if position > 0 else None
@@ -148,6 +153,12 @@ class LineStore:
             ((at, one) for at, one in self.accepted().after(0) if one.generation == generation), set()
         )
 
+    def accepted_before(self, generation: int) -> list[str]:
+        """Batches that generations before that one accepted and it did not, in the order they were first accepted."""
+        entries = [entry for _, entry in self.accepted().after(0)] if generation > 1 else []
+        done = {entry.batch for entry in entries if entry.generation >= generation}
+        return list(dict.fromkeys(entry.batch for entry in entries if entry.batch not in done))
+
     def dataset(self, version: str) -> DatasetVersion:
         """The dataset of that version (its digest). Raises RejectedError where it is not kept."""
         key = layout.dataset(self.name, version)
@@ -161,14 +172,15 @@ class LineStore:
 
 @dataclass(frozen=True)
 class BoundLine(LineStore):
-    """A line with its settings, and where it is kept."""
+    """A line with its settings, when they were read (see `Line`), and where it is kept."""
 
     config: LineConfig
+    read: float = field(default_factory=time.time, compare=False)
 
     @property
     def line(self) -> Line:
         """The line alone."""
-        return Line(self.name, self.config)
+        return Line(self.name, self.config, self.read)
 
     def is_judged(self, landing: Landing) -> bool:
         """Whether a verdict stands; one that was landed again may have to be judged under rules that changed."""
@@ -178,10 +190,22 @@ class BoundLine(LineStore):
         return verdict is not None and self.stands(verdict)
 
     def generation(self) -> int:
-        """The generation that the line's contract is of: the next one where it changed and nothing was judged since."""
+        """The generation that the line's contract is of: the next one where it changed and nothing was judged since.
+
+        A contract that was read before the newest generation began is of the one that it fits; 0 where it fits none.
+        """
+        form, journal = stored_form(self.config.data), self.generations()
         last = self.last_generation()
-        ahead = next_generation(last, stored_form(self.config.data), 0.0)
-        return ahead.number if ahead is not None else last.number if last is not None else 1
+        if last is None or self.read > last.read:
+            ahead = next_generation(last, form, self.read)
+            return ahead.number if ahead is not None else last.number if last is not None else 1
+        fitting = (entry.number for _, entry in journal.newest_first() if not form_changes(entry.form, form))
+        return next(fitting, 0)
+
+    def is_outdated(self) -> bool:
+        """Whether the contract was changed by somebody since it was read here, so that records of it fit no more."""
+        last = self.last_generation()
+        return last is not None and self.generation() < last.number
 
     def stands(self, verdict: BatchVerdict) -> bool:
         """Whether a verdict is final, as the line is now."""
@@ -195,7 +219,7 @@ class BoundLine(LineStore):
 
 def bind(store: Store, line: Line) -> BoundLine:
     """A line, bound to the store it is kept in."""
-    return BoundLine(store, line.name, line.config)
+    return BoundLine(store, line.name, line.config, line.read)
 
 
 def _first_entries(entries: Iterable[tuple[int, Accepted]], seen: set[str]) -> list[tuple[int, Accepted]]:

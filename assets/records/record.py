@@ -61,6 +61,9 @@ drawn_by: what its split is drawn by instead of its group and id, since it was s
     `assets.records.generation`): an id or a group of then; null for its own.
 """
 
+RELEASE_NOTE = b"edgeloop.release"
+"""Name of what a Parquet of records that return notes of itself, as JSON: of which release it is."""
+
 LATER_COLUMNS = frozenset({"origin", "drawn_by"})
 """Those of them that Parquets of earlier versions do not have: there they are read as null."""
 

@@ -158,7 +158,7 @@ def stands(verdict: BatchVerdict, line: Line, generation: int) -> bool:
         generation: that of the line now.
     """
     if verdict.state == "accepted":
-        return verdict.generation == generation
+        return verdict.generation >= generation  # a later one counts where the line was read before it began
     return verdict.rules == rules_digest(line)
 
 

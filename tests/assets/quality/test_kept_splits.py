@@ -4,51 +4,29 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
-from assets.errors import RejectedError
+from assets.errors import LandingError, RejectedError
 from assets.forgetting.forget import forget
 from assets.ingest.generations import begin_generation, foreseen
-from assets.line.config import Line, parse_line
+from assets.ingest.landing import land
+from assets.line.config import Line
 from assets.quality.gate import judge
 from assets.records.forgotten import fetch_shard
 from assets.records.line_store import BoundLine, bind
 from assets.records.read import distinct_rows
 from assets.records.verdict import BatchVerdict
+from assets.storage import layout
 from assets.storage.store import Store
-from assets.training.dataset import accepted_upto, build_dataset
+from assets.training.dataset import accepted_upto
+from tests.assets.ingest.generations_bench import csv, few_values, listed_again, sides, table_line
 
 Land = Callable[[Line, Mapping[str, bytes]], str]
-
-
-def table_line(columns: list[str], **more: Any) -> Line:
-    section = {"target": "kind", "columns": columns, **more}
-    data = {"reader": "table", "classes": ["yes", "no"], "table": section}
-    quality = {"min_records": 5, "max_bad_share": 0.5, "drift": {"action": "off"}}
-    return parse_line("rows", {"data": data, "quality": quality}, "test")
-
-
-def csv(seed: int, rows: int = 120) -> bytes:
-    draw = np.random.default_rng(seed)
-    values = [tuple(draw.normal(size=3)) for _ in range(rows)]
-    lines = [f"{a},{b},{c},{('yes', 'no')[n % 2]}" for n, (a, b, c) in enumerate(values)]
-    return "\n".join(["a,b,c,kind", *lines, ""]).encode()
-
-
-def sides(line: BoundLine) -> dict[tuple[str, str], str]:
-    """Batch and place of every record of the line's dataset to its split."""
-    version = build_dataset(line)
-    batch_of = {ref.sha256: batch for batch in version.batches for ref in line.verdict(batch).records}  # type: ignore[union-attr]
-    found = {}
-    rows_of = distinct_rows(line.store, version.shards, version.classes, version)
-    for shard, (data, rows) in zip(version.shards, rows_of, strict=True):
-        files = pq.read_table(io.BytesIO(data), columns=["file"]).column("file").to_pylist()
-        found |= {(batch_of[shard.sha256], files[row.index]): row.split for row in rows}
-    return found
 
 
 def stored_sides(line: BoundLine, verdict: BatchVerdict) -> dict[int, str]:
@@ -76,8 +54,7 @@ def test_records_keep_their_splits_through_three_generations(store: Store, put: 
         assert [(one.state, one.generation, one.new) for one in verdicts] == [("accepted", number, 120)] * 2
         assert not foreseen(line)
         assert sides(line) == first
-        listed = [landing.batch for _, landing in line.landings().after(0) if landing.again == f"generation-{number}"]
-        assert listed == batches
+        assert listed_again(line, number) == batches
         assert judge(line, batches[0]) == line.verdict(batches[0])
 
 
@@ -106,6 +83,67 @@ def test_a_new_record_equal_to_an_older_one_is_on_its_side(store: Store, put: La
     by_place = {int(place.partition("#")[2]): split for (_, place), split in first.items()}
     assert stored_sides(line, verdict) == by_place
     assert sides(line) == first
+
+
+def test_a_new_batch_that_is_judged_first_waits_for_what_is_judged_anew(store: Store, put: Land) -> None:
+    before = bind(store, table_line(["a", "b", "c"]))
+    old = put(before.line, {"t.csv": csv(1)})
+    judge(before, old)
+    first = sides(before)
+    line = bind(store, table_line(["b", "c"]))
+    head, *rows = csv(1).decode().splitlines()
+    equal = "\n".join([head, *(f"{number},{row.partition(',')[2]}" for number, row in enumerate(rows)), ""])
+    told: list[str] = []
+    verdict = judge(line, put(line.line, {"u.csv": equal.encode()}), told.append)
+    assert f"judging {old[:12]} first, which was accepted before the contract changed: 1 of 1" in told
+    assert line.stands(line.verdict(old))  # type: ignore[arg-type]
+    assert sides(line) == first
+    assert stored_sides(line, verdict) == {int(place.partition("#")[2]): split for (_, place), split in first.items()}
+
+
+def test_a_batch_that_cannot_be_read_any_more_hinders_no_other(store: Store, put: Land) -> None:
+    before = bind(store, table_line(["a", "b", "c"]))
+    lost = put(before.line, {"t.csv": csv(1)})
+    judge(before, lost)
+    landing = next(landing for _, landing in before.landings().after(0))
+    Path(store.path(f"{layout.landed_files('rows', landing.drop)}/t.csv")).unlink()
+    line = bind(store, table_line(["b", "c"]))
+    new = put(line.line, {"u.csv": csv(2)})
+    assert judge(line, new).state == "accepted"
+    assert {batch for batch, _ in sides(line)} == {new}
+    with pytest.raises(LandingError):
+        judge(line, lost)
+
+
+@given(data=st.data())
+@settings(
+    max_examples=2,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_no_record_that_was_ever_tested_on_is_trained_on(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("generations")
+    store, ever = Store(str(folder / "home")), set[tuple[str, str]]()
+    forms = st.sampled_from([("a", "b", "c"), ("a", "b"), ("b", "c"), ("b",), ("c", "b", "a")])
+    batches: list[str] = []
+    for step in range(data.draw(st.integers(2, 3), "changes")):
+        group = data.draw(st.sampled_from([{}, {"group": "g"}]), "group")
+        line = bind(store, table_line(data.draw(forms, "columns"), {"max_bad_share": 0.9}, **group))
+        begin_generation(line)
+        if step == 0 or data.draw(st.booleans(), "lands"):
+            source = folder / f"source{step}"
+            source.mkdir()
+            (source / "t.csv").write_bytes(few_values(step))
+            batches.append(land(line, source).batch)
+        for batch in data.draw(st.permutations(batches), "order"):
+            judge(line, batch)
+        found = sides(line)
+        assert {batch for batch, _ in found} <= set(batches)
+        assert not [place for place, side in found.items() if place in ever and side == "train"]
+        ever |= {place for place, side in found.items() if side == "test"}
 
 
 @pytest.mark.parametrize("old", [True, False], ids=["by the id before", "by the id now"])
