@@ -232,7 +232,10 @@ class JsonLines:
 
 def die_with_parent() -> None:
     """Have the kernel kill this process when its parent ends (Linux; elsewhere it does nothing)."""
+    parent = os.getppid()
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended in between, and the kernel tells of no end before it was asked
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def adopt_orphans() -> None:

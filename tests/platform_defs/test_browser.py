@@ -30,6 +30,7 @@ from platform_defs.local.instance import daemon_lock
 from platform_defs.made.digits import load_digits
 from tests.projects import BIN, ROOT, TINY, Project, make_project
 
+AGAIN_SECONDS = 20
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
@@ -208,14 +209,10 @@ def _save(path: Path, picture: Image.Image) -> None:
 
 
 def _stop_automations(page: Page, house: House, project: Project) -> None:
-    """Switch off sensors and schedules, so that what is materialized is materialized by hand."""
-    page.goto(f"{house.ui}/automation")
-    page.get_by_text("digits_new_batch_sensor").wait_for()
-    page.get_by_text("Select all").click()
-    page.get_by_role("button", name="Actions").click()
-    page.get_by_role("menuitem").filter(has_text="Stop").click()
-    page.get_by_role("button", name=re.compile(r"^Stop \d+ automations")).click()
-    page.get_by_text(re.compile("stopped")).first.wait_for()
+    """Switch off sensors and schedules, so that what is materialized is materialized by hand.
+
+    A tick that ends at this moment writes down that its sensor runs, so what still does is stopped again.
+    """
     wanted = {f"digits_{name}" for name in ("new_batch_sensor", "reconcile_sensor", "nightly_retrain")}
 
     def all_stopped() -> bool:
@@ -223,7 +220,20 @@ def _stop_automations(page: Page, house: House, project: Project) -> None:
             states = instance.all_instigator_state()
         return wanted <= {state.name for state in states if state.status is InstigatorStatus.STOPPED}
 
-    _wait(all_stopped, START_SECONDS, house.log)  # the page speaks of the first that stopped
+    def stopped_by_hand() -> bool:
+        page.goto(f"{house.ui}/automation")
+        page.get_by_text("digits_new_batch_sensor").wait_for()
+        page.get_by_text("Select all").click()
+        page.get_by_role("button", name="Actions").click()
+        page.get_by_role("menuitem").filter(has_text="Stop").click()
+        page.get_by_role("button", name=re.compile(r"^Stop \d+ automation")).click()
+        page.get_by_text(re.compile("stopped")).first.wait_for()
+        until = time.monotonic() + AGAIN_SECONDS
+        while not (done := all_stopped()) and time.monotonic() < until:
+            time.sleep(0.5)  # the page speaks of the first that stopped
+        return done
+
+    _wait(stopped_by_hand, START_SECONDS, house.log)
 
 
 def _open_line(page: Page, ui: str) -> None:

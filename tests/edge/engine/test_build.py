@@ -169,13 +169,13 @@ def test_a_child_whose_parent_dies_ends(quantized: Path, tmp_path: Path) -> None
         "import sys, time\n"
         "import edge.engine.build_child as child\n"
         "child._prepare(4096)\n"
-        "print('ready', flush=True)\n"
+        "print('ready', file=sys.stderr, flush=True)\n"  # where its standard output goes from here on
         "time.sleep(600)\n"
     )
     outer = (
         "import subprocess, sys, time\n"
-        f"child = subprocess.Popen([sys.executable, '-c', {code!r}], stdout=subprocess.PIPE)\n"
-        "child.stdout.readline()\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {code!r}], stderr=subprocess.PIPE)\n"
+        "child.stderr.readline()\n"
         "print(child.pid, flush=True)\n"
         "time.sleep(600)\n"
     )
