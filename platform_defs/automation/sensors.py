@@ -77,6 +77,11 @@ def new_work(line: BoundLine, jobs: LineJobs, instance: dg.DagsterInstance, curs
 
 def _retrain(line: BoundLine, jobs: LineJobs, instance: dg.DagsterInstance) -> tuple[list[dg.RunRequest], str]:
     """The run of an open claim that was never requested, or of a new claim once no earlier one is open."""
+    if line.is_outdated():
+        return (
+            [],
+            "its contract was changed after this code location was loaded: reload it for retrains",
+        )
     claim = last_claim(line)
     state, _ = claim_state(instance, claim, line.config.retrain.max_retries)
     if state is ClaimState.UNREQUESTED and claim is not None:
