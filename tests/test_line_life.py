@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from assets.ingest.generations import foreseen
 from assets.ingest.landing import land
 from assets.line.config import Line, parse_line
 from assets.loading.records import RecordSet, open_split
 from assets.quality.checks.continuation import NEW_NAMES
 from assets.quality.gate import judge
-from assets.records.dataset import DatasetVersion
+from assets.records.dataset import SPLITS, DatasetVersion
 from assets.records.line_store import BoundLine, bind
 from assets.records.verdict import BatchVerdict
 from assets.storage.store import Store
@@ -23,14 +26,9 @@ from assets.training.normalize import input_spec
 STEPS, READINGS, UNITS = 4, 12, 30
 
 
-def machines() -> Line:
-    series = {
-        "unit": "machine",
-        "time": "hour",
-        "columns": ["heat", "mode"],
-        "categories": {"mode": ["idle", "busy"]},
-        "target": "wear",
-    }
+def machines(*columns: str, modes: Sequence[str] = ("idle", "busy")) -> Line:
+    series = {"unit": "machine", "time": "hour", "columns": list(columns), "target": "wear"}
+    series |= {"categories": {"mode": list(modes)}} if "mode" in columns else {}
     attributes = {
         "data": {"reader": "series", "series": series},
         "quality": {"min_records": 20, "max_bad_share": 0.3, "drift": {"action": "off"}},
@@ -70,8 +68,29 @@ def train_windows(line: BoundLine, dataset: DatasetVersion) -> tuple[RecordSet, 
     return windows, values
 
 
+def in_parquet(csv: Path, folder: Path) -> Path:
+    """The same rows as another system writes them: decimals, numbers of 32 bits, its columns in another order."""
+    table = pyarrow.csv.read_csv(csv)
+    kinds = {"machine": pa.int16(), "hour": pa.float32(), "heat": pa.decimal128(9, 3), "wear": pa.decimal128(9, 4)}
+    for name, kind in kinds.items():
+        table = table.set_column(table.column_names.index(name), name, table[name].cast(kind))
+    folder.mkdir()
+    pq.write_table(table.select(["wear", "mode", "heat", "hour", "machine"]), folder / "month.parquet")
+    return folder
+
+
+def units_by_split(line: BoundLine, dataset: DatasetVersion) -> dict[str, set[str]]:
+    """The units of each split; a name is followed by the batch that it is of."""
+    spec = input_spec(line.store, dataset, line.config)
+    return {split: set(open_split(line.store, dataset, split, spec, line.config).groups) for split in SPLITS}
+
+
+def lines(file: Path) -> list[str]:
+    return file.read_text().splitlines(keepends=True)
+
+
 def test_units_collide_and_the_same_month_comes_again(tmp_path: Path) -> None:
-    line = bind(Store(str(tmp_path / "home")), machines())
+    line = bind(Store(str(tmp_path / "home")), machines("heat", "mode"))
     month = delivery(tmp_path / "one", 0)
     first = judged(line, month)
     assert (first.state, first.accepted, first.new) == ("accepted", UNITS * READINGS, UNITS * READINGS)
@@ -93,10 +112,7 @@ def test_units_collide_and_the_same_month_comes_again(tmp_path: Path) -> None:
     assert len(set(windows.groups)) == 2 * len(set(before.groups))
 
     # The first month again, from another system as Parquet: nothing is new, and the dataset holds what it held.
-    again = tmp_path / "again"
-    again.mkdir()
-    pq.write_table(pyarrow.csv.read_csv(month / "month.csv"), again / "month.parquet")
-    third = judged(line, again)
+    third = judged(line, in_parquet(month / "month.csv", tmp_path / "again"))
     assert (third.state, third.accepted, third.new, third.quarantined) == ("accepted", UNITS * READINGS, 0, 0)
     assert list(said(third)) == ["every record is new"]
     same = build_dataset(line)
@@ -104,3 +120,46 @@ def test_units_collide_and_the_same_month_comes_again(tmp_path: Path) -> None:
     again_windows, again_values = train_windows(line, same)
     assert again_windows.ids == windows.ids
     np.testing.assert_array_equal(again_values, values)
+
+
+def test_a_new_word_waits_and_a_column_is_taken_out(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "home"))
+    line = bind(store, machines("heat", "mode"))
+    month = delivery(tmp_path / "one", 0)
+    first = judged(line, month)
+    before = build_dataset(line)
+
+    # A mode that nobody named: its readings wait by name, and no other is lost.
+    new = delivery(tmp_path / "two", 5)
+    csv = new / "month.csv"
+    csv.write_text("".join(row.replace("busy", "eco") if row.startswith("3,") else row for row in lines(csv)))
+    second = judged(line, new)
+    assert (second.state, second.quarantined, second.refused) == ("accepted", READINGS // 2, 0)
+    (reason,) = {(one.reason, one.remedy) for one in second.reasons}
+    assert "'eco' is none of the column's words" in " ".join(reason)
+    assert "add it to `categories`" in " ".join(reason)
+    held = build_dataset(line)
+    assert sum(held.splits.values()) == 2 * sum(before.splits.values()) - READINGS // 2
+
+    # The word is added: what was accepted is judged anew in its new form, and the readings that waited are in.
+    named = bind(store, machines("heat", "mode", modes=("idle", "busy", "eco")))
+    assert foreseen(named).startswith("generation 2: 2 accepted batches are judged anew, because the words of 'mode'")
+    again = [judge(named, one.batch) for one in (first, second)]
+    assert [(one.state, one.generation, one.quarantined) for one in again] == [("accepted", 2, 0)] * 2
+    whole = build_dataset(named)
+    assert sum(whole.splits.values()) == 2 * sum(before.splits.values())
+
+    # A column goes: every reading is judged anew, stays on its side, and models see one column less.
+    sides = units_by_split(named, whole)
+    narrow = bind(store, machines("heat"))
+    assert foreseen(narrow).startswith("generation 3: 2 accepted batches are judged anew, because column 'mode' was")
+    assert [judge(narrow, one.batch).state for one in (first, second)] == ["accepted"] * 2
+    taken = build_dataset(narrow)
+    assert taken.splits == whole.splits
+    assert units_by_split(narrow, taken) == sides
+    _, values = train_windows(narrow, taken)
+    assert values.shape[1:] == (STEPS, 1)
+    # The first month once more, as Parquet: known in this generation too.
+    once_more = judged(narrow, in_parquet(month / "month.csv", tmp_path / "again"))
+    assert (once_more.state, once_more.new) == ("accepted", 0)
+    assert build_dataset(narrow).splits == taken.splits

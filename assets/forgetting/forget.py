@@ -26,6 +26,7 @@ from assets.quality.erasing import Erasing, held_rows, verdict_batches
 from assets.records.dataset import DatasetVersion
 from assets.records.forgotten import Tombstone, current, fetch_shard, forgotten_ids
 from assets.records.line_store import BoundLine, LineStore
+from assets.records.read import read_columns
 from assets.records.verdict import BatchVerdict
 from assets.release.documents import ReleaseRecord
 from assets.release.published import serving_releases
@@ -86,6 +87,8 @@ class Outcome:
 def forget(line: BoundLine, prefix: str, why: str = "", who: str | None = None) -> Outcome:
     """Forget the record whose id begins with `prefix`, everywhere; every record with these very values has that id.
 
+    What it was in other generations of the line, under another id, is forgotten with it.
+
     Args:
         prefix: 6 to 64 hex digits; all 64 also forget a record that was never seen here, so that it never comes in.
         who: by default, who runs this.
@@ -97,6 +100,9 @@ def forget(line: BoundLine, prefix: str, why: str = "", who: str | None = None) 
     identity = _resolve(line, prefix.lower())
     who = who or current_user()
     with _locked(line):
+        for other in _other_forms(line, identity):
+            line.store.create(layout.tombstone(name, other), to_bytes(Tombstone(name, other, time.time(), who, why)))
+            _trace(line, other)
         stone = Tombstone(name, identity, time.time(), who, why)
         if not line.store.exists(layout.tombstone(name, identity)):
             # Before its tombstone: a kill in between has it on record twice, rather than never.
@@ -159,6 +165,24 @@ def _ids(store: Store, verdict: BatchVerdict, prefix: str) -> Iterator[str]:
     for ref in (*verdict.records, *verdict.quarantine):
         ids = pq.read_table(io.BytesIO(fetch_shard(store, ref)), columns=["id"]).column("id")
         yield from pc.filter(ids, pc.starts_with(ids, prefix)).to_pylist()
+
+
+def _other_forms(line: BoundLine, identity: str) -> list[str]:
+    """Ids that the record has in other generations, where its columns are others: those that stand at its places."""
+    found: set[str] = set()
+    for batch in verdict_batches(line) if line.generations().length() > 1 else ():
+        history = [entry for _, entry in line.verdict_history(batch).after(0)]
+        rows = [row for verdict in history for row in _places(line.store, verdict)]
+        files = {file for record, file, by in rows if identity in (record, by)}
+        found |= {record for record, file, _ in rows if file in files}
+    return sorted(found - {identity})
+
+
+def _places(store: Store, verdict: BatchVerdict) -> Iterator[tuple[str, str, str | None]]:
+    """Id, file and what draws it, of every record behind a verdict."""
+    for ref in (*verdict.records, *verdict.quarantine):
+        columns = read_columns(fetch_shard(store, ref), ref.uri, ["id", "file", "drawn_by"])
+        yield from zip(*columns.values(), strict=True)
 
 
 def _trace(line: BoundLine, identity: str) -> Trace:

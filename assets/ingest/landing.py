@@ -27,7 +27,7 @@ from assets.records.limits import MAX_BATCH_BYTES, MAX_FILES, MAX_LEFT_OUT, larg
 from assets.records.line_store import BoundLine, LineStore
 from assets.records.paths import name_problem, shown
 from assets.records.reason import Reason
-from assets.records.verdict import rules_digest, stands
+from assets.records.verdict import rules_digest
 from assets.storage import layout
 from assets.storage.audit import AuditLog, current_user
 from assets.storage.scratch import scratch_folder, scratch_root
@@ -243,7 +243,7 @@ def _reason_to_judge(line: BoundLine, batch: str, repaired: bool) -> str:
     verdict = line.verdict(batch)
     if verdict is None:
         return f"repaired-{time.time_ns()}" if repaired else ""
-    if stands(verdict, line.line):
+    if line.stands(verdict):
         return ""
     return f"rules-{rules_digest(line.line)[:16]}"
 

@@ -34,4 +34,4 @@ def read_landed(line: BoundLine, batch: str) -> Iterator[pa.Table | Reason]:
     source = GuardedFiles(landed, line, landing.drop)
     erased = load_erased(line, landing.drop)
     manifest = as_it_is(line, landing.drop, manifest, erased)
-    return chunked(without_erased(read_batch(manifest, source, data), erased.places()), data)
+    return chunked(without_erased(read_batch(manifest, source, data, line.forms()), erased.places()), data)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_validator, model_validator
@@ -278,17 +279,22 @@ def _as_on_record(body: Any) -> Any:
 
 @dataclass(frozen=True)
 class Line:
-    """A line by its name, which is its folder's name, and its configuration."""
+    """A line by its name, which is its folder's name, and its configuration.
+
+    Attributes:
+        read: when the configuration was read, in seconds since 1970: of two that differ the later one counts.
+    """
 
     name: str
     config: LineConfig
+    read: float = field(default_factory=time.time, compare=False)
 
     def in_profile(self, name: str) -> Line:
         """The line as a profile has it. Raises LineError where it has no such profile."""
         if name != FULL and name not in self.config.profiles:
             there = ", ".join((FULL, *self.config.profiles))
             raise LineError(f"line {self.name!r} has no profile {name!r}; it has {there}. Add it below `profiles:`")
-        return Line(self.name, self.config.in_profile(name))
+        return Line(self.name, self.config.in_profile(name), self.read)
 
     @property
     def identifier(self) -> str:

@@ -56,6 +56,7 @@ def run_step(
         "home": line.store.root,
         "line": line.name,
         "config": line.config.model_dump(mode="json"),
+        "read": line.read,
         "options": dict(options or {}),
     }
     if in_cluster():

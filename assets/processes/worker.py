@@ -120,5 +120,5 @@ def _meeting_place() -> Any:
 def _job(
     body: Mapping[str, Any], report: Callable[[str], None], send: Callable[[Mapping[str, Any]], None], rank: int = 0
 ) -> Job:
-    line = Line(body["line"], LineConfig.model_validate(body["config"]))
+    line = Line(body["line"], LineConfig.model_validate(body["config"]), body["read"])
     return Job(bind(Store(body["home"]), line), body["options"], report, send, rank)

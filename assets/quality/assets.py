@@ -12,7 +12,7 @@ from assets.line.config import Line
 from assets.pages.urls import page_url
 from assets.processes.launch import refusals_fail_once, run_step
 from assets.records.line_store import BoundLine, LineStore, bind
-from assets.records.verdict import BLOCKED_REMEDY, BatchVerdict, partitions_name, stands
+from assets.records.verdict import BLOCKED_REMEDY, BatchVerdict, partitions_name
 from assets.storage.store import Store
 
 _BATCH = re.compile(r"[0-9a-f]{64}")
@@ -84,7 +84,7 @@ def _partition(context: dg.AssetExecutionContext, line: Line) -> str:
 
 def _verdict(context: dg.AssetExecutionContext, line: BoundLine, name: str) -> BatchVerdict:
     verdict = line.verdict(name)
-    if verdict is not None and stands(verdict, line.line) and _is_finished(line.store, verdict):
+    if verdict is not None and line.stands(verdict) and _is_finished(line.store, verdict):
         context.log.info("the batch was judged before; its verdict stands")
         return verdict
     return run_step(context, "assets.quality.gate", BatchVerdict, line, {"batch": name})
@@ -97,7 +97,7 @@ def _is_finished(store: Store, verdict: BatchVerdict) -> bool:
     if verdict.state == "blocked":
         return True
     behind = LineStore(store, verdict.line).accepted().after(verdict.since)
-    return any(entry.batch == verdict.batch for _, entry in behind)
+    return any((entry.batch, entry.generation) == (verdict.batch, verdict.generation) for _, entry in behind)
 
 
 def _metadata(verdict: BatchVerdict) -> dict[str, dg.MetadataValue | str | int | float]:

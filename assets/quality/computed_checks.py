@@ -82,14 +82,17 @@ class Computed:
         self.seconds[name] = time.perf_counter() - started
 
 
-def splits_of(spool: Spool, data: DataContract) -> NDArray[np.int8]:
+def splits_of(spool: Spool, data: DataContract, drawn_by: pa.Array | None = None) -> NDArray[np.int8]:
     """(rows,) int8: 0 train, 1 validation, 2 test, as datasets will draw them.
 
     For rows of tables that are drawn one by one it is not computed (0): equal rows have equal ids, so they are in the
-    same split whatever it is, and nothing else asks.
+    same split whatever it is, and nothing else asks. Not so where some are `drawn_by` something else.
+
+    Args:
+        drawn_by: (rows,) what each record is drawn by, null for its own; None where all are.
     """
     splits = np.zeros(spool.rows, dtype=np.int8)
-    each = data.inputs is None
+    each = data.inputs is None or drawn_by is not None
     names = ["_split", "_group", "_id"] if each else ["_split", "_group"]
     for start, table in spool.chunks(names):
         part = splits[start : start + table.num_rows]
@@ -102,10 +105,13 @@ def splits_of(spool: Spool, data: DataContract) -> NDArray[np.int8]:
             drawn = np.flatnonzero(codes == code)
             if each:
                 ids = table.column("_id").take(pa.array(drawn)).to_pylist()
+                others = [None] * len(ids) if drawn_by is None else drawn_by.take(pa.array(start + drawn)).to_pylist()
                 names_of = groups.dictionary.to_pylist()
                 part[drawn] = [
-                    SPLITS.index(record_split(identity.hex(), names_of[units[row]] or "", split or "", data))
-                    for row, identity in zip(drawn, ids, strict=True)
+                    SPLITS.index(
+                        record_split(other or identity.hex(), "" if other else names_of[units[row]] or "", split, data)
+                    )
+                    for row, identity, other in zip(drawn, ids, others, strict=True)
                 ]
                 continue
             split_of = [
@@ -123,12 +129,13 @@ def computed_checks(
     forgotten: Mapping[bytes, str],
     line: Line,
     units: EarlierUnits,
+    drawn_by: pa.Array | None = None,
 ) -> Computed:
     """Everything that is asked before the suite; exact copies come after it, since of sound copies one is kept."""
     data, quality = line.config.data, line.config.quality
     computed = Computed(quiet=bool(hidden_columns(data)))
     none: NDArray[Any] = np.full(spool.rows, None, dtype=object)
-    computed.add("forgotten", ("_forgotten",), lambda: _forgotten(spool, forgotten))
+    computed.add("forgotten", ("_forgotten",), lambda: _forgotten(spool, forgotten, drawn_by))
     if data.image is not None:
         computed.add("odd pictures", ("_odd",), lambda: find_outliers(spool))
     if data.series is not None:
@@ -196,7 +203,7 @@ def _conflicts(spool: Spool, config: LineConfig) -> NDArray[np.object_]:
     return conflict
 
 
-def _forgotten(spool: Spool, forgotten: Mapping[bytes, str]) -> Derived:
+def _forgotten(spool: Spool, forgotten: Mapping[bytes, str], drawn_by: pa.Array | None) -> Derived:
     column = np.full(spool.rows, None, dtype=object)
     if forgotten:
         wanted = pa.array(list(forgotten), pa.binary(32))
@@ -204,6 +211,11 @@ def _forgotten(spool: Spool, forgotten: Mapping[bytes, str]) -> Derived:
             hits = np.flatnonzero(pc.is_in(table.column("_id"), value_set=wanted).to_numpy())
             for row, identity in zip(hits, table.column("_id").take(pa.array(hits)).to_pylist(), strict=True):
                 column[start + row] = forgotten[identity]
+        # A record that was forgotten by the id that it had in another form.
+        ids = pa.array([identity.hex() for identity in forgotten], pa.string())
+        if drawn_by is not None:
+            for row in np.flatnonzero(pc.is_in(drawn_by, value_set=ids)):
+                column[row] = forgotten[bytes.fromhex(drawn_by[int(row)].as_py())]
     return Derived({"_forgotten": column})
 
 

@@ -24,6 +24,7 @@ from assets.review.documents import Waivers
 
 GOOD = -1
 MOST_NAMED = 3
+ENOUGH = "there are enough good records"
 _ROW_COUNT = "ExpectTableRowCountToBeBetween"  # "enough good records" below is stricter, and says it once
 
 
@@ -123,6 +124,8 @@ def decide(
     batch = _batch_outcomes(good, bad, aside, refused, config, _mostly(rules, broken))
     against = [check for check in batch if check.outcome == "failed" and not allowed.exempt(check.name)]
     blocked = [check.detail for check in against]
+    if not good and not blocked:  # no waiver makes a batch of nothing
+        blocked = [check.detail for check in batch if check.name == ENOUGH]
     if not len(broken) and against:
         blocked = blocked[:1]  # without any record the first says it all, and every other check fails or breaks
     else:
@@ -223,7 +226,7 @@ def _batch_outcomes(
     return [
         *checks,
         _critical("the share of bad records is small", small, detail),
-        _critical("there are enough good records", enough, f"{number}; at least {policy.min_records:,} are needed"),
+        _critical(ENOUGH, enough, f"{number}; at least {policy.min_records:,} are needed"),
     ]
 
 

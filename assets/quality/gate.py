@@ -15,6 +15,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.errors import LandingError
+from assets.ingest.generations import begin_generation, hand_on, refuse_outdated, waiting
 from assets.ingest.landing import find_landing, load_manifest
 from assets.ingest.reading import read_landed
 from assets.line.config import Line
@@ -32,6 +34,7 @@ from assets.quality.engines.contract import Engine
 from assets.quality.equal_inputs import EqualRecords
 from assets.quality.erasing import erase_again
 from assets.quality.history import finder, reference_profile
+from assets.quality.kept_splits import drawn_by
 from assets.quality.redaction import LABELS, hidden_columns, quiet, without_values
 from assets.quality.refusals import Refused
 from assets.quality.report import batch_page, suite_page, write_indexes
@@ -49,7 +52,6 @@ from assets.records.reason import Reason
 from assets.records.verdict import (
     BatchVerdict,
     rules_digest,
-    stands,
 )
 from assets.review.waivers import active_waivers
 from assets.storage import layout
@@ -77,14 +79,35 @@ def step(job: Job) -> BatchVerdict:
 def judge(line: BoundLine, batch: str, tell: Tell = lambda text: None) -> BatchVerdict:
     """The verdict on a landed batch, made now or before; killed and repeated it gives the same single result.
 
-    A batch that was blocked under rules which the line has changed since is judged anew; an accepted one never is.
+    A batch that was blocked under rules which the line has changed since is judged anew; an accepted one only where its
+    records are stored in another form now, which begins a new generation.
 
     Args:
         tell: told how far it is, one line of text at a time.
 
     Raises:
         LandingError: no such batch is ready, or its manifest or a file of it was damaged; there is no verdict then.
+        RejectedError: the line's contract was changed since it was read.
     """
+    begin_generation(line)
+    refuse_outdated(line)
+    _judge_waiting(line, batch, tell)
+    return _judge_one(line, batch, tell)
+
+
+def _judge_waiting(line: BoundLine, batch: str, tell: Tell) -> None:
+    """Judge what an earlier generation accepted: a new record that equals one of these is drawn to splits as that is.
+
+    Their own records know what they were drawn by, so each may be judged alone.
+    """
+    others = waiting(line)
+    for number, other in enumerate(others if batch not in others else (), 1):
+        tell(f"judging {other[:12]} first, which was accepted before the contract changed: {number} of {len(others)}")
+        with contextlib.suppress(LandingError):  # its own run says what is wrong with it
+            _judge_one(line, other, tell)
+
+
+def _judge_one(line: BoundLine, batch: str, tell: Tell) -> BatchVerdict:
     verdict = line.verdict(batch)
     if verdict is None:
         verdict = _judge(line, batch, tell)
@@ -94,11 +117,12 @@ def judge(line: BoundLine, batch: str, tell: Tell = lambda text: None) -> BatchV
         if not line.store.create(layout.verdict(line.name, batch), to_bytes(verdict)):
             verdict = line.verdict(batch)  # another judge was first: its verdict stands
             assert verdict is not None
-    if not stands(verdict, line.line):
+    if not line.stands(verdict):
         verdict = _judge_anew(line, verdict, tell)
     publish(line.store, verdict)
     if verdict.state == "accepted":
         line.list_accepted(verdict, time.time())  # the step after the verdict, which a kill may have cut short
+        hand_on(line, verdict)
     write_indexes(line)
     return _without_forgotten(line, verdict)
 
@@ -117,19 +141,19 @@ def _without_forgotten(line: BoundLine, verdict: BatchVerdict) -> BatchVerdict:
     return line.verdict(verdict.batch) or verdict
 
 
-def _judge_anew(line: BoundLine, blocked: BatchVerdict, tell: Tell) -> BatchVerdict:
+def _judge_anew(line: BoundLine, earlier: BatchVerdict, tell: Tell) -> BatchVerdict:
     """The verdict under the line's rules of today; it stands from now on.
 
-    Positions of the history are created once, so of several judges one wins, and an accepting verdict is the last.
+    Positions of the history are created once, so of several judges one wins, and one that stands is the last.
     Whoever wrote the standing verdict looks again, so that a slow writer cannot leave an older one there.
     """
-    history = line.verdict_history(blocked.batch)
-    history.append_at(1, blocked)
+    history = line.verdict_history(earlier.batch)
+    history.append_at(1, earlier)
     last = history.length()
     newest = history.at(last)
     assert newest is not None
-    if not stands(newest, line.line):
-        anew = _judge(line, blocked.batch, tell)
+    if not line.stands(newest):
+        anew = _judge(line, earlier.batch, tell)
         if history.at(last + 1) is None:
             _note(line.store, anew)
         history.append_at(last + 1, anew)
@@ -137,7 +161,7 @@ def _judge_anew(line: BoundLine, blocked: BatchVerdict, tell: Tell) -> BatchVerd
     while written < (last := history.length()):
         newest, written = history.at(last), last
         assert newest is not None
-        line.store.save(layout.verdict(line.name, blocked.batch), newest)
+        line.store.save(layout.verdict(line.name, earlier.batch), newest)
     return newest
 
 
@@ -153,7 +177,7 @@ def publish(store: Store, verdict: BatchVerdict) -> None:
 
 def _judge(line: BoundLine, batch: str, tell: Tell) -> BatchVerdict:
     started = time.perf_counter()
-    since = line.accepted().length()
+    since, generation = line.accepted().length(), line.generation()
     data = line.config.data
     with (
         scratch_folder(scratch_root(line.store)) as folder,
@@ -163,11 +187,12 @@ def _judge(line: BoundLine, batch: str, tell: Tell) -> BatchVerdict:
     ):
         ahead = RowWise(spool, rules_of(line.config), data, engine)
         _read(line, batch, spool, refused, engine, ahead, tell)
-        splits = splits_of(spool, data)
         equal = EqualRecords.of(line, batch, spool)
         earlier = equal.earlier.table
+        drawn = drawn_by(line, batch, spool, earlier)
+        splits = splits_of(spool, data, drawn)
         units = earlier_units(line, spool)
-        computed = computed_checks(spool, splits, earlier, forgotten_ids(line), line.line, units)
+        computed = computed_checks(spool, splits, earlier, forgotten_ids(line), line.line, units, drawn)
         allowed = Allowed(active_waivers(line, time.time()), batch)
         rulings, broken = _rule(equal, splits, computed, allowed, line.line, engine, ahead)
         good = np.flatnonzero(broken == GOOD)
@@ -177,7 +202,7 @@ def _judge(line: BoundLine, batch: str, tell: Tell) -> BatchVerdict:
         decision = decide(rulings, broken, refused, line.config, allowed, computed.outcomes)
         tell(f"{len(decision.good):,} records are good, {len(decision.bad):,} are quarantined")
         keeper = Keeper(line, batch, folder)
-        kept = keep_records(keeper, spool, computed.derived, decision, refused, splits)
+        kept = keep_records(keeper, spool, computed.derived, decision, refused, splits, drawn)
         verdict = _verdict(line, batch, spool, decision, refused, kept, len(good) - equal.known(good))
         if verdict.state == "accepted" and (corrected := equal.corrected(good)):
             verdict = _correcting(verdict, corrected, keeper)
@@ -189,6 +214,7 @@ def _judge(line: BoundLine, batch: str, tell: Tell) -> BatchVerdict:
             seconds=time.perf_counter() - started,
             since=since,
             notes=_notes(line, batch),
+            generation=generation,
         )
         contents = ReportData(
             verdict=verdict,

@@ -37,6 +37,8 @@ INDEX_SCHEMA = pa.schema(
 
 `_side` is as `computed_checks.splits_of` has it; `_split` and `_group` are what decides, null in an older index.
 """
+DRAWN_BY = pa.field("_drawn_by", pa.string())
+"""Stands in the index of a batch where records are drawn by something else than their own (see `kept_splits`)."""
 UNIT_COLUMNS = ("_group", "_time", "_origin")
 """Columns of a series that stand in the index: what each unit had (see `assets.quality.earlier_units`)."""
 MOST_COMPARED = 200_000
@@ -44,7 +46,7 @@ MOST_COMPARED = 200_000
 
 
 def earlier_records(line: BoundLine, spool: Spool) -> pa.Table:
-    """Accepted records of the line that this batch may repeat: columns of `INDEX_SCHEMA`, and `_batch`.
+    """Accepted records of the line that this batch may repeat: columns of `INDEX_SCHEMA`, `_drawn_by` and `_batch`.
 
     Rows of tables matter only where their id is in the batch; pictures, sounds and texts may also be alike.
     """
@@ -65,37 +67,37 @@ def earlier_records(line: BoundLine, spool: Spool) -> pa.Table:
         rows += len(table)
         parts.append(table.append_column("_batch", pa.array([entry.batch] * len(table), pa.string())))
     if not parts:
-        return INDEX_SCHEMA.append(pa.field("_batch", pa.string())).empty_table()
+        return INDEX_SCHEMA.append(DRAWN_BY).append(pa.field("_batch", pa.string())).empty_table()
     return pa.concat_tables(reversed(parts))
 
 
-def index_schema(data: DataContract) -> pa.Schema:
-    """`INDEX_SCHEMA`, of a series with `UNIT_COLUMNS`."""
-    if data.series is None:
-        return INDEX_SCHEMA
-    chunk = chunk_schema(data)
-    return pa.schema([*INDEX_SCHEMA, *(chunk.field(name) for name in UNIT_COLUMNS if name not in INDEX_SCHEMA.names)])
-
-
 def _complete(table: pa.Table) -> pa.Table:
-    """The index with every column, those that an older one lacks without values."""
-    for field in INDEX_SCHEMA:
+    """The index with every column and `_drawn_by`, those that an older one lacks without values."""
+    wanted = [*INDEX_SCHEMA, DRAWN_BY]
+    for field in wanted:
         if field.name not in table.column_names:
             table = table.append_column(field, pa.nulls(len(table), field.type))
-    return table.select(INDEX_SCHEMA.names)
+    return table.select([field.name for field in wanted])
 
 
-def index_table(chunk: pa.Table, splits: np.ndarray[tuple[int], np.dtype[np.int8]], data: DataContract) -> pa.Table:
+def index_schema(data: DataContract, drawn: bool = False) -> pa.Schema:
+    """`INDEX_SCHEMA`, of a series with `UNIT_COLUMNS`, where some are `drawn` by something else with `DRAWN_BY`."""
+    more = [] if data.series is None else [name for name in UNIT_COLUMNS if name not in INDEX_SCHEMA.names]
+    units = [chunk_schema(data).field(name) for name in more]
+    return pa.schema([*INDEX_SCHEMA, *units, *([DRAWN_BY] if drawn else [])])
+
+
+def index_table(
+    chunk: pa.Table,
+    splits: np.ndarray[tuple[int], np.dtype[np.int8]],
+    data: DataContract,
+    drawn: pa.Array | None = None,
+) -> pa.Table:
     """A chunk's accepted records as rows of the index."""
-    schema = index_schema(data)
-    columns = [
-        pa.array(splits, pa.int8())
-        if field.name == "_side"
-        else pc.fill_null(chunk.column(field.name), "")
-        if field.name in ("_split", "_group")
-        else chunk.column(field.name).cast(field.type)
-        for field in schema
-    ]
+    schema = index_schema(data, drawn is not None)
+    own = {"_side": pa.array(splits, pa.int8()), DRAWN_BY.name: drawn}
+    own |= {name: pc.fill_null(chunk.column(name), "") for name in ("_split", "_group")}
+    columns = [own[field.name] if field.name in own else chunk.column(field.name).cast(field.type) for field in schema]
     return pa.Table.from_arrays(columns, schema=schema)
 
 

@@ -120,7 +120,7 @@ class Shards:
             return
         if self._writer is None:
             self._writer = pq.ParquetWriter(
-                self._path, self._schema, compression="zstd", use_dictionary=["label", "split", "origin"]
+                self._path, self._schema, compression="zstd", use_dictionary=["label", "split", "origin", "drawn_by"]
             )
         self._writer.write_table(table)
         self._bytes += table.nbytes
@@ -147,14 +147,19 @@ def keep_records(
     decision: Decision,
     refused: Refused,
     splits: NDArray[np.int8],
+    drawn: pa.Array | None = None,
 ) -> Kept:
-    """Store every record of a batch, accepted or quarantined, and every reason; nothing of it is in memory at once."""
+    """Store every record of a batch, accepted or quarantined, and every reason; nothing of it is in memory at once.
+
+    Args:
+        drawn: (rows,) what each record's split is drawn by, null for its own; None where all are.
+    """
     line, kept, blocked = keeper.line, Kept(), bool(decision.blocked)
     data, asked = line.config.data, {rule.name: rule for rule in decision.rules}
     artifacts = keeper.artifacts
     good = keeper.shards("records", RECORD_SCHEMA, artifacts)
     held = keeper.shards("held", QUARANTINE_SCHEMA, layout.quarantine(line.name))
-    index = keeper.shards("index", index_schema(data), artifacts)
+    index = keeper.shards("index", index_schema(data, drawn is not None), artifacts)
     kept.first = list(refused.first)
     why_blocked = "nothing is wrong with it itself: its batch was blocked"  # the verdict says why, once
     with _Reasons(keeper.folder / "reasons", line.name, keeper.batch, decision.blocked) as reasons:
@@ -162,15 +167,18 @@ def keep_records(
             reasons.add(line_of_json)
         for reason in refused.ignored:
             reasons.add(json.dumps(asdict(reason), ensure_ascii=False))
-        for start, chunk in spool.chunks():
+        for start, read in spool.chunks():
+            chunk = read
             broken = decision.broken[start : start + chunk.num_rows]
+            if drawn is not None:
+                chunk = read.append_column("_drawn_by", drawn.slice(start, read.num_rows))
             fine = np.flatnonzero(broken == GOOD)
             bad = np.flatnonzero(broken != GOOD)
             if len(fine) and not blocked:
                 accepted = chunk.take(pa.array(fine))
                 refuse_unsound(accepted, data)
                 good.write(records_table(accepted))
-                index.write(index_table(accepted, splits[start + fine], data))
+                index.write(index_table(accepted, splits[start + fine], data, _drawn(accepted)))
                 kept.per_class.update(_labels(accepted))
             elif len(fine):
                 table = records_table(chunk.take(pa.array(fine)))
@@ -199,7 +207,12 @@ def records_table(chunk: pa.Table) -> pa.Table:
     columns = {f"_{name}": chunk.column(f"_{name}") for name in RECORD_COLUMNS if f"_{name}" in chunk.column_names}
     columns |= {"_id": hex_ids(chunk.column("_id"))}
     columns.setdefault("_origin", pa.repeat(pa.scalar("", pa.string()), chunk.num_rows))
+    columns.setdefault("_drawn_by", pa.nulls(chunk.num_rows, pa.string()))
     return pa.Table.from_arrays([columns[f"_{name}"] for name in RECORD_COLUMNS], schema=RECORD_SCHEMA)
+
+
+def _drawn(chunk: pa.Table) -> pa.Array | None:
+    return chunk.column("_drawn_by").combine_chunks() if "_drawn_by" in chunk.column_names else None
 
 
 def hex_ids(column: pa.ChunkedArray) -> pa.Array:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from assets.line.data import DataContract
 from assets.readers.files import Files
 from assets.readers.registry import reader_of
 from assets.records.batch import BatchManifest, LandedFile
+from assets.records.carry_over import Forms
 from assets.records.limits import RETURNED_SUFFIX
 from assets.records.paths import system_part, why_system
 from assets.records.reason import Reason, refusal
@@ -20,8 +22,14 @@ if TYPE_CHECKING:
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 
-def read_files(files: Sequence[LandedFile], source: Files, data: DataContract) -> Iterator[Record | pa.Table | Reason]:
-    """Everything that lies in a batch: a system's own files ignored, then the data, then records that return."""
+def read_files(
+    files: Sequence[LandedFile], source: Files, data: DataContract, forms: Forms = MappingProxyType({})
+) -> Iterator[Record | pa.Table | Reason]:
+    """Everything that lies in a batch: a system's own files ignored, then the data, then records that return.
+
+    Args:
+        forms: how each generation's inputs are stored, for records that returned in an earlier one.
+    """
     own, returned = [], []
     for file in files:
         if (part := system_part(file.path)) is not None:
@@ -38,11 +46,13 @@ def read_files(files: Sequence[LandedFile], source: Files, data: DataContract) -
     if returned:
         from assets.readers.returned import read_returned
 
-        yield from read_returned(returned, source, data)
+        yield from read_returned(returned, source, data, forms)
 
 
-def read_batch(manifest: BatchManifest, source: Files, data: DataContract) -> Iterator[Record | pa.Table | Reason]:
+def read_batch(
+    manifest: BatchManifest, source: Files, data: DataContract, forms: Forms = MappingProxyType({})
+) -> Iterator[Record | pa.Table | Reason]:
     """Everything that a manifest says: what was left out of the batch, then what lies in it."""
     for thing in manifest.left_out:
         yield Reason(thing.path, "whole file", "refused", thing.reason, thing.remedy)
-    yield from read_files(manifest.files, source, data)
+    yield from read_files(manifest.files, source, data, forms)

@@ -6,8 +6,8 @@ page's header is read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from assets.errors import RejectedError
@@ -19,7 +19,7 @@ _HEADER_BYTES = 1024
 _LARGEST_HEADER = 512 * 1024
 _NESTING = 32
 _CHUNK: Shape = {1: None, 3: {3: None, 7: None, 9: None, 11: None}}
-_FOOTER: Shape = {2: {4: None, 5: None}, 3: None, 4: {1: _CHUNK, 3: None}}
+_FOOTER: Shape = {2: {4: None, 5: None}, 3: None, 4: {1: _CHUNK, 3: None}, 5: {1: None, 2: None}}
 _PAGE: Shape = {2: None, 3: None}
 
 
@@ -45,12 +45,14 @@ class Footer:
         names: its columns, in order.
         plain: those of them that are not nested.
         groups: the parts of each row group that has rows.
+        about: what its writer noted, by name.
     """
 
     rows: int
     names: tuple[str, ...]
     plain: frozenset[str]
     groups: tuple[tuple[Part, ...], ...]
+    about: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 def read_footer(stream: BinaryIO, size: int) -> Footer:
@@ -78,12 +80,13 @@ def read_footer(stream: BinaryIO, size: int) -> Footer:
         names, plain = _columns(found[2])
         groups = tuple(tuple(_part(chunk, size) for chunk in group[1]) for group in found[4] if group[3])
         rows = int(found[3])
+        about = {bytes(note[1]): bytes(note.get(2, b"")) for note in found.get(5, ())}
         counted = sum(int(group[3]) for group in found[4])
     except (CutOffError, KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
         raise RejectedError("its footer makes no sense; write it again") from error
     if rows < 0 or rows != counted:
         raise RejectedError("its footer contradicts itself on the number of rows; write it again")
-    return Footer(rows, names, plain, groups)
+    return Footer(rows, names, plain, groups, about)
 
 
 def check_pages(stream: BinaryIO, footer: Footer, names: Sequence[str] | None = None) -> int:

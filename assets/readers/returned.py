@@ -6,11 +6,13 @@ says of a record's id is not read: the record is made of its `input` as if it ha
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -18,12 +20,14 @@ import pyarrow.parquet as pq
 
 from assets.errors import LandingError, RejectedError
 from assets.line.data import DataContract
+from assets.line.stored_form import stored_form
 from assets.readers.columnar import DAMAGE, THRIFT_LIMITS
 from assets.readers.files import Files
-from assets.readers.pages import check_pages, read_footer
+from assets.readers.pages import Footer, check_pages, read_footer
 from assets.readers.pool import in_order
 from assets.readers.registry import RecordMaker, record_maker
 from assets.records.batch import LandedFile
+from assets.records.carry_over import Carry, Forms, carry_over
 from assets.records.limits import (
     FREE_BYTES,
     MAX_CELL_CHARS,
@@ -35,7 +39,7 @@ from assets.records.limits import (
 )
 from assets.records.paths import shown
 from assets.records.reason import Reason, refusal
-from assets.records.record import Record
+from assets.records.record import RELEASE_NOTE, Record
 
 MAX_RECORDS = 4 * MAX_FILES
 """Records of one file."""
@@ -55,8 +59,14 @@ class _Row:
     values: dict[str, Any]
 
 
-def read_returned(files: Sequence[LandedFile], source: Files, data: DataContract) -> Iterator[Record | Reason]:
+def read_returned(
+    files: Sequence[LandedFile], source: Files, data: DataContract, forms: Forms = MappingProxyType({})
+) -> Iterator[Record | Reason]:
     """A record for each row that is one, named `path#row` from 1; a refusal for each other row or file.
+
+    Args:
+        forms: of each generation of the line, how its inputs are stored; a file that returned in an earlier one is
+            carried over.
 
     Raises:
         LandingError: `source` found a fault of the landing zone, which says nothing about the data.
@@ -68,29 +78,40 @@ def read_returned(files: Sequence[LandedFile], source: Files, data: DataContract
                 raise RejectedError(f"{file.size:,} bytes are more than {MAX_TABLE_BYTES:,}; split the file")
             with source.open(file) as stream:
                 opened = replace(file, size=stream.seek(0, 2))  # of a sealed file, not as it landed
-                yield from in_order(partial(_item, file=opened, data=data, make=make), _rows(opened, stream))
+                footer, form = read_footer(stream, opened.size), stored_form(data)
+                carry = carry_over(forms.get(_generation(footer), form), form)
+                rows = _rows(opened, stream, footer)
+                yield from in_order(partial(_item, file=opened, data=data, make=make, carry=carry), rows)
         except LandingError:
             raise
         except RejectedError as error:
             yield refusal(file.path, "whole file", str(error))
 
 
-def _item(row: _Row, file: LandedFile, data: DataContract, make: RecordMaker) -> Record | Reason:
+def _item(row: _Row, file: LandedFile, data: DataContract, make: RecordMaker, carry: Carry) -> Record | Reason:
     try:
         stored, label, split, group, time = _checked(row.values)
         origin = _origin(row.values.get("origin"))
-        record = make(stored, label, split, f"{file.path}#{row.number}", group, time, data)
+        record = make(carry(stored), label, split, f"{file.path}#{row.number}", group, time, data)
         return replace(record, origin=origin)
     except RejectedError as error:
         return refusal(file.path, f"row {row.number}", str(error))
 
 
-def _rows(file: LandedFile, stream: BinaryIO) -> Iterator[_Row]:
+def _generation(footer: Footer) -> int:
+    """The generation whose form the file's inputs have: 1 where it does not say."""
+    try:
+        return int(json.loads(footer.about.get(RELEASE_NOTE, b"{}")).get("generation", 1))
+    except (ValueError, TypeError, AttributeError):
+        return 1
+
+
+def _rows(file: LandedFile, stream: BinaryIO, footer: Footer) -> Iterator[_Row]:
     """The rows of a file. Raises RejectedError where it is none, is damaged, or goes beyond a limit."""
     number = size = 0
     allowed = FREE_BYTES + MAX_RATIO * file.size
     try:
-        for batch in _batches(file, stream):
+        for batch in _batches(stream, footer):
             for values in _values(batch):
                 number += 1
                 size += len(values["input"]) if isinstance(values["input"], bytes) else 0
@@ -104,8 +125,7 @@ def _rows(file: LandedFile, stream: BinaryIO) -> Iterator[_Row]:
         raise RejectedError(f"it is not a readable Parquet file ({text}); write it again") from error
 
 
-def _batches(file: LandedFile, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
-    footer = read_footer(stream, file.size)
+def _batches(stream: BinaryIO, footer: Footer) -> Iterator[pa.RecordBatch]:
     if missing := [name for name in _NEEDED if name not in footer.names]:
         raise RejectedError(f"its columns {', '.join(missing)} are missing; it needs label, split and input")
     if footer.rows > MAX_RECORDS:

@@ -20,6 +20,7 @@ class _TrainedModel:
     """Of `assets.training.documents.TrainedModel`: the dataset version it was trained on."""
 
     dataset: str
+    position: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,12 @@ class _Release:
 
 
 def trained_batches(line: LineStore) -> tuple[str, ...]:
-    """Ids of the batches that the line's newest model was trained on; none where there is no model yet."""
+    """Ids of the batches that the line's newest model was trained on; none where its generation has no model yet."""
     try:
-        version = line.newest(_TrainedModel).dataset
-        return line.store.load(layout.dataset(line.name, version), DatasetVersion).batches
+        model = line.newest(_TrainedModel)
+        if line.generation_at(model.position) != line.generation():
+            return ()
+        return line.store.load(layout.dataset(line.name, model.dataset), DatasetVersion).batches
     except (RejectedError, FileNotFoundError):
         return ()
 

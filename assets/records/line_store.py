@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeVar
 
 from assets.errors import RejectedError
 from assets.line.config import Line, LineConfig
+from assets.line.stored_form import form_changes, stored_form
 from assets.records.batch import Landing
 from assets.records.dataset import DatasetVersion
+from assets.records.generation import Generation, next_generation
 from assets.records.verdict import Accepted, BatchVerdict, stands
 from assets.storage import layout, memo
 from assets.storage.journal import Journal
@@ -87,8 +91,31 @@ class LineStore:
         """Every verdict on a batch that was judged more than once, the first one too; the last one stands."""
         return Journal(self.store, layout.verdict_history(self.name, batch), BatchVerdict)
 
+    def generations(self) -> Journal[Generation]:
+        """The forms in which the line's records were stored, in order; empty for a line that never changed."""
+        return Journal(self.store, layout.generations(self.name), Generation)
+
+    def generation(self) -> int:
+        """The generation that the line is in."""
+        last = self.last_generation()
+        return last.number if last is not None else 1
+
+    def last_generation(self) -> Generation | None:
+        """The newest entry of the journal of generations; None where it has none."""
+        journal = self.generations()
+        return journal.at(journal.length())
+
+    def forms(self) -> dict[int, Mapping[str, Any]]:
+        """Generation to the form in which its records are stored."""
+        return {entry.number: entry.form for _, entry in self.generations().after(0)}
+
+    def generation_at(self, position: int) -> int:
+        """The generation of the batch that was accepted at that position, and so of datasets and models up to it."""
+        entry = self.accepted().at(position) if position > 0 else None
+        return entry.generation if entry is not None else 1
+
     def accepted(self) -> Journal[Accepted]:
-        """The order in which batches were accepted: a dataset is a prefix of it."""
+        """The order in which batches were accepted: a dataset is a prefix of it, of one generation."""
         return Journal(self.store, layout.accepted(self.name), Accepted)
 
     def list_accepted(self, verdict: BatchVerdict, now: float) -> bool:
@@ -97,23 +124,40 @@ class LineStore:
         Walks on from where the journal ended when the batch was judged, so that several judges, and one that was killed
         and comes again, list it together once.
         """
-        entry = Accepted(verdict.batch, verdict.new, now, verdict.since)
-        return self.accepted().append_once(entry, lambda other: other.batch == verdict.batch, verdict.since)[1]
+        entry = Accepted(verdict.batch, verdict.new, now, verdict.since, verdict.generation)
+        wanted = (verdict.batch, verdict.generation)
+        found = self.accepted().append_once(
+            entry, lambda other: (other.batch, other.generation) == wanted, verdict.since
+        )
+        return found[1]
 
     def accepted_after(self, after: int, most: int) -> list[tuple[int, Accepted]]:
-        """The first `most` entries of accepted batches behind position `after`, each batch once.
+        """The first `most` entries of batches accepted in the line's generation behind position `after`, each once.
 
         Reads these, and before them what was listed since the oldest of them was judged; not the whole journal.
         """
-        journal = self.accepted()
-        window = list(journal.after(after, most))
+        journal, generation = self.accepted(), self.generation()
+        ours = ((at, entry) for at, entry in journal.after(after) if entry.generation == generation)
+        window = list(islice(ours, most))
         start = min((entry.since for _, entry in window), default=after)
-        seen = {entry.batch for _, entry in journal.after(start, after - start)} if start < after else set()
-        return _first_entries(window, seen)
+        before = journal.after(start, after - start) if start < after else ()
+        return _first_entries(window, {entry.batch for _, entry in before if entry.generation == generation})
 
     def accepted_batches(self) -> list[tuple[int, Accepted]]:
-        """Position and entry of every accepted batch in order, each batch once: its first entry counts."""
-        return _first_entries(self.accepted().after(0), set())
+        """Position and entry of each batch accepted in the line's generation, in order: its first entry counts."""
+        return self.accepted_in(self.generation())
+
+    def accepted_in(self, generation: int) -> list[tuple[int, Accepted]]:
+        """The same of any generation."""
+        return _first_entries(
+            ((at, one) for at, one in self.accepted().after(0) if one.generation == generation), set()
+        )
+
+    def accepted_before(self, generation: int) -> list[str]:
+        """Batches that generations before that one accepted and it did not, in the order they were first accepted."""
+        entries = [entry for _, entry in self.accepted().after(0)] if generation > 1 else []
+        done = {entry.batch for entry in entries if entry.generation >= generation}
+        return list(dict.fromkeys(entry.batch for entry in entries if entry.batch not in done))
 
     def dataset(self, version: str) -> DatasetVersion:
         """The dataset of that version (its digest). Raises RejectedError where it is not kept."""
@@ -128,21 +172,44 @@ class LineStore:
 
 @dataclass(frozen=True)
 class BoundLine(LineStore):
-    """A line with its settings, and where it is kept."""
+    """A line with its settings, when they were read (see `Line`), and where it is kept."""
 
     config: LineConfig
+    read: float = field(default_factory=time.time, compare=False)
 
     @property
     def line(self) -> Line:
         """The line alone."""
-        return Line(self.name, self.config)
+        return Line(self.name, self.config, self.read)
 
     def is_judged(self, landing: Landing) -> bool:
         """Whether a verdict stands; one that was landed again may have to be judged under rules that changed."""
         if not landing.again:
             return self.store.exists(layout.verdict(self.name, landing.batch))
         verdict = self.verdict(landing.batch)
-        return verdict is not None and stands(verdict, self.line)
+        return verdict is not None and self.stands(verdict)
+
+    def generation(self) -> int:
+        """The generation that the line's contract is of: the next one where it changed and nothing was judged since.
+
+        A contract that was read before the newest generation began is of the one that it fits; 0 where it fits none.
+        """
+        form, journal = stored_form(self.config.data), self.generations()
+        last = self.last_generation()
+        if last is None or self.read > last.read:
+            ahead = next_generation(last, form, self.read)
+            return ahead.number if ahead is not None else last.number if last is not None else 1
+        fitting = (entry.number for _, entry in journal.newest_first() if not form_changes(entry.form, form))
+        return next(fitting, 0)
+
+    def is_outdated(self) -> bool:
+        """Whether the contract was changed by somebody since it was read here, so that records of it fit no more."""
+        last = self.last_generation()
+        return last is not None and self.generation() < last.number
+
+    def stands(self, verdict: BatchVerdict) -> bool:
+        """Whether a verdict is final, as the line is now."""
+        return stands(verdict, self.line, self.generation())
 
     @property
     def identifier(self) -> str:
@@ -152,7 +219,7 @@ class BoundLine(LineStore):
 
 def bind(store: Store, line: Line) -> BoundLine:
     """A line, bound to the store it is kept in."""
-    return BoundLine(store, line.name, line.config)
+    return BoundLine(store, line.name, line.config, line.read)
 
 
 def _first_entries(entries: Iterable[tuple[int, Accepted]], seen: set[str]) -> list[tuple[int, Accepted]]:

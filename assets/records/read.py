@@ -97,12 +97,12 @@ def distinct_rows(
     counter = _Counter(counting.copies, replaced_pairs(store, counting.corrections))
     for shard in shards:
         data = fetch_shard(store, shard)
-        table = read_columns(data, shard.uri, ["id", "label", "split", "group", "origin"])
+        table = read_columns(data, shard.uri, ["id", "label", "split", "group", "origin", "drawn_by"])
         rows: list[Row] = []
-        columns = (table["id"], table["label"], table["split"], table["group"], table["origin"])
+        columns = (table["id"], table["label"], table["split"], table["group"], table["origin"], table["drawn_by"])
         counts = counter.counts(shard, table["id"], table["label"])
-        for index, (record, label, split, group, origin) in enumerate(zip(*columns, strict=True)):
-            if record in forgotten:
+        for index, (record, label, split, group, origin, by) in enumerate(zip(*columns, strict=True)):
+            if record in forgotten or by in forgotten:
                 if left_out is not None:
                     left_out.add(record)
                 continue
@@ -113,7 +113,7 @@ def distinct_rows(
                     f"classes with a split it knows; put the class back into `data.classes`, or land the batch anew"
                 )
             if counts[index]:
-                drawn = record_split(record, group or "", split or "", shares)
+                drawn = record_split(by or record, "" if by else group or "", split or "", shares)
                 rows.append(Row(index, record, value, drawn, group or "", origin or ""))
         yield data, rows
 

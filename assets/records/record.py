@@ -46,7 +46,7 @@ class Record:
     origin: str = ""
 
 
-RECORD_COLUMNS = ("id", "label", "split", "file", "group", "time", "input", "origin")
+RECORD_COLUMNS = ("id", "label", "split", "file", "group", "time", "input", "origin", "drawn_by")
 """Columns of an accepted-records Parquet.
 
 id: SHA-256 of the record's input without its label, 64 hex digits.
@@ -57,9 +57,14 @@ group: records of one group are in the same split; "" where each is on its own.
 time: float64, of a series; null elsewhere.
 input: bytes: the picture's or sound's file bytes, the text in UTF-8, or the row's values as little-endian float64.
 origin: of a reading that returned, the batch whose unit it is of; "" for the batch that it is stored for.
+drawn_by: what its split is drawn by instead of its group and id, since it was stored in another form before (see
+    `assets.records.generation`): an id or a group of then; null for its own.
 """
 
-LATER_COLUMNS = frozenset({"origin"})
+RELEASE_NOTE = b"edgeloop.release"
+"""Name of what a Parquet of records that return notes of itself, as JSON: of which release it is."""
+
+LATER_COLUMNS = frozenset({"origin", "drawn_by"})
 """Those of them that Parquets of earlier versions do not have: there they are read as null."""
 
 

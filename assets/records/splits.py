@@ -7,6 +7,9 @@ from typing import cast
 
 from assets.records.dataset import Shares, Split
 
+GROUP_DRAW = "group\0"
+"""Stands before the name of a group that draws its records' split."""
+
 
 def drawn_split(record_id: str, validation_share: float, test_share: float) -> Split:
     """The split of a record without a declared one: decided by its id alone, so it never changes.
@@ -27,6 +30,7 @@ def record_split(record_id: str, group: str, declared: str, data: Shares) -> Spl
     group are in one split: the group's name is drawn with, not the record's id.
 
     Args:
+        record_id: of the record, or what it is drawn by instead of its own id and group (`drawn_by`).
         declared: "train", "validation", "test", or "" where the source declares none.
         data: `validation_share`, `test_share` and `carve` of the line's contract, or of a dataset version.
     """
@@ -34,7 +38,7 @@ def record_split(record_id: str, group: str, declared: str, data: Shares) -> Spl
         return cast(Split, declared)
     carve = data.carve if declared else ("validation", "test")
     return drawn_split(
-        f"group\0{group}" if group else record_id,
+        f"{GROUP_DRAW}{group}" if group else record_id,
         data.validation_share if "validation" in carve else 0.0,
         data.test_share if "test" in carve else 0.0,
     )

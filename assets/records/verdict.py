@@ -57,6 +57,7 @@ class BatchVerdict:
         notes: what people should know of how the batch was read, e.g. that a file's name was taken for a split.
         drift: largest population stability index of a feature against accepted data, for the line's history; None
             where nothing was compared.
+        generation: of the line, when this was judged (see `assets.records.generation`).
     """
 
     line: str
@@ -87,6 +88,7 @@ class BatchVerdict:
     corrections: ArtifactRef | None = None
     corrected: int = 0
     notes: tuple[str, ...] = ()
+    generation: int = 1
 
     @property
     def warnings(self) -> tuple[CheckOutcome, ...]:
@@ -114,12 +116,14 @@ class Accepted:
         records: those that are new to the line, so that `retrain.min_new_records` counts no record twice.
         time: seconds since 1970.
         since: the batch is listed nowhere at or before this position, so that who looks for copies need not go further.
+        generation: of the line: where a new one begins, accepted batches are judged anew, and listed once more.
     """
 
     batch: str
     records: int
     time: float
     since: int = 0
+    generation: int = 1
 
 
 @dataclass(frozen=True)
@@ -147,9 +151,15 @@ def rules_digest(line: Line) -> str:
     return line.config.digest("data", "quality")
 
 
-def stands(verdict: BatchVerdict, line: Line) -> bool:
-    """Whether a verdict is final: it accepts, or it blocks under the rules that the line still has."""
-    return verdict.state == "accepted" or verdict.rules == rules_digest(line)
+def stands(verdict: BatchVerdict, line: Line, generation: int) -> bool:
+    """Whether a verdict is final: it accepts in the line's generation, or blocks under rules that the line still has.
+
+    Args:
+        generation: that of the line now.
+    """
+    if verdict.state == "accepted":
+        return verdict.generation >= generation  # a later one counts where the line was read before it began
+    return verdict.rules == rules_digest(line)
 
 
 def partitions_name(line: Line) -> str:

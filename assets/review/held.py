@@ -56,6 +56,7 @@ class Held:
     reason: str
     remedy: str
     origin: str = ""
+    drawn_by: str = ""
 
 
 def held_batches(line: LineStore) -> Iterator[BatchVerdict]:

@@ -23,7 +23,7 @@ from assets.ingest.returning import land_returned, returned_batch
 from assets.line.config import Line
 from assets.records.forgotten import forgotten_ids
 from assets.records.line_store import BoundLine, LineStore, bind
-from assets.records.record import RECORD_COLUMNS
+from assets.records.record import RECORD_COLUMNS, RELEASE_NOTE
 from assets.records.verdict import BatchVerdict
 from assets.review import corrections
 from assets.review.decisions import append
@@ -135,12 +135,15 @@ def _write(line: BoundLine, state: State, positions: list[int], upto: int) -> tu
     """The records that these decisions cover, corrected, as Parquets below `quarantine/<line>/.returns/`."""
     decisions = {position: state.entry(position) for position in positions}
     wanted = {entry.batch for entry in decisions.values()}
-    writer = _Writer(line, {"line": line.name, "upto": upto})
+    writers: dict[int, _Writer] = {}  # by the generation that the records were judged in: each has its own form
     for verdict in held_batches(line):
         if verdict.batch in wanted:
+            of = {"generation": verdict.generation} if verdict.generation > 1 else {}
+            writer = writers.setdefault(verdict.generation, _Writer(line, {"line": line.name, "upto": upto, **of}))
             for table in _tables(line, state, verdict, decisions):
                 writer.add(table)
-    return writer.finish(), writer.count
+    files = tuple(file for writer in writers.values() for file in writer.finish())
+    return files, sum(writer.count for writer in writers.values())
 
 
 def _tables(line: BoundLine, state: State, verdict: BatchVerdict, decisions: dict[int, Decision]) -> Iterator[pa.Table]:
@@ -238,7 +241,7 @@ class _Writer:
         import pyarrow.parquet as pq
 
         # says which release it is of: the same records returned a second time are another batch
-        about = {"edgeloop.release": json.dumps({**self._about, "part": len(self._files)})}
+        about = {RELEASE_NOTE.decode(): json.dumps({**self._about, "part": len(self._files)})}
         kinds = {"time": pa.float64(), "input": pa.binary()}
         schema = pa.schema([(name, kinds.get(name, pa.string())) for name in RECORD_COLUMNS], metadata=about)
         buffer = io.BytesIO()

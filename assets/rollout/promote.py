@@ -8,7 +8,7 @@ from typing import Literal
 
 from assets.records.line_store import BoundLine, LineStore
 from assets.release.documents import ReleaseRecord, RolloutRecord, rollout_journal
-from assets.release.published import find_release
+from assets.release.published import find_release, releases
 from assets.release.repository import DeploymentChangedError, current_deployment, deploy
 from assets.storage.audit import AuditLog, current_user
 from assets.storage.store import Store
@@ -30,7 +30,11 @@ def pending_targets(manifest: ReleaseManifest) -> tuple[str, ...]:
 
 
 def decide(
-    promotion: Promotion, record: ReleaseRecord, current: Deployment | None, earlier: frozenset[str]
+    promotion: Promotion,
+    record: ReleaseRecord,
+    current: Deployment | None,
+    earlier: frozenset[str],
+    first_of: int | None = None,
 ) -> tuple[Decision, str]:
     """What the policy does with a release.
 
@@ -39,6 +43,8 @@ def decide(
         current: what the group is pointed at; None before any promotion.
         earlier: releases the group was pointed at before. A release that the group was moved away from is never
             promoted by a policy again: the person who rolled it back would be overruled by the next nightly run.
+        first_of: the generation that the release is of, where the group had no release of it yet and it is not the
+            line's first: there is none to compare it with.
 
     Returns:
         The decision, and why in plain words. An older sequence never replaces a newer one.
@@ -50,11 +56,23 @@ def decide(
         return "unchanged", f"sequence {record.sequence} is older than {current.sequence}, which the group has"
     if record.release in earlier:
         return "waiting", f"the group was moved away from this release before; to go back to it: {command}"
-    if promotion == "manual":
-        return "waiting", f"promotion is manual; to promote: {command}"
-    if promotion == "gated" and (pending := pending_targets(record.manifest)):
-        return "waiting", f"only a device can judge {', '.join(pending)}; to promote all the same: {command}"
+    if why := _for_a_person(promotion, record, first_of):
+        return "waiting", f"{why}: {command}"
     return "promoted", f"promotion is {promotion}"
+
+
+def _for_a_person(promotion: Promotion, record: ReleaseRecord, first_of: int | None) -> str:
+    """Why a release waits for a person; "" where the policy promotes it."""
+    if first_of is not None:
+        return (
+            f"it is the first model of generation {first_of}, whose inputs are others, so there is none to compare it "
+            "with; to promote"
+        )
+    if promotion == "manual":
+        return "promotion is manual; to promote"
+    if promotion == "gated" and (pending := pending_targets(record.manifest)):
+        return f"only a device can judge {', '.join(pending)}; to promote all the same"
+    return ""
 
 
 def roll_out(line: BoundLine, record: ReleaseRecord) -> RolloutRecord:
@@ -69,9 +87,19 @@ def roll_out(line: BoundLine, record: ReleaseRecord) -> RolloutRecord:
 
     def choose(current: Deployment | None) -> tuple[Decision, str]:
         journal = rollout_journal(line, group)
-        return decide(promotion, record, current, frozenset(entry.release for _, entry in journal.after(0)))
+        earlier = frozenset(entry.release for _, entry in journal.after(0))
+        return decide(promotion, record, current, earlier, _first_of(line, record, earlier))
 
     return _apply(line, group, record, choose)
+
+
+def _first_of(line: LineStore, record: ReleaseRecord, earlier: frozenset[str]) -> int | None:
+    """The generation of a release, where no release of it was promoted before; None where one was, and in the first."""
+    generation = line.generation_at(record.sequence)
+    if generation == 1:
+        return None
+    known = (one for one in releases(line) if one.release in earlier)
+    return None if any(line.generation_at(one.sequence) == generation for one in known) else generation
 
 
 def promote(line: BoundLine, release: str, group: str | None = None) -> RolloutRecord:

@@ -146,6 +146,11 @@ def accepted(line: str) -> str:
     return f"store/{line}/accepted"
 
 
+def generations(line: str) -> str:
+    """Journal of the forms in which a line's records were stored: see `assets.records.generation`."""
+    return f"store/{line}/generations"
+
+
 def forgotten(line: str) -> str:
     """The tombstones of a line's forgotten records."""
     return f"store/{line}/forgotten"

@@ -56,8 +56,10 @@ def _dataset(line: Line) -> dg.AssetsDefinition:
         with refusals_fail_once():
             accepted = accepted_upto(bound, _claimed_upto(context, bound))
             shards = accepted_shards(bound, accepted[1])
-            settings = (DATASET_REVISION, line.config.digest("data"), line.config.counting)
-            inputs = (*settings, *accepted[1], *(shard.sha256 for shard in shards))
+            # Back in an earlier form, the same shards are a version of their own, as they stand later in the journal.
+            generation = [f"generation {bound.generation()}"] if bound.generation() > 1 else []
+            made_of = (*generation, *accepted[1], *(shard.sha256 for shard in shards))
+            inputs = (DATASET_REVISION, line.config.digest("data"), line.config.counting, *made_of)
             version, reused = bound.cached_step(inputs, DatasetVersion, lambda: build_dataset(bound, accepted))
             store.save(layout.dataset(line.name, digest(version)), version)
         return dg.MaterializeResult(

@@ -28,6 +28,11 @@ def accepted_upto(line: BoundLine, upto: int | None = None) -> tuple[int, tuple[
     """
     found = [(at, entry.batch) for at, entry in line.accepted_batches() if upto is None or at <= upto]
     if not found:
+        if line.generation() > 1:
+            raise RejectedError(
+                f"line {line.name!r} has no accepted batch in generation {line.generation()} yet; its batches are "
+                f"judged anew: materialize their partitions of {line.name}/batch, or use `edgeloop run {line.name}`"
+            )
         raise RejectedError(
             f"line {line.name!r} has no accepted batch yet; land one with `edgeloop land {line.name} SOURCE` and "
             f"materialize its partition of {line.name}/batch"

@@ -17,16 +17,20 @@ NUMBERS = ("target_mean", "target_std")
 
 
 def model_in_use(line: LineStore) -> TrainedModel | None:
-    """The teacher of the line's newest release; before the first release the newest teacher; None before that."""
+    """The teacher of the line's newest release; before the first release the newest teacher; None before that.
+
+    A model of an earlier generation reads other inputs: none is in use until the generation has one of its own.
+    """
     try:
         newest = line.newest(TrainedModel)
     except (RejectedError, ContractError):  # none yet, or one of another version of this software
         return None
+    generation = line.generation()
     if (released := released_model(line)) is not None:
         for model in (newest, *line.results(TrainedModel)):
-            if model.onnx.sha256 == released:
+            if model.onnx.sha256 == released and line.generation_at(model.position) == generation:
                 return model
-    return newest
+    return newest if line.generation_at(newest.position) == generation else None
 
 
 def misfit(earlier: TrainedModel, task: str, family: str, spec: InputSpec, architecture: Mapping[str, Any]) -> str:

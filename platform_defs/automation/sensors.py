@@ -11,6 +11,7 @@ import time
 import dagster as dg
 
 from assets.feedback.documents import report_journal
+from assets.ingest.generations import begin_generation
 from assets.line.config import Line
 from assets.records.line_store import BoundLine, bind
 from assets.records.verdict import partitions_name
@@ -54,6 +55,7 @@ def new_work(line: BoundLine, jobs: LineJobs, instance: dg.DagsterInstance, curs
     Args:
         cursor: position in the landing journal up to which batches were handed to runs.
     """
+    begin_generation(line)  # where the contract changed, accepted batches are listed to be judged anew
     partitions = dg.DynamicPartitionsDefinition(name=partitions_name(line.line))
     landed = list(line.landings().after(cursor, MOST_PER_TICK))
     entries = {(landing.batch, landing.again): landing for _, landing in landed}
@@ -75,6 +77,11 @@ def new_work(line: BoundLine, jobs: LineJobs, instance: dg.DagsterInstance, curs
 
 def _retrain(line: BoundLine, jobs: LineJobs, instance: dg.DagsterInstance) -> tuple[list[dg.RunRequest], str]:
     """The run of an open claim that was never requested, or of a new claim once no earlier one is open."""
+    if line.is_outdated():
+        return (
+            [],
+            "its contract was changed after this code location was loaded: reload it for retrains",
+        )
     claim = last_claim(line)
     state, _ = claim_state(instance, claim, line.config.retrain.max_retries)
     if state is ClaimState.UNREQUESTED and claim is not None:

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assets.ingest.generations import foreseen
 from assets.line.config import Line
+from assets.records.line_store import bind
+from assets.storage.store import Store
 from platform_defs.catalog import find_line
 from platform_defs.cli import listing
 from platform_defs.cli.output import JsonFlag, LineName, Profile, print_rows, progress
+from platform_defs.home import find_home
 
 if TYPE_CHECKING:
     from assets.families.check_network import Finding
@@ -43,7 +47,7 @@ def check_line(line: LineName, as_json: JsonFlag = False, profile: Profile = Non
     with contextlib.nullcontext(_silent) if as_json else progress(f"checking {line}") as report:
         if found.config.data.source is not None:
             report("writing and reading the data source")
-        rows = [*_source(found)]
+        rows = [*_source(found), *_generation(found)]
         report("building, training and exporting the model")
         rows += _model(found)
     table = [{"clause": row.clause, "state": "ok" if row.ok else "wrong", "note": row.note} for row in rows]
@@ -60,6 +64,14 @@ def _model(line: Line) -> tuple[Finding, ...]:
     from assets.tasks.check_line import check_model
 
     return check_model(line.config)
+
+
+def _generation(line: Line) -> tuple[Finding, ...]:
+    """What the contract, as it is now, will do to the records that the line has; nothing without a change."""
+    from assets.families.check_network import Finding
+
+    said = foreseen(bind(Store(find_home()), line))
+    return (Finding("its records fit", True, said),) if said else ()
 
 
 def _source(line: Line) -> tuple[Finding, ...]:

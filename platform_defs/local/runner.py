@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from assets.errors import TransientError
+from assets.ingest.generations import begin_generation, foreseen
 from assets.ingest.scan import scan
 from assets.line.config import Line
 from assets.records.line_store import BoundLine
-from assets.records.verdict import CheckOutcome, partitions_name, stands
+from assets.records.verdict import CheckOutcome, partitions_name
 from assets.training.triggers.claims import last_claim, next_claim
 from assets.training.triggers.documents import Claim
 from assets.training.triggers.policy import everything
@@ -90,6 +91,9 @@ def run_line(
         _wait_for_runs(line.line, instance, report)
         location = definitions()
         outcome = Outcome()
+        if said := foreseen(line):
+            report(said)
+        begin_generation(line)
         found = scan(line)
         if found.waiting:
             report(f"{found.waiting} drops in the inbox are not quiet yet; run again in a minute")
@@ -111,7 +115,7 @@ def _judge(
     batches = dict.fromkeys(landing.batch for _, landing in line.landings().after(0))
     for batch in batches:
         verdict = line.verdict(batch)
-        if verdict is not None and stands(verdict, line.line):
+        if verdict is not None and line.stands(verdict):
             continue
         instance.add_dynamic_partitions(partitions_name(line.line), [batch])
         tags = {BATCH_TAG: batch, LINE_TAG: line.name, RUN_KEY_TAG: batch}

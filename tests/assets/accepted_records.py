@@ -52,7 +52,7 @@ def accept(line: LineStore, records: Sequence[Record], batch: str) -> None:
     texts = {"id": ids, "label": labels, "split": splits, "file": files, "group": [""] * len(ids)}
     columns: dict[str, pa.Array] = {name: pa.array(values, pa.string()) for name, values in texts.items()}
     columns |= {"time": pa.nulls(len(ids), pa.float64()), "input": pa.array(inputs, pa.binary())}
-    columns |= {"origin": pa.array([""] * len(ids), pa.string())}
+    columns |= {"origin": pa.array([""] * len(ids), pa.string()), "drawn_by": pa.nulls(len(ids), pa.string())}
     assert tuple(columns) == RECORD_COLUMNS
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer)

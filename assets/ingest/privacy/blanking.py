@@ -119,7 +119,7 @@ def blank_rows(content: bytes, ids: frozenset[str]) -> bytes:
 
     empty: dict[str, object] = {
         "input": b"", "group": "", "time": None, "reason": FORGOTTEN_REASON, "remedy": "",
-        "_phash": None, "_embedding": None, "_group": "", "_time": None,
+        "_phash": None, "_embedding": None, "_group": "", "_time": None, "drawn_by": None, "_drawn_by": None,
     }  # fmt: skip
     with pq.ParquetFile(io.BytesIO(content)) as opened:
         schema = opened.schema_arrow

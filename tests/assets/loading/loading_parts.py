@@ -56,6 +56,7 @@ def dataset_of(line: BoundLine, records: Sequence[Stored], shards: int = 2) -> D
             "time": pa.array([row.time for row in rows], pa.float64()),
             "input": pa.array([row.input for row in rows], pa.binary()),
             "origin": pa.array([row.origin for row in rows], pa.string()),
+            "drawn_by": pa.nulls(len(rows), pa.string()),
         }
         assert tuple(columns) == RECORD_COLUMNS
         buffer = io.BytesIO()

@@ -274,8 +274,8 @@ def test_a_blocked_batch_is_judged_anew_once_its_rules_changed(
     assert LineStore(store, "pets").verdict(batch) == verdict
     assert "was accepted" in store.read(verdict.report).decode()
     assert [found for _, found in LineStore(store, "pets").verdict_history(batch).after(0)] == [blocked, verdict]
-    assert judge(bind(store, pictures), batch) == verdict  # an accepted batch is never judged again
-    assert not land(bind(store, pictures), tmp_path / "in").again
+    assert judge(bind(store, birds), batch) == verdict  # an accepted batch is not judged again in its generation
+    assert not land(bind(store, birds), tmp_path / "in").again
     assert [(entry.batch, entry.records) for _, entry in LineStore(store, "pets").accepted_batches()] == [(batch, 20)]
 
 

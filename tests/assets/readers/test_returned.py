@@ -60,6 +60,7 @@ def stored(inputs: list[Any], **columns: Any) -> pa.Table:
         "time": pa.nulls(count, pa.float64()),
         "input": pa.array(inputs, pa.binary()),
         "origin": [""] * count,
+        "drawn_by": pa.nulls(count, pa.string()),
     }
     return pa.table({**usual, **columns})
 

@@ -23,6 +23,7 @@ from assets.storage.sealed import fetch_records
 from assets.storage.store import Store
 from assets.training.dataset import build_dataset
 from edge.contracts import InputSpec
+from tests.assets.ingest.generations_bench import csv, sides, table_line
 
 CLASSES = ["cat", "dog"]
 
@@ -184,3 +185,56 @@ def _land_month(store: Store, line: Line, folder: Path, value: float, start: int
         own = [text for name, text in rows if name == split]
         (folder / f"{split}.csv").write_text("\n".join(["u,t,a,y", *own, ""]))
     return judge(bind(store, line), land(bind(store, line), folder).batch)
+
+
+def test_corrections_are_carried_over_when_a_column_goes(store: Store, tmp_path: Path) -> None:
+    first = bind(store, table_line(["a", "b", "c"]))
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "t.csv").write_bytes(csv(1).replace(b",yes", b",yess", 10))
+    batch = land(first, source).batch
+    verdict = judge(first, batch)
+    state = State(LineStore(store, first.name))
+    fix(state, first.line, verdict, select(state, verdict, labelled="yess"), "ann", Correction("yes"))
+    back = release(state, first.line, "ann").batch
+    assert judge(first, back).accepted == 10
+    before = sides(first)
+    assert len(before) == 120
+
+    second = bind(store, table_line(["c", "a"]))
+    again = [judge(second, one) for one in (batch, back)]
+    assert [(one.state, one.accepted, one.new) for one in again] == [("accepted", 110, 110), ("accepted", 10, 10)]
+    assert sides(second) == before
+    stored = pq.read_table(io.BytesIO(fetch_records(store, again[1].records[0])))
+    values = {file: float(row.split(",")[0]) for file, row in enumerate(csv(1).decode().splitlines()[1:], 1)}
+    assert {np.frombuffer(one, "<f8")[1] for one in stored["input"].to_pylist()} <= set(values.values())
+    assert set(stored["label"].to_pylist()) == {"yes"}
+
+    # What is corrected now is of this form, known already, and is carried over to the next.
+    fix(state, second.line, again[0], select(state, again[0], labelled="yess"), "ann", Correction("yes"))
+    more = release(state, second.line, "ann").batch
+    assert (judge(second, more).accepted, second.verdict(more).new) == (10, 0)  # type: ignore[union-attr]
+    assert sides(second) == before
+    third = bind(store, table_line(["a"]))
+    assert [judge(third, one).refused for one in (batch, back, more)] == [0, 0, 0]
+    assert sides(third) == before
+
+
+def test_a_returned_batch_that_a_new_column_empties_is_blocked_and_ends_nothing(store: Store, tmp_path: Path) -> None:
+    first = bind(store, table_line(["a", "b"]))
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "t.csv").write_bytes(csv(1).replace(b",yes", b",yess", 10))
+    batch = land(first, source).batch
+    verdict = judge(first, batch)
+    state = State(LineStore(store, first.name))
+    fix(state, first.line, verdict, select(state, verdict, labelled="yess"), "ann", Correction("yes"))
+    back = release(state, first.line, "ann").batch
+    judge(first, back)
+    second = bind(store, table_line(["a", "b", "c"]))
+    judge(second, batch)
+    blocked = judge(second, back)
+    assert (blocked.state, blocked.refused) == ("blocked", 1)
+    assert "it returned before column 'c' was added" in blocked.reasons[0].reason
+    assert "correct it again where it is held" in blocked.reasons[0].remedy
+    assert {one for one, _ in sides(second)} == {batch}

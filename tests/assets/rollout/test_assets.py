@@ -12,6 +12,7 @@ import pytest
 from assets.compression.documents import ChosenModel
 from assets.line.config import Line
 from assets.records.line_store import BoundLine, LineStore, bind
+from assets.records.verdict import Accepted
 from assets.release import assets as release_assets
 from assets.release.documents import ReleaseRecord, RolloutRecord, rollout_journal
 from assets.release.published import releases
@@ -19,6 +20,7 @@ from assets.release.repository import current_deployment
 from assets.rollout import assets as rollout_assets
 from assets.rollout import promote as rollout
 from assets.rollout.promote import promote
+from assets.storage import layout
 from assets.storage.store import Store
 from edge.contracts import Deployment, chain_gap
 from edge.errors import RejectedError
@@ -249,3 +251,22 @@ def test_artifact_changed_in_the_store_is_not_released(store: Store) -> None:
     store.write(engines.engines[1].file.uri, b"vtrt something else")
     run(bind(store, line), fine=False)
     assert releases(LineStore(store, "toy")) == []
+
+
+def test_the_first_model_of_a_generation_waits_for_a_person_and_the_next_does_not(store: Store) -> None:
+    line = bind(store, toy_line("auto"))
+    land_heads(line, 2)
+    run(line)
+    record = store.newest("toy", ReleaseRecord)
+    decide = rollout.decide
+    later = replace(record, release="7" * 64, sequence=3)
+    decision, why = decide("auto", later, current_deployment(line, "canary"), frozenset({record.release}), 2)
+    assert decision == "waiting"
+    assert "first model of generation 2" in why
+    assert f"edgeloop promote toy {later.release[:12]}" in why
+    assert rollout._first_of(line, record, frozenset()) is None
+    line.accepted().append(Accepted("b" * 64, 1, 0.0, generation=2))
+    later = replace(record, release="7" * 64, sequence=line.accepted().length())
+    assert rollout._first_of(line, later, frozenset({record.release})) == 2
+    store.save(f"{layout.releases('toy')}/{later.release}.json", later)
+    assert rollout._first_of(line, replace(later, release="8" * 64), frozenset({later.release})) is None

@@ -57,6 +57,7 @@ KEYS = [
     (layout.drops("x", 2), "landing/x/.drops/000000002.json"),
     (layout.entry("store/x/accepted", 12), "store/x/accepted/000000000012.json"),
     (layout.erased("x", "monday"), "landing/x/monday/erased.json"),
+    (layout.generations("x"), "store/x/generations"),
     (layout.filtered("x", "monday"), "landing/x/monday/filtered.txt"),
     (layout.forgotten("x"), "store/x/forgotten"),
     (layout.graph("x", SHA), f"store/x/graphs/{SHA}.json"),

@@ -12,6 +12,8 @@ import dagster as dg
 import pytest
 
 from assets.feedback.documents import ReportEntry, report_journal
+from assets.ingest.generations import begin_generation
+from assets.line.config import Line
 from assets.records.line_store import LineStore, bind
 from assets.storage.store import Store
 from assets.training.triggers.claims import CLAIM_TAG, claim_journal, last_claim, next_claim
@@ -41,6 +43,18 @@ def bench(tmp_path: Path, instance: dg.DagsterInstance) -> Bench:
 def test_nothing_landed_is_said(bench: Bench) -> None:
     assert words(bench.new()) == "nothing new has landed; no accepted batch is waiting"
     assert words(bench.reconcile()) == "everything that landed is judged and trained on"
+
+
+def test_a_code_location_that_was_not_reloaded_starts_no_retrain(bench: Bench) -> None:
+    bench.judge(bench.list_landing(1))
+    table = bench.line.config.data.table
+    assert table is not None
+    data = bench.line.config.data.model_copy(update={"table": table.model_copy(update={"columns": ("x1",)})})
+    changed = Line(bench.line.name, bench.line.config.model_copy(update={"data": data}))
+    begin_generation(bind(bench.store, bench.line))
+    begin_generation(bind(bench.store, changed))
+    assert "its contract was changed after this code location was loaded" in words(bench.new())
+    assert bind(bench.store, bench.line).generations().length() == 2
 
 
 def test_each_landed_batch_is_requested_once_by_its_digest(bench: Bench, tmp_path: Path) -> None:

@@ -10,9 +10,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from assets.ingest.landing import land
 from assets.line.config import parse_line
+from assets.quality.gate import judge
+from assets.records.line_store import LineStore, bind
+from assets.storage.store import Store
 from platform_defs.catalog import list_lines
 from platform_defs.cli.main import app
+from tests.assets.ingest.generations_bench import csv, table_line
 
 MODULE = """
 import numpy as np
@@ -136,3 +141,18 @@ def test_lines_are_listed_as_before() -> None:
     assert [row["line"] for row in json.loads(done.stdout)] == [entry.name for entry in list_lines()]
     assert CliRunner().invoke(app, ["lines", "--json", "check", "digits"]).exit_code == 2
     assert CliRunner().invoke(app, ["lines", "check", "no-such-line"]).exit_code == 1
+
+
+def test_check_says_what_a_changed_contract_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGELOOP_HOME", str(tmp_path / "home"))
+    store = Store(str(tmp_path / "home"))
+    before = bind(store, table_line(["a", "b", "c"]))
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "t.csv").write_bytes(csv(1))
+    judge(before, land(before, tmp_path / "source").batch)
+    monkeypatch.setattr("platform_defs.cli.lines.find_line", lambda name, profile=None: table_line(["a", "b"]))
+    result = CliRunner().invoke(app, ["lines", "check", "rows", "--json"])
+    said = " ".join(result.output.split())
+    assert "generation 2: 1 accepted batch is judged anew, because column 'c' was taken out." in said
+    assert "Each record keeps its split, and the first model of a generation waits for a person" in said
+    assert LineStore(store, "rows").generations().length() == 1  # looking begins nothing
