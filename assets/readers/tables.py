@@ -80,7 +80,7 @@ def row_facts(stored: bytes, data: DataContract) -> tuple[bytes, dict[str, float
                 values[index] = math.nan if math.isnan(value) else math.copysign(math.inf, value)
         else:
             sound = value in range(len(known))
-            facts[name] = known[int(value)] if sound else ""
+            facts[name] = known[int(value)] if sound else None  # no word: what is judged is what is stored
             values[index] = value if sound else math.nan
         if not sound:
             notes[name] = NO_VALUE
