@@ -6,6 +6,8 @@ at the wrong thing ends the judging instead of the line: nothing of the batch is
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,12 +20,12 @@ from assets.line.data import DataContract
 def refuse_unsound(accepted: pa.Table, data: DataContract) -> None:
     """Raise RejectedError where an accepted record of a chunk (of `chunk_schema`) is none of the contract.
 
-    A row or reading has one finite number for each input column; a label is a class, or a finite number; a reading has
-    a unit and a time.
+    A row or reading has one finite number for each input column, the one that the rules were asked about; a label is a
+    class, or a finite number; a reading has a unit and a time.
     """
     found = {"its label": _no_label(accepted.column("_label"), data)}
     if data.inputs is not None:
-        found["its input"] = _no_input(accepted.column("_input"), len(data.inputs.columns))
+        found["its input"] = _no_input(accepted, data.inputs.columns, data.inputs.categories)
     if data.series is not None:
         found["its unit"] = pc.equal(pc.fill_null(accepted.column("_group"), ""), "")
         found["its time"] = pc.invert(pc.is_finite(pc.fill_null(accepted.column("_time"), np.nan)))
@@ -52,10 +54,19 @@ def _no_number(label: str | None) -> bool:
         return True
 
 
-def _no_input(stored: pa.ChunkedArray, columns: int) -> NDArray[np.bool_]:
-    odd: NDArray[np.bool_] = np.asarray(pc.fill_null(pc.binary_length(stored), -1)) != 8 * columns
+def _no_input(
+    accepted: pa.Table, columns: Sequence[str], categories: Mapping[str, tuple[str, ...]]
+) -> NDArray[np.bool_]:
+    """Rows whose stored values are not finite, or others than the judged ones."""
+    stored = accepted.column("_input")
+    odd: NDArray[np.bool_] = np.asarray(pc.fill_null(pc.binary_length(stored), -1)) != 8 * len(columns)
     if odd.any():
         return odd
-    values = np.frombuffer(b"".join(stored.to_pylist()), dtype="<f8").reshape(-1, columns)
-    finite: NDArray[np.bool_] = np.isfinite(values).all(axis=1)
-    return ~finite
+    values = np.frombuffer(b"".join(stored.to_pylist()), dtype="<f8").reshape(-1, len(columns))
+    odd = ~np.isfinite(values).all(axis=1)
+    for at, name in enumerate(columns):
+        judged = accepted.column(name)
+        if name in categories:
+            judged = pc.index_in(judged, value_set=pa.array(categories[name], pa.string()))
+        odd |= np.asarray(pc.fill_null(judged.cast(pa.float64()), np.nan)) != values[:, at]
+    return odd

@@ -17,6 +17,7 @@ from assets.quality.columns import target_column
 from assets.quality.rule import Rule, null_rule, short
 from assets.quality.rules_by_kind import kind_rules
 from assets.quality.user_expectations import user_rule
+from assets.readers.cells import BEYOND
 from assets.records.verdict import BatchVerdict
 from assets.review.documents import RELABELLED
 
@@ -181,7 +182,8 @@ def _batch_rules(config: LineConfig) -> Iterator[Rule]:
 
 def _explain_no_label(data: DataContract, row: Mapping[str, Any]) -> tuple[str, str]:
     note = (row["_notes"] or {}).get(target_column(data) or "target")
-    return note or f"the {'label' if data.classes else 'number to predict'} is missing", "fill it in"
+    remedy = "scale the target" if BEYOND in (note or "") else "fill it in"
+    return note or f"the {'label' if data.classes else 'number to predict'} is missing", remedy
 
 
 def _folded(label: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from assets.line.data import DataContract, ImageData
 from assets.quality.rule import Rule, null_rule
-from assets.readers.cells import UNKNOWN_WORD
+from assets.readers.cells import BEYOND, UNKNOWN_WORD
 
 LEAST_CONTRAST = 1.0
 """Standard deviation of 8-bit values below which a picture shows nothing."""
@@ -122,7 +122,7 @@ def _series_rules(unit: str, time: str) -> Iterator[Rule]:
         "A reading that cannot be placed in time belongs to no window.",
         "ExpectColumnValuesToNotBeNull",
         {"column": "_time"},
-        explain=partial(_explain_cell, time),
+        explain=partial(_explain_time, time),
         needs=("_notes",),
     )
     yield null_rule(
@@ -217,5 +217,12 @@ def _explain_cell(column: str, row: Mapping[str, Any]) -> tuple[str, str]:
     reason = f"column {column}: {(row['_notes'] or {}).get(column, 'the cell has no value')}"
     if UNKNOWN_WORD in reason:
         return reason, f"add it to `categories` of the line's {column!r}, correct it, or leave the row out"
+    if BEYOND in reason:
+        return reason, "scale it, or make the column a category"
     hint = "write decimals with a point" if "is not a number" in reason else "fill it in or correct it"
     return reason, f"{hint}, or leave the row out"
+
+
+def _explain_time(column: str, row: Mapping[str, Any]) -> tuple[str, str]:
+    reason, remedy = _explain_cell(column, row)
+    return reason, "write it in seconds or microseconds, or as ISO 8601" if BEYOND in reason else remedy

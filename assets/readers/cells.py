@@ -4,7 +4,7 @@ A number is a decimal number as CSV and JSON write it, spaces around it left out
 than a 32-bit float holds is infinite. Numbers of Parquet and Arrow count as the text that a CSV of them holds: decimals
 by their digits, 32-bit and 16-bit floats by their shortest text, truth values as 1 and 0. A number written out in full
 beyond 2^53 has no value: float64 holds no longer every whole number there. Words are exact; of other types the word is
-the value as text, a whole number without ".0", "true" or "false".
+the value as text, a whole number without ".0", a time without zeros at the end of its fraction, "true" or "false".
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ EMPTY = "the cell is empty"
 HIDDEN = "a private value"
 """Stands in notes for a cell of a column that the contract calls private."""
 
-_TOO_LONG = "is beyond 2^53, where not every whole number is one of its own; scale it, or make it a category"
+BEYOND = "is beyond 2^53, where float64 does not hold every whole number"
+"""In the note of a number that may be another one once it is read."""
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _PLAIN = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"  # the same for Arrow's own matcher, without spaces
+_NO_FRACTION = r"(?:\.|(\.[0-9]*[1-9]))0+([^0-9.][0-9]*)?$"  # zeros at the end of a time's fraction, before its offset
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "?"})
 _INFINITE = frozenset({"inf", "infinity"})
 
@@ -50,7 +52,7 @@ def number(cell: str) -> tuple[float, str | None]:
         if abs(value) > MAX_VALUE:
             return math.copysign(math.inf, value), f"{shown(cell)} is larger than a 32-bit number holds"
         if abs(value) >= MAX_WHOLE and _runs_together(text, value):
-            return math.nan, f"{shown(cell)} {_TOO_LONG}"
+            return math.nan, f"{shown(cell)} {BEYOND}"
         return value, None
     if text.lower() in _MISSING:
         return math.nan, EMPTY if not text else f"the cell is missing ({shown(cell)})"
@@ -124,6 +126,8 @@ def words(cells: pa.Array) -> pa.Array:
         text = cells.cast(pa.string())
     elif pa.types.is_floating(kind):
         text = pa.array([_float_word(value) for value in _floats(cells).tolist()], pa.string())
+    elif pa.types.is_timestamp(kind) or pa.types.is_time(kind):
+        text = pc.replace_substring_regex(cells.cast(pa.string()), _NO_FRACTION, r"\1\2")
     elif is_numeric(kind) or pa.types.is_null(kind) or pa.types.is_temporal(kind):
         text = cells.cast(pa.string())
     else:
@@ -203,7 +207,7 @@ def _from_numbers(cells: pa.Array, private: bool) -> tuple[NDArray[np.float64], 
     if pa.types.is_integer(cells.type) and bool((np.abs(values) >= MAX_WHOLE).any()):
         for row in np.flatnonzero(np.abs(values) >= MAX_WHOLE).tolist():
             if abs(whole := cells[row].as_py()) > MAX_WHOLE:
-                values[row], notes[row] = math.nan, f"{HIDDEN if private else whole} {_TOO_LONG}"
+                values[row], notes[row] = math.nan, f"{HIDDEN if private else whole} {BEYOND}"
     if bool((np.abs(values) <= MAX_VALUE).all()):
         return values, notes
     empty = np.asarray(cells.is_null().to_numpy(zero_copy_only=False))
@@ -239,7 +243,7 @@ def _from_text(cells: pa.Array, private: bool) -> tuple[NDArray[np.float64], Not
 def _hidden(note: str) -> str:
     if note == EMPTY:
         return note
-    return f"{HIDDEN} {_TOO_LONG}" if note.endswith(_TOO_LONG) else f"{HIDDEN} is not a finite number"
+    return f"{HIDDEN} {BEYOND}" if note.endswith(BEYOND) else f"{HIDDEN} is not a finite number"
 
 
 def _float_word(value: float | None) -> str | None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from assets.readers.cells import EMPTY, HIDDEN, Notes, is_text, number, numbers
+from assets.readers.cells import BEYOND, EMPTY, HIDDEN, Notes, is_text, number, numbers
 from assets.records.paths import shown
 
 _KINDS = {"number": "a number", "naive": "a time without an offset", "aware": "a time with an offset"}
@@ -97,7 +97,8 @@ class Clock:
 
 
 def _kind_of(cell: str) -> str:
-    if math.isfinite(number(cell)[0]):
+    value, note = number(cell)
+    if math.isfinite(value) or BEYOND in (note or ""):
         return "number"
     try:
         return "naive" if datetime.fromisoformat(cell.strip()).tzinfo is None else "aware"

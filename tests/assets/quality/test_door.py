@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from assets.errors import RejectedError
@@ -60,6 +62,8 @@ def accepted(data: DataContract, value: float, label: str = "yes") -> pa.Table:
             "_input": [packed[:2].tobytes(), packed[2:].tobytes()],
             "_group": ["u", "u"],
             "_time": [0.0, value],
+            "a": [1.0, 2.0],
+            "colour": ["red", "green"],
         }
     )
 
@@ -77,6 +81,48 @@ def test_the_door_is_shut_to_what_no_model_can_read(value: float) -> None:
     for label in ("", "nan", "many", "inf"):
         with pytest.raises(RejectedError, match="its label"):
             refuse_unsound(accepted(numbers, 1.0, label), numbers)
+
+
+@pytest.mark.parametrize("judged", [{"a": [1.0, 2.5]}, {"a": [1.0, None]}, {"colour": ["red", "red"]}])
+def test_the_door_is_shut_to_values_that_nobody_judged(judged: dict[str, list[object]]) -> None:
+    data = line_of().config.data
+    table = accepted(data, 1.0)
+    for name, cells in judged.items():
+        table = table.set_column(table.schema.get_field_index(name), name, pa.array(cells, table.field(name).type))
+    with pytest.raises(RejectedError, match=r"x\.csv#3: its input is not what the line's contract allows"):
+        refuse_unsound(table, data)
+
+
+def returned_rows(*rows: tuple[float, float]) -> bytes:
+    stored = [np.asarray(values).astype("<f8").tobytes() for values in rows]
+    buffer = io.BytesIO()
+    count = len(rows)
+    table = {"label": ["yes"] * count, "split": [""] * count, "group": ["u"] * count, "input": stored}
+    pq.write_table(pa.table(table | {"time": [float(at) for at in range(count)]}), buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("section", ["table", "series"])
+def test_a_returned_row_whose_word_has_no_place_is_quarantined_by_itself(section: str, store: Store, put: Land) -> None:
+    line = bind(store, line_of(section))
+    rows = returned_rows((0.0, 0.0), (1.0, 1.0), (2.0, np.nan), (3.0, 2.0), (4.0, -1.0), (5.0, 0.5), (np.nan, 1.0))
+    verdict = judge(line, put(line.line, {"fixed.records.parquet": rows}))
+    assert (verdict.state, verdict.accepted, verdict.quarantined) == ("accepted", 2, 5)
+    stored = np.frombuffer(b"".join(row["input"] for row in table(store, verdict.records)), dtype="<f8")
+    assert stored.tolist() == [0.0, 0.0, 1.0, 1.0]
+
+
+def test_a_number_that_float64_runs_together_says_what_to_do_by_what_it_is(store: Store, put: Land) -> None:
+    line = bind(store, line_of("series"))
+    text = b"a,colour,kind,unit,time\n1,red,yes,u,1700000000000000001\n9007199254740993,red,yes,u,1700000000\n"
+    more = b"".join(b"%d,red,yes,v,%d\n" % (at, at) for at in range(4))
+    verdict = judge(line, put(line.line, {"x.csv": text + more}))
+    assert (verdict.accepted, verdict.quarantined) == (4, 2)
+    assert [reason.remedy for reason in verdict.reasons] == [
+        "write it in seconds or microseconds, or as ISO 8601",
+        "scale it, or make the column a category",
+    ]
+    assert all("beyond 2^53" in reason.reason for reason in verdict.reasons)
 
 
 def test_a_rule_that_looks_at_the_wrong_thing_ends_the_judging_and_stores_nothing(

@@ -21,6 +21,7 @@ from pyarrow import feather
 from assets.errors import RejectedError
 from assets.line.data import DataContract
 from assets.readers import columnar, frames, pages
+from assets.readers.cells import words
 from assets.readers.pages import read_footer
 from assets.readers.tables import read_tables
 from assets.readers.thrift import CutOffError, read_struct
@@ -118,6 +119,22 @@ def test_words_of_other_types() -> None:
     ):
         found, _ = read(parquet(pa.table({"a": [1, 2], "b": [1, 2], "kind": column})))
         assert [row["_label"] for row in found] == expected
+
+
+def test_a_moment_is_one_word_whatever_unit_it_is_stored_in() -> None:
+    units = {
+        0: ("12:30:00", "s", "ms", "us", "ns"),
+        500_000: ("12:30:00.5", "ms", "us", "ns"),
+        100: ("12:30:00.0001", "us", "ns"),
+    }
+    for micros, (text, *kinds) in units.items():
+        moment = datetime.datetime(2020, 10, 30, 12, 30, 0, micros)
+        for unit in kinds:
+            assert words(pa.array([moment, None], pa.timestamp(unit))).to_pylist() == [f"2020-10-30 {text}", ""]
+            aware = pa.array([moment], pa.timestamp(unit)).cast(pa.timestamp(unit, "UTC"))
+            assert words(aware).to_pylist() == [f"2020-10-30 {text}Z"]
+            berlin = words(aware.cast(pa.timestamp(unit, "Europe/Berlin"))).to_pylist()
+            assert berlin == [f"2020-10-30 {text.replace('12:', '13:')}+0100"]
 
 
 @pytest.mark.parametrize("write", WRITERS)
