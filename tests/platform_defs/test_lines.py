@@ -52,7 +52,15 @@ def test_no_line_got_lost() -> None:
     assert by_itself == {"digits", "breast-cancer"}, "the others wait for a folder of the user's"
 
 
-@pytest.mark.parametrize("path", YAMLS, ids=lambda path: path.parent.name)
+LIKE_ANOTHER = {"cats-vs-dogs", "cifar10", "fashion-mnist"}
+"""Lines of pictures with the task and the networks of `digits`: nightly."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.nightly] * (path.parent.name in LIKE_ANOTHER)) for path in YAMLS],
+    ids=lambda path: path.parent.name,
+)
 def test_the_debug_profile_reaches_an_int8_file(path: Path, tmp_path: Path) -> None:
     line = read_line(path).in_profile("debug")
     store = Store(str(tmp_path))

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.storage.journal import Journal
@@ -25,6 +25,7 @@ def _journal(root: str) -> Journal[Note]:
     return Journal(Store(root), "notes", Note)
 
 
+@settings(max_examples=40)
 @given(count=st.integers(0, 40), position=st.integers(0, 45), limit=st.none() | st.integers(0, 10))
 def test_entries_come_back_in_order_after_a_position(count: int, position: int, limit: int | None) -> None:
     journal = _journal(f"memory://{uuid.uuid4().hex}")
@@ -54,6 +55,7 @@ def test_writers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     assert {entry.text for _, entry in found} == {f"{writer}-{number}" for writer in range(4) for number in range(10)}
 
 
+@settings(max_examples=40)
 @given(others=st.lists(st.integers(0, 5), max_size=30), after=st.integers(0, 35), times=st.integers(1, 3))
 def test_an_entry_is_added_once_behind_a_position(others: list[int], after: int, times: int) -> None:
     journal = _journal(f"memory://{uuid.uuid4().hex}")
@@ -71,6 +73,7 @@ def test_an_entry_is_added_once_behind_a_position(others: list[int], after: int,
     assert [note.text for _, note in journal.newest_first()] == [note.text for _, note in journal.after(0)][::-1]
 
 
+@settings(max_examples=30)
 @given(count=st.integers(0, 70), least=st.integers(0, 70))
 def test_the_length_is_found_from_any_known_position(count: int, least: int) -> None:
     journal = _journal(f"memory://{uuid.uuid4().hex}")
