@@ -150,7 +150,7 @@ def _parquet(file: LandedFile, stream: BinaryIO) -> Rows | None:
     footer = read_footer(stream, file.size)
     names = tuple(name for name in footer.names if name in footer.plain)
     stream.seek(0)
-    return _typed(typed_blocks(file, stream, names, frozenset(), lambda found: None, MAX_CELL_CHARS), names, "Parquet")
+    return _typed(typed_blocks(file, stream, names, frozenset(), lambda found: names, MAX_CELL_CHARS), names, "Parquet")
 
 
 def _arrow(stream: BinaryIO) -> Rows | None:
@@ -160,7 +160,7 @@ def _arrow(stream: BinaryIO) -> Rows | None:
     names = tuple(pa.ipc.open_stream(pa.PythonFile(stream, "r")).schema.names)
     stream.seek(0)
     file = LandedFile("x", "0" * 64, 0)
-    return _typed(typed_blocks(file, stream, names, frozenset(), lambda found: None, MAX_CELL_CHARS), names, "Arrow")
+    return _typed(typed_blocks(file, stream, names, frozenset(), lambda found: names, MAX_CELL_CHARS), names, "Arrow")
 
 
 def _typed(blocks: Any, names: tuple[str, ...], form: str) -> Rows | None:
