@@ -174,8 +174,8 @@ class TextData(Frozen):
     skip_lines: int = Field(
         default=0, ge=0, le=1_000, description="Lines of a text before its header or first row: a title, for example."
     )
-    cells: Cells = Field(default=None, description=CELLS)
     max_chars: int = Field(default=10_000, ge=1, le=100_000, description="Longer texts are quarantined.")
+    cells: Cells = Field(default=None, description=f"{CELLS} Of it, only `trim` is for texts.")
 
     @model_validator(mode="after")
     def _cells_are_words(self) -> Self:

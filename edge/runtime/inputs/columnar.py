@@ -70,7 +70,7 @@ def _chosen(there: Sequence[str], wanted: Sequence[str], files: RowFiles) -> lis
 
 
 def _plain(column: Any) -> list[Any]:
-    """Cells as Python values: floats of 32 and 16 bits by their shortest text, decimals by their digits."""
+    """Cells as Python values: floats of 32 and 16 bits by their shortest text, decimals as such, times as text."""
     import pyarrow as pa
 
     kind = column.type
@@ -79,8 +79,6 @@ def _plain(column: Any) -> list[Any]:
     if pa.types.is_float32(kind) or pa.types.is_float16(kind):
         values, gaps = column.to_numpy(zero_copy_only=False), column.is_null().to_pylist()
         return [None if null else float(str(value)) for value, null in zip(values, gaps, strict=True)]
-    if pa.types.is_decimal(kind):
-        return column.to_pylist()  # type: ignore[no-any-return]  -- their digits count, as text would, and no decimal sign
     if pa.types.is_temporal(kind):
         return [None if value is None else str(value) for value in column.to_pylist()]
     found: list[Any] = column.to_pylist()
