@@ -51,6 +51,10 @@ attributes:
 profile says in place of its own fields; what it does not name stays. Such a profile has a state of its own, below
 `profiles/debug` of the home. `full` is the line as it stands.
 
+Numbers are 1234.5, times ISO 8601 and words exact, unless the section says how its cells are written:
+`cells: { decimal: ",", thousands: ".", day_first: true, trim: true }` reads 1.234,5 and 31.12.2024 23:59. A cell that
+does not fit is bad, by row; `edgeloop inspect` fills `cells` in where the data leave no doubt.
+
 An expectation without `mostly` is asked of each record: one that breaks it is set aside. With `mostly`, or where it is
 about the column as a whole (a mean, a set of distinct values), it is asked of the batch: `critical` blocks it,
 `warning` is only reported.
@@ -119,8 +123,14 @@ def _allowed(field: FieldInfo) -> str:
 
 def _choices(annotation: Any) -> list[str]:
     if typing.get_origin(annotation) is typing.Literal:
-        return [str(value) for value in typing.get_args(annotation)]
+        return [_shown(value) for value in typing.get_args(annotation)]
     return [word for part in typing.get_args(annotation) for word in _choices(part)]
+
+
+def _shown(value: Any) -> str:
+    """A choice as it is written; a mark or nothing in quotes, as only then it can be seen."""
+    text = str(value)
+    return text if text[:1].isalnum() else f'`"{text}"`'
 
 
 if __name__ == "__main__":

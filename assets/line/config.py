@@ -74,6 +74,7 @@ class Resources(Frozen):
 A_LIST = "Input should be a list, e.g. [cat, dog]"
 ADDED: Mapping[str, Any] = {
     "other": {}, "unit_ids": "batch", "conflicts": None, "copies": None, "skip_lines": 0, "splits_from": None,
+    "cells": None,
 }  # fmt: skip
 """Settings that came after digests were put on record, with their defaults: who does not use them keeps the digest."""
 

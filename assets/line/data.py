@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from assets.line.cell_form import PLAIN, CellForm, none_if_plain
 from assets.line.readers import READERS, Form, Reader
 
 SECTIONS: Mapping[str, str] = {name: spec.section for name, spec in READERS.items()}
@@ -48,6 +49,8 @@ def quoted(value: Any) -> Any:
 
 Word = Annotated[str, BeforeValidator(quoted)]
 """A word of the data or a column's name: `no`, `1` and `2024-01-01` are words only in quotes."""
+Cells = Annotated[CellForm | None, AfterValidator(none_if_plain)]
+CELLS = "How cells of text are written; without it 1234.5, ISO 8601 and exact words."
 
 
 class ImageData(Frozen):
@@ -76,6 +79,7 @@ class _Columns(Frozen):
     skip_lines: int = Field(
         default=0, ge=0, le=1_000, description="Lines of a text before its header or first row: a title, for example."
     )
+    cells: Cells = Field(default=None, description=CELLS)
 
     @model_validator(mode="after")
     def _columns_are_distinct(self) -> Self:
@@ -96,6 +100,7 @@ class _Columns(Frozen):
         for name in (*self.columns, *self.header):
             if not name.strip() or name.startswith(RESERVED):
                 raise ValueError(f"a column is named {name!r}; names that are blank or begin with _ are reserved")
+        _refuse_spaces(self)
         return self
 
 
@@ -111,6 +116,8 @@ class TableData(_Columns):
     def _target_is_no_input(self) -> Self:
         if self.target in self.columns:
             raise ValueError(f"the target {self.target!r} is also listed as an input column; take it out of `columns`")
+        if self.cells is not None and self.cells.day_first:
+            raise ValueError("cells.day_first is for the times of a series, and a table has none; take it out")
         return self
 
 
@@ -168,6 +175,14 @@ class TextData(Frozen):
         default=0, ge=0, le=1_000, description="Lines of a text before its header or first row: a title, for example."
     )
     max_chars: int = Field(default=10_000, ge=1, le=100_000, description="Longer texts are quarantined.")
+    cells: Cells = Field(default=None, description=f"{CELLS} Of it, only `trim` is for texts.")
+
+    @model_validator(mode="after")
+    def _cells_are_words(self) -> Self:
+        if self.cells is not None and set(self.cells.settings) - {"trim"}:
+            raise ValueError("cells: texts and labels are no numbers or times; of `cells`, only `trim` is for them")
+        _refuse_spaces(self)
+        return self
 
 
 class AudioData(Frozen):
@@ -278,6 +293,7 @@ class DataContract(Frozen):
 
     @model_validator(mode="after")
     def _labels_make_sense(self) -> Self:
+        self.cells.refuse_spaces("classes", self.classes)
         if not self.classes and self.inputs is None:
             raise ValueError(f"reader {self.reader} needs `classes`, at least two")
         for spelling, name in self.aliases.items():
@@ -322,6 +338,23 @@ class DataContract(Frozen):
     def inputs(self) -> _Columns | None:
         """The section with columns, for tables and series."""
         return self.table or self.series
+
+    @property
+    def cells(self) -> CellForm:
+        """How cells of text are written."""
+        section = self.inputs or self.text
+        return PLAIN if section is None or section.cells is None else section.cells
+
+
+def _refuse_spaces(section: _Columns | TextData) -> None:
+    """Raise ValueError where a section names what `cells.trim` makes unfindable."""
+    if section.cells is None:
+        return
+    for name in ("columns", "header", "target", "group", "unit", "time", "column"):
+        value = getattr(section, name, None) or ()
+        section.cells.refuse_spaces(name, (value,) if isinstance(value, str) else value)
+    for name, words in getattr(section, "categories", {}).items():
+        section.cells.refuse_spaces(f"categories.{name}", words)
 
 
 def _refuse_twice(what: str, names: tuple[str, ...]) -> None:

@@ -1,10 +1,11 @@
 """Cells to numbers and words, a column at a time. One rule for every form of table, whatever wrote it.
 
-A number is a decimal number as CSV and JSON write it, spaces around it left out; minus zero is zero; what is larger
-than a 32-bit float holds is infinite. Numbers of Parquet and Arrow count as the text that a CSV of them holds: decimals
-by their digits, 32-bit and 16-bit floats by their shortest text, truth values as 1 and 0. A number written out in full
-beyond 2^53 has no value: float64 holds no longer every whole number there. Words are exact; of other types the word is
-the value as text, a whole number without ".0", a time without zeros at the end of its fraction, "true" or "false".
+A number is a decimal number as CSV and JSON write it, or as the contract's `cells` says that text writes it, spaces
+around it left out; minus zero is zero; what is larger than a 32-bit float holds is infinite. Numbers of Parquet and
+Arrow count as the text that a CSV of them holds: decimals by their digits, 32-bit and 16-bit floats by their shortest
+text, truth values as 1 and 0. A number written out in full beyond 2^53 has no value: float64 holds no longer every
+whole number there. Words are exact; of other types the word is the value as text, a whole number without ".0", a time
+without zeros at the end of its fraction, "true" or "false".
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from assets.errors import RejectedError
+from assets.line.cell_form import PLAIN, CellForm
+from assets.readers.separators import hint, said, to_plain, to_plain_cells
 from assets.readers.shortest import shortest_decimals
 from assets.records.paths import shown
 
@@ -44,21 +47,23 @@ Notes = dict[int, str]
 """Position of a row to why its cell has no value."""
 
 
-def number(cell: str) -> tuple[float, str | None]:
-    """A cell's value, and why it is no finite number; NaN where it has no value."""
+def number(cell: str, form: CellForm = PLAIN) -> tuple[float, str | None]:
+    """A cell's value, and why it is no finite number of this form; NaN where it has no value."""
     text = cell.strip()
-    if _NUMBER.fullmatch(text):
-        value = float(text) + 0.0  # minus zero is zero: one row, one id
+    plain = text if form.plain_numbers else to_plain(text, form)
+    if plain is not None and _NUMBER.fullmatch(plain):
+        value = float(plain) + 0.0  # minus zero is zero: one row, one id
         if abs(value) > MAX_VALUE:
             return math.copysign(math.inf, value), f"{shown(cell)} is larger than a 32-bit number holds"
-        if abs(value) >= MAX_WHOLE and _runs_together(text, value):
+        if abs(value) >= MAX_WHOLE and _runs_together(plain, value):
             return math.nan, f"{shown(cell)} {BEYOND}"
         return value, None
     if text.lower() in _MISSING:
         return math.nan, EMPTY if not text else f"the cell is missing ({shown(cell)})"
     if text.lstrip("+-").lower() in _INFINITE:
         return math.copysign(math.inf, -1 if text[0] == "-" else 1), f"{shown(cell)} is not finite"
-    return math.nan, f"{shown(cell)} is not a number"
+    as_set = "" if form.plain_numbers else f" as {said(form)} has it"
+    return math.nan, f"{shown(cell)} is not a number{as_set}{hint(cell, form)}"
 
 
 def _runs_together(text: str, value: float) -> bool:
@@ -88,21 +93,22 @@ def is_numeric(kind: pa.DataType) -> bool:
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_boolean(kind))
 
 
-def numbers(cells: pa.Array, private: bool = False) -> tuple[NDArray[np.float64], Notes]:
+def numbers(cells: pa.Array, private: bool = False, form: CellForm = PLAIN) -> tuple[NDArray[np.float64], Notes]:
     """A column's values as float64, NaN or infinite where a note says why.
 
     Args:
         cells: text, numbers, truth values, nulls, or a dictionary of these.
         private: whether notes may not show a cell.
+        form: how numbers in text are written.
 
     Raises:
         RejectedError: cells of another type; "reason; remedy".
     """
     kind = cells.type
     if pa.types.is_dictionary(kind):
-        values, notes = _by_dictionary(cells, private)
+        values, notes = _by_dictionary(cells, private, form)
     elif is_text(kind):
-        values, notes = _from_text(cells.cast(pa.string()) if kind != pa.string() else cells, private)
+        values, notes = _from_text(cells.cast(pa.string()) if kind != pa.string() else cells, private, form)
     elif pa.types.is_decimal(kind):
         values, notes = _from_text(cells.cast(pa.string()), private)
     elif is_numeric(kind) or pa.types.is_null(kind):
@@ -112,18 +118,18 @@ def numbers(cells: pa.Array, private: bool = False) -> tuple[NDArray[np.float64]
     return values, notes
 
 
-def words(cells: pa.Array) -> pa.Array:
-    """A column's words as text, "" where there is none.
+def words(cells: pa.Array, form: CellForm = PLAIN) -> pa.Array:
+    """A column's words as text, "" where there is none; without spaces around them where the form says so.
 
     Raises:
         RejectedError: cells that are neither text, numbers, truth values nor times; "reason; remedy".
     """
     kind = cells.type
     if pa.types.is_dictionary(kind):
-        inner = words(cells.dictionary)
+        inner = words(cells.dictionary, form)
         return pc.fill_null(inner.take(cells.indices), "") if len(inner) else pa.array([""] * len(cells), pa.string())
     if is_text(kind):
-        text = cells.cast(pa.string())
+        text = _trimmed(cells.cast(pa.string())) if form.trim else cells.cast(pa.string())
     elif pa.types.is_floating(kind):
         text = pa.array([_float_word(value) for value in _floats(cells).tolist()], pa.string())
     elif pa.types.is_timestamp(kind) or pa.types.is_time(kind):
@@ -133,6 +139,11 @@ def words(cells: pa.Array) -> pa.Array:
     else:
         raise RejectedError(f"it holds {kind}, not words; write it as text")
     return pc.fill_null(text, "")
+
+
+def _trimmed(cells: pa.Array) -> pa.Array:
+    encoded = cells.dictionary_encode()
+    return pa.array([word.strip() for word in encoded.dictionary.to_pylist()], pa.string()).take(encoded.indices)
 
 
 def positions(
@@ -164,8 +175,10 @@ UNKNOWN_WORD = "is none of the column's words"
 def unknown_word(word: str, known: tuple[str, ...], private: bool = False) -> str:
     """Why a word has no position, with the word that differs from it by case and spaces alone, where there is one."""
     near = next((one for one in known if one.strip().casefold() == word.strip().casefold()), None)
-    hint = f"; if {shown(near)} is meant, write it so" if near is not None and not private else ""
-    return f"{HIDDEN if private else shown(word)} {UNKNOWN_WORD}{hint}"
+    if near is None or private:
+        return f"{HIDDEN if private else shown(word)} {UNKNOWN_WORD}"
+    trim = ", or say `cells: {trim: true}`" if near == word.strip() else ""
+    return f"{shown(word)} {UNKNOWN_WORD}; if {shown(near)} is meant, write it so{trim}"
 
 
 def missing(cells: pa.Array) -> Notes:
@@ -185,8 +198,8 @@ def renamed(cells: pa.Array, aliases: Mapping[str, str]) -> pa.Array:
     return names.take(encoded.indices)
 
 
-def _by_dictionary(cells: pa.DictionaryArray, private: bool) -> tuple[NDArray[np.float64], Notes]:
-    inner, inner_notes = numbers(cells.dictionary, private)
+def _by_dictionary(cells: pa.DictionaryArray, private: bool, form: CellForm) -> tuple[NDArray[np.float64], Notes]:
+    inner, inner_notes = numbers(cells.dictionary, private, form)
     codes = np.asarray(pc.fill_null(cells.indices.cast(pa.int64()), len(inner)).to_numpy(zero_copy_only=False))
     values = np.append(inner, np.nan)[codes]
     bad = np.flatnonzero(~np.isfinite(values)).tolist()
@@ -226,15 +239,16 @@ def _from_numbers(cells: pa.Array, private: bool) -> tuple[NDArray[np.float64], 
     return values, notes
 
 
-def _from_text(cells: pa.Array, private: bool) -> tuple[NDArray[np.float64], Notes]:
+def _from_text(cells: pa.Array, private: bool, form: CellForm = PLAIN) -> tuple[NDArray[np.float64], Notes]:
     cells = pc.fill_null(cells, "")
-    sound = pc.match_substring_regex(cells, _PLAIN)
-    floats = pc.if_else(sound, cells, "nan").cast(pa.float64())
+    plain = cells if form.plain_numbers else to_plain_cells(cells, form)
+    sound = pc.match_substring_regex(plain, _PLAIN)
+    floats = pc.if_else(sound, plain, "nan").cast(pa.float64())
     values = np.array(floats.to_numpy(zero_copy_only=False), dtype=np.float64) + 0.0
     rest = np.flatnonzero(~(np.abs(values) < MAX_WHOLE))
     notes: Notes = {}
     for row, cell in zip(rest.tolist(), cells.take(pa.array(rest)).to_pylist(), strict=True):
-        values[row], note = _cached_number(cell)
+        values[row], note = _cached_number(cell, form)
         if note is not None:
             notes[row] = _hidden(note) if private else note
     return values, notes

@@ -6,7 +6,8 @@ texts as dictionaries, so that a million rows of one long text take the memory o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -37,6 +38,7 @@ DAMAGE = (
 )
 """What pyarrow raises on a damaged file."""
 THRIFT_LIMITS = {"thrift_string_size_limit": MAX_FOOTER_BYTES, "thrift_container_size_limit": 2_000_000}
+Check = Callable[[Sequence[str]], Sequence[str]]
 _VALUES_TOGETHER = 4_000_000
 _TEXT_TOGETHER = 32 * 1024**2
 
@@ -46,7 +48,7 @@ def typed_blocks(
     stream: BinaryIO,
     names: Sequence[str],
     numbers: frozenset[str],
-    check: Callable[[Sequence[str]], None],
+    check: Check,
     cell_chars: int,
 ) -> Iterator[Block | Reason]:
     """The rows of a Parquet or Arrow IPC file, and a refusal for each with a text that is too long or not UTF-8.
@@ -54,7 +56,7 @@ def typed_blocks(
     Args:
         names: the wanted columns.
         numbers: those of them that must hold numbers (or text that says numbers).
-        check: raises RejectedError where the file's columns do not fit.
+        check: what the file calls the wanted columns, of all its columns; raises RejectedError where they do not fit.
         cell_chars: characters of the longest text that is read.
 
     Raises:
@@ -65,7 +67,8 @@ def typed_blocks(
     kind = "Parquet" if parquet else "Arrow"
     first, refused = 1, 0
     try:
-        for batch in _parquet(file, stream, names, numbers, check) if parquet else _ipc(stream, names, numbers, check):
+        named = _Named(names, numbers, check)
+        for batch in _parquet(file, stream, named) if parquet else _ipc(stream, named):
             for item in _block(file.path, batch, first, names, cell_chars):
                 refused += isinstance(item, Reason)
                 yield item
@@ -83,39 +86,55 @@ def typed_blocks(
         raise RejectedError(f"it is not a readable {kind} file ({text}); write it again") from error
 
 
-def _parquet(
-    file: LandedFile,
-    stream: BinaryIO,
-    names: Sequence[str],
-    numbers: frozenset[str],
-    check: Callable[[Sequence[str]], None],
-) -> Iterator[pa.RecordBatch]:
+@dataclass(frozen=True)
+class _Named:
+    """The wanted columns, which of them hold numbers, and what finds them in a file."""
+
+    names: Sequence[str]
+    numbers: frozenset[str]
+    check: Check
+
+    def own(self, there: Sequence[str]) -> dict[str, str]:
+        """What the file calls a wanted column, to what the contract calls it. Raises RejectedError."""
+        return dict(zip(self.check(there), self.names, strict=True))
+
+    def check_types(self, schema: pa.Schema, own: Mapping[str, str]) -> None:
+        """Raise RejectedError where a column's type is none that is read."""
+        _check_types(schema, list(own), frozenset(name for name, wanted in own.items() if wanted in self.numbers))
+
+
+def _renamed(batch: pa.RecordBatch, own: Mapping[str, str]) -> pa.RecordBatch:
+    return batch.rename_columns([own[name] for name in batch.schema.names])
+
+
+def _parquet(file: LandedFile, stream: BinaryIO, wanted: _Named) -> Iterator[pa.RecordBatch]:
     footer = read_footer(stream, file.size)
     if footer.rows > MAX_ROWS:
         raise RejectedError(f"it has {footer.rows:,} rows, at most {MAX_ROWS:,} are read; split it")
-    check(footer.names)
+    own = wanted.own(footer.names)
+    names = list(own)
     if nested := [name for name in names if name not in footer.plain]:
         raise RejectedError(f"its column {shown(nested[0])} is nested; write it as numbers or text")
     check_pages(stream, footer, names)
     stream.seek(0)
     schema = pq.ParquetFile(pa.PythonFile(stream, "r"), pre_buffer=False, **THRIFT_LIMITS).schema_arrow
-    _check_types(schema, names, numbers)
+    wanted.check_types(schema, own)
     texts = [name for name in names if is_text(_plain_type(schema.field(name).type))]
     stream.seek(0)
     opened = pq.ParquetFile(pa.PythonFile(stream, "r"), pre_buffer=False, read_dictionary=texts, **THRIFT_LIMITS)
     together = max(1, min(ROWS_TOGETHER, _VALUES_TOGETHER // len(names)))
-    yield from opened.iter_batches(together, columns=list(names), use_threads=False)
+    for batch in opened.iter_batches(together, columns=names, use_threads=False):
+        yield _renamed(batch, own)
 
 
-def _ipc(
-    stream: BinaryIO, names: Sequence[str], numbers: frozenset[str], check: Callable[[Sequence[str]], None]
-) -> Iterator[pa.RecordBatch]:
+def _ipc(stream: BinaryIO, wanted: _Named) -> Iterator[pa.RecordBatch]:
     start = 8 if stream.read(6) == b"ARROW1" else 0  # a file is a stream between two marks
     check_frames(stream, start)
     stream.seek(start)
     schema = pa.ipc.open_stream(pa.PythonFile(stream, "r")).schema
-    check(schema.names)
-    _check_types(schema, names, numbers)
+    own = wanted.own(schema.names)
+    names = list(own)
+    wanted.check_types(schema, own)
     options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=[schema.get_field_index(name) for name in names])
     stream.seek(start)
     together = max(1, min(ROWS_TOGETHER, _VALUES_TOGETHER // len(names)))
@@ -123,7 +142,7 @@ def _ipc(
         for column in batch.columns:
             _check_array(column)
         for begin in range(0, batch.num_rows, together):
-            yield batch.slice(begin, together)
+            yield _renamed(batch.slice(begin, together), own)
 
 
 def _check_array(column: pa.Array) -> None:

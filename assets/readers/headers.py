@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assets.errors import RejectedError
+from assets.line.cell_form import PLAIN, CellForm
 from assets.readers.cells import is_missing, number
 from assets.readers.csvblocks import Layout
 from assets.readers.csvrows import DELIMITERS, SPACES, Blocks, Form, Lines, Row, first_row, rows_of
@@ -32,6 +33,7 @@ class Wanted:
         cell_chars: characters of the longest cell that is read.
         only: those of `names` that are read; () for all.
         skip_lines: lines of a text before its header or first row.
+        cells: how cells of text are written.
     """
 
     section: str
@@ -42,6 +44,7 @@ class Wanted:
     cell_chars: int = MAX_CELL_CHARS
     only: tuple[str, ...] = ()
     skip_lines: int = 0
+    cells: CellForm = PLAIN
 
     @property
     def read(self) -> tuple[str, ...]:
@@ -51,7 +54,9 @@ class Wanted:
 
 def _layout(form: Form, names: Sequence[str], wanted: Wanted) -> Layout:
     positions = {name: index for index, name in enumerate(names)}
-    return Layout(form, len(names), {name: positions[name] for name in wanted.read}, wanted.numbers & set(wanted.read))
+    numbers = wanted.numbers & set(wanted.read) if not wanted.cells.thousands else frozenset()
+    read = {name: positions[name] for name in wanted.read}
+    return Layout(form, len(names), read, numbers, wanted.cells.decimal)
 
 
 def with_header(first: bytes, wanted: Wanted, delimiters: str = "") -> tuple[Layout, int, int]:
@@ -133,14 +138,22 @@ def _seems_a_header(first: Sequence[str], rest: Sequence[Row], wanted: Wanted) -
     if 2 * len(set(first) & set(wanted.header)) > len(first):
         return True
     places = [place for place, name in enumerate(wanted.header) if name in wanted.numbers]
-    words = [place for place in places if number(first[place])[1] is not None and not is_missing(first[place])]
+    form = wanted.cells
+    words = [place for place in places if number(first[place], form)[1] is not None and not is_missing(first[place])]
     below = [row.cells for row in rest if len(row.cells) == len(first)]
     return (
         bool(places)
         and words == places
         and len(below) > 1
-        and all(number(cells[place])[1] is None for cells in below[:_LOOKED_AT] for place in places[:1])
+        and all(number(cells[place], form)[1] is None for cells in below[:_LOOKED_AT] for place in places[:1])
     )
+
+
+def own_names(names: Sequence[str], wanted: Wanted) -> list[str]:
+    """The wanted columns as a typed file names them, in order. Raises RejectedError where one is missing."""
+    meant = [name.strip() for name in names] if wanted.cells.trim else list(names)
+    check_names(meant, wanted)
+    return [names[meant.index(name)] for name in wanted.read]
 
 
 def check_names(names: Sequence[str], wanted: Wanted) -> None:

@@ -62,11 +62,11 @@ def pack_inputs(block: Block, data: DataContract) -> Packed:
         cells = block.columns[name]
         known = data.inputs.categories.get(name)
         if known is None:
-            values, notes = numbers(cells, name in hidden)
+            values, notes = numbers(cells, name in hidden, data.cells)
             finite = np.isfinite(values)
             packed.facts.append(pa.array(values, pa.float64(), mask=None if finite.all() else ~finite))
         else:
-            texts = words(cells)
+            texts = words(cells, data.cells)
             values, notes = positions(texts, known, name in hidden, data.inputs.other.get(name))
             packed.facts.append(judged_words(values, known))
         packed.values[:, index] = values
@@ -83,8 +83,8 @@ def judged_words(values: NDArray[np.float64], known: tuple[str, ...]) -> pa.Arra
 def pack_labels(packed: Packed, cells: pa.Array, name: str, data: DataContract) -> pa.Array:
     """A target column as labels: a class as written, aliases resolved, or a number's text, noted where it is none."""
     if not data.regression:
-        return renamed(words(cells), data.aliases)
-    values, notes = numbers(cells, name in data.privacy.private)
+        return renamed(words(cells, data.cells), data.aliases)
+    values, notes = numbers(cells, name in data.privacy.private, data.cells)
     packed.note(name, notes)
     return number_labels(values)
 

@@ -19,7 +19,7 @@ from assets.readers import columnar
 from assets.readers.csvblocks import Block, text_blocks
 from assets.readers.csvrows import Blocks
 from assets.readers.files import Files
-from assets.readers.headers import Wanted, check_names, headerless, with_header
+from assets.readers.headers import Wanted, headerless, own_names, with_header
 from assets.records.batch import LandedFile
 from assets.records.limits import FREE_BYTES, MAX_RATIO
 from assets.records.paths import declared_split, shown
@@ -124,7 +124,7 @@ def _opened(file: LandedFile, stream: BinaryIO, wanted: Wanted) -> Iterator[Bloc
             raise RejectedError(text)
     if head.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
         return columnar.typed_blocks(
-            file, stream, wanted.read, wanted.numbers, lambda names: check_names(names, wanted), wanted.cell_chars
+            file, stream, wanted.read, wanted.numbers, lambda names: own_names(names, wanted), wanted.cell_chars
         )
     if head.startswith(b"\x1f\x8b"):
         stream = cast(BinaryIO, Unpacked(stream, file.size))

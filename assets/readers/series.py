@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from assets.errors import LandingError, RejectedError
+from assets.line.cell_form import CellForm
 from assets.line.data import DataContract
 from assets.readers.cells import missing, number, words
 from assets.readers.csvblocks import Block
@@ -91,10 +92,11 @@ def _readings(files: Sequence[LandedFile], source: Files, data: DataContract) ->
         series.target or "",
         series.header,
         skip_lines=series.skip_lines,
+        cells=data.cells,
     )
     ends = {_rul_key(file.path): file for file in files if series.remaining and _is_rul(file.path)}
     used: set[str] = set()
-    clock = Clock(series.time in data.privacy.private)
+    clock = Clock(series.time in data.privacy.private, data.cells)
     for file in files:
         if series.remaining and _is_rul(file.path):
             continue
@@ -107,7 +109,7 @@ def _readings(files: Sequence[LandedFile], source: Files, data: DataContract) ->
                 lives = _lives(file, source, wanted, data, clock)
                 if lives and split_of(file.path) == "test":
                     used.add(_test_key(file.path))
-                    lives = _prolonged(file, source, lives, ends.get(_test_key(file.path)))
+                    lives = _prolonged(file, source, lives, ends.get(_test_key(file.path)), data.cells)
             except LandingError:
                 raise
             except (RejectedError, pa.ArrowException) as error:
@@ -130,7 +132,7 @@ def _chunk(block: Block, path: str, split: str, data: DataContract, clock: Clock
     series = data.series
     assert series is not None
     packed = pack_inputs(block, data)
-    units = words(block.columns[series.unit])
+    units = words(block.columns[series.unit], data.cells)
     packed.note(series.unit, missing(units))
     times, notes = clock.seconds(block.columns[series.time])
     packed.note(series.time, notes)
@@ -169,7 +171,7 @@ def _lives(file: LandedFile, source: Files, wanted: Wanted, data: DataContract, 
         if isinstance(block, Reason):
             continue  # the second pass says it
         times, _ = clock.seconds(block.columns[series.time])
-        encoded = words(block.columns[series.unit]).dictionary_encode()
+        encoded = words(block.columns[series.unit], data.cells).dictionary_encode()
         latest = np.full(len(encoded.dictionary), -math.inf)
         sound = np.isfinite(times)
         np.maximum.at(latest, np.asarray(encoded.indices.to_numpy())[sound], times[sound])
@@ -181,7 +183,9 @@ def _lives(file: LandedFile, source: Files, wanted: Wanted, data: DataContract, 
     return lives
 
 
-def _prolonged(file: LandedFile, source: Files, lives: dict[str, float], end: LandedFile | None) -> dict[str, float]:
+def _prolonged(
+    file: LandedFile, source: Files, lives: dict[str, float], end: LandedFile | None, form: CellForm
+) -> dict[str, float]:
     """Lives with what `RUL_*` adds, one number for each unit in order. Raises RejectedError."""
     if end is None:
         name = _name(file.path)
@@ -191,7 +195,7 @@ def _prolonged(file: LandedFile, source: Files, lives: dict[str, float], end: La
         cells = source.read(end, _RUL_BYTES).decode("utf-8-sig").split()
     except UnicodeDecodeError as error:
         raise RejectedError(f"{_name(end.path)} is not UTF-8 text; write one number for each unit") from error
-    more = [number(cell)[0] for cell in cells]
+    more = [number(cell, form)[0] for cell in cells]
     if not all(math.isfinite(value) and value >= 0 for value in more):
         raise RejectedError(f"{_name(end.path)} holds more than numbers from 0 on; write one number for each unit")
     units = list(lives)

@@ -15,6 +15,7 @@ from functools import partial
 import pyarrow as pa
 
 from assets.errors import RejectedError
+from assets.line.cell_form import PLAIN
 from assets.line.data import DataContract
 from assets.readers.cells import MAX_VALUE, missing, number, words
 from assets.readers.csvblocks import Block
@@ -22,6 +23,7 @@ from assets.readers.files import Files
 from assets.readers.headers import Wanted
 from assets.readers.packing import pack_inputs, pack_labels, pooled, row_ids, to_chunk, to_tables
 from assets.readers.rows import is_named_as_rows, read_blocks, split_of
+from assets.readers.separators import hint
 from assets.records.batch import LandedFile
 from assets.records.reason import Reason, refusal
 from assets.records.record import Record
@@ -89,12 +91,16 @@ def row_facts(stored: bytes, data: DataContract) -> tuple[bytes, dict[str, float
 
 
 def checked_label(label: str, target: str, notes: dict[str, str], data: DataContract) -> str:
-    """A label with its alias resolved; of a number its text, and a note where it is none."""
+    """A label with its alias resolved; of a number its text, and a note where it is none.
+
+    A number is written as records store it, with a point, whatever `data.cells` says of files.
+    """
     if not data.regression:
+        label = label.strip() if data.cells.trim else label
         return data.aliases.get(label, label)
     value, note = number(label)
     if note is not None:
-        notes[target] = note
+        notes[target] = note.removesuffix(hint(label, PLAIN))
     return repr(value) if math.isfinite(value) else ""
 
 
@@ -110,6 +116,7 @@ def _tables(files: Sequence[LandedFile], source: Files, data: DataContract) -> I
         table.target,
         table.header,
         skip_lines=table.skip_lines,
+        cells=data.cells,
     )
     for file in files:
         if not is_named_as_rows(file.path, plain=True):
@@ -126,7 +133,7 @@ def _chunk(block: Block, path: str, split: str, data: DataContract) -> pa.Table:
     packed = pack_inputs(block, data)
     packed.labels = pack_labels(packed, block.columns[table.target], table.target, data)
     if table.group:
-        packed.groups = words(block.columns[table.group])
+        packed.groups = words(block.columns[table.group], data.cells)
         packed.note(table.group, missing(packed.groups))
     packed.ids = row_ids(packed.values.tobytes(), 8 * packed.values.shape[1])
     return to_chunk(packed, data, split, path, block.places)

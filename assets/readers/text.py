@@ -83,6 +83,7 @@ def record_of(
         TEXT: text,
     }
     embedding = found.embeddings[0] if text.strip() else None
+    label = label.strip() if data.cells.trim else label
     label = data.aliases.get(label, label)
     notes = {TEXT: problem} if problem else {}
     return Record(text_id(stored), label, split, file, stored, group, time, facts, notes, embedding)
@@ -115,7 +116,14 @@ def _tables(files: Sequence[LandedFile], source: Files, data: DataContract) -> I
     text = data.text
     assert text is not None
     wanted = Wanted(
-        TEXT, (text.target, text.column), frozenset(), text.target, text.header, MAX_TEXT_CHARS, (), text.skip_lines
+        TEXT,
+        (text.target, text.column),
+        frozenset(),
+        text.target,
+        text.header,
+        MAX_TEXT_CHARS,
+        skip_lines=text.skip_lines,
+        cells=data.cells,
     )
     for file in files:
         split = split_of(file.path, data.splits_from)
@@ -125,7 +133,7 @@ def _tables(files: Sequence[LandedFile], source: Files, data: DataContract) -> I
 
 def _chunk(block: Block, path: str, split: str, data: DataContract) -> pa.Table:
     assert data.text is not None
-    cells = words(block.columns[data.text.column])
+    cells = words(block.columns[data.text.column], data.cells)
     texts = cells.to_pylist()
     found = lettering(texts)
     packed = Packed(len(texts))
@@ -135,7 +143,7 @@ def _chunk(block: Block, path: str, split: str, data: DataContract) -> pa.Table:
     packed.facts = [*(pa.array(values) for values in (found.chars, found.words, found.letters)), cells]
     inputs = cells.cast(pa.binary())
     packed.ids = b"".join(hashlib.sha256(raw).digest() for raw in inputs.to_pylist())
-    packed.labels = renamed(words(block.columns[data.text.target]), data.aliases)
+    packed.labels = renamed(words(block.columns[data.text.target], data.cells), data.aliases)
     packed.inputs = inputs
     packed.embeddings = _embeddings(found.embeddings)
     return to_chunk(packed, data, split, path, block.places)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,12 +71,13 @@ def input_spec(
 
 def row_files(data: DataContract) -> RowFiles | None:
     """How the line's files of rows are written, for devices; None where records are files of their own."""
+    section = data.inputs or data.text
+    if section is None:
+        return None
+    files = RowFiles(section.header, section.skip_lines, **data.cells.model_dump())
     if data.series is not None:
-        series = data.series
-        return RowFiles(series.header, series.skip_lines, unit=series.unit, time=series.time)
-    if data.text is not None:
-        return RowFiles(data.text.header, data.text.skip_lines, text=data.text.column)
-    return RowFiles(data.table.header, data.table.skip_lines) if data.table is not None else None
+        return replace(files, unit=data.series.unit, time=data.series.time)
+    return files if data.text is None else replace(files, text=data.text.column)
 
 
 def _image_spec(store: Store, dataset: DatasetVersion, config: LineConfig, report: Callable[[str], None]) -> InputSpec:

@@ -25,6 +25,10 @@ class RowFiles:
         skip_lines: lines of a text before its header or first row.
         text: of texts: the column that holds them.
         unit, time: of series: the columns that say whose a reading is, and when it was.
+        decimal: the decimal sign of numbers in text.
+        thousands: what stands between groups of three digits, "" for nothing; a space stands for no-break spaces too.
+        day_first: times may have the day first, 31/12/2024.
+        trim: spaces around words and names of columns do not count.
     """
 
     header: tuple[str, ...] = ()
@@ -32,6 +36,14 @@ class RowFiles:
     text: str = ""
     unit: str = ""
     time: str = ""
+    decimal: Literal[".", ","] = field(default=".", metadata=ADDED_LATER)
+    thousands: Literal["", ",", ".", " ", "'", "_"] = field(default="", metadata=ADDED_LATER)
+    day_first: bool = field(default=False, metadata=ADDED_LATER)
+    trim: bool = field(default=False, metadata=ADDED_LATER)
+
+    def __post_init__(self) -> None:
+        if self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}")
 
 
 @dataclass(frozen=True)

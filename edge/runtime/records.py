@@ -17,6 +17,7 @@ from edge.errors import RejectedError
 from edge.runtime.inputs.rows import MAX_ROWS, parse_list, row_values, series_tensor, series_values
 from edge.runtime.inputs.tables import SAMPLE_CHARS, Row, layout_of, opened_text, read_rows
 from edge.runtime.inputs.words import MAX_TEXT_CHARS, text_tensor
+from edge.runtime.inputs.written import PLAIN, iso_time, plain_number, word
 from edge.runtime.preprocess import decode_image, image_tensor, noise_tensor, table_tensor
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
@@ -84,16 +85,16 @@ def _rows(spec: InputSpec, path: Path) -> Iterator[Found]:
     empty = True
     for row in read_rows(path, spec.columns, _files(spec)):
         empty = False
-        yield _tried(row, lambda cells: table_tensor(spec, row_values(spec, _named(spec, cells))))
+        yield _tried(row, lambda cells, files: table_tensor(spec, row_values(spec, _named(spec, cells), files)))
     if empty:
         raise RejectedError("0 rows under the header; a file of records has some")
 
 
-def _tried(row: Row, made: Callable[[Any], NDArray[Any]]) -> Found:
+def _tried(row: Row, made: Callable[[Any, RowFiles], NDArray[Any]]) -> Found:
     if row.cells is None:
         return Found(row.place, None, row.problem)
     try:
-        return Found(row.place, made(row.cells))
+        return Found(row.place, made(row.cells, row.files))
     except RejectedError as error:
         return Found(row.place, None, str(error))
 
@@ -113,7 +114,7 @@ def _texts(spec: InputSpec, path: Path) -> Iterator[Found]:
         yield Found("", text_tensor(spec, _whole_text(path).rstrip("\r\n")))
         return
     for row in read_rows(path, (files.text,), files):
-        yield _tried(row, lambda cells: text_tensor(spec, _text(cells, files.text)))
+        yield _tried(row, lambda cells, form: text_tensor(spec, word(_text(cells, files.text), form)))
 
 
 def _text(cells: Any, column: str) -> str:
@@ -146,26 +147,31 @@ def _units(spec: InputSpec, path: Path) -> Iterator[Found]:
         raise RejectedError(f"more than {MAX_SERIES_BYTES:,} bytes; give fewer units per file")
     files = _files(spec)
     units: dict[str, list[Any]] = {}
+    form = PLAIN
     for row in read_rows(path, spec.columns, files):
         if row.cells is None:
             raise RejectedError(row.problem)  # nobody knows whose row it is
         named = isinstance(row.cells, Mapping) and files.unit in row.cells
         held = units.setdefault(str(row.cells[files.unit]).strip() if named else "", [])  # type: ignore[call-overload]
         held.append(row.cells)
+        form = row.files
         if len(held) > MAX_ROWS:
             raise RejectedError(f"a series has 1 to {MAX_ROWS:,} rows, found {len(held):,} or more of one unit")
     if not units:
         raise RejectedError(f"a series has 1 to {MAX_ROWS:,} rows, found 0")
     for unit, held in units.items():
         place = f"unit {unit}" if unit else ""
-        yield _tried(Row(place, held), lambda cells: series_tensor(spec, series_values(spec, _ordered(cells, files))))
+        yield _tried(
+            Row(place, held, files=form),
+            lambda cells, form: series_tensor(spec, series_values(spec, _ordered(cells, files, form), form)),
+        )
 
 
-def _ordered(rows: Sequence[Any], files: RowFiles) -> Sequence[Any]:
-    """A unit's rows by their time, where they have one; else as they are."""
+def _ordered(rows: Sequence[Any], files: RowFiles, form: RowFiles) -> Sequence[Any]:
+    """A unit's rows by their time, where they have one; else as they are. `form` is how text is written."""
     if not files.time or not all(isinstance(row, Mapping) and files.time in row for row in rows):
         return rows
-    times = [_time(row[files.time]) for row in rows]
+    times = [_time(row[files.time], form) for row in rows]
     if len({kind for kind, _ in times}) > 1:
         raise RejectedError(f"column {files.time!r} has numbers and times, or times with and without a zone")
     order = sorted(range(len(rows)), key=lambda at: times[at][1])
@@ -174,13 +180,14 @@ def _ordered(rows: Sequence[Any], files: RowFiles) -> Sequence[Any]:
     return [rows[at] for at in order]
 
 
-def _time(cell: Any) -> tuple[str, float]:
+def _time(cell: Any, form: RowFiles) -> tuple[str, float]:
     text = str(cell).strip()
     try:
-        if math.isfinite(number := float(text)):
+        if math.isfinite(number := float(plain_number(text, form) if isinstance(cell, str) else text)):
             return "number", number
     except ValueError:
         pass
+    text = iso_time(text, form)
     try:
         time = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:

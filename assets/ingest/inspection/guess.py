@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from assets.errors import RejectedError
 from assets.ingest.inspection.boxes import labels_of_boxes
-from assets.ingest.inspection.guess_rows import Column, Rows, columns_of, first_rows, suggest
+from assets.ingest.inspection.formed import suggest_formed
+from assets.ingest.inspection.guess_rows import Column, Rows, first_rows
 from assets.ingest.inspection.headers import oddities
 from assets.ingest.inspection.source_files import SourceFiles
 from assets.ingest.inspection.spellings import label_order
@@ -46,12 +47,14 @@ class Guess:
         data: None where nothing was recognized.
         columns: of rows.
         notes: what a reader of the guess should know.
+        asked: what only people know of how cells are written; the section has it as comments.
     """
 
     data: DataContract | None
     columns: tuple[Column, ...] = ()
     notes: tuple[str, ...] = ()
     section: dict[str, Any] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
 
 
 def guess(files: Sequence[LandedFile], source: SourceFiles, reader: str | None = None) -> Guess:
@@ -189,21 +192,27 @@ def _of_rows(reader: str, files: Sequence[LandedFile], source: SourceFiles) -> G
         rows = first_rows(file, source)
         if rows is None or not rows.cells or not rows.names:
             continue
-        columns = tuple(columns_of(rows))
-        found, section = suggest(rows, [file.path for file in files], reader)
-        (body,) = section.values()
+        formed = suggest_formed(rows, [file.path for file in files], reader)
+        rows, columns, body = formed.rows, formed.columns, formed.body
+        told, asked = formed.forms.said_of(body.get("time", ""))
         target = next((column for column in columns if column.name == body.get("target")), None)
         odd = oddities(rows.names, rows.before) if rows.header else []
         if not rows.header:
             odd = ["it has no header line; columns are named by their place, c1, c2, …"]
         notes = (
             f"columns are those of {file.path} ({rows.form})",
-            *(f"{file.path}: {text}" for text in odd),
+            *(f"{file.path}: {text}" for text in (*odd, *told, *asked)),
             *_other_columns(file, rows, fit[:5], source),
         )
         classes = _classes(target)
-        guessed = _guess(found, classes, section, (*notes, *_left_out(rows, columns, body, classes)))
-        return Guess(guessed.data, columns, guessed.notes, section)
+        if classes and rows.cells is not formed.written.cells:
+            classes = formed.as_written(classes, body["target"])
+        left_out = _left_out(rows, columns, body, classes, formed.forms.unread)
+        if not body.get("columns", True):
+            text = "no column is left that could be an input; what is said of the columns tells why"
+            return Guess(None, columns, (*notes, *left_out, text))
+        guessed = _guess(formed.reader, classes, formed.section, (*notes, *left_out))
+        return Guess(guessed.data, columns, guessed.notes, formed.section, tuple(asked))
     empty = sum(not file.size for file in fit)
     more = f", {empty:,} of them empty" if empty else ""
     return Guess(
@@ -215,29 +224,35 @@ def _of_rows(reader: str, files: Sequence[LandedFile], source: SourceFiles) -> G
     )
 
 
-def _left_out(rows: Rows, columns: Sequence[Column], body: dict[str, Any], classes: Sequence[str]) -> list[str]:
-    """Take columns that say the answer out of a section's `columns`; says of each why it is no input."""
-    telling = {}
-    if classes and "columns" in body:
+def _left_out(
+    rows: Rows, columns: Sequence[Column], body: dict[str, Any], classes: Sequence[str], unread: Mapping[str, str]
+) -> list[str]:
+    """Take columns that say the answer or are not read out of `columns`; says of each why it is no input."""
+    if "columns" not in body:
+        return []
+    kept = {body.get(name) for name in ("unit", "time", "target", "group", "column")}
+    unread = {name: why for name, why in unread.items() if name not in kept}
+    _take_out(unread, body)
+    notes = [f"column {name!r} is no input: {why}" for name, why in unread.items()]
+    if classes:
         telling = telling_columns(rows.names, rows.cells, body["columns"], body.get("target", ""))
         if len(telling) < len(body["columns"]):
-            body["columns"] = [name for name in body["columns"] if name not in telling]
-            if "categories" in body:
-                body["categories"] = {name: words for name, words in body["categories"].items() if name not in telling}
-    notes = [f"column {name!r} is no input: {why}" for name, why in telling.items()]
-    kept = {body.get(name) for name in ("unit", "time", "target", "group", "column")}
-    numbering = [column.name for column in columns if column.kind == "identifier" and column.name not in kept]
-    if numbering and "columns" in body:
+            _take_out(telling, body)
+        notes += [f"column {name!r} is no input: {why}" for name, why in telling.items()]
+    others = [column for column in columns if column.name not in kept]
+    numbering = [column.name for column in others if column.kind == "identifier" and column.name not in unread]
+    if numbering:
         some = ", ".join(map(shown, numbering[:8]))
         notes.append(f"no input, because they number or name the rows: {some}")
-    commas = [column.name for column in columns if column.numbers_as_text and column.name not in kept]
-    if commas and "columns" in body:
-        some = ", ".join(map(shown, commas[:8]))
-        notes.append(
-            f"no input, because they hold numbers with a decimal comma or a separator of thousands: {some}; write them "
-            "as 1234.5"
-        )
     return notes
+
+
+def _take_out(names: Iterable[str], body: dict[str, Any]) -> None:
+    """Take columns out of a section's inputs."""
+    out = set(names)
+    body["columns"] = [name for name in body["columns"] if name not in out]
+    if "categories" in body:
+        body["categories"] = {name: words for name, words in body["categories"].items() if name not in out}
 
 
 def _other_columns(file: LandedFile, rows: Rows, files: Sequence[LandedFile], source: SourceFiles) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Literal, cast
 import pyarrow as pa
 
 from assets.errors import RejectedError
+from assets.ingest.inspection.cell_forms import readable
 from assets.ingest.inspection.headers import header_of
 from assets.ingest.inspection.source_files import SourceFiles
 from assets.readers.cells import number
@@ -39,7 +40,6 @@ _UNITS = re.compile(
     r"^(unit|machine|engine|device|sensor|asset|turbine|patient|subject|station|id)([\W_]?(id|nr|no))?$", re.I
 )
 _NUMBERINGS = re.compile(r"^(unnamed: \d+|index|idx|row|no|nr|#|uid|udi|id)$|[\W_](id|idx|index|nr|no)$", re.I)
-_COMMAS = re.compile(r"[+-]?\d+,\d+|[+-]?\d{1,3}([., '\u00a0]\d{3})+([.,]\d+)?")
 _TEXTS = re.compile(r"^(text|message|sms|body|content|review|comment|sentence|tweet|description|v2)$", re.IGNORECASE)
 
 
@@ -58,12 +58,6 @@ class Column:
     missing: float = 0.0
     example: str = ""
 
-    @property
-    def numbers_as_text(self) -> bool:
-        """Whether its words are numbers with a decimal comma, or with separators between thousands."""
-        words = [word.strip() for word in self.words]
-        return self.kind != "number" and bool(words) and all(map(_COMMAS.fullmatch, words))
-
 
 @dataclass(frozen=True)
 class Rows:
@@ -75,6 +69,7 @@ class Rows:
         form: "comma", "semicolon", "tab", "spaces", "Parquet" or "Arrow".
         cells: the rows, "" where there is no value.
         before: lines before the first row, a title for example.
+        spaced: whether names of columns have spaces around them.
     """
 
     names: tuple[str, ...]
@@ -82,6 +77,7 @@ class Rows:
     form: str
     cells: list[tuple[str, ...]]
     before: int = 0
+    spaced: bool = False
 
 
 _FORMS = {",": "comma", ";": "semicolon", "\t": "tab", " ": "spaces"}
@@ -111,7 +107,7 @@ def _text(block: bytes, cut: bool) -> Rows | None:
     block, delimiters = without_sep(block)
     if not block.strip() or b"\0" in block[:4096] or block[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return None
-    best: tuple[float, int, Form, list[tuple[str, ...]]] | None = None
+    best: tuple[float, float, int, Form, list[tuple[str, ...]]] | None = None
     for delimiter in delimiters or ",;\t ":
         form = Form(delimiter, delimiter not in {"\t", " "}, 100_000)
         lines = Lines(block, Blocks(cast(BinaryIO, _Nothing())), 0)
@@ -124,15 +120,25 @@ def _text(block: bytes, cut: bool) -> Rows | None:
             continue
         share = times / len(rows)
         score = (share if width > 1 else 0.0) - (0.3 if delimiter == " " else 0.0)
-        if best is None or (score, width) > best[:2]:
-            best = score, width, form, [row for row in rows if len(row) == width]
-    if best is None or best[3] == []:
+        fit = [row for row in rows if len(row) == width]
+        rank = score, _numeric_share(fit), width
+        if best is None or rank > best[:3]:
+            best = *rank, form, fit
+    if best is None or best[4] == []:
         return None
-    _, width, form, rows = best
-    header = header_of(rows[0], rows[1:])
+    *_, width, form, rows = best
+    first, *rest = map(readable, rows)
+    header = header_of(first, rest)
     names = tuple(name.strip() for name in rows[0]) if header else tuple(f"c{index + 1}" for index in range(width))
     before = _lines_before(block, form, rows[0])
-    return Rows(names, header, _FORMS[form.delimiter], rows[1:] if header else rows, before)
+    spaced = header and any(name != name.strip() for name in rows[0])
+    return Rows(names, header, _FORMS[form.delimiter], rows[1:] if header else rows, before, spaced)
+
+
+def _numeric_share(rows: Sequence[Sequence[str]]) -> float:
+    """Share of cells of the first rows that are numbers: cut at the wrong mark, 1,5;2,5 has other cells too."""
+    cells = [cell for row in rows[:50] for cell in readable(row)]
+    return sum(number(cell)[1] is None for cell in cells) / max(1, len(cells))
 
 
 def _lines_before(block: bytes, form: Form, wanted: Sequence[str]) -> int:
@@ -150,7 +156,7 @@ def _parquet(file: LandedFile, stream: BinaryIO) -> Rows | None:
     footer = read_footer(stream, file.size)
     names = tuple(name for name in footer.names if name in footer.plain)
     stream.seek(0)
-    return _typed(typed_blocks(file, stream, names, frozenset(), lambda found: None, MAX_CELL_CHARS), names, "Parquet")
+    return _typed(typed_blocks(file, stream, names, frozenset(), lambda found: names, MAX_CELL_CHARS), names, "Parquet")
 
 
 def _arrow(stream: BinaryIO) -> Rows | None:
@@ -160,7 +166,7 @@ def _arrow(stream: BinaryIO) -> Rows | None:
     names = tuple(pa.ipc.open_stream(pa.PythonFile(stream, "r")).schema.names)
     stream.seek(0)
     file = LandedFile("x", "0" * 64, 0)
-    return _typed(typed_blocks(file, stream, names, frozenset(), lambda found: None, MAX_CELL_CHARS), names, "Arrow")
+    return _typed(typed_blocks(file, stream, names, frozenset(), lambda found: names, MAX_CELL_CHARS), names, "Arrow")
 
 
 def _typed(blocks: Any, names: tuple[str, ...], form: str) -> Rows | None:
@@ -169,7 +175,8 @@ def _typed(blocks: Any, names: tuple[str, ...], form: str) -> Rows | None:
             continue
         part = block.part(0, min(LOOKED_AT, len(block.places)))
         columns = [["" if cell is None else _word(cell) for cell in part.columns[name].to_pylist()] for name in names]
-        return Rows(names, True, form, list(zip(*columns, strict=True)))
+        spaced = any(name != name.strip() for name in names)
+        return Rows(names, True, form, list(zip(*columns, strict=True)), spaced=spaced)
     return None
 
 
@@ -283,9 +290,7 @@ def suggest(rows: Rows, names_of_files: Sequence[str], reader: str = "") -> tupl
 
 
 def _inputs(columns: Sequence[Column]) -> dict[str, Any]:
-    taken = [
-        c for c in columns if c.kind in ("number", "constant", "category") and _usable(c) and not c.numbers_as_text
-    ]
+    taken = [c for c in columns if c.kind in ("number", "constant", "category") and _usable(c)]
     words = {
         c.name: sorted(c.words) for c in taken if c.kind == "category" or (c.kind == "constant" and not _numeric(c))
     }

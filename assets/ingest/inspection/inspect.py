@@ -219,7 +219,7 @@ def _yaml(guessed: Guess, is_guess: bool, seen: Seen, labels: dict[str, int], al
         DataContract.model_validate(body)
     except ValidationError:
         return ""
-    return _dump({"data": body}) + offer
+    return _dump({"data": body}) + offer + "".join(f"# {text}.\n" for text in guessed.asked)
 
 
 def _offer(data: DataContract, alike: Sequence[Spelling]) -> str:

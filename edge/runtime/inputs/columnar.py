@@ -9,6 +9,7 @@ from typing import Any
 
 from edge.contracts import RowFiles
 from edge.errors import RejectedError
+from edge.runtime.inputs.written import word
 
 ROWS_AT_ONCE = 10_000
 
@@ -28,7 +29,7 @@ def typed_rows(path: Path, wanted: Sequence[str], files: RowFiles) -> Iterator[t
     try:
         number = 0
         for batch in _batches(path, wanted, files):
-            columns = {name: _plain(batch.column(name)) for name in batch.schema.names}
+            columns = {word(name, files): _plain(batch.column(name)) for name in batch.schema.names}
             for row in zip(*columns.values(), strict=True):
                 number += 1
                 yield f"row {number}", dict(zip(columns, row, strict=True))
@@ -59,16 +60,17 @@ def _batches(path: Path, wanted: Sequence[str], files: RowFiles) -> Iterator[Any
 
 
 def _chosen(there: Sequence[str], wanted: Sequence[str], files: RowFiles) -> list[str]:
-    if missing := [name for name in wanted if name not in there]:
+    meant = [word(name, files) for name in there]
+    if missing := [name for name in wanted if name not in meant]:
         raise RejectedError(f"column {missing[0]!r} is missing; it has {', '.join(map(reprlib.repr, there[:8]))}")
-    chosen = [name for name in dict.fromkeys((*wanted, files.unit, files.time)) if name in there]
-    if twice := next((name for name in chosen if there.count(name) > 1), None):
+    chosen = [name for name in dict.fromkeys((*wanted, files.unit, files.time)) if name in meant]
+    if twice := next((name for name in chosen if meant.count(name) > 1), None):
         raise RejectedError(f"column {twice!r} is there twice; give each column a name of its own")
-    return chosen
+    return [there[meant.index(name)] for name in chosen]
 
 
 def _plain(column: Any) -> list[Any]:
-    """Cells as Python values: floats of 32 and 16 bits by their shortest text, decimals by their digits."""
+    """Cells as Python values: floats of 32 and 16 bits by their shortest text, decimals as such, times as text."""
     import pyarrow as pa
 
     kind = column.type
@@ -77,8 +79,6 @@ def _plain(column: Any) -> list[Any]:
     if pa.types.is_float32(kind) or pa.types.is_float16(kind):
         values, gaps = column.to_numpy(zero_copy_only=False), column.is_null().to_pylist()
         return [None if null else float(str(value)) for value, null in zip(values, gaps, strict=True)]
-    if pa.types.is_decimal(kind):
-        return [None if value is None else str(value) for value in column.to_pylist()]
     if pa.types.is_temporal(kind):
         return [None if value is None else str(value) for value in column.to_pylist()]
     found: list[Any] = column.to_pylist()

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.contracts import InputSpec
+from edge.contracts import InputSpec, RowFiles
 from edge.errors import RejectedError
+from edge.runtime.inputs.written import PLAIN, plain_number, word
 
 MAX_DEVIATIONS = 1e6
 MAX_ROWS = 100_000
@@ -78,22 +79,37 @@ def stored_rows(spec: InputSpec, data: bytes) -> NDArray[np.float64]:
     return np.frombuffer(data, dtype="<f8").reshape(-1, len(spec.columns))
 
 
-def row_values(spec: InputSpec, row: Mapping[str, Any]) -> list[float]:
-    """A row's values in the order of `spec.columns`, a word of a category as its position. Raises RejectedError."""
+def row_values(spec: InputSpec, row: Mapping[str, Any], files: RowFiles = PLAIN) -> list[float]:
+    """A row's values in the order of `spec.columns`, a word of a category as its position. Raises RejectedError.
+
+    Args:
+        files: how cells of text are written.
+    """
     values = []
     for column in spec.columns:
         if column not in row:
             raise RejectedError(f"column {column!r} is missing; the model reads {len(spec.columns)} columns")
         cell, words = row[column], spec.categories.get(column)
         try:
-            value = _number(cell) if words is None else float(_position(_word(cell), words, spec.other.get(column)))
+            if words is None:
+                value = _number(plain_number(cell, files) if isinstance(cell, str) else cell)
+            else:
+                value = float(_position(word(_word(cell), files), words, spec.other.get(column)))
         except (TypeError, ValueError, OverflowError):
-            what = "a number" if words is None else f"one of {', '.join(words[:8])}{', …' if len(words) > 8 else ''}"
+            more = ", …" if len(words or ()) > 8 else ""
+            what = f"a number{_as_set(files)}" if words is None else f"one of {', '.join(words[:8])}{more}"
             raise RejectedError(f"column {column!r}: {reprlib.repr(cell)} is not {what}") from None
         if not math.isfinite(value):
             raise RejectedError(f"column {column!r}: {value} is not a finite number")
         values.append(value)
     return values
+
+
+def _as_set(files: RowFiles) -> str:
+    """How numbers are written, where that is not as usual."""
+    if files.decimal == "." and not files.thousands:
+        return ""
+    return f" with decimal sign {files.decimal!r}" + (f" and thousands {files.thousands!r}" if files.thousands else "")
 
 
 def _position(word: str, words: Sequence[str], other: str | None) -> int:
@@ -102,11 +118,12 @@ def _position(word: str, words: Sequence[str], other: str | None) -> int:
     return words.index(word if known else other)
 
 
-def series_values(spec: InputSpec, rows: Sequence[Any]) -> NDArray[np.float64]:
+def series_values(spec: InputSpec, rows: Sequence[Any], files: RowFiles = PLAIN) -> NDArray[np.float64]:
     """Rows of a unit, oldest first, as (rows, columns) float64; only those that the model sees are read.
 
     Args:
         rows: each an object of named columns, or a list of numbers and words in the order of `spec.columns`.
+        files: how cells of text are written.
 
     Raises:
         RejectedError: names the row, counted from 1, and the column.
@@ -124,7 +141,7 @@ def series_values(spec: InputSpec, rows: Sequence[Any]) -> NDArray[np.float64]:
             what = f"{len(row)} values" if isinstance(row, list) else reprlib.repr(row)
             raise RejectedError(f"row {place}: {what}, not {len(spec.columns)} values or an object of columns")
         try:
-            values.append(row_values(spec, named))
+            values.append(row_values(spec, named, files))
         except RejectedError as error:
             raise RejectedError(f"row {place}: {error}") from error
     return np.asarray(values, dtype=np.float64)
@@ -186,4 +203,4 @@ def _word(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value) if isinstance(value, (str, int, float)) else ""
+    return str(value) if isinstance(value, (str, int, float, Decimal)) else ""

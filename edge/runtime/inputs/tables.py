@@ -24,6 +24,7 @@ from edge.contracts import RowFiles
 from edge.errors import RejectedError
 from edge.runtime.inputs.columnar import typed_rows
 from edge.runtime.inputs.rows import parse_list
+from edge.runtime.inputs.written import PLAIN
 
 MAX_JSON_BYTES = 16 * 1024 * 1024
 MAX_LINE_CHARS = 4 * 1024 * 1024
@@ -43,11 +44,15 @@ _REFUSED = {
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a file: its cells by column (or a list of them, as JSON may have), or why it cannot be read."""
+    """One row of a file: its cells by column (or a list of them, as JSON may have), or why it cannot be read.
+
+    `files` says how its cells of text are written; JSON has a form of its own.
+    """
 
     place: str
     cells: Mapping[str, Any] | Sequence[Any] | None
     problem: str = ""
+    files: RowFiles = PLAIN
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def read_rows(path: Path, wanted: Sequence[str], files: RowFiles) -> Iterator[Ro
         if head.startswith(magic):
             raise RejectedError(text)
     if head.startswith(_BINARY):
-        yield from (Row(place, cells) for place, cells in typed_rows(path, wanted, files))
+        yield from (Row(place, cells, files=files) for place, cells in typed_rows(path, wanted, files))
         return
     with opened_text(path) as stream:
         sample = stream.read(SAMPLE_CHARS)
@@ -166,7 +171,7 @@ def _text_rows(sample: str, stream: io.TextIOBase, wanted: Sequence[str], files:
             what = "the header has" if layout.has_header else "the line's files have"
             yield Row(place, None, f"{place} has {len(cells)} cells, {what} {len(layout.names)}")
         else:
-            yield Row(place, dict(zip(layout.names, cells, strict=True)))
+            yield Row(place, dict(zip(layout.names, cells, strict=True)), files=files)
 
 
 def _sample_lines(sample: str) -> list[str]:

@@ -230,7 +230,7 @@ def test_arrow_reads_times_as_python_does(moments: list[datetime.datetime], offs
     clock = Clock()
     values, wrong = clock.seconds(pa.array(cells))
     assert not wrong
-    assert values.tolist() == clock._one_by_one(pa.array(cells))[0].tolist()
+    assert values.tolist() == clock._one_by_one(pa.array(cells), pa.array(cells))[0].tolist()
     for cell, value in zip(cells, values.tolist(), strict=True):
         time = datetime.datetime.fromisoformat(cell)
         time = time if time.tzinfo else time.replace(tzinfo=datetime.UTC)

@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -486,3 +487,57 @@ def test_the_real_tables() -> None:
     found, reasons = read(path.read_bytes(), data=data)
     assert (len(found), reasons) == (7000, [])
     assert sum(row["_label"] == "1" for row in found) == 278
+
+
+SPACED = b' color , n , y , g \n red , 1.0 , p , 7\nred,2,"q\t",7 \n "red",3, p,  \n'
+TRIMMED = {"target": "y", "group": "g", "columns": ["color", "n"], "categories": {"color": ["red", "blue"]}}
+
+
+def trimmed(**cells: bool) -> DataContract:
+    return DataContract.model_validate(
+        {"reader": "table", "classes": ["p", "q"], "table": {**TRIMMED, "cells": {"trim": True, **cells}}}
+    )
+
+
+def test_spaces_around_words_do_not_count_where_the_contract_says_so() -> None:
+    rows, refused = read_all(read_tables, {"x.csv": SPACED.replace(b' "red"', b"red")}, trimmed())
+    assert not refused
+    assert [(row["color"], row["n"], row["_label"], row["_group"]) for row in rows] == [
+        ("red", 1.0, "p", "7"),
+        ("red", 2.0, "q", "7"),
+        ("red", 3.0, "p", ""),
+    ]
+    exact, _ = read_all(read_tables, {"x.csv": SPACED.replace(b' "red"', b"red")}, trimmed(trim=False))
+    assert [row["color"] for row in exact] == [None, "red", "red"]
+    assert "if 'red' is meant, write it so, or say `cells: {trim: true}`" in (exact[0]["_notes"] or "")
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_columns_of_text_are_trimmed_in_typed_files_and_so_are_their_names(form: str) -> None:
+    columns = {
+        " n": [1.5, 2.5],
+        "color ": pa.array([" red", "blue "]).dictionary_encode(),
+        "y": ["p ", "q"],
+        "g": ["1"] * 2,
+    }
+    table, sink = pa.table(columns), io.BytesIO()
+    if form == "parquet":
+        pq.write_table(table, sink)
+    else:
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+    rows, refused = read_all(read_tables, {"x.parquet": sink.getvalue()}, trimmed())
+    assert not refused
+    assert [(row["color"], row["n"], row["_label"]) for row in rows] == [("red", 1.5, "p"), ("blue", 2.5, "q")]
+    _, refused = read_all(read_tables, {"x.parquet": sink.getvalue()}, trimmed(trim=False))
+    assert "the input columns 'color', 'n' are missing" in refused[0].reason
+
+
+def test_a_corrected_label_is_trimmed_and_a_corrected_number_has_a_point() -> None:
+    stored = struct.pack("<2d", 0.0, 1.5)
+    assert record_of(stored, " p ", "", "x#1", "", None, trimmed()).label == "p"
+    number = DataContract.model_validate(
+        {"reader": "table", "table": {**TRIMMED, "cells": {"decimal": ",", "thousands": "."}}}
+    )
+    assert record_of(stored, "1.234", "", "x#1", "", None, number).label == "1.234"
+    assert record_of(stored, "1,5", "", "x#1", "", None, number).notes["y"] == "'1,5' is not a number"

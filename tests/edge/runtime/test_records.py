@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import csv
+import datetime
 import decimal
 import gzip
 import io
@@ -22,9 +23,11 @@ from hypothesis import strategies as st
 from pyarrow import ipc
 
 from assets.line.data import DataContract
+from assets.readers.series import read_series
 from assets.readers.tables import read_tables
+from assets.training.normalize import row_files
 from edge.contracts import InputSpec, ReleaseManifest, RowFiles, from_bytes, to_bytes
-from edge.errors import RejectedError
+from edge.errors import ContractError, RejectedError
 from edge.runtime.inputs import tables
 from edge.runtime.inputs.words import text_tensor
 from edge.runtime.records import Found, files_below, read_records
@@ -257,3 +260,109 @@ def test_a_release_tells_how_files_are_written_and_an_older_one_keeps_its_bytes(
     assert b'"files"' not in to_bytes(manifest)
     told = replace(manifest, input=replace(manifest.input, files=RowFiles(("a", "b", "kind"), 2)))
     assert from_bytes(ReleaseManifest, to_bytes(told)) == told
+
+
+FORMS = st.builds(
+    dict,
+    decimal=st.sampled_from(".,"),
+    thousands=st.sampled_from(["", ",", ".", " ", "'", "_"]),
+    trim=st.booleans(),
+).filter(lambda form: form["decimal"] != form["thousands"])
+CENTS = st.decimals(-(10**7), 10**7, places=2).map(lambda value: f"{value:,}")
+WRITTEN = st.one_of(
+    NUMBERS,
+    CENTS,
+    CENTS.map(lambda text: text.translate({ord(","): ".", ord("."): ","})),
+    CENTS.map(lambda text: text.replace(",", "\u202f")),
+    CENTS.map(lambda text: text.translate({ord(","): "\u2019", ord("."): ","})),
+    st.text(st.sampled_from("0123456789.,' _-e"), max_size=9),
+)
+SPACED = st.sampled_from([*WORDS["b"], " on", "on\u00a0", "\toff "])
+
+
+def written_in(kind: str, rows: list[tuple[str, str]], spaced: bool) -> tuple[str, bytes]:
+    """A file of columns kind, a and b: text, or Parquet with text or decimals in a."""
+    if kind in {"comma", "semicolon"}:
+        text = io.StringIO()
+        csv.writer(text, delimiter=",;"[kind == "semicolon"]).writerows(
+            [("kind", "a", "b"), *(("yes", *row) for row in rows)]
+        )
+        return "x.csv", text.getvalue().encode()
+    cells = pa.array([cell for cell, _ in rows])
+    if kind == "decimals":
+        cells = pa.array([decimal.Decimal(at).scaleb(-3) for at in range(len(rows))], pa.decimal128(9, 3))
+    words = [word for _, word in rows]
+    return "x.parquet", typed(
+        "parquet", pa.table({"kind": ["yes"] * len(rows), "a " if spaced else "a": cells, "b": words})
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    rows=st.lists(st.tuples(WRITTEN, SPACED), min_size=1, max_size=6),
+    form=FORMS,
+    kind=st.sampled_from(["comma", "semicolon", "parquet", "decimals"]),
+)
+def test_a_device_reads_cells_of_each_form_as_the_lines_reader_does(
+    rows: list[tuple[str, str]], form: dict[str, Any], kind: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    name, content = written_in(kind, rows, form["trim"])
+    section: Any = {"target": "kind", "columns": ("a", "b"), "categories": WORDS, "cells": form}
+    data = DataContract(reader="table", classes=("yes", "no"), table=section)
+    records, refused = read_all(read_tables, {name: content}, data)
+    assert not refused
+    theirs = [struct.unpack("<2d", row["_input"]) if row["_notes"] is None else None for row in records]
+    spec = InputSpec("table", "x", (2,), *COLUMNS, WORDS, files=row_files(data))
+    ours = read(spec, tmp_path_factory.mktemp("rows"), content, name)
+    assert [one.tensor is None for one in ours] == [row is None for row in theirs]
+    clipped = [[float(np.float32(np.clip(cell, -1e6, 1e6))) for cell in row] for row in theirs if row is not None]
+    assert values(ours) == clipped
+
+
+MOMENTS = st.datetimes(datetime.datetime(1990, 1, 1), datetime.datetime(2040, 1, 1))
+TIMES = st.one_of(
+    MOMENTS.map(lambda at: f"{at:%d.%m.%Y %H:%M:%S}"),
+    MOMENTS.map(lambda at: f"{at.day}/{at.month}/{at.year}"),
+    MOMENTS.map(lambda at: f"{at:%d-%m-%Y} {at.hour}:{at:%M}"),
+    MOMENTS.map(lambda at: f"{at:%Y-%m-%d}"),
+    st.sampled_from(["31.04.2024", "12/31/2024", "1.2.24", "31.12.2024 24:60"]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(times=st.lists(TIMES, min_size=1, max_size=6))
+def test_a_device_orders_readings_with_the_day_first_as_the_lines_reader_does(
+    times: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    content = "unit;at;a;b;y\n" + "".join(f" m ;{time};{row},5;0;0\n" for row, time in enumerate(times))
+    section: Any = {"unit": "unit", "time": "at", "target": "y", "columns": ("a", "b")}
+    cells = {"decimal": ",", "day_first": True, "trim": True}
+    data = DataContract(reader="series", series={**section, "cells": cells})
+    records, refused = read_all(read_series, {"x.csv": content.encode()}, data)
+    assert not refused
+    theirs = [(row["_time"], struct.unpack("<2d", row["_input"])) for row in records]
+    spec = InputSpec("series", "x", (6, 2), *COLUMNS, files=row_files(data))
+    found = read(spec, tmp_path_factory.mktemp("units"), content.encode())
+    if any(time is None for time, _ in theirs) or len({time for time, _ in theirs}) < len(theirs):
+        assert [one.tensor for one in found] == [None]
+        return
+    window = [list(row) for _, row in sorted(theirs)]
+    assert [one.place for one in found] == ["unit m"]
+    assert found[0].tensor is not None and found[0].tensor[-len(window) :].tolist() == window
+
+
+def test_a_device_trims_texts_where_the_line_does(tmp_path: Path) -> None:
+    spec = replace(MESSAGES, files=RowFiles(text="text", trim=True))
+    (found,) = read(spec, tmp_path, b"label; text \nx;  so it is \t\n")
+    assert found.tensor is not None and np.array_equal(found.tensor, text_tensor(spec, "so it is"))
+
+
+def test_how_cells_are_written_is_told_and_left_out_where_it_is_as_usual() -> None:
+    manifest, _ = toy_release(1, 1.0)
+    usual = replace(manifest, input=replace(manifest.input, files=RowFiles(("a", "b"), 2)))
+    assert b'"decimal"' not in to_bytes(usual) and b'"trim"' not in to_bytes(usual)
+    files = RowFiles(decimal=",", thousands=".", day_first=True, trim=True)
+    told = replace(manifest, input=replace(manifest.input, files=files))
+    assert from_bytes(ReleaseManifest, to_bytes(told)) == told
+    with pytest.raises(ContractError, match="decimal and thousands are both"):
+        from_bytes(ReleaseManifest, to_bytes(told).replace(b'"thousands":"."', b'"thousands":","'))
