@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from assets.errors import LandingError
@@ -62,6 +63,8 @@ from edge.contracts import to_bytes
 from edge.errors import VerificationError
 
 Tell = Callable[[str], None]
+Part = Callable[[Iterator[pa.Table | Reason]], Iterator[pa.Table | Reason]]
+"""Of what a batch holds the part that is judged."""
 
 
 TELL_SECONDS = 5.0
@@ -76,7 +79,9 @@ def step(job: Job) -> BatchVerdict:
     return judge(job.line, str(job.options["batch"]), job.report)
 
 
-def judge(line: BoundLine, batch: str, tell: Tell = lambda text: None) -> BatchVerdict:
+def judge(
+    line: BoundLine, batch: str, tell: Tell = lambda text: None, part: Part = lambda items: items
+) -> BatchVerdict:
     """The verdict on a landed batch, made now or before; killed and repeated it gives the same single result.
 
     A batch that was blocked under rules which the line has changed since is judged anew; an accepted one only where its
@@ -84,6 +89,7 @@ def judge(line: BoundLine, batch: str, tell: Tell = lambda text: None) -> BatchV
 
     Args:
         tell: told how far it is, one line of text at a time.
+        part: takes a sample, where a batch is only tried (`rehearsal`).
 
     Raises:
         LandingError: no such batch is ready, or its manifest or a file of it was damaged; there is no verdict then.
@@ -92,7 +98,7 @@ def judge(line: BoundLine, batch: str, tell: Tell = lambda text: None) -> BatchV
     begin_generation(line)
     refuse_outdated(line)
     _judge_waiting(line, batch, tell)
-    return _judge_one(line, batch, tell)
+    return _judge_one(line, batch, tell, part)
 
 
 def _judge_waiting(line: BoundLine, batch: str, tell: Tell) -> None:
@@ -107,10 +113,10 @@ def _judge_waiting(line: BoundLine, batch: str, tell: Tell) -> None:
             _judge_one(line, other, tell)
 
 
-def _judge_one(line: BoundLine, batch: str, tell: Tell) -> BatchVerdict:
+def _judge_one(line: BoundLine, batch: str, tell: Tell, part: Part = lambda items: items) -> BatchVerdict:
     verdict = line.verdict(batch)
     if verdict is None:
-        verdict = _judge(line, batch, tell)
+        verdict = _judge(line, batch, tell, part)
         if not line.store.exists(layout.verdict(line.name, batch)):
             # Before the verdict: a kill in between has it on record twice, rather than never.
             _note(line.store, verdict)
@@ -175,7 +181,7 @@ def publish(store: Store, verdict: BatchVerdict) -> None:
                 store.copy(ref, key)
 
 
-def _judge(line: BoundLine, batch: str, tell: Tell) -> BatchVerdict:
+def _judge(line: BoundLine, batch: str, tell: Tell, part: Part = lambda items: items) -> BatchVerdict:
     started = time.perf_counter()
     since, generation = line.accepted().length(), line.generation()
     data = line.config.data
@@ -186,7 +192,7 @@ def _judge(line: BoundLine, batch: str, tell: Tell) -> BatchVerdict:
         Spool(folder / "records", chunk_schema(data)) as spool,
     ):
         ahead = RowWise(spool, rules_of(line.config), data, engine)
-        _read(line, batch, spool, refused, engine, ahead, tell)
+        _read(part(read_landed(line, batch)), line, spool, refused, engine, ahead, tell)
         equal = EqualRecords.of(line, batch, spool)
         earlier = equal.earlier.table
         drawn = drawn_by(line, batch, spool, earlier)
@@ -250,10 +256,16 @@ def _notes(line: BoundLine, batch: str) -> tuple[str, ...]:
 
 
 def _read(
-    line: BoundLine, batch: str, spool: Spool, refused: Refused, engine: Engine, ahead: RowWise, tell: Tell
+    items: Iterator[pa.Table | Reason],
+    line: BoundLine,
+    spool: Spool,
+    refused: Refused,
+    engine: Engine,
+    ahead: RowWise,
+    tell: Tell,
 ) -> None:
     told = time.monotonic()
-    for item in read_landed(line, batch):
+    for item in items:
         if isinstance(item, Reason):
             refused.add(without_values(item, line.config.data))
             continue

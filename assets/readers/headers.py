@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from assets.errors import RejectedError
 from assets.line.cell_form import PLAIN, CellForm
@@ -52,11 +54,11 @@ class Wanted:
         return self.only or self.names
 
 
-def _layout(form: Form, names: Sequence[str], wanted: Wanted) -> Layout:
+def _layout(form: Form, names: Sequence[str], wanted: Wanted, width: int = 0) -> Layout:
     positions = {name: index for index, name in enumerate(names)}
     numbers = wanted.numbers & set(wanted.read) if not wanted.cells.thousands else frozenset()
     read = {name: positions[name] for name in wanted.read}
-    return Layout(form, len(names), read, numbers, wanted.cells.decimal)
+    return Layout(form, width or len(names), read, numbers, wanted.cells.decimal)
 
 
 def with_header(first: bytes, wanted: Wanted, delimiters: str = "") -> tuple[Layout, int, int]:
@@ -84,7 +86,14 @@ def with_header(first: bytes, wanted: Wanted, delimiters: str = "") -> tuple[Lay
         raise RejectedError(f"its header (line {row.first}): {row.problem}; write it again as UTF-8 CSV")
     names = tuple(cell if cell in wanted.names else cell.strip() for cell in row.cells)  # `a , b` names a and b
     check_names(names, wanted)
-    return _layout(form, names, wanted), row.last, taken
+    return _layout(form, names, wanted, _width(len(names), _first_rows(first, form)[1:])), row.last, taken
+
+
+def _width(names: int, rows: Sequence[Row]) -> int:
+    """Cells of a row: as many as names, or an empty one more where most rows end with a delimiter and names do not."""
+    widths = Counter(len(row.cells) for row in rows if not row.problem)
+    ending = sum(len(row.cells) == names + 1 and not row.cells[-1].strip() for row in rows)
+    return names + 1 if ending > len(rows) / 2 and ending > widths[names] else names
 
 
 def headerless(first: bytes, wanted: Wanted, delimiters: str = "") -> tuple[Layout, int, int]:
@@ -127,26 +136,45 @@ def headerless(first: bytes, wanted: Wanted, delimiters: str = "") -> tuple[Layo
 
 
 def _first_rows(block: bytes, form: Form) -> list[Row]:
-    found = rows_of(Lines(block, Blocks(io.BytesIO()), 0), form)
-    return [row for row, _ in zip(found, range(_LOOKED_AT), strict=False)]
+    """The first rows of a block; what ends a file early is for its reader to say, with the rows before it."""
+    rows: list[Row] = []
+    with contextlib.suppress(RejectedError):
+        rows.extend(islice(rows_of(Lines(block, Blocks(io.BytesIO()), 0), form), _LOOKED_AT))
+    return rows
 
 
 def _seems_a_header(first: Sequence[str], rest: Sequence[Row], wanted: Wanted) -> bool:
-    """Whether a first line has names for cells: most of `header`'s own, or words over columns of numbers only."""
+    """Whether a first line has names for cells: most of `header`'s own, or what stands below tells it.
+
+    Told by what stands below, every cell is a name of its own: a word over numbers only, or one that a column of words
+    which repeat never has again. One such column alone may be a row with a bad cell, so there are two at least. A row
+    that is none of this is read as a row, and is quarantined by itself where a cell of it is bad.
+    """
     if len(first) != len(wanted.header):
         return False
     if 2 * len(set(first) & set(wanted.header)) > len(first):
         return True
-    places = [place for place, name in enumerate(wanted.header) if name in wanted.numbers]
-    form = wanted.cells
-    words = [place for place in places if number(first[place], form)[1] is not None and not is_missing(first[place])]
     below = [row.cells for row in rest if len(row.cells) == len(first)]
-    return (
-        bool(places)
-        and words == places
-        and len(below) > 1
-        and all(number(cells[place], form)[1] is None for cells in below[:_LOOKED_AT] for place in places[:1])
-    )
+    cells = [cell for cell in first if cell]
+    if len(below) < 2 or len(set(cells)) < len(cells) or not all(map(_is_name, cells)):
+        return False
+    odd = [_stands_out(cell, [row[place] for row in below], wanted.cells) for place, cell in enumerate(first) if cell]
+    return None not in odd and sum(map(bool, odd)) > 1
+
+
+def _is_name(cell: str) -> bool:
+    """Whether a cell may name a column: it is a word, and none that stands for a missing number."""
+    return not is_missing(cell) and (cell[0].isalpha() or cell[0] == "_")
+
+
+def _stands_out(cell: str, below: Sequence[str], form: CellForm) -> bool | None:
+    """Whether a word is none of its column: None where it is one of it, False where words there never repeat."""
+    words = [text.strip() for text in below if not is_missing(text)]
+    if cell in words:
+        return None
+    if all(number(text, form)[1] is None for text in words):
+        return bool(words)
+    return 2 * len(set(words)) <= len(words)
 
 
 def own_names(names: Sequence[str], wanted: Wanted) -> list[str]:

@@ -205,7 +205,7 @@ class BoundLine(LineStore):
     def is_outdated(self) -> bool:
         """Whether the contract was changed by somebody since it was read here, so that records of it fit no more."""
         last = self.last_generation()
-        return last is not None and self.generation() < last.number
+        return last is not None and self.read <= last.read and self.generation() < last.number
 
     def stands(self, verdict: BatchVerdict) -> bool:
         """Whether a verdict is final, as the line is now."""

@@ -13,6 +13,7 @@ from assets.errors import RejectedError
 from assets.line.readers import READERS, Reader
 from assets.storage.store import Store
 from platform_defs.catalog import find_line
+from platform_defs.cli.checked import show_checked
 from platform_defs.cli.output import JsonFlag, console, print_json, print_rows, say, tell
 from platform_defs.home import find_home
 
@@ -34,10 +35,14 @@ def inspect(
     grid: Annotated[
         Path | None, typer.Option("--grid", metavar="FILE.png", help="Write a sheet of sample pictures here.")
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Ask the gate about the proposed section, on a sample.")
+    ] = True,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what would be read and refused, before anything lands, with a `data:` section to paste into a line."""
     from assets.ingest.inspection.inspect import inspect_source
+    from assets.quality.rehearsal import rehearse
 
     if line is not None and reader is not None:
         raise typer.BadParameter("name a line or a reader, not both: a line has its own reader")
@@ -48,7 +53,9 @@ def inspect(
     store = Store(find_home())
     forbidden = store.folder if store.local else None
     with Moving("looking at the source", quiet=as_json) as report:
-        found = inspect_source(source, data, "table" if reader == "csv" else reader, forbidden, report)
+        found = inspect_source(
+            source, data, "table" if reader == "csv" else reader, forbidden, report, rehearse if check else None
+        )
     written = _write_grid(found, grid)
     if as_json:
         body = asdict(found)
@@ -101,6 +108,8 @@ def _write_grid(found: Inspection, grid: Path | None) -> bool:
 
 
 def _show(found: Inspection) -> None:
+    if found.checked is not None and found.checked.state == "blocked":
+        say(f"the gate would refuse what this proposes. {found.checked.why}", style="bold red")
     form = f"reader {found.reader}" if found.reader else "nothing that a reader reads"
     say(f"{found.source}: {form}{' (guessed)' if found.guessed and found.reader else ''}", style="bold")
     records = f"{found.records:,} {'record' if found.records == 1 else 'records'}"
@@ -110,7 +119,7 @@ def _show(found: Inspection) -> None:
         tell(text)
     _show_counts(found)
     if found.columns:
-        from assets.ingest.inspection.guess_rows import MAX_WORDS
+        from assets.ingest.inspection.columns import MAX_WORDS
 
         rows = [
             {
@@ -138,6 +147,8 @@ def _show(found: Inspection) -> None:
     if found.data:
         say("\nready to paste:", style="bold")
         say(found.data.rstrip())
+    if found.checked is not None:
+        show_checked(found.checked)
 
 
 def _show_counts(found: Inspection) -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from assets.ingest.inspection.cell_forms import Forms, forms_of, spaced
-from assets.ingest.inspection.guess_rows import Column, Rows, columns_of, suggest
+from assets.ingest.inspection.columns import Column, columns_of
+from assets.ingest.inspection.first_rows import Rows
+from assets.ingest.inspection.guess_rows import suggest
 from assets.ingest.inspection.spellings import label_order
 
 

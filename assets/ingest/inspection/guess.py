@@ -10,12 +10,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from assets.errors import RejectedError
-from assets.ingest.inspection.boxes import labels_of_boxes
+from assets.ingest.inspection.boxes import labels_of_boxes, masks_of, masks_told
+from assets.ingest.inspection.columns import Column
+from assets.ingest.inspection.first_rows import Rows, first_rows
 from assets.ingest.inspection.formed import suggest_formed
-from assets.ingest.inspection.guess_rows import Column, Rows, first_rows
 from assets.ingest.inspection.headers import oddities
 from assets.ingest.inspection.source_files import SourceFiles
 from assets.ingest.inspection.spellings import label_order
+from assets.ingest.inspection.targets import named_targets
 from assets.ingest.inspection.telling import telling_columns
 from assets.line.data import SECTIONS, DataContract
 from assets.line.readers import READERS
@@ -32,6 +34,9 @@ MOST_LOOKED_AT = 60
 """Files whose first bytes are looked at."""
 _ROWS = "rows"
 _ASIDE = ("rul_", "readme")
+_ASKED = 5
+"""Columns that people are asked about."""
+_TOPS = 50
 _ANY_LABEL = tuple(str(number) for number in range(256))
 _PICTURES: tuple[Callable[[bytes], bool], ...] = (
     lambda head: head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"II*\0", b"MM\0*", b"GIF8")),
@@ -48,6 +53,7 @@ class Guess:
         columns: of rows.
         notes: what a reader of the guess should know.
         asked: what only people know of how cells are written; the section has it as comments.
+        aside: words of rows that are no records; none of them is a class unless a record has it too.
     """
 
     data: DataContract | None
@@ -55,6 +61,7 @@ class Guess:
     notes: tuple[str, ...] = ()
     section: dict[str, Any] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
+    aside: frozenset[str] = frozenset()
 
 
 def guess(files: Sequence[LandedFile], source: SourceFiles, reader: str | None = None) -> Guess:
@@ -62,6 +69,18 @@ def guess(files: Sequence[LandedFile], source: SourceFiles, reader: str | None =
     own = [file for file in files if not file.path.lower().endswith(RETURNED_SUFFIX)]
     if boxes := labels_of_boxes(own, source):
         return Guess(None, notes=(boxes,))
+    notes: tuple[str, ...] = ()
+    if masks := masks_of(own, source):
+        aside = set(masks)
+        own = [file for file in own if file not in aside]
+        if len({label for file in own if (label := _labelled(file.path))}) < 2:
+            return Guess(None, notes=(masks_told(masks, alone=True),))
+        notes = (masks_told(masks, alone=False),)
+    found = _guessed(own, source, reader)
+    return replace(found, notes=(*notes, *found.notes))
+
+
+def _guessed(own: Sequence[LandedFile], source: SourceFiles, reader: str | None) -> Guess:
     kinds = _kinds(own, source)
     if reader is None:
         if not kinds:
@@ -72,8 +91,23 @@ def guess(files: Sequence[LandedFile], source: SourceFiles, reader: str | None =
     others = [f"{kind} {count:,}" for kind, count in kinds.most_common() if kind not in ours]
     if others:
         note = f"other forms are in it too ({', '.join(others)} of the files looked at); a line reads one form"
+        if len(tops := _tops_by_form(own, source)) > 1:
+            each = ", ".join(f"{shown(top)} ({form})" for top, form in sorted(tops.items())[:5])
+            note = f"it holds several data sets, as it seems: {each}; name the folder of one of them"
         return replace(found, notes=(*found.notes, note))
     return found
+
+
+def _tops_by_form(files: Sequence[LandedFile], source: SourceFiles) -> dict[str, str]:
+    """First folder to the one form of its files, where each has one of its own; else nothing."""
+    tops: dict[str, list[LandedFile]] = {}
+    for file in files:
+        tops.setdefault(file.path.split("/", 1)[0] if "/" in file.path else "", []).append(file)
+    if len(tops) > _TOPS:
+        return {}
+    forms = {top: list(_kinds(part, source)) for top, part in tops.items()}
+    known = {top: found[0] for top, found in forms.items() if len(found) == 1}
+    return known if len(known) == len(forms) and "" not in known and len(set(known.values())) > 1 else {}
 
 
 def _kind(data: DataContract) -> str:
@@ -142,6 +176,12 @@ def _guess(reader: str, classes: Sequence[str], section: dict[str, Any], notes: 
         data = DataContract.model_validate({"reader": reader, "classes": classes, **section})
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "too_short" and "columns" in first["loc"]:
+            text = (
+                f"it looks like {reader}, but no column is left that could be an input; what is said of the columns "
+                "tells why"
+            )
+            return Guess(None, notes=(*notes, text))
         return Guess(None, notes=(*notes, f"it looks like {reader}, but no contract fits: {first['msg']}"))
     return Guess(data, notes=notes, section=section)
 
@@ -165,6 +205,9 @@ def _of_folders(reader: str, files: Sequence[LandedFile]) -> Guess:
         tops = {file.path.split("/", 1)[0] for file in files if "/" in file.path}
         if len(tops) == 1:
             notes = (f"everything lies in the folder {shown(tops.pop())}, which is no class: name that folder instead",)
+        elif len(tops) > 1:
+            some = ", ".join(map(shown, sorted(tops)[:5]))
+            notes = (f"its folders ({some}) seem to be data sets of their own: name one of them",)
         labels = ["a", "b"]
     section = {
         "image": {"height": 64, "width": 64, "channels": 3},
@@ -199,6 +242,7 @@ def _of_rows(reader: str, files: Sequence[LandedFile], source: SourceFiles) -> G
         odd = oddities(rows.names, rows.before) if rows.header else []
         if not rows.header:
             odd = ["it has no header line; columns are named by their place, c1, c2, …"]
+        odd += rows.odd
         notes = (
             f"columns are those of {file.path} ({rows.form})",
             *(f"{file.path}: {text}" for text in (*odd, *told, *asked)),
@@ -208,11 +252,8 @@ def _of_rows(reader: str, files: Sequence[LandedFile], source: SourceFiles) -> G
         if classes and rows.cells is not formed.written.cells:
             classes = formed.as_written(classes, body["target"])
         left_out = _left_out(rows, columns, body, classes, formed.forms.unread)
-        if not body.get("columns", True):
-            text = "no column is left that could be an input; what is said of the columns tells why"
-            return Guess(None, columns, (*notes, *left_out, text))
         guessed = _guess(formed.reader, classes, formed.section, (*notes, *left_out))
-        return Guess(guessed.data, columns, guessed.notes, formed.section, tuple(asked))
+        return Guess(guessed.data, columns, guessed.notes, formed.section, tuple(asked), rows.aside)
     empty = sum(not file.size for file in fit)
     more = f", {empty:,} of them empty" if empty else ""
     return Guess(
@@ -228,22 +269,37 @@ def _left_out(
     rows: Rows, columns: Sequence[Column], body: dict[str, Any], classes: Sequence[str], unread: Mapping[str, str]
 ) -> list[str]:
     """Take columns that say the answer or are not read out of `columns`; says of each why it is no input."""
-    if "columns" not in body:
-        return []
     kept = {body.get(name) for name in ("unit", "time", "target", "group", "column")}
     unread = {name: why for name, why in unread.items() if name not in kept}
-    _take_out(unread, body)
-    notes = [f"column {name!r} is no input: {why}" for name, why in unread.items()]
-    if classes:
-        telling = telling_columns(rows.names, rows.cells, body["columns"], body.get("target", ""))
-        if len(telling) < len(body["columns"]):
-            _take_out(telling, body)
-        notes += [f"column {name!r} is no input: {why}" for name, why in telling.items()]
-    others = [column for column in columns if column.name not in kept]
-    numbering = [column.name for column in others if column.kind == "identifier" and column.name not in unread]
-    if numbering:
+    notes = []
+    if "columns" in body:
+        _take_out(unread, body)
+        notes = [f"column {name!r} is no input: {why}" for name, why in unread.items()]
+    names = body.get("columns", ())
+    telling = telling_columns(rows.names, rows.cells, names, body.get("target", ""), regression=not classes)
+    if telling.answers and len(telling.answers) < len(names):
+        _take_out(telling.answers, body)
+        notes += [f"column {name!r} is no input: {why}" for name, why in telling.answers.items()]
+    else:  # nothing would be left to learn from
+        notes += [f"is column {name!r} known before the answer is? {why}" for name, why in telling.answers.items()]
+    notes += [
+        f"is column {name!r} known before the answer is? If not, take it out of `columns`: {why}"
+        for name, why in list(telling.asked.items())[:_ASKED]
+    ]
+    if group := body.get("group"):
+        notes.append(f"rows of one {group!r} stay on one side of the split (`group`): that column is no input")
+    notes += _target_notes(columns, body, asked="columns" in body)
+    others = [column for column in columns if column.name not in kept and column.name not in unread]
+    numbering = [column.name for column in others if column.kind == "identifier"]
+    if numbering and "columns" in body:
         some = ", ".join(map(shown, numbering[:8]))
         notes.append(f"no input, because they number or name the rows: {some}")
+    notes += [
+        f"no input, because its cells are numbers with a sign: {column.name!r} (as {shown(column.example)}); write the "
+        "number alone, and the sign into the column's name"
+        for column in others
+        if column.kind == "measure"
+    ]
     return notes
 
 
@@ -251,8 +307,21 @@ def _take_out(names: Iterable[str], body: dict[str, Any]) -> None:
     """Take columns out of a section's inputs."""
     out = set(names)
     body["columns"] = [name for name in body["columns"] if name not in out]
-    if "categories" in body:
-        body["categories"] = {name: words for name, words in body["categories"].items() if name not in out}
+    words = {name: found for name, found in body.pop("categories", {}).items() if name not in out}
+    body.update({"categories": words} if words else {})
+
+
+def _target_notes(columns: Sequence[Column], body: dict[str, Any], *, asked: bool) -> list[str]:
+    """Which column is taken for the target, where names leave a doubt."""
+    target = body.get("target")
+    if target is None or not asked:
+        return []
+    named = [column.name for column in named_targets(columns) if column.name in (target, *body["columns"])]
+    if not named:
+        return [f"no column's name says that it is the target: {target!r} is taken; name another one if that is wrong"]
+    if others := ", ".join(map(shown, (name for name in named if name != target))):
+        return [f"the target is taken to be {target!r}; {others} may be meant: then change `target`, or take it out"]
+    return []
 
 
 def _other_columns(file: LandedFile, rows: Rows, files: Sequence[LandedFile], source: SourceFiles) -> list[str]:

@@ -25,7 +25,7 @@ def header_of(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
     if any(len(cells[place]) > _LONGEST for place in words):
         return False
     below = [[row[place].strip() for row in rest[:_LOOKED_AT]] for place in range(len(cells))]
-    over_numbers = [place for place in words if _numeric(below[place]) and not is_missing(cells[place])]
+    over_numbers = [place for place in words if holds_numbers(below[place]) and not is_missing(cells[place])]
     counted = _counted([cells[place] for place in range(len(cells)) if place not in words and cells[place]])
     if not words:
         return counted and len(cells) > 2 and bool(rest) and tuple(cells) not in {tuple(row) for row in rest}
@@ -38,7 +38,9 @@ def oddities(names: Sequence[str], before: int) -> list[str]:
     """What is odd about a header, a sentence each."""
     found = []
     if before:
-        found.append(f"{before} lines stand before its header; `skip_lines: {before}` leaves them out")
+        lines = "1 line stands" if before == 1 else f"{before} lines stand"
+        them = "it" if before == 1 else "them"
+        found.append(f"{lines} before its header; `skip_lines: {before}` leaves {them} out")
     if twice := sorted(name for name, times in Counter(names).items() if name and times > 1):
         some = ", ".join(map(shown, twice[:5]))
         found.append(
@@ -52,7 +54,8 @@ def oddities(names: Sequence[str], before: int) -> list[str]:
     return found
 
 
-def _numeric(cells: Sequence[str]) -> bool:
+def holds_numbers(cells: Sequence[str]) -> bool:
+    """Whether almost all cells that have a value are numbers, and there is one."""
     values = [cell for cell in cells if cell and not is_missing(cell)]
     return bool(values) and sum(number(cell)[1] is None for cell in values) >= _NUMERIC * len(values)
 

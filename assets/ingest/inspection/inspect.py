@@ -10,16 +10,18 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from assets.ingest.inspection.checked import Check, Checked
+from assets.ingest.inspection.class_order import ordered, told
+from assets.ingest.inspection.columns import Column
 from assets.ingest.inspection.grid import draw_grid
 from assets.ingest.inspection.guess import Guess, guess
-from assets.ingest.inspection.guess_rows import Column
 from assets.ingest.inspection.seen import Seen
 from assets.ingest.inspection.source_files import SourceFiles
 from assets.ingest.inspection.spellings import Spelling, label_order, spellings
@@ -62,6 +64,7 @@ class Inspection:
         rows: the first records as people read them; private columns hidden.
         refused, ignored: how many; the first refusals in `reasons`.
         data: a `data:` section in YAML, ready to paste; "" where none fits.
+        checked: what the gate says of that section; None where it was not asked, as of a line's own contract.
         grid: PNG of sample pictures, or None.
     """
 
@@ -86,6 +89,7 @@ class Inspection:
     notes: tuple[str, ...]
     data: str
     seconds: float
+    checked: Checked | None = None
     grid: bytes | None = field(default=None, repr=False)
 
 
@@ -95,6 +99,7 @@ def inspect_source(
     reader: str | None = None,
     forbidden: str | None = None,
     tell: Progress | None = None,
+    check: Check | None = None,
 ) -> Inspection:
     """Look at a source as a line would read it, or as it seems to be.
 
@@ -103,6 +108,7 @@ def inspect_source(
         data: a line's contract; None guesses one.
         reader: the reader to guess a contract for; None guesses that too.
         forbidden: a local folder that is never entered.
+        check: asks the gate about the section that is proposed, while the source is at hand.
 
     Raises:
         LandingError: the source is missing or holds no plain file.
@@ -125,7 +131,16 @@ def inspect_source(
             cut.append(f"{len(chosen):,} of {len(listed):,} files were read, spread over all of them")
         if guessed.data is not None:
             cut += _read(chosen, files, guessed.data, seen)
-        return _answer(shown_source(source), found, guessed, data is None, seen, chosen, cut, began)
+        answer = _answer(shown_source(source), found, guessed, data is None, seen, chosen, cut, began)
+        if check is None or data is not None or not answer.data:
+            return answer
+        proposed = DataContract.model_validate(yaml.safe_load(answer.data)["data"])
+        if tell is not None:
+            tell("asking the gate", 0, 0)
+        read = {file.path: file for file in found.files}
+        would_land = Collected([read[file.path] for file in chosen], found.skipped)
+        checked = check(proposed, would_land, answer.records + answer.refused)
+        return replace(answer, checked=replace(checked, complete=checked.complete and answer.complete))
 
 
 def _cut(found: Collected) -> str:
@@ -208,7 +223,7 @@ def _yaml(guessed: Guess, is_guess: bool, seen: Seen, labels: dict[str, int], al
         return offer
     body: dict[str, Any] = {"reader": data.reader}
     if not data.regression:
-        body["classes"] = _classes(data, labels)
+        body["classes"] = _classes(data, labels, guessed.aside)
     section = SECTIONS[data.reader]
     body[section] = {**guessed.section.get(section, {}), **seen.section()}
     declared = {split for split, counts in seen.counts().items() if split and counts}
@@ -219,7 +234,8 @@ def _yaml(guessed: Guess, is_guess: bool, seen: Seen, labels: dict[str, int], al
         DataContract.model_validate(body)
     except ValidationError:
         return ""
-    return _dump({"data": body}) + offer + "".join(f"# {text}.\n" for text in guessed.asked)
+    asked = "".join(f"# {text}.\n" for text in guessed.asked)
+    return _dump({"data": body}) + told(body.get("classes", []), section) + offer + asked
 
 
 def _offer(data: DataContract, alike: Sequence[Spelling]) -> str:
@@ -231,16 +247,16 @@ def _offer(data: DataContract, alike: Sequence[Spelling]) -> str:
     return "\n".join([head, *(f"#   {row}" for row in _dump({"aliases": aliases}).splitlines())]) + "\n"
 
 
-def _classes(data: DataContract, labels: dict[str, int]) -> list[str]:
+def _classes(data: DataContract, labels: dict[str, int], aside: frozenset[str]) -> list[str]:
     if data.form == "arrays":
         if label_order(data.classes[0])[0]:  # names, as batches.meta has them
             return list(data.classes)
         highest = max((label_order(label)[1] for label in labels), default=9)
         return [str(number) for number in range(max(highest, 1) + 1)]
-    found = [label for label in labels if label.strip()]
+    found = [label for label in labels if label.strip() and (label in data.classes or label not in aside)]
     if len(found) < 2:
         return list(data.classes)
-    return sorted(found, key=label_order)
+    return ordered(found)
 
 
 def _dump(body: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Labels that look like spellings of one another: `HAM`, `ham ` and `ham`, or a rare `hamm` beside many `ham`.
+"""Labels that look like spellings of one another: `HAM`, `ham ` and `ham`, or a slip, a rare `hamm` beside many `ham`.
 
 They are offered and never taken for granted: only who knows the data knows that Co and CO are one. Signs, digits and
 punctuation make another label: -1 and 1, A+ and A-, <=50K and >50K, C and C++ are never offered.
@@ -6,20 +6,20 @@ punctuation make another label: -1 and 1, A+ and A-, <=50K and >50K, C and C++ a
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MAX_LABELS = 2_000
 """More labels than this are not compared with one another."""
-_NEAR = 0.8
+_LEAST_LETTERS = 5
+_LEAST_DOUBLED = 3
 _RARE = 0.05
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """`written` may be another spelling of the label `meant`: by case and spaces, or by a letter or two and rare."""
+    """`written` may be another spelling of the label `meant`: by case and spaces, or by a slip and rare."""
 
     written: str
     meant: str
@@ -68,12 +68,36 @@ def _near(counts: Mapping[str, int], meant_of: Mapping[str, str], classes: Seque
         label = meant_of[key]
         if label in classes or label not in counts:
             continue
-        others = [other for other in keys if other != key and signs_of(other) == signs_of(key)]
-        for near in difflib.get_close_matches(key, others, 1, _NEAR):
+        for near in (other for other in keys if other != key and is_slip(key, other)):
             meant = meant_of[near]
             if meant in classes or counts[label] <= _RARE * counts.get(meant, 0):
                 found.append(Spelling(label, meant, counts[label]))
+                break
     return sorted(found, key=lambda spelling: (-spelling.count, spelling.written))
+
+
+def is_slip(written: str, meant: str) -> bool:
+    """Whether two labels differ as a slip of the hand does, in one word.
+
+    A letter is doubled or not, two neighbours change places, or a letter inside a longer word is missing or too many.
+    What begins otherwise, ends otherwise or has another letter is another word: female and male, left and lefty, class
+    A and class B, nitrate and nitrite.
+    """
+    if signs_of(written) != signs_of(meant):
+        return False
+    ours, theirs = written.split(), meant.split()
+    pairs = [(one, other) for one, other in zip(ours, theirs, strict=False) if one != other]
+    if len(ours) != len(theirs) or len(pairs) != 1:
+        return False
+    short, long = sorted(pairs[0], key=len)
+    at = next((at for at, (one, other) in enumerate(zip(short, long, strict=False)) if one != other), len(short))
+    if len(short) == len(long):
+        swapped = long[:at] + long[at : at + 2][::-1] + long[at + 2 :]
+        return len(short) >= _LEAST_LETTERS and at > 0 and at + 2 < len(long) and swapped == short
+    if short != long[:at] + long[at + 1 :]:
+        return False
+    doubled = len(short) >= _LEAST_DOUBLED and at > 0 and long[at] == long[at - 1]
+    return doubled or (len(short) >= _LEAST_LETTERS and 0 < at < len(short))
 
 
 def _plain(label: str) -> str:

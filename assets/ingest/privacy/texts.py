@@ -254,4 +254,4 @@ def text_layout(first: bytes, data: DataContract) -> tuple[Form, tuple[str, ...]
         ) from error  # a first line that is data must not be shown
     row, _ = first_row(first, layout.form)
     assert row is not None
-    return layout.form, row.cells, line, taken
+    return layout.form, (*row.cells, *[""] * (layout.width - len(row.cells))), line, taken

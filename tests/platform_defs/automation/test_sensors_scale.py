@@ -126,7 +126,7 @@ def test_a_retrain_tick_reads_what_waits_and_the_last_claims(bench: Bench, monke
     assert claimed is not None
     found = reads(monkeypatch)
     words(bench.new())
-    assert len(found) <= 8, found  # with the entry of the generation, asked twice
+    assert len(found) <= 12, found  # the entry of the generation among them, asked wherever it counts
 
 
 def test_a_claim_holds_a_bounded_number_of_batches(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def test_what_could_not_be_otherwise_is_filled_in(column: list[str], expected: d
 def test_what_could_be_two_numbers_is_asked_with_both_readings(tmp_path: Path) -> None:
     data, found = table(tmp_path, ["1,234", "2,500", "12,125"] * 8, ["1", "2", "3"] * 8)
     assert cells(data) == {} and data.table is not None and data.table.columns == ("b",)
-    comment = next(line for line in found.data.splitlines() if line.startswith("# "))
+    comment = next(line for line in found.data.splitlines() if line.startswith("# column"))
     assert """'1,234' is 1.234 with `cells: {decimal: ","}` and 1234 with `cells: {thousands: ","}`""" in comment
     assert any(comment.removeprefix("# ").rstrip(".") in note for note in found.notes)
 

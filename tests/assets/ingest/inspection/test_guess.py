@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.ingest.inspection.inspect import Inspection, inspect_source
-from assets.ingest.inspection.telling import telling_columns
+from assets.ingest.inspection.telling import Telling, telling_columns
 from assets.line.config import parse_line
 from assets.line.data import DataContract
 from assets.quality.door import refuse_unsound
@@ -57,9 +57,9 @@ def test_counters_and_failure_modes_are_no_inputs_and_it_says_why(tmp_path: Path
 
 def test_a_mark_that_may_be_luck_is_kept() -> None:
     rows = [[str(at % 2), "yes" if at % 2 else "no"] for at in range(8)]
-    assert telling_columns(("mark", "kind"), rows, ["mark"], "kind") == {}
+    assert telling_columns(("mark", "kind"), rows, ["mark"], "kind") == Telling()
     rows = [[str(at % 2), "yes" if at % 2 else "no"] for at in range(80)]
-    assert set(telling_columns(("mark", "kind"), rows, ["mark"], "kind")) == {"mark"}
+    assert set(telling_columns(("mark", "kind"), rows, ["mark"], "kind").answers) == {"mark"}
 
 
 def test_labels_with_a_point_are_classes(tmp_path: Path) -> None:
@@ -155,3 +155,74 @@ def test_the_real_machines_propose_no_failure_mode() -> None:
     table = proposed(found).table
     assert table is not None
     assert not {"UDI", "TWF", "HDF", "PWF", "OSF"} & set(table.columns)
+
+
+def test_things_that_come_again_are_groups_and_no_inputs(tmp_path: Path) -> None:
+    random = Random(0)
+    for at, (name, cell) in enumerate(
+        [
+            ("customer_id", lambda: str(random.randrange(1000, 1040))),
+            ("orderNo", lambda: f"{random.randrange(1000, 1040)}.0"),
+            ("patient", lambda: f"P-{random.randrange(40)}"),
+        ]
+    ):
+        rows = [f"{cell()},{random.random():.3f},{random.choice('ab')}" for _ in range(200)]
+        found = look(tmp_path / str(at), {"x.csv": text(f"{name},x,label", rows)})
+        table = proposed(found).table
+        assert table is not None
+        assert (table.columns, table.group) == (("x",), name)
+        assert any(f"rows of one {name!r} stay on one side" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("name", ["rownum", "Unnamed: 0"])
+def test_row_numbers_with_a_point_are_no_inputs(tmp_path: Path, name: str) -> None:
+    rows = [f"{at}.0,{at * 7 % 13}.5,{'ab'[at * 5 % 3 % 2]}" for at in range(90)]
+    table = proposed(look(tmp_path / "in", {"x.csv": text(f"{name},x,label", rows)})).table
+    assert table is not None
+    assert (table.columns, table.group) == (("x",), None)
+
+
+def test_a_doubt_about_the_target_is_said(tmp_path: Path) -> None:
+    random = Random(0)
+    rows = [f"{random.random():.3f},{random.random():.3f},{random.choice('ab')}" for _ in range(90)]
+    assert not any("target" in note for note in look(tmp_path / "1", {"x.csv": text("x,y,label", rows)}).notes)
+    assert any("'y' may be meant" in note for note in look(tmp_path / "2", {"x.csv": text("a,y,label", rows)}).notes)
+    assert any(
+        "'c' is taken; name another" in note for note in look(tmp_path / "3", {"x.csv": text("a,b,c", rows)}).notes
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "example"),
+    [
+        ("{}%", "%"),
+        ("{} mm", "mm"),
+        ("$ {}", "$"),
+        ("{}.5 km/h", "km/h"),
+        ("{} °C", "°C"),
+        ("EUR {}", "EUR"),
+        ("1,{:03d} €", "€"),
+    ],
+)
+def test_numbers_with_a_sign_are_named_with_what_to_do(tmp_path: Path, cell: str, example: str) -> None:
+    random = Random(0)
+    rows = [f"{random.random():.3f};{cell.format(random.randrange(100))};{random.choice('ab')}" for _ in range(90)]
+    found = look(tmp_path / "in", {"x.csv": text("a;size;label", rows)})
+    table = proposed(found).table
+    assert table is not None
+    assert (table.columns, table.categories) == (("a",), {})
+    (note,) = [note for note in found.notes if "'size'" in note]
+    assert "numbers with a sign" in note and example in note and "write the number alone" in note
+
+
+def test_a_few_sizes_are_words(tmp_path: Path) -> None:
+    rows = [f"{at * 7 % 13}.5,{(10, 20, 50)[at % 3]}mm,{'ab'[at * 5 % 7 % 2]}" for at in range(90)]
+    table = proposed(look(tmp_path / "in", {"x.csv": text("a,size,label", rows)})).table
+    assert table is not None
+    assert table.categories == {"size": ("10mm", "20mm", "50mm")}
+
+
+def test_a_table_without_an_input_is_said_plainly(tmp_path: Path) -> None:
+    found = look(tmp_path / "in", {"x.csv": text("p,label", [f"{at}%,{'ab'[at % 2]}" for at in range(50)])})
+    assert found.data == ""
+    assert "it looks like table, but no column is left that could be an input" in found.notes[-1]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from assets.ingest.inspection.headers import header_of
 from assets.ingest.inspection.inspect import inspect_source
@@ -88,3 +90,45 @@ def test_lines_before_the_header_are_left_out_and_counted() -> None:
     found, reasons = read_all(read_tables, {"x.csv": b"sep=;\nkind;b;a\nyes;2;1\n"}, table(header=[]))
     assert [(row["b"], row["_file"]) for row in found] == [(2.0, "x.csv#3")]
     assert not reasons
+
+
+BAD = ["9007199254740993", "1e39", "12 mm", "oops", "1,5", "#REF!", "ERR"]
+
+
+@pytest.mark.parametrize("cell", BAD)
+@pytest.mark.parametrize("both", [False, True])
+def test_a_first_row_with_a_bad_cell_is_a_row(cell: str, both: bool) -> None:
+    """What stands below tells: `yes` comes again, so the line is a row, and only its own cell is bad."""
+    first = f'"{cell}",{f"{chr(34)}{cell}{chr(34)}" if both else 1},yes'
+    below = "".join(f"{at},{at * 7 % 5},{('yes', 'no')[at % 2]}\n" for at in range(9))
+    found, reasons = read_all(read_tables, {"x.csv": f"{first}\n{below}".encode()}, table())
+    assert (len(found), reasons) == (10, [])
+    assert "a" in found[0]["_notes"] and not any(row["_notes"] for row in found[1:])
+
+
+@pytest.mark.parametrize("cell", BAD)
+def test_a_bad_first_cell_of_a_number_to_predict_is_a_row(cell: str) -> None:
+    data = DataContract.model_validate(
+        {"reader": "table", "table": {"columns": ["a"], "target": "b", "header": ["a", "b"]}}
+    )
+    found, reasons = read_all(read_tables, {"x.csv": f'"{cell}",3\n2,1\n4,3\n'.encode()}, data)
+    assert (len(found), reasons) == (3, [])
+
+
+@settings(max_examples=60)
+@given(st.permutations(["a", "b", "kind"]), st.sampled_from(",;\t"), st.integers(1, 9))
+def test_a_delimiter_at_the_end_of_rows_only_changes_no_value(order: list[str], delimiter: str, count: int) -> None:
+    rows = [{"a": f"{at}.5", "b": f"{at * 3}", "kind": ("yes", "no")[at % 2]} for at in range(count)]
+    lines = [delimiter.join(order), *(delimiter.join([*(row[name] for name in order), ""]) for row in rows)]
+    found, reasons = read_all(read_tables, {"x.csv": "\n".join([*lines, ""]).encode()}, table(header=[]))
+    assert not reasons
+    assert [(row["a"], row["b"], row["_label"]) for row in found] == [
+        (float(row["a"]), float(row["b"]), row["kind"]) for row in rows
+    ]
+
+
+def test_a_cell_too_many_is_refused_where_it_says_something() -> None:
+    text = b"a,b,kind\n1,2,yes\n3,4,no\n5,6,yes,\n7,8,no,9\n"
+    found, reasons = read_all(read_tables, {"x.csv": text}, table(header=[]))
+    assert [row["a"] for row in found] == [1.0, 3.0]
+    assert [reason.place for reason in reasons] == ["line 4", "line 5"]

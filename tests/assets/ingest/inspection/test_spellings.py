@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.ingest.inspection.spellings import spellings
+from assets.ingest.inspection.spellings import is_slip, spellings
 
 
 def offered(*labels: str) -> set[tuple[str, str]]:
@@ -27,6 +27,17 @@ def offered(*labels: str) -> set[tuple[str, str]]:
         ("m²", "m2"),
         ("no", "no!"),
         ("positive(+)", "positive(-)"),
+        ("male", "female"),
+        ("week1", "week2"),
+        ("week one", "week two"),
+        ("normal", "abnormal"),
+        ("typical", "atypical"),
+        ("left", "lefty"),
+        ("class a", "class b"),
+        ("grade i", "grade ii", "grade iii"),
+        ("nitrate", "nitrite"),
+        ("increase", "decrease"),
+        ("red", "red dark"),
     ],
 )
 def test_signs_digits_and_punctuation_make_another_label(labels: tuple[str, ...]) -> None:
@@ -45,6 +56,18 @@ def test_a_rare_typo_is_offered() -> None:
     assert {(one.written, one.meant) for one in spellings({"setosa": 200, "setosaa": 1, "other": 80})} == {
         ("setosaa", "setosa")
     }
+
+
+@given(st.from_regex(r"[a-z]{5,12}", fullmatch=True), st.data())
+def test_slips_of_the_hand_are_told(word: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(1, len(word) - 2))
+    doubled = word[:at] + word[at] + word[at:]
+    missing = f"{word}x"[:at] + f"{word}x"[at + 1 :]
+    assert is_slip(doubled, word) and is_slip(word, doubled)
+    assert is_slip(missing, f"{word}x")
+    other = chr(97 + (ord(word[at]) - 96) % 26)
+    assert not is_slip(word[:at] + other + word[at + 1 :], word)
+    assert not is_slip(f"un{word}", word)
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=6), st.integers(1, 1000), max_size=12))
