@@ -89,7 +89,7 @@ def judge(
 
     Args:
         tell: told how far it is, one line of text at a time.
-        part: takes a sample, where a batch is only tried (`rehearsal`).
+        part: takes a sample, where a batch is only tried (`dry_run`).
 
     Raises:
         LandingError: no such batch is ready, or its manifest or a file of it was damaged; there is no verdict then.

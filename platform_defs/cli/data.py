@@ -42,7 +42,7 @@ def inspect(
 ) -> None:
     """Show what would be read and refused, before anything lands, with a `data:` section to paste into a line."""
     from assets.ingest.inspection.inspect import inspect_source
-    from assets.quality.rehearsal import rehearse
+    from assets.quality.dry_run import dry_run
 
     if line is not None and reader is not None:
         raise typer.BadParameter("name a line or a reader, not both: a line has its own reader")
@@ -54,7 +54,7 @@ def inspect(
     forbidden = store.folder if store.local else None
     with Moving("looking at the source", quiet=as_json) as report:
         found = inspect_source(
-            source, data, "table" if reader == "csv" else reader, forbidden, report, rehearse if check else None
+            source, data, "table" if reader == "csv" else reader, forbidden, report, dry_run if check else None
         )
     written = _write_grid(found, grid)
     if as_json:

@@ -1,6 +1,6 @@
 """The gate's checks on a section that is only proposed: in a store of its own, which is gone afterwards.
 
-`python -m assets.quality.rehearsal FOLDER BATCH EVERY MOST` is the child that judges, so that it can be ended in time.
+`python -m assets.quality.dry_run FOLDER BATCH EVERY MOST` is the child that judges, so that it can be ended in time.
 What is judged is bounded in bytes, records and seconds; a sample is spread over the source, but for series, whose
 readings must follow each other.
 """
@@ -57,7 +57,7 @@ _REMEDIES = {
 _OTHERWISE = "look at these records; the line's `quality` section decides what they get"
 
 
-def rehearse(data: DataContract, found: Collected, records: int) -> Checked:
+def dry_run(data: DataContract, found: Collected, records: int) -> Checked:
     """What the gate would say of a source that is landed for a line with the section `data`. Nothing is kept.
 
     Args:
@@ -116,7 +116,7 @@ def _judged(folder: Path, data: DataContract, found: Collected, complete: bool, 
     (folder / "line.json").write_text(line.config.model_dump_json())
     batch = land_collected(line, found, Taking("the source")).batch
     every = 1 if data.series is not None else max(1, math.ceil(records / MAX_RECORDS))
-    command = python_module("assets.quality.rehearsal", str(folder), batch, str(every), str(MAX_RECORDS))
+    command = python_module("assets.quality.dry_run", str(folder), batch, str(every), str(MAX_RECORDS))
     ended = run_child(command, SECONDS)
     verdict = line.verdict(batch)
     if verdict is None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from assets.ingest.sources.collecting import Collected, SourceFile
 from assets.line.data import DataContract
-from assets.quality import rehearsal
+from assets.quality import dry_run as module
+from assets.quality.dry_run import bounded, dry_run, spread
 from assets.quality.gate import judge
-from assets.quality.rehearsal import bounded, rehearse, spread
 from assets.records.line_store import bind
 from assets.records.reason import Reason
 from assets.storage.store import Store
@@ -28,8 +28,8 @@ TABLE = DataContract.model_validate(
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where rehearsals lie while they go on; empty afterwards."""
-    monkeypatch.setattr(rehearsal, "scratch_root", lambda store: tmp_path / "scratch")
+    """Where dry runs lie while they go on; empty afterwards."""
+    monkeypatch.setattr(module, "scratch_root", lambda store: tmp_path / "scratch")
     yield tmp_path / "scratch"
     assert not list((tmp_path / "scratch").glob("*"))
 
@@ -51,7 +51,7 @@ def test_it_says_what_the_gate_says_of_the_same_files(store: Store, put: Land) -
     from assets.line.config import parse_line
 
     content = csv(400, bad=3)
-    checked = rehearse(TABLE, source(**{"x.csv": content}), 403)
+    checked = dry_run(TABLE, source(**{"x.csv": content}), 403)
     line = parse_line("real", {"data": TABLE.model_dump(mode="json")}, "test")
     verdict = judge(bind(store, line), put(line, {"x.csv": content}))
     assert (checked.state, checked.why) == (verdict.state, verdict.why)
@@ -65,7 +65,7 @@ def test_it_says_what_the_gate_says_of_the_same_files(store: Store, put: Land) -
 def test_what_blocks_and_what_is_refused_have_a_remedy() -> None:
     found = source(**{"x.csv": csv(9), "y.csv": b"other\n1\n"})
     found.skipped.append(Reason("z.lnk", "whole file", "refused", "it is a link", "copy the file"))
-    checked = rehearse(TABLE, found, 11)
+    checked = dry_run(TABLE, found, 11)
     assert (checked.state, checked.accepted, checked.refused) == ("blocked", 0, 2)
     assert [problem.what.partition(":")[0] for problem in checked.blocking] == [
         "every file can be read",
@@ -77,22 +77,22 @@ def test_what_blocks_and_what_is_refused_have_a_remedy() -> None:
 
 
 def test_a_sample_is_judged_of_many_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rehearsal, "MAX_RECORDS", 100)
-    checked = rehearse(TABLE, source(**{"x.csv": csv(1_060, bad=40)}), 1_100)
+    monkeypatch.setattr(module, "MAX_RECORDS", 100)
+    checked = dry_run(TABLE, source(**{"x.csv": csv(1_060, bad=40)}), 1_100)
     assert not checked.complete
     assert (checked.seen, checked.quarantined) == (100, 3)
 
 
 def test_what_takes_too_long_or_dies_is_unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rehearsal, "SECONDS", 0.01)
-    checked = rehearse(TABLE, source(**{"x.csv": csv(30)}), 30)
+    monkeypatch.setattr(module, "SECONDS", 0.01)
+    checked = dry_run(TABLE, source(**{"x.csv": csv(30)}), 30)
     assert (checked.state, checked.accepted) == ("unchecked", 0)
     assert "longer than" in checked.why
-    monkeypatch.setattr(rehearsal, "SECONDS", 60.0)
-    monkeypatch.setattr(rehearsal, "python_module", lambda *arguments: ["false"])
-    assert "it ended by exit code 1" in rehearse(TABLE, source(**{"x.csv": csv(30)}), 30).why
-    monkeypatch.setattr(rehearsal, "MAX_WHOLE_BYTES", 10)
-    checked = rehearse(TABLE, source(**{"x.csv.gz": csv(30)}), 30)
+    monkeypatch.setattr(module, "SECONDS", 60.0)
+    monkeypatch.setattr(module, "python_module", lambda *arguments: ["false"])
+    assert "it ended by exit code 1" in dry_run(TABLE, source(**{"x.csv": csv(30)}), 30).why
+    monkeypatch.setattr(module, "MAX_WHOLE_BYTES", 10)
+    checked = dry_run(TABLE, source(**{"x.csv.gz": csv(30)}), 30)
     assert (checked.state, "too large" in checked.why) == ("unchecked", True)
 
 
@@ -113,8 +113,8 @@ def test_refusals_are_thinned_with_the_records_and_whole_files_are_not() -> None
 
 
 def test_texts_are_cut_at_a_line_and_packed_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rehearsal, "MAX_BYTES", 120)
-    monkeypatch.setattr(rehearsal, "_CUT_FROM", 10)
+    monkeypatch.setattr(module, "MAX_BYTES", 120)
+    monkeypatch.setattr(module, "_CUT_FROM", 10)
     (cut,), complete = bounded([file("x.csv", csv(400))], TABLE)
     content = cut.open().read()
     assert len(content) <= 120
@@ -130,9 +130,9 @@ def test_series_keep_their_readings_together(monkeypatch: pytest.MonkeyPatch) ->
     data = DataContract.model_validate(
         {"reader": "series", "series": {"unit": "u", "time": "t", "target": "y", "columns": ["x"]}}
     )
-    monkeypatch.setattr(rehearsal, "MAX_RECORDS", 60)
+    monkeypatch.setattr(module, "MAX_RECORDS", 60)
     rows = [f"{at // 50},{at % 50},{at * 7919 % 1009},{at % 13}" for at in range(200)]
-    checked = rehearse(data, source(**{"x.csv": "\n".join(["u,t,x,y", *rows, ""]).encode()}), 200)
+    checked = dry_run(data, source(**{"x.csv": "\n".join(["u,t,x,y", *rows, ""]).encode()}), 200)
     assert (checked.state, checked.seen, checked.accepted) == ("accepted", 60, 60)
 
 
@@ -142,11 +142,11 @@ def test_pictures_and_their_labels_are_judged_together_or_not_at_all(
     arrays = DataContract.model_validate(
         {"reader": "idx", "classes": ["a", "b"], "image": {"height": 8, "width": 8, "channels": 1}}
     )
-    monkeypatch.setattr(rehearsal, "MAX_WHOLE_BYTES", 100)
+    monkeypatch.setattr(module, "MAX_WHOLE_BYTES", 100)
     assert bounded([file("images", b"x" * 90), file("labels", b"x" * 20)], arrays) == ([], False)
     folders = DataContract.model_validate(
         {"reader": "image_folder", "classes": ["a", "b"], "image": {"height": 8, "width": 8, "channels": 1}}
     )
     files = {f"{kind}/{at}.png": png(at + 100 * (kind == "b")) for kind in "ab" for at in range(15)}
-    checked = rehearse(folders, source(**files), 30)
+    checked = dry_run(folders, source(**files), 30)
     assert (checked.state, checked.accepted, checked.complete) == ("accepted", 30, True)
