@@ -46,9 +46,8 @@ def batch_names(store: Store, dataset: DatasetVersion, ids: Sequence[str]) -> li
             read += index.size
             if read > MOST_BYTES:
                 return None
-            table = pq.read_table(io.BytesIO(fetch_shard(store, index)), columns=["id"])
+            table = pq.read_table(io.BytesIO(fetch_shard(store, index)), columns=["_id"])
             name = f"{number}: {batch[:8]}"
-            for identity in table.column("id").to_pylist():
-                if identity in wanted:
-                    found.setdefault(identity, name)
+            for identity in wanted.intersection(map(bytes.hex, table.column("_id").to_pylist())):
+                found.setdefault(identity, name)
     return [found.get(identity, "") for identity in ids] if found else None
