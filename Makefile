@@ -8,6 +8,8 @@ PORT ?= 3000
 REPORTS_PORT ?= 3001
 DEVICES_PORT ?= 3002
 MINUTES ?= 5
+# A third of a test's time is spent waiting for a daemon, a page or a kill: half as many workers again as cores.
+WORKERS ?= $(shell echo $$(( ($$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 export EDGELOOP_HOME ?= $(CURDIR)/.edgeloop
 export DAGSTER_HOME := $(EDGELOOP_HOME)/dagster
 # Dagster's own commands read its settings (telemetry off) from its home.
@@ -44,7 +46,7 @@ else
 endif
 
 test: $(STAMP) ## run the tests, on all cores
-	$(BIN)/python -m pytest -q -m 'not nightly' -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -m 'not nightly' -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 nightly: $(STAMP) ## run the slow tests too
 	$(BIN)/python -m pytest -q

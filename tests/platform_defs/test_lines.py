@@ -132,10 +132,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     shutil.rmtree(made.root, ignore_errors=True)
 
 
+@pytest.mark.nightly
 def test_one_line_by_command_and_its_state_apart_from_the_full_one(project: Project) -> None:
     command = ("breast-cancer", "--profile", "debug", "--json")
     landed = json.loads(project.run("edgeloop", "land", *command).stdout)
-    assert landed["new"]
     ran = json.loads(project.run("edgeloop", "run", *command).stdout)
     assert (ran["judged"], ran["failed"]) == ({landed["batch"]: "accepted"}, [])
     assert [path.name for path in (project.root / ".edgeloop").iterdir()] == ["dagster", "profiles"]
@@ -143,6 +143,13 @@ def test_one_line_by_command_and_its_state_apart_from_the_full_one(project: Proj
     (release,) = releases(LineStore(store, "breast-cancer"))
     assert release.manifest.provenance.batches == (landed["batch"],)
     assert len(store.newest("breast-cancer", TrainedModel).curve) == 6
+
+
+def test_a_profile_has_a_state_of_its_own_and_a_name_that_is_known(project: Project) -> None:
+    landed = json.loads(project.run("edgeloop", "land", "breast-cancer", "--profile", "debug", "--json").stdout)
+    store = Store(str(project.root / ".edgeloop" / "profiles" / "debug"))
+    assert [batch.batch for _, batch in LineStore(store, "breast-cancer").landings().after(0)] == [landed["batch"]]
+    assert not (project.root / ".edgeloop" / "landing").exists()
     wrong = project.run("edgeloop", "run", "breast-cancer", "--profile", "debgu", check=False)
     assert wrong.returncode == 1
     assert "has no profile 'debgu'; it has full, debug" in wrong.stderr

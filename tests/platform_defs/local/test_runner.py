@@ -157,7 +157,7 @@ def test_what_warns_stands_in_the_terminal_the_list_and_in_json(worked: Worked) 
     for line, options in (("watched", ()), ("told", ("--json",))):
         project.add_line(line, {key: TINY[key] for key in ("data", "quality")})
         batch = worked.prompt.json("land", line, str(leaking))["batch"]
-        done = project.run("edgeloop", "run", line, *options)
+        done = worked.prompt.run("run", line, *options)
         if options:
             outcome = json.loads(done.stdout)
             assert name in [row["check"] for row in outcome["warnings"][batch]]

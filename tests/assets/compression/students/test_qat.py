@@ -89,7 +89,7 @@ def test_what_int8_loses_comes_back(taught: Taught) -> None:
         TASK,
         taught.train,
         taught.held,
-        quantized_policy(POLICY, 8),
+        quantized_policy(POLICY, 12),
         classes=CLASSES,
         objective=distillation(taught.network),
     )
