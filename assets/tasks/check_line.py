@@ -13,7 +13,9 @@ from assets.errors import EdgeError, RejectedError
 from assets.families.build import teacher_architecture
 from assets.families.check_network import RECORDS, Finding, Loss, Subject, check_network
 from assets.families.network import TARGET_MEAN, TARGET_STD
+from assets.families.pretrained import load_pretrained
 from assets.line.config import LineConfig
+from assets.line.model import ModelFamily
 from assets.tasks.task import Task, load_task
 from assets.tasks.user_metrics import user_score
 from edge.contracts import InputSpec
@@ -70,7 +72,10 @@ def check_model(config: LineConfig) -> tuple[Finding, ...]:
         architecture["picture"] = list(answer)
     y = _made_targets(task, len(classes))
     loss, finding = _loss(config, task, y, len(classes))
-    found = [*check_network(Subject(config.model.family, spec, outputs, architecture, answer, loss))]
+    subject = Subject(config.model.family, spec, outputs, architecture, answer, loss)
+    found = [*check_network(subject)]
+    if config.model.weights is not None and found[0].ok:
+        found.append(_weights(subject, config.model))
     if finding is not None:
         found.append(finding)
     outs = np.random.default_rng(0).normal(MEAN, STD, (RECORDS, *answer)).astype(np.float32)
@@ -83,6 +88,14 @@ def _made_targets(task: Task, classes: int) -> Any:
     if task.spec.regression:
         return MEAN + STD * np.linspace(-1, 1, RECORDS)
     return np.arange(RECORDS, dtype=np.int64) % max(1, classes)
+
+
+def _weights(subject: Subject, model: ModelFamily) -> Finding:
+    """Whether `model.weights` names a file that the network can start from."""
+    try:
+        return Finding("starts from its weights", True, load_pretrained(subject.build(), model))
+    except EdgeError as error:
+        return Finding("starts from its weights", False, str(error))
 
 
 def _loss(config: LineConfig, task: Task, y: Any, classes: int) -> tuple[Loss, Finding | None]:

@@ -26,10 +26,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (work.demo, data.inspect, work.land, work.run, work.promote, work.ui):
-    app.command()(command)
-for command in (listing.batches, listing.releases, listing.fleet):
-    app.command()(command)
+app.command()(work.demo)
+app.command()(data.inspect)
+app.command()(work.land)
+app.command()(work.run)
+app.command()(work.promote)
+app.command()(work.ui)
+app.command()(listing.batches)
+app.command()(listing.releases)
+app.command()(listing.fleet)
 app.command()(retrains)
 app.command()(compress)
 app.command()(privacy.forget)

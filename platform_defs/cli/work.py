@@ -91,17 +91,27 @@ def land(
     say(f"batch {landed.batch} {known} ({_count(landed.files, 'file')})")
 
 
-def run(line: LineName, as_json: JsonFlag = False, profile: Profile = None) -> None:
-    """Judge what landed and retrain on what was accepted, in this process, and never twice."""
+def run(
+    line: LineName,
+    now: Annotated[
+        bool, typer.Option("--now", help="Retrain on all that waits, whatever the line's `retrain` section waits for.")
+    ] = False,
+    as_json: JsonFlag = False,
+    profile: Profile = None,
+) -> None:
+    """Judge what landed and retrain on what was accepted, in this process, and never twice.
+
+    When to retrain is said by the line's `retrain` section, as for the sensors; --now does not wait for it.
+    """
     store = prepare_home()
     config = find_line(line)
     with contextlib.ExitStack() as stack:
         instance = stack.enter_context(open_instance())
         if as_json:
-            outcome = run_line(bind(store, config), instance, lambda text: None)
+            outcome = run_line(bind(store, config), instance, lambda text: None, now=now)
         else:
             report = stack.enter_context(progress(f"running {line}"))
-            outcome = run_line(bind(store, config), instance, report, report.moved)
+            outcome = run_line(bind(store, config), instance, report, report.moved, now=now)
     if as_json:
         told = {
             batch: [{"check": check.name, "detail": check.detail} for check in checks]
@@ -123,9 +133,14 @@ def run(line: LineName, as_json: JsonFlag = False, profile: Profile = None) -> N
             else:
                 say(f"retrained on {batches}; `edgeloop releases {line}` shows the release")
         else:
-            say(f"nothing was retrained: {outcome.note}")
+            say(f"nothing was retrained: {outcome.note}{_how_to_go_on(outcome.note)}")
     if outcome.failed:
         raise (RejectedError if outcome.refused else TransientError)("; ".join(outcome.failed))
+
+
+def _how_to_go_on(note: str) -> str:
+    """Where a rule of the line's `retrain` section said no: what takes no notice of it."""
+    return "; --now does not wait for that" if "retrain." in note else ""
 
 
 def promote(

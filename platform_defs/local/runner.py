@@ -19,7 +19,7 @@ from assets.records.line_store import BoundLine
 from assets.records.verdict import CheckOutcome, partitions_name
 from assets.training.triggers.claims import last_claim, next_claim
 from assets.training.triggers.documents import Claim
-from assets.training.triggers.policy import everything
+from assets.training.triggers.policy import Policy, by_policy, everything
 from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, RUN_KEY_TAG, claim_tags, job_names
 from platform_defs.automation.liveness import PID_TAG, cancel_forgotten_runs, fail_dead_runs
 from platform_defs.automation.locks import SENSOR_SECONDS, line_lock
@@ -73,11 +73,16 @@ def run_line(
     instance: dg.DagsterInstance,
     report: Callable[[str], None],
     moved: Moved = lambda done, total, text: None,
+    *,
+    now: bool = False,
 ) -> Outcome:
     """Judge what landed and was not judged, then retrain on what was accepted and not trained on.
 
-    Work that a daemon has under way is waited for, not repeated. The line's retrain policy spares work nobody asked
-    for; a person who runs this asks, so every waiting batch is taken. A batch that cannot be judged hinders no other.
+    Work that a daemon has under way is waited for, not repeated. A batch that cannot be judged hinders no other.
+
+    Args:
+        now: retrain on every waiting batch that brings something new; else as the line's retrain policy says, which
+            the sensors obey as well.
 
     Raises:
         TransientError: another `edgeloop run` works on this line.
@@ -100,7 +105,8 @@ def run_line(
         for broken in found.broken:
             report(f"{broken.file}: {broken.reason}; {broken.remedy}")
         _judge(line, instance, location, report, outcome)
-        _retrain(line, instance, location, report, outcome, moved)
+        policy = everything if now else by_policy(line.config.retrain, time.time())
+        _retrain(line, instance, location, report, outcome, moved, policy)
         return outcome
 
 
@@ -143,14 +149,14 @@ def _retrain(
     report: Callable[[str], None],
     outcome: Outcome,
     moved: Moved,
+    policy: Policy,
 ) -> None:
     _, job, _ = job_names(line.line)
     claim = last_claim(line)
     state, _ = claim_state(instance, claim, line.config.retrain.max_retries)
     if state in {ClaimState.NONE, ClaimState.DONE, ClaimState.GIVEN_UP}:
-        claim, outcome.note = next_claim(
-            line, "command", time.time(), everything, replace_last=state is ClaimState.GIVEN_UP
-        )
+        again = state is ClaimState.GIVEN_UP
+        claim, outcome.note = next_claim(line, "command", time.time(), policy, replace_last=again)
     if claim is None:
         return
     if failure := _execute(location, job, instance, _tags(line.line, claim), report, moved=moved):

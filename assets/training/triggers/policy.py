@@ -76,10 +76,12 @@ def by_policy(policy: RetrainPolicy, now: float) -> Policy:
 
 
 def everything(waiting: Sequence[tuple[int, Accepted]], claims: Sequence[Claim]) -> Decision:
-    """Take every waiting batch, whatever the policy still waits for."""
+    """Take every waiting batch, whatever the policy still waits for; only where none brings a new record, nothing."""
     del claims
     if not waiting:
         return Decision(False, "no accepted batch is waiting")
+    if not any(entry.records for _, entry in waiting):
+        return Decision(False, f"no new record is in the {len(waiting)} accepted batches that wait")
     return Decision(True, f"{len(waiting)} accepted batches wait", tuple(waiting))
 
 

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
+from assets.families.build import build_network, teacher_architecture
 from assets.ingest.landing import land
 from assets.line.config import parse_line
 from assets.quality.gate import judge
 from assets.records.line_store import LineStore, bind
 from assets.storage.store import Store
+from assets.tasks.check_line import check_model, made_spec
 from platform_defs.catalog import list_lines
 from platform_defs.cli.main import app
 from tests.assets.ingest.generations_bench import csv, table_line
@@ -125,6 +128,21 @@ def test_what_is_wrong_is_told_row_by_row(own: Any, part: str, name: str, clause
     assert code == 1
     assert rows[clause]["state"] == "wrong"
     assert note in rows[clause]["note"]
+
+
+def test_weights_to_start_from_are_tried(tmp_path: Path) -> None:
+    file = tmp_path / "start.safetensors"
+    table = {"columns": ["a", "b"], "target": "kind"}
+    data = {"reader": "table", "classes": ["0", "1"], "table": table}
+    model = {"family": "mlp", "width": 4, "depth": 1, "weights": str(file)}
+    config = parse_line("own", {"data": data, "model": model}, "here").config
+    missing = {finding.clause: finding for finding in check_model(config)}["starts from its weights"]
+    assert (missing.ok, str(file) in missing.note) == (False, True)
+    assert config.model is not None
+    spec = made_spec(config)
+    network = build_network("mlp", spec, 2, teacher_architecture(config.model, spec))
+    save_file(network.state_dict(), file)
+    assert {finding.clause: finding for finding in check_model(config)}["starts from its weights"].ok
 
 
 def test_people_see_a_table(own: Any) -> None:

@@ -174,6 +174,17 @@ def test_what_warns_stands_in_the_terminal_the_list_and_in_json(worked: Worked) 
         assert f"{batch[:12]}  {row['notes'][0]}\n" in table
 
 
+def test_a_run_obeys_the_retrain_policy_unless_it_is_told_not_to_wait(worked: Worked) -> None:
+    sections = {key: TINY[key] for key in ("data", "quality")}
+    worked.project.add_line("patient", {**sections, "retrain": {"min_new_records": 1000}})
+    points = write_points(worked.project.root / "patient.csv", seed=5)
+    batch = worked.prompt.json("land", "patient", str(points))["batch"]
+    waits = worked.prompt.run("run", "patient").stdout
+    assert "60 new records are waiting, retrain.min_new_records is 1000; --now does not wait for that" in waits
+    assert worked.prompt.json("run", "patient", "--now")["retrained"] == [batch]
+    assert worked.prompt.json("run", "patient", "--now")["note"] == "no accepted batch is waiting"
+
+
 def test_a_batch_that_cannot_be_judged_hinders_no_other(worked: Worked) -> None:
     project = worked.project
     _write_line(project, "hindered", "min_records: 20", "min_records: 1000")

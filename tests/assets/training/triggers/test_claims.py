@@ -78,6 +78,15 @@ def test_few_records_wait() -> None:
     assert [position for position, _ in decision.batches] == [1, 2, 3]
 
 
+def test_a_batch_that_brought_no_new_record_waits_for_one_that_does() -> None:
+    empty = [(1, _accepted("a", 0)), (2, _accepted("b", 0))]
+    assert not decide(RetrainPolicy(), empty, (), 0.0).retrain
+    told = everything(empty, ())
+    assert (told.retrain, told.rule) == (False, "")
+    assert "no new record is in the 2 accepted batches" in told.why
+    assert everything([*empty, (3, _accepted("c", 1))], ()).batches == (*empty, (3, _accepted("c", 1)))
+
+
 def test_without_coalescing_each_batch_has_its_own_run() -> None:
     waiting = [(1, _accepted("a")), (2, _accepted("b"))]
     decision = decide(RetrainPolicy(coalesce=False), waiting, (), 0.0)
