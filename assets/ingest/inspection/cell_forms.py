@@ -195,6 +195,11 @@ def _times(values: dict[str, frozenset[str]], found: Forms) -> None:
         first, second = (max(numbers) > _MONTHS for numbers in zip(*pairs, strict=True))
         if first and not second:
             days.add(name)
+        elif not second and all("." in cell.strip()[:3] for cell in dates):
+            days.add(name)
+            found.notes.append(
+                (name, f"column {name!r}: {shown(dates[0])} is read with the day first, as dates with points are")
+            )
         elif second and not first:
             cell = next(cell for cell, pair in zip(dates, pairs, strict=True) if pair[1] > _MONTHS)
             found.notes.append(

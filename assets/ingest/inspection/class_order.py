@@ -58,10 +58,7 @@ def told(classes: list[str], section: str) -> str:
         return ""
     if normal_class(classes) == classes[0]:
         return f"# Anomaly detection takes the first class, {shown(classes[0])}, for the normal one.\n"
-    return (
-        "# Is this for anomaly detection? It takes the first class for the normal one, all others for anomalies: "
-        f"is that {shown(classes[0])}? If not, put the normal one first.\n"
-    )
+    return f"# Only anomaly detection minds their order: it takes the first, {shown(classes[0])}, for the normal one.\n"
 
 
 def _plain(label: str) -> str:

@@ -35,6 +35,8 @@ class Column:
     Attributes:
         words: value to how often it occurs, of the first ones.
         missing: share of cells without a value.
+        marks: of a category: words that usually say that there is no value (?, NA), as they are written. The reader
+            takes them for words, so they are not missing.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Column:
     words: dict[str, int] = field(default_factory=dict)
     missing: float = 0.0
     example: str = ""
+    marks: dict[str, int] = field(default_factory=dict)
 
 
 def columns_of(rows: Rows) -> list[Column]:
@@ -63,10 +66,15 @@ def _column(name: str, written: list[str]) -> Column:
     numeric = sum(number(value)[1] is None for value in words) / len(words)
     example = values[0][:60]
     kind = _kind(name, values, words, numeric)
-    if kind == "category":  # words are exact: what is proposed must read the very cells
-        kept = set(values)
-        top = dict(Counter(cell for cell in written if cell.strip() in kept).most_common(MAX_WORDS + 1))
-    return Column(name, kind, top, missing, example)
+    if kind != "category":
+        return Column(name, kind, top, missing, example)
+    kept, exact = (
+        set(values),
+        Counter(cell for cell in written if cell.strip()),
+    )  # what is proposed reads the very cells
+    top = dict(Counter({cell: n for cell, n in exact.items() if cell.strip() in kept}).most_common(MAX_WORDS + 1))
+    marks = {cell: times for cell, times in exact.items() if cell.strip() not in kept}
+    return Column(name, kind, top, sum(not cell for cell in cells) / len(cells), example, marks)
 
 
 def _kind(name: str, values: list[str], words: Counter[str], numeric: float) -> Kind:

@@ -14,6 +14,7 @@ from assets.ingest.inspection.boxes import labels_of_boxes, masks_of, masks_told
 from assets.ingest.inspection.columns import Column
 from assets.ingest.inspection.first_rows import Rows, first_rows
 from assets.ingest.inspection.formed import suggest_formed
+from assets.ingest.inspection.guess_rows import MOSTLY
 from assets.ingest.inspection.headers import oddities
 from assets.ingest.inspection.source_files import SourceFiles
 from assets.ingest.inspection.spellings import label_order
@@ -239,9 +240,9 @@ def _of_rows(reader: str, files: Sequence[LandedFile], source: SourceFiles) -> G
         rows, columns, body = formed.rows, formed.columns, formed.body
         told, asked = formed.forms.said_of(body.get("time", ""))
         target = next((column for column in columns if column.name == body.get("target")), None)
-        odd = oddities(rows.names, rows.before) if rows.header else []
+        odd = oddities(rows.names if rows.header else (), rows.before)
         if not rows.header:
-            odd = ["it has no header line; columns are named by their place, c1, c2, …"]
+            odd.insert(0, "it has no header line; columns are named by their place, c1, c2, …")
         odd += rows.odd
         notes = (
             f"columns are those of {file.path} ({rows.form})",
@@ -294,12 +295,36 @@ def _left_out(
     if numbering and "columns" in body:
         some = ", ".join(map(shown, numbering[:8]))
         notes.append(f"no input, because they number or name the rows: {some}")
+    notes += _without_values(columns, others, body)
     notes += [
         f"no input, because its cells are numbers with a sign: {column.name!r} (as {shown(column.example)}); write the "
         "number alone, and the sign into the column's name"
         for column in others
         if column.kind == "measure"
     ]
+    return notes
+
+
+def _without_values(columns: Sequence[Column], others: Sequence[Column], body: dict[str, Any]) -> list[str]:
+    """What becomes of cells that have no value: marks for them that are words, and columns that hardly have any."""
+    notes = [
+        f"{', '.join(map(shown, column.marks))} in column {column.name!r} ({sum(column.marks.values()):,} of the rows "
+        "looked at) counts as a word like others; if it says that nothing is known, and such rows shall be set aside, "
+        "take it out of `categories`"
+        for column in columns
+        if column.marks and column.name in body.get("categories", {})
+    ]
+    notes += [
+        f"{', '.join(map(shown, column.marks))} is proposed as a class; if it says that a record has no label, take it "
+        "out of `classes`: such records are set aside"
+        for column in columns
+        if column.marks and column.name == body.get("target")
+    ]
+    mostly = [
+        column.name for column in others if column.missing >= MOSTLY and column.name not in body.get("columns", ())
+    ]
+    if "columns" in body and mostly:
+        notes.append(f"no input, because most of their cells have no value: {', '.join(map(shown, mostly[:8]))}")
     return notes
 
 

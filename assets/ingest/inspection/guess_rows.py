@@ -16,6 +16,8 @@ _TIMES = re.compile(r"^(time|timestamp|date|datetime|ts|cycle|step|epoch)$|time$
 _UNITS = re.compile(
     r"^(unit|machine|engine|device|sensor|asset|turbine|patient|subject|station|id)([\W_]?(id|nr|no))?$", re.I
 )
+MOSTLY = 0.5
+"""Share of cells without a value from which on a column is no input."""
 _TEXTS = re.compile(r"^(text|message|sms|body|content|review|comment|sentence|tweet|description|v2)$", re.IGNORECASE)
 
 
@@ -69,7 +71,9 @@ def _group(rows: Rows, columns: Sequence[Column]) -> dict[str, str]:
 def _inputs(columns: Sequence[Column]) -> dict[str, Any]:
     taken = [c for c in columns if c.kind in ("number", "constant", "category") and _usable(c)]
     words = {
-        c.name: sorted(c.words) for c in taken if c.kind == "category" or (c.kind == "constant" and not _numeric(c))
+        c.name: sorted({*c.words, *c.marks})  # a mark for no value is a word too: else the gate sets its rows aside
+        for c in taken
+        if c.kind == "category" or (c.kind == "constant" and not _numeric(c))
     }
     words = {name: found for name, found in words.items() if 2 <= len(found) <= MAX_WORDS}
     names = [c.name for c in taken if c.name in words or _numeric(c)]
@@ -77,7 +81,7 @@ def _inputs(columns: Sequence[Column]) -> dict[str, Any]:
 
 
 def _usable(column: Column) -> bool:
-    return bool(column.name.strip()) and not column.name.startswith("_") and column.missing < 0.5
+    return bool(column.name.strip()) and not column.name.startswith("_") and column.missing < MOSTLY
 
 
 def _numeric(column: Column) -> bool:

@@ -40,7 +40,9 @@ def oddities(names: Sequence[str], before: int) -> list[str]:
     if before:
         lines = "1 line stands" if before == 1 else f"{before} lines stand"
         them = "it" if before == 1 else "them"
-        found.append(f"{lines} before its header; `skip_lines: {before}` leaves {them} out")
+        found.append(
+            f"{lines} before its {'header' if names else 'first row'}; `skip_lines: {before}` leaves {them} out"
+        )
     if twice := sorted(name for name, times in Counter(names).items() if name and times > 1):
         some = ", ".join(map(shown, twice[:5]))
         found.append(

@@ -45,7 +45,9 @@ def spellings(counts: Mapping[str, int], classes: Sequence[str] = ()) -> list[Sp
         ours = [label for label in group if label in classes]
         if len(ours) > 1:
             continue
-        meant_of[key] = ours[0] if ours else min(group, key=lambda label: (-counts.get(label, 0), label))
+        meant_of[key] = (
+            ours[0] if ours else min(group, key=lambda label: (label != label.strip(), -counts.get(label, 0), label))
+        )
         found += [
             Spelling(label, meant_of[key], counts[label])
             for label in group

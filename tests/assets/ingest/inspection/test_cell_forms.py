@@ -135,6 +135,12 @@ def test_an_order_of_dates_that_nothing_tells_is_asked(tmp_path: Path) -> None:
     assert "may have the day or the month first" in found.data
 
 
+def test_dates_with_points_have_the_day_first(tmp_path: Path) -> None:
+    data, found = series(tmp_path, [f"{day:02}.03.2024 7:00" for day in range(1, 12)])
+    assert data.series is not None and cells(data) == {"day_first": True}
+    assert any("is read with the day first, as dates with points" in note for note in found.notes)
+
+
 def test_months_first_are_said_not_to_be_read(tmp_path: Path) -> None:
     _, found = series(tmp_path, [f"03/{day:02}/2024" for day in range(5, 25)])
     assert any("the month comes first, which is not read" in note for note in found.notes)

@@ -42,7 +42,7 @@ def test_an_order_loses_nothing(labels: set[str], name: str) -> None:
 
 def test_a_comment_says_or_asks_where_anomaly_detection_may_be_meant() -> None:
     assert "takes the first class, 'ok', for the normal one" in told(["ok", "nok"], "image")
-    assert "is that 'a'? If not, put the normal one first" in told(["a", "b"], "table")
+    assert "Only anomaly detection minds their order: it takes the first, 'a'" in told(["a", "b"], "table")
     assert told(["a", "b"], "text") == told([], "table") == ""
     for section in ("image", "table", "series", "text", "audio"):
         reads = section in SPEC.sections

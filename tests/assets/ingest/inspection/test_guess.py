@@ -77,6 +77,25 @@ def test_missing_words_are_words_where_they_are_the_commonest(tmp_path: Path) ->
     assert "cells without a value" not in found.facts
 
 
+@pytest.mark.parametrize("mark", ["?", "NA", "None", "-"])
+def test_marks_for_no_value_are_words_of_a_category_and_it_says_so(tmp_path: Path, mark: str) -> None:
+    rows = [
+        f"{mark if at % 5 == 0 else ('oak', 'elm')[at % 2]},{at * 7 % 11},{('x', 'y')[at % 3 // 2]}" for at in range(60)
+    ]
+    found = look(tmp_path / "in", {"x.csv": text("tree,load,kind", rows)})
+    data = proposed(found)
+    assert data.table is not None and set(data.table.categories["tree"]) == {mark, "oak", "elm"}
+    assert any(f"'{mark}' in column 'tree' (12 of the rows looked at) counts as a word" in n for n in found.notes)
+    assert found.records == 60 and not found.facts.get("cells without a value")
+
+
+def test_a_mark_among_classes_and_columns_almost_without_values_are_said(tmp_path: Path) -> None:
+    rows = [f"{at * 7 % 11},{'' if at % 3 else 1},{('x', 'y', 'y', '?')[at % 4]}" for at in range(60)]
+    found = look(tmp_path / "in", {"x.csv": text("load,rare,kind", rows)})
+    assert any("'?' is proposed as a class" in note for note in found.notes)
+    assert any("most of their cells have no value: 'rare'" in note for note in found.notes)
+
+
 def test_numbers_whose_form_is_not_settled_are_named_and_left_out(tmp_path: Path) -> None:
     rows = [f"{at},{at % 9}00;1.{100 + at};{('yes', 'no')[at % 2]};{at % 7}" for at in range(1, 61)]
     found = look(tmp_path / "in", {"x.csv": text("a;b;kind;c", rows)})

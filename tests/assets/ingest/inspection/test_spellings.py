@@ -52,6 +52,11 @@ def test_case_and_spaces_are_offered() -> None:
     assert offered("dark  blue", "dark blue") == {("dark blue", "dark  blue")}
 
 
+def test_what_is_meant_has_no_spaces_around_it() -> None:
+    found = spellings({"cat ": 20, " cat": 9, "Cat": 3})
+    assert {spelling.meant for spelling in found} == {"Cat"}
+
+
 def test_a_rare_typo_is_offered() -> None:
     assert {(one.written, one.meant) for one in spellings({"setosa": 200, "setosaa": 1, "other": 80})} == {
         ("setosaa", "setosa")
