@@ -7,7 +7,7 @@ from typing import Any
 
 from assets.errors import RejectedError
 from assets.records.in_use import released_model
-from assets.records.line_store import LineStore
+from assets.records.line_store import BoundLine
 from assets.training.documents import TrainedModel
 from edge.contracts import InputSpec
 from edge.errors import ContractError
@@ -16,8 +16,8 @@ NUMBERS = ("target_mean", "target_std")
 """Of an architecture: taken from the data, and part of the weights too, so that other ones do not keep weights out."""
 
 
-def model_in_use(line: LineStore) -> TrainedModel | None:
-    """The teacher of the line's newest release; before the first release the newest teacher; None before that.
+def model_in_use(line: BoundLine) -> TrainedModel | None:
+    """The teacher of the release that the line's devices are pointed at; before any promotion the newest; else None.
 
     A model of an earlier generation reads other inputs: none is in use until the generation has one of its own.
     """

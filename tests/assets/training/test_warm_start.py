@@ -82,7 +82,7 @@ def test_better_measures_both_and_says_so(store: Store) -> None:
             bind(store, line),
             TASK,
             model,
-            model_in_use(LineStore(store, "digits")),
+            model_in_use(bind(store, line)),
             lambda: build_teacher(TASK, model, sets, line.config.data.classes, 0),
             trial,
         )
@@ -141,7 +141,7 @@ def test_pretrained_weights_are_taken_up_and_the_last_layer_alone_is_trained(sto
 
 
 def test_a_line_without_a_model_starts_from_scratch(tmp_path: Any) -> None:
-    assert model_in_use(LineStore(Store(str(tmp_path)), "digits")) is None
+    assert model_in_use(bind(Store(str(tmp_path)), line_of())) is None
 
 
 def test_a_model_in_use_that_cannot_be_compared_is_told(store: Store) -> None:
