@@ -9,7 +9,7 @@ one of our modules, in a session of its own that is ended with it. Three endings
 
 `process_pool` starts several that take calls.
 
-In the child: `die_with_parent`, `limit_memory`, and `answer_pipe` where it answers on standard output.
+In the child: `die_with_parent`, `limit_memory`, `answer_pipe` where it answers on standard output, and `leave`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
@@ -42,10 +42,17 @@ STOP_SECONDS = 20.0
 _TAIL = 2000
 _ROOT = str(Path(__file__).parent.parent)
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
-_BOOT = (
-    "import sys; sys.path[:] = [sys.argv.pop(1), *filter(None, sys.path)]; import runpy; "
-    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
-)
+_BOOT = """
+import sys
+sys.path[:] = [sys.argv.pop(1), *filter(None, sys.path)]
+import runpy
+from edge.child import leave
+try:
+    runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    leave(end.code)
+leave(0)
+"""
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
@@ -236,6 +243,24 @@ def die_with_parent() -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended in between, and the kernel tells of no end before it was asked
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave(code: Any = 0) -> NoReturn:
+    """End this process at once, with all it wrote: for a child whose work is done.
+
+    The interpreter's own end stops threads wherever they are. One inside ONNX Runtime or TensorRT cannot be stopped, so
+    the process aborts: "terminate called without an active exception", exit 134, after an answer that was sound.
+
+    Args:
+        code: as `sys.exit` takes it.
+    """
+    if code is not None and not isinstance(code, int):
+        sys.stderr.write(f"{code}\n")
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # closed, or nobody listens any more
+            stream.flush()
+    os._exit(code or 0)
 
 
 def adopt_orphans() -> None:

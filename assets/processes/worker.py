@@ -23,7 +23,7 @@ from assets.errors import RejectedError, TransientError, of_the_machine
 from assets.line.config import Line, LineConfig
 from assets.records.line_store import BoundLine, bind
 from assets.storage.store import Store
-from edge.child import die_with_parent
+from edge.child import die_with_parent, leave
 from edge.contracts import to_bytes
 
 LEADER_SECONDS = 10
@@ -56,14 +56,14 @@ class Job:
 
 
 def serve(step: Callable[[Job], Any]) -> None:
-    """Run `step` on the job that Pipes carries, and send back the document it returns."""
+    """Run `step` on the job that Pipes carries, send back the document it returns, and end the process."""
     die_with_parent()
     rank = int(os.environ.get("RANK", "0"))
     if rank:
         _follow(step, rank)
     else:
         _lead(step)
-    sys.stdout.flush()
+    leave()
 
 
 def _lead(step: Callable[[Job], Any]) -> None:

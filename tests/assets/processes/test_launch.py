@@ -26,7 +26,7 @@ from tests.projects import TINY
 
 WORKER = '''
 """A step that ends as its options say."""
-import os, signal, subprocess, sys, time
+import os, signal, subprocess, sys, threading, time
 from pathlib import Path
 from assets.errors import RejectedError
 from assets.training.triggers.documents import Claim
@@ -41,12 +41,30 @@ SPAWN = (
 )
 
 
+def compute() -> None:
+    """Never leave ONNX Runtime for long."""
+    import numpy as np, onnxruntime
+    from onnx import TensorProto, helper
+
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", values[:1], values[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    while True:
+        session.run(None, {"x": np.zeros(100_000, np.float32)})
+
+
 def step(job: Job) -> object:
     end = job.options["end"]
     if end == "answer":
         job.report("half way through")
         job.send({"progress": {"step": 5, "steps": 10, "loss": 0.25, "text": "half way", "page": "http://127.0.0.1/x"}})
         return Claim(job.line.name, 0, 1, ("a" * 64,) * job.options["size"], 3, "command", 0.5)
+    if end == "busy":
+        for _ in range(3):
+            threading.Thread(target=compute, daemon=True).start()
+        time.sleep(0.3)
+        return Claim(job.line.name, 0, 1, ("a" * 64,), 3, "command", 0.5)
     if end == "refuse":
         raise RejectedError("data.csv: row 3: the value is too large; correct it")
     if end == "full":
@@ -139,6 +157,11 @@ def test_the_document_and_the_progress_come_back(line: BoundLine, size: int) -> 
     values = {name: value.value for name, value in observation.metadata.items()}
     assert values == {"step": 5, "steps": 10, "loss": 0.25, "page": "http://127.0.0.1/x"}
     assert observation.description == "half way"
+
+
+def test_a_thread_inside_native_code_does_not_spoil_an_answer(line: BoundLine) -> None:
+    result, _, answers = _materialize(line, end="busy")
+    assert (result.success, _retries(result), len(answers)) == (True, 0, 1)
 
 
 def test_a_refusal_fails_once_with_its_own_text(line: BoundLine) -> None:
