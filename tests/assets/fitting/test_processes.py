@@ -74,7 +74,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Driven]
     yield started
     for driven in started.values():
         driven.process.kill()
-        driven.process.wait()
+        driven.process.communicate()
 
 
 def _alive(pid: int) -> bool:

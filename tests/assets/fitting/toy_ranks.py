@@ -19,6 +19,8 @@ def step(job: Job) -> object:
     part.write_text(f"{os.getpid()} {os.getppid()}")
     part.rename(part.with_suffix(""))
     if job.rank == 1:
+        while not part.with_suffix("").with_suffix(".0").exists():
+            time.sleep(0.02)  # else the first one is ended before it has said who it is
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(600)
     return None
