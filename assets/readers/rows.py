@@ -20,6 +20,7 @@ from assets.readers.csvblocks import Block, text_blocks
 from assets.readers.csvrows import Blocks
 from assets.readers.files import Files
 from assets.readers.headers import Wanted, headerless, own_names, with_header
+from assets.readers.repeated_headers import without_headers
 from assets.records.batch import LandedFile
 from assets.records.limits import FREE_BYTES, MAX_RATIO
 from assets.records.paths import declared_split, shown
@@ -165,7 +166,7 @@ def _text(path: str, stream: BinaryIO, wanted: Wanted) -> Iterator[Block | Reaso
     else:
         layout, line, taken = with_header(first, wanted, delimiters)
     blocks.put_back(first[taken:])
-    return text_blocks(path, blocks, line + skipped + len(delimiters), layout)
+    yield from without_headers(path, text_blocks(path, blocks, line + skipped + len(delimiters), layout))
 
 
 def _skipped(block: bytes, count: int) -> tuple[bytes, int]:

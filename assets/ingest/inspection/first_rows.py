@@ -104,6 +104,8 @@ def _text(block: bytes, cut: bool, end: bytes) -> Rows | None:
     if best is None:
         return None
     *_, width, form, rows = best
+    if width == 1 and rows[0][0].count("|") and len({row[0].count("|") for row in rows if row}) == 1:
+        odd = (*odd, "| stands between its cells, which is not read: write commas, semicolons or tabs")
     found = _table(block, form, _without_ends(rows, width), odd)
     return _with_end(found, form, end, width) if cut or len(rows) == LOOKED_AT else found
 
@@ -128,11 +130,13 @@ def _table(block: bytes, form: Form, rows: list[tuple[str, ...]], odd: tuple[str
     start += units is not None
     found = sums(plain[start:])
     added = [row for row, read in zip(rows[start:], plain[start:], strict=True) if read in found]
-    kept = [row for row in rows[start:] if row not in added] if added else rows[start:]
+    again = [row for row in rows[start:] if header and row == first]
+    kept = [row for row in rows[start:] if row not in added and row not in again] if added or again else rows[start:]
     before = _lines_before(block, form, first)
-    aside = frozenset(cell for row in (*added, units or ()) for cell in row)
+    aside = frozenset(cell for row in (*added, *again, units or ()) for cell in row)
     spaced = header and any(name != name.strip() for name in first)
-    return Rows(names, header, _FORMS[form.delimiter], kept, before, spaced, (*odd, *told(units, added)), aside)
+    odd = (*odd, *told(units, added, len(again)))
+    return Rows(names, header, _FORMS[form.delimiter], kept, before, spaced, odd, aside)
 
 
 def _without_ends(rows: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:

@@ -26,7 +26,7 @@ from assets.readers.cells import number
 from assets.readers.cifar import CIFAR_META, CIFAR_NAME, class_names
 from assets.readers.idx import IDX_NAME
 from assets.readers.images import folder_label
-from assets.readers.rows import is_named_as_rows
+from assets.readers.rows import REFUSED, is_named_as_rows
 from assets.records.batch import LandedFile
 from assets.records.limits import RETURNED_SUFFIX
 from assets.records.paths import shown
@@ -249,12 +249,17 @@ def _of_rows(reader: str, files: Sequence[LandedFile], source: SourceFiles) -> G
             *(f"{file.path}: {text}" for text in (*odd, *told, *asked)),
             *_other_columns(file, rows, fit[:5], source),
         )
+        if len(set(filter(None, rows.names))) < len(list(filter(None, rows.names))):
+            return Guess(None, columns, notes)  # a file that is refused whole
         classes = _classes(target)
         if classes and rows.cells is not formed.written.cells:
             classes = formed.as_written(classes, body["target"])
         left_out = _left_out(rows, columns, body, classes, formed.forms.unread)
         guessed = _guess(formed.reader, classes, formed.section, (*notes, *left_out))
         return Guess(guessed.data, columns, guessed.notes, formed.section, tuple(asked), rows.aside)
+    for file in fit[:5]:
+        if why := next((why for magic, why in REFUSED.items() if source.head(file, 8).startswith(magic)), ""):
+            return Guess(None, notes=(f"{file.path}: {why}",))
     empty = sum(not file.size for file in fit)
     more = f", {empty:,} of them empty" if empty else ""
     return Guess(

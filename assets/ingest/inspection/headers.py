@@ -12,19 +12,24 @@ from assets.records.paths import shown
 _LOOKED_AT = 500
 _LONGEST = 80
 _NUMERIC = 0.9
+_MANY = 20
+_RARE = 0.05
+"""Share of rows up to which one that equals the first, among `_MANY` or more, may be a header that comes again."""
 
 
 def header_of(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
     """Whether a first row names columns: by what stands below it, not by how names usually look.
 
     A word over numbers is a name. So are words that never come again below, where the other cells are blank, or whole
-    numbers that no row repeats (0, 1, 2, … as pandas writes them, or years).
+    numbers that no row repeats (0, 1, 2, … as pandas writes them, or years). Where files were put together a header
+    comes again, now and then: that speaks of records only where it is frequent.
     """
     cells = [cell.strip() for cell in first]
     words = [place for place, cell in enumerate(cells) if cell and number(cell)[1] is not None]
     if any(len(cells[place]) > _LONGEST for place in words):
         return False
-    below = [[row[place].strip() for row in rest[:_LOOKED_AT]] for place in range(len(cells))]
+    others = _without_repeats(cells, rest[:_LOOKED_AT])
+    below = [[row[place].strip() for row in others] for place in range(len(cells))]
     over_numbers = [place for place in words if holds_numbers(below[place]) and not is_missing(cells[place])]
     counted = _counted([cells[place] for place in range(len(cells)) if place not in words and cells[place]])
     if not words:
@@ -32,6 +37,12 @@ def header_of(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
     if over_numbers:
         return counted or len(over_numbers) > 1
     return counted and not any(cells[place] in below[place] for place in words)
+
+
+def _without_repeats(cells: Sequence[str], rest: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    others = [row for row in rest if [cell.strip() for cell in row] != cells]
+    rare = len(rest) - len(others) <= _RARE * len(rest)
+    return others if rare and len(rest) >= _MANY else rest
 
 
 def oddities(names: Sequence[str], before: int) -> list[str]:

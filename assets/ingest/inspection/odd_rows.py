@@ -67,8 +67,8 @@ def is_sum(cell: str) -> bool:
     return _SUM.fullmatch(cell.strip()) is not None
 
 
-def told(units: Row | None, added: Sequence[Row]) -> list[str]:
-    """What people should know of such rows, a sentence each."""
+def told(units: Row | None, added: Sequence[Row], again: int = 0) -> list[str]:
+    """What people should know of such rows, a sentence each; `again` is how often the header comes again."""
     notes = []
     if units is not None:
         some = ", ".join(shown(cell.strip()) for cell in units if cell.strip())
@@ -80,6 +80,9 @@ def told(units: Row | None, added: Sequence[Row]) -> list[str]:
         word = next(cell.strip() for cell in added[0] if is_sum(cell))
         rows = "a row seems" if len(added) == 1 else f"{len(added)} rows seem"
         notes.append(f"{rows} to add up the others ({shown(word)}): take such rows out, else they are read as records")
+    if again:
+        rows = "a row names" if again == 1 else f"{again} rows name"
+        notes.append(f"{rows} the columns again, as where files were put together: no record, and refused")
     return notes
 
 

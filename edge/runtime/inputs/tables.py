@@ -170,6 +170,8 @@ def _text_rows(sample: str, stream: io.TextIOBase, wanted: Sequence[str], files:
         elif len(cells) != len(layout.names):
             what = "the header has" if layout.has_header else "the line's files have"
             yield Row(place, None, f"{place} has {len(cells)} cells, {what} {len(layout.names)}")
+        elif len(cells) > 1 and tuple(_name(cell, wanted) for cell in cells) == layout.names:
+            yield Row(place, None, "the row names the columns again; take it out")
         else:
             yield Row(place, dict(zip(layout.names, cells, strict=True)), files=files)
 

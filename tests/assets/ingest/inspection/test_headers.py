@@ -132,3 +132,35 @@ def test_a_cell_too_many_is_refused_where_it_says_something() -> None:
     found, reasons = read_all(read_tables, {"x.csv": text}, table(header=[]))
     assert [row["a"] for row in found] == [1.0, 3.0]
     assert [reason.place for reason in reasons] == ["line 4", "line 5"]
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [("colour,shape,kind", "{c},{s},{k}"), ("0,1,target", "{n},{n}.5,{k}"), ("a,b,kind", "{n},{s},{k}")],
+)
+def test_a_header_that_comes_again_is_no_record_and_names_no_class(tmp_path: Path, head: str, row: str) -> None:
+    rows = [
+        row.format(c=("red", "blue")[n % 2], s=("u", "v")[n // 2 % 2], k=("hi", "lo")[n % 3 // 2], n=n)
+        for n in range(40)
+    ]
+    lines = [head, *rows[:20], head, *rows[20:], ""]
+    (tmp_path / "x.csv").write_text("\n".join(lines))
+    found = inspect_source(tmp_path)
+    data = DataContract.model_validate(yaml.safe_load(found.data)["data"])
+    assert (data.classes, found.records, found.refused) == (("hi", "lo"), 40, 1)
+    assert any("names the columns again" in note for note in found.notes)
+
+
+def test_names_that_come_twice_get_no_proposal_and_other_marks_are_told(tmp_path: Path) -> None:
+    for name, text, told in (
+        ("twice", "x,x,kind\n" + "1,2,a\n3,4,b\n" * 9, "its header has 'x' more than once"),
+        ("bars", "x|y|kind\n" + "1|2|a\n3|4|b\n" * 9, "| stands between its cells, which is not read"),
+        ("wide", "x,kind\n" + "1,a\n2,b\n" * 9, "it is UTF-16; save it as UTF-8"),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "x.csv").write_bytes(text.encode("utf-16" if name == "wide" else "utf-8"))
+        found = inspect_source(folder)
+        assert found.data == ""
+        assert any(told in note for note in found.notes), found.notes
+        assert not any("Value error" in note for note in found.notes)
