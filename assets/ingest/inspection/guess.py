@@ -16,6 +16,7 @@ from assets.ingest.inspection.first_rows import Rows, first_rows
 from assets.ingest.inspection.formed import suggest_formed
 from assets.ingest.inspection.guess_rows import MOSTLY
 from assets.ingest.inspection.headers import oddities
+from assets.ingest.inspection.label_tables import labels_in_a_table
 from assets.ingest.inspection.source_files import SourceFiles
 from assets.ingest.inspection.spellings import label_order
 from assets.ingest.inspection.targets import named_targets
@@ -70,6 +71,8 @@ def guess(files: Sequence[LandedFile], source: SourceFiles, reader: str | None =
     own = [file for file in files if not file.path.lower().endswith(RETURNED_SUFFIX)]
     if boxes := labels_of_boxes(own, source):
         return Guess(None, notes=(boxes,))
+    if reader is None and (table := labels_in_a_table(own, source)):
+        return Guess(None, notes=(table,))
     notes: tuple[str, ...] = ()
     if masks := masks_of(own, source):
         aside = set(masks)
