@@ -326,6 +326,7 @@ def parse_line(name: str, attributes: Any, source: str) -> Line:
             field = ".".join(map(str, place[:-2] if key else place)) + key or "(the whole line)"
             value = "" if problem["type"] == "missing" else f" = {_short(problem['input'])}"
             told = problem["msg"].removeprefix("Value error, ").replace("Input should be a valid tuple", A_LIST)
+            told = told.replace("Tuple should have", "The list should have").replace(" after validation", "")
             rows.append(f"  {field}{value}: {told}")
         raise LineError("\n".join(rows)) from error
 

@@ -268,6 +268,8 @@ class DataContract(Frozen):
     def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(classes)) != len(classes):
             raise ValueError("a class is listed twice")
+        if not all(map(str.strip, classes)):
+            raise ValueError("a class has no name; a record whose label is blank has no label")
         if len(classes) == 1:
             raise ValueError("one class alone teaches nothing; name at least two, or none to predict a number")
         return classes

@@ -39,6 +39,14 @@ def test_what_yaml_made_of_a_key_names_its_place() -> None:
         parse_line("x", {**good, "data": {**good["data"], "classes": "a, b"}}, "x")
 
 
+def test_a_class_without_a_name_and_a_list_without_columns_are_refused() -> None:
+    good = _good()
+    with pytest.raises(LineError, match=r"data\.classes = .*: a class has no name"):
+        parse_line("x", {**good, "data": {**good["data"], "classes": ["a", " "]}}, "x")
+    with pytest.raises(LineError, match=r"columns = \[\]: The list should have at least 1 item, not 0"):
+        parse_line("x", {**good, "data": {**good["data"], "table": {"target": "y", "columns": []}}}, "x")
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [("{column: on}", "column: YAML"), ("{column: kind, value_set: [yes, no]}", "value_set: YAML")],
