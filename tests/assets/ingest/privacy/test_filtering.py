@@ -253,6 +253,8 @@ def test_no_private_value_is_left_whatever_the_file(rows: list[list[str]], junk:
     expected = {}
     for cells in rows:
         full = [f"{SECRET}{cells[0]}", f"x{SECRET}", *cells[1:]]
+        if len(full) == 6 and not full[-1].strip():
+            full[-1] = "z"  # rows that end with a delimiter would be sound, if most do
         if len(full) == 5:
             expected[_line_ends(text.getvalue()) + 2] = tuple(full[2:])
         writer.writerow(full)
