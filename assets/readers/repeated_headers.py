@@ -42,16 +42,14 @@ def without_headers(path: str, items: Iterable[Block | Reason]) -> Iterator[Bloc
 
 
 def _headers(block: Block) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    rows = np.arange(len(block.places) if len(block.columns) >= LEAST_COLUMNS else 0)
-    words_first = sorted(block.columns.items(), key=lambda item: pa.types.is_floating(item[1].type))
-    for name, column in words_first:
+    numeric = {name: number(name) for name, column in block.columns.items() if pa.types.is_floating(column.type)}
+    if len(block.columns) < LEAST_COLUMNS or any(problem is not None for _, problem in numeric.values()):
+        return np.arange(0)  # a column all of whose cells are numbers is nowhere named by a word
+    rows = np.arange(len(block.places))
+    for name, column in sorted(block.columns.items(), key=lambda item: item[0] in numeric):
         if not len(rows):
             break
-        if pa.types.is_floating(column.type):
-            value, problem = number(name)
-            same = column.to_numpy(zero_copy_only=False)[rows] == (np.nan if problem else value)
-        else:
-            found = column if len(rows) == len(column) else column.take(pa.array(rows))
-            same = np.asarray(pc.equal(found, name).to_numpy(zero_copy_only=False), dtype=bool)
-        rows = rows[same]
+        found = column if len(rows) == len(column) else column.take(pa.array(rows))
+        same = pc.equal(found, numeric[name][0] if name in numeric else name)
+        rows = rows[np.asarray(same.to_numpy(zero_copy_only=False), dtype=bool)]
     return rows
