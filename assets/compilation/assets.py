@@ -12,7 +12,7 @@ import dagster as dg
 from assets.compilation.documents import Engine, Engines
 from assets.compression.documents import ChosenModel
 from assets.errors import CompileError
-from assets.evaluation.latency import machine_name
+from assets.evaluation.machine import machine_name
 from assets.line.config import Line
 from assets.processes.launch import refusals_fail_once, run_step
 from assets.records.line_store import bind

@@ -21,7 +21,7 @@ from assets.compilation.recipes import recipe_for
 from assets.compilation.shapes import LINE_INPUTS, Inputs, Shape, input_shapes
 from assets.errors import CompileError
 from assets.evaluation.answers import open_session
-from assets.evaluation.latency import machine_name
+from assets.evaluation.machine import machine_name
 from assets.records.line_store import LineStore
 from assets.storage import layout
 from assets.storage.memo import cached

@@ -11,7 +11,8 @@ from assets.compilation.build import Built
 from assets.compilation.documents import Engine
 from assets.evaluation.answers import answers, feeds, fixed_batch, open_session
 from assets.evaluation.as_tensorrt import open_as_tensorrt, unsigned
-from assets.evaluation.latency import bounded_ms, latency, machine_name
+from assets.evaluation.latency import bounded_ms, latency
+from assets.evaluation.machine import machine_name
 from assets.evaluation.parity import Outputs, compare_answers
 from assets.line.tasks import change_in_words, metric_drop
 from assets.loading.held_out import HeldOut

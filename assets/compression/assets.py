@@ -15,7 +15,7 @@ from assets.compression.choosing.choose import choose, conversion_limit, cost_ms
 from assets.compression.documents import Candidate, Candidates, ChosenModel
 from assets.compression.rule import limits_in_words
 from assets.errors import BudgetError
-from assets.evaluation.latency import machine_name
+from assets.evaluation.machine import machine_name
 from assets.line.config import Line
 from assets.line.tasks import change_in_words
 from assets.pages.urls import page_url

@@ -19,7 +19,7 @@ from typing import Any
 
 from assets.compression.documents import Candidate, LayerLoss, Recipe, Tried
 from assets.compression.subject import Subject
-from assets.evaluation.latency import machine_name
+from assets.evaluation.machine import machine_name
 from assets.fitting.checkpoints import StorePlace
 from assets.fitting.contract import CheckpointPlace
 from assets.storage import layout

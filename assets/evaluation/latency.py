@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.evaluation.answers import feeds
+from assets.evaluation.machine import machine_name
 from edge.contracts import Latency
-from edge.engine.library import installed_version
-from edge.runtime import machine
 
 ROUNDS, CALLS = 40, 20
 ROUND_MS = 60.0
@@ -71,12 +69,3 @@ def latency(taken: NDArray[np.float64], batch: int = 1) -> Latency:
 def speedup(slow: NDArray[np.float64], fast: NDArray[np.float64]) -> float:
     """Median over rounds of (median of `slow` / median of `fast`) within the same round; above 1 is faster."""
     return float(np.median(np.median(slow, axis=1) / np.median(fast, axis=1)))
-
-
-@functools.cache
-def machine_name() -> str:
-    """What latencies were measured on: the processor and ONNX Runtime's version, which is not loaded for this.
-
-    Steps that measure latencies are remembered under this name too: another machine or version measures its own.
-    """
-    return f"{machine.machine_name()}, onnxruntime {installed_version('onnxruntime')}"

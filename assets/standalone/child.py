@@ -17,6 +17,7 @@ from typing import Any
 from assets.compression.choosing.choose import choose
 from assets.compression.documents import Candidates
 from assets.errors import BudgetError, RejectedError, TransientError, of_the_machine
+from assets.evaluation.machine import machine_name
 from assets.records.line_store import LineStore
 from assets.standalone.request import REVISION, Request, read_request
 from edge.child import answer_pipe, die_with_parent, limit_memory, send_line
@@ -62,7 +63,6 @@ def work(request: Request, send: Send) -> dict[str, Any]:
         send({"stage": STAGES[0], "at": 0, "of": len(STAGES), "within": READ_SECONDS})
         check_model(whole_model(Path(request.model)), "float", request.model, interface="any")
     from assets.compression.search import search
-    from assets.evaluation.latency import machine_name
     from assets.standalone.result import write_result
     from assets.standalone.subject import open_request
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from assets.errors import RejectedError
-from assets.evaluation.latency import machine_name
+from assets.evaluation.machine import machine_name
 from assets.records.line_store import LineStore
 from assets.standalone.external_data import digest_with_values
 from assets.standalone.line_models import asked_line, newest_dataset, trained_model

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.evaluation.latency import machine_name
+from assets.evaluation.machine import machine_name
 from assets.line.config import Line
 from assets.pages.urls import page_url
 from assets.processes.launch import refusals_fail_once, run_step, torch_run
@@ -18,7 +18,6 @@ from assets.records.dataset import DatasetVersion
 from assets.records.line_store import BoundLine, bind
 from assets.storage import layout
 from assets.storage.store import Store
-from assets.training.dataset import accepted_shards, accepted_upto, build_dataset
 from assets.training.documents import TrainedModel
 from assets.training.triggers.claims import CLAIM_TAG, find_claim, start_claim
 from edge.contracts import digest, to_bytes
@@ -51,6 +50,8 @@ def _dataset(line: Line) -> dg.AssetsDefinition:
         ),
     )
     def dataset(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
+        from assets.training.dataset import accepted_shards, accepted_upto, build_dataset
+
         bound = bind(store, line)
         start = time.monotonic()
         with refusals_fail_once():

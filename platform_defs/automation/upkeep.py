@@ -2,13 +2,14 @@
 
 import dagster as dg
 
-from assets.release.repository import refresh_timestamp
 from assets.storage import layout
 from assets.storage.store import Store
 
 
 @dg.op(name="sign_fresh_metadata", out=dg.Out(dg.Nothing))
 def _sign_fresh_metadata(store: dg.ResourceParam[Store]) -> None:
+    from assets.release.repository import refresh_timestamp  # TUF waits until something is signed
+
     refresh_timestamp(store)
 
 

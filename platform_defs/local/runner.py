@@ -24,6 +24,7 @@ from platform_defs.automation.jobs import BATCH_TAG, LINE_TAG, RUN_KEY_TAG, clai
 from platform_defs.automation.liveness import PID_TAG, cancel_forgotten_runs, fail_dead_runs
 from platform_defs.automation.locks import SENSOR_SECONDS, line_lock
 from platform_defs.automation.runs import ClaimState, claim_state
+from platform_defs.definitions import definitions
 from platform_defs.local.watch import Moved, Watcher
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -88,8 +89,6 @@ def run_line(
         TransientError: another `edgeloop run` works on this line.
         KeyboardInterrupt: a person stopped it; the run under way is failed, and will be started again.
     """
-    from platform_defs.definitions import definitions
-
     with line_lock(line, SENSOR_SECONDS) as free:
         if not free:
             raise TransientError(f"line {line.name!r}: another process works on it now; try again when it is done")

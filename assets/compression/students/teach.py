@@ -21,7 +21,7 @@ from assets.compression.students.distill import distillation, student_policy
 from assets.compression.subject import Subject, Trainable
 from assets.compression.trials import Cut, Made, Trial, Trials
 from assets.errors import RejectedError
-from assets.evaluation.latency import machine_name
+from assets.evaluation.machine import machine_name
 from assets.families.build import build_network
 from assets.families.export import export_onnx, export_verdict
 from assets.families.weights import architecture_of, parameters_of, predict, set_weights

@@ -26,7 +26,7 @@ from assets.errors import CompileError, RejectedError
 from assets.evaluation import answers as measure
 from assets.evaluation.answers import logits
 from assets.evaluation.hits import hits
-from assets.evaluation.latency import machine_name
+from assets.evaluation.machine import machine_name
 from assets.line.config import parse_line
 from assets.loading.held_out import open_held_out
 from assets.records.line_store import LineStore, bind
